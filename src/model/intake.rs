@@ -1,0 +1,137 @@
+//! The seam between decoders and the core: a decoder pushes rows into an [`Intake`].
+
+use super::{FieldType, Full, LabelsBuf, Shape, ShapeId};
+
+/// A series that an intake knows, as a decoder holds it between asking and pushing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Series {
+    /// The intake's number for the key that found it.
+    pub key: u32,
+    /// The shape of the last row pushed for it, or [`ShapeId::NONE`].
+    pub shape: ShapeId,
+}
+
+/// Why an intake will not have a series or a shape. The row is rejected; rows of known series go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Labels with no canonical form.
+    Labels(super::LabelsError),
+    /// `limits.series_max` is reached.
+    SeriesLimit {
+        /// The limit that was reached.
+        limit: u64,
+    },
+    /// A key, a name or the number of fields is over the format's bound.
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// The bound.
+        max: u64,
+    },
+}
+
+/// Takes rows from a decoder.
+///
+/// One intake serves one stream of rows (a connection, a target): that is what its predictions are about. The ladder
+/// for a row's series: [`predicted`](Intake::predicted) and [`confirm`](Intake::confirm) when the row starts with
+/// those bytes, else [`find`](Intake::find), else parse the labels and [`define`](Intake::define). The key is the
+/// bytes as received; a decoder must choose them so that, within its dialect, equal bytes always mean equal labels.
+///
+/// The fields of a row are a [`Shape`]: the one of the series' previous row is in [`Series::shape`]; if the row does
+/// not match it, [`define_shape`](Intake::define_shape).
+pub trait Intake {
+    /// Changes when keys and shapes lose their numbers. Never changes between two calls made inside one `feed`.
+    fn epoch(&self) -> u64;
+
+    /// The raw key that the next row is expected to have; empty if nothing is expected.
+    fn predicted(&self) -> &[u8];
+
+    /// The next row has the predicted key.
+    fn confirm(&mut self) -> Series;
+
+    /// Says that `key` will be looked up soon, so that its memory can be fetched. Keys are asked for in the order
+    /// announced; more than the intake cares to remember are forgotten.
+    fn announce(&mut self, key: &[u8]);
+
+    /// Whether announcing pays: predictions have failed of late.
+    fn wants_announcements(&self) -> bool;
+
+    /// The series that has this key, if it is known.
+    fn find(&mut self, key: &[u8]) -> Option<Series>;
+
+    /// Makes a key known; brings `labels` into canonical form.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the row is to be rejected.
+    fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal>;
+
+    /// A shape by its number.
+    fn shape(&self, id: ShapeId) -> &Shape;
+
+    /// The number of the shape of these fields: wire text, canonical name and type of each, in order. No two may
+    /// have the same name and type.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`].
+    fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal>;
+
+    /// Takes a row. `values` has a word for each field of the shape: f64 as its bits, i64 and u64 as they are, bool
+    /// as 0 or 1, null as 0, and types on the heap as [`heap_word`] of their place in `heap`.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing was taken; the decoder stops before this row and is fed it again later.
+    fn push(
+        &mut self,
+        series: Series,
+        shape: ShapeId,
+        time_ns: i64,
+        values: &[u64],
+        heap: &[u8],
+    ) -> Result<(), Full>;
+}
+
+/// A field as a decoder met it.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldText<'a> {
+    /// What the wire says before the value, separator included.
+    pub text: &'a [u8],
+    /// The canonical name.
+    pub name: &'a [u8],
+    /// The type.
+    pub kind: FieldType,
+}
+
+/// Packs the place of a value on a row's heap into a word.
+#[inline]
+pub fn heap_word(start: usize, len: usize) -> u64 {
+    (start as u64) << 32 | len as u64
+}
+
+/// The place that [`heap_word`] packed: start and length.
+#[inline]
+pub fn heap_place(word: u64) -> (usize, usize) {
+    ((word >> 32) as usize, (word & 0xffff_ffff) as usize)
+}
+
+impl Refusal {
+    /// The refusal as a label of `tidegate_rows_rejected_total`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Labels(_) => "labels",
+            Refusal::SeriesLimit { .. } => "series_limit",
+            Refusal::TooLarge { .. } => "too_large",
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refusal::Labels(e) => e.fmt(f),
+            Refusal::SeriesLimit { limit } => write!(f, "series limit reached: limits.series_max is {limit}"),
+            Refusal::TooLarge { what, max } => write!(f, "{what} is over {max}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

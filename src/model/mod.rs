@@ -1,0 +1,24 @@
+//! The nouns that every other room speaks: labels, series, shapes, rows, batches, the dictionary, block headers.
+//!
+//! Nothing here does I/O, reads a clock, or knows a wire format. What two rooms of one floor must agree on is
+//! defined here, so that they need not know each other.
+
+mod batch;
+mod dictionary;
+mod header;
+mod intake;
+mod labels;
+mod result;
+mod shape;
+mod value;
+
+pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};
+pub use dictionary::{Dictionary, DictionaryMark, SeriesId, SymbolId, decode_series, encode_series};
+pub use header::{
+    BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN, HeaderError, LogId, crc32c,
+};
+pub use intake::{FieldText, Intake, Refusal, Series, heap_place, heap_word};
+pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
+pub use result::{ERRORS_KEPT_MAX, RowError, WriteResult};
+pub use shape::{Shape, ShapeField, ShapeId};
+pub use value::{FieldType, NAN_CANONICAL_BITS, NAN_STALE_BITS};

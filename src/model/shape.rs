@@ -1,0 +1,45 @@
+//! Shapes: the ordered fields of a row, names and types, interned so that a row names them by one number.
+
+use super::FieldType;
+
+/// The number of a [`Shape`] within a worker, until its epoch changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ShapeId(pub u32);
+
+impl ShapeId {
+    /// No shape is known.
+    pub const NONE: ShapeId = ShapeId(u32::MAX);
+}
+
+/// One field of a shape.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShapeField {
+    /// Its canonical name, unescaped.
+    pub name: Box<[u8]>,
+    /// Its type.
+    pub kind: FieldType,
+    /// Where its text ends in [`Shape::text`]; it starts where the previous one's ends.
+    pub text_end: u32,
+}
+
+/// The ordered fields of a row.
+///
+/// `text` is what the wire says before each value, as received: for line protocol `usage_user=` for the first field
+/// and `,usage_system=` for each further one. A decoder compares it with the next row to predict that row's fields.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// The wire's text before each field's value, one after the other.
+    pub text: Box<[u8]>,
+    /// The fields in the row's order. No two have the same name and type.
+    pub fields: Box<[ShapeField]>,
+    /// Whether any field's values lie on the heap.
+    pub has_heap: bool,
+}
+
+impl Shape {
+    /// The wire's text before field `i`.
+    pub fn field_text(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.fields[i - 1].text_end as usize };
+        &self.text[start..self.fields[i].text_end as usize]
+    }
+}

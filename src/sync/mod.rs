@@ -1,1 +1,5 @@
 //! sync
+
+mod count;
+
+pub use count::SharedCount;

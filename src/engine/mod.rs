@@ -1,1 +1,4 @@
 //! engine
+
+mod policy;
+mod rate;

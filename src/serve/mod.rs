@@ -1,1 +1,6 @@
 //! serve
+
+mod answer;
+
+mod memory;
+mod metrics;

@@ -1,1 +1,4 @@
-//! serve
+//! The gateway's door: HTTP in, bodies decoded, answers out.
+
+pub mod body;
+pub mod http;

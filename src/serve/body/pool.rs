@@ -18,6 +18,10 @@ const ZSTD_IDLE_BYTES_MAX: usize = 3 << 20;
 
 /// Decoders waiting for a body. One per worker.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "the boxes are what is lent: a connection holds a pointer, not the machine"
+)]
 pub struct DecoderPool {
     gzip: Vec<Box<Gzip>>,
     deflate: Vec<Box<Deflate>>,
@@ -70,6 +74,7 @@ impl DecoderPool {
     }
 }
 
+#[expect(clippy::vec_box, reason = "see DecoderPool")]
 fn keep<T>(idle: &mut Vec<Box<T>>, decoder: Box<T>) {
     if idle.len() < DECODERS_IDLE_MAX {
         idle.push(decoder);

@@ -252,7 +252,7 @@ fn is_authority(text: &str) -> bool {
     !host.is_empty()
         && host.bytes().all(|b| match b {
             b':' => bracketed,
-            _ => b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b),
+            _ => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b),
         })
         && port.len() <= 5
         && port.bytes().all(|b| b.is_ascii_digit())
@@ -262,7 +262,8 @@ fn is_authority(text: &str) -> bool {
 #[derive(Default)]
 struct Fields<'a> {
     headers: Headers<'a>,
-    content_length: Option<u64>,
+    /// The length said, if any; `Some(None)` if it is no number or not one.
+    content_length: Option<Option<u64>>,
     chunked: bool,
     close: bool,
     keep_alive: bool,
@@ -300,20 +301,20 @@ impl<'a> Fields<'a> {
             }
             10 if is("user-agent") => first(&mut headers.user_agent, value),
             12 if is("content-type") => {
-                once(&mut headers.content_type, value, Refusal::Repeated("Content-Type"))?
+                once(&mut headers.content_type, value, Refusal::Repeated("Content-Type"))?;
             }
             13 if is("authorization") => {
                 once(&mut headers.authorization, value, Refusal::Repeated("Authorization"))?;
             }
             14 if is("content-length") => {
-                let length = decimal(value).ok_or(Refusal::ContentLength)?;
-                if self.content_length.is_some_and(|before| before != length) {
-                    return Err(Refusal::ContentLength);
-                }
-                self.content_length = Some(length);
+                let length = decimal(value);
+                self.content_length = match self.content_length {
+                    Some(before) if before != length => Some(None),
+                    _ => Some(length),
+                };
             }
             16 if is("content-encoding") => {
-                once(&mut headers.content_encoding, value, Refusal::ContentCodings)?
+                once(&mut headers.content_encoding, value, Refusal::ContentCodings)?;
             }
             17 if is("transfer-encoding") => {
                 if !value.eq_ignore_ascii_case(b"chunked") {
@@ -334,7 +335,8 @@ impl<'a> Fields<'a> {
             (true, Some(_)) => Err(Refusal::TwoLengths),
             (true, None) if version == Version::Http10 => Err(Refusal::TransferEncoding),
             (true, None) => Ok(BodyLength::Chunked),
-            (false, length) => Ok(BodyLength::Bytes(length.unwrap_or(0))),
+            (false, Some(None)) => Err(Refusal::ContentLength),
+            (false, length) => Ok(BodyLength::Bytes(length.flatten().unwrap_or(0))),
         }
     }
 }

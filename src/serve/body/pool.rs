@@ -52,6 +52,11 @@ impl DecoderPool {
         Some(ContentDecoder::new(coding, limits))
     }
 
+    /// How many decoders wait.
+    pub fn idle_count(&self) -> usize {
+        self.gzip.len() + self.deflate.len() + self.zstd.len()
+    }
+
     /// Takes a decoder back, wherever in its body it stopped.
     pub fn put(&mut self, decoder: ContentDecoder) {
         match decoder.coding {
@@ -74,7 +79,6 @@ impl DecoderPool {
     }
 }
 
-#[expect(clippy::vec_box, reason = "see DecoderPool")]
 fn keep<T>(idle: &mut Vec<Box<T>>, decoder: Box<T>) {
     if idle.len() < DECODERS_IDLE_MAX {
         idle.push(decoder);

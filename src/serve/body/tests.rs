@@ -180,6 +180,28 @@ fn a_zstd_window_over_the_limit_is_refused() {
 }
 
 #[test]
+fn a_zstd_context_stays_within_what_is_reserved_and_is_not_kept_when_large() {
+    let data = text(700_000);
+    assert!(data.len() > 1 << (ZSTD_WINDOW_LOG_MAX + 1), "{}", data.len());
+    let mut pool = DecoderPool::new();
+    let limits = HttpLimits { body_bytes_max: 1 << 30, decoded_bytes_max: 1 << 30, ..LIMITS };
+    for (window_log, kept) in [(ZSTD_WINDOW_LOG_MAX, false), (21, true)] {
+        let coded = zstandard_streamed(&data, window_log);
+        let mut decoder = pool.take(Encoding::Zstd, &limits).expect("a decoder");
+        let (mut rest, mut room) = (&coded[..], Vec::with_capacity(1 << 16));
+        while !rest.is_empty() {
+            room.clear();
+            rest = &rest[decoder.decode(rest, &mut room).expect("sound data").consumed..];
+        }
+        let super::decoder::Coding::Zstd(zstd) = &decoder.coding else { panic!("not zstd") };
+        let bytes = zstd.memory_bytes();
+        assert!(bytes > 1 << window_log && bytes <= Encoding::Zstd.memory_bytes_max(), "{bytes}");
+        pool.put(decoder);
+        assert_eq!(pool.idle_count(), usize::from(kept), "{bytes}");
+    }
+}
+
+#[test]
 fn damage_truncation_and_garbage_are_told_apart() {
     let data = text(50);
     for (encoding, coded) in [

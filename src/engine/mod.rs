@@ -8,6 +8,7 @@ mod policy;
 mod random;
 mod rate;
 mod threads;
+mod usage;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::SystemClock;
 use crate::ingest::{KeyHasher, SeriesBudget};
-use crate::log::disk::{Backend, Disk, SystemDisk};
+use crate::log::disk::{Backend, SystemDisk};
 use crate::log::{
     Directory, LIVE_WORKERS_MAX, LogError, Recovery, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WorkerLog, WorkerOptions,
 };
@@ -29,6 +30,7 @@ pub use crate::log::CommitFailure;
 pub use policy::CommitPolicy;
 pub use random::random_u64;
 pub use threads::spawn;
+pub use usage::Usage;
 pub use worker::{Event, Worker};
 
 /// Worker threads that an engine has at most.
@@ -151,6 +153,11 @@ impl Engine {
     pub fn blocks_damaged(&self) -> u64 {
         let recovered = self.recovered.lock().unwrap_or_else(PoisonError::into_inner);
         recovered.iter().map(|r| r.damaged_blocks).sum()
+    }
+
+    /// Bytes of the log.
+    pub fn usage(&self) -> Usage {
+        Usage::measure(&self.directory, &self.shared.counters)
     }
 
     fn worker_options(&self, number: u32) -> WorkerOptions {

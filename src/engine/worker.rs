@@ -10,12 +10,13 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::block::{EncodeInput, Encoder, FooterBlock, encode_footer};
+use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, encode_footer};
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{Ingest, IngestLimits, KeyHasher, Stream, Table, Writer};
-use crate::log::{CommitFailure, Completion, Disk, Footer, LogError, Recovery, SystemDisk, WorkerLog};
-use crate::model::{BlockHeader, BlockKind, DictionaryMark};
+use crate::log::disk::{Disk, SystemDisk};
+use crate::log::{CommitFailure, Completion, Footer, LogError, WorkerLog};
+use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
 use super::Shared;
@@ -61,8 +62,9 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     log: WorkerLog<D>,
     /// The table of a segment whose last block is on its way: the segment is sealed when that has arrived.
     rotating: Option<Arc<Table>>,
-    blocks: Vec<FooterBlock>,
-    repeated: DictionaryMark,
+    /// The blocks of the segment, for its footer.
+    blocks: Vec<BlockEntry>,
+    checkpoint: Checkpoint,
     suspended: Option<Suspended>,
     first_row_ns: u64,
     waited_since_ns: Option<u64>,
@@ -99,7 +101,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             log,
             rotating: None,
             blocks: Vec::new(),
-            repeated: DictionaryMark::default(),
+            checkpoint: Checkpoint::default(),
             suspended,
             first_row_ns: 0,
             waited_since_ns: None,
@@ -339,33 +341,53 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         let wall_ns = self.clock.wall_ns();
         let (batch, shapes) = (self.ingest.batch(), self.ingest.shapes());
         let dictionary = self.ingest.table().dictionary();
-        let repeat = crate::block::repeat_range(dictionary, self.repeated, from);
-        let (time_min_ns, time_max_ns) = batch.time_range();
-        let header = BlockHeader {
-            kind: BlockKind::Rows,
-            log: self.shared.log_id,
-            worker: self.number,
-            tenant: 0,
-            epoch,
-            sequence: self.log.next_sequence(),
-            durable_sequence: self.log.durable_sequence(),
-            stamp_ns: self.log.stamp(wall_ns),
-            time_min_ns,
-            time_max_ns,
-            rows: 0,
-            samples: 0,
-            dictionary_len: 0,
-            payload_len: 0,
-            dictionary_crc: 0,
-            payload_crc: 0,
+        let (sequence, stamp_ns) = (self.log.next_sequence(), self.log.stamp(wall_ns));
+        let view = |id: ShapeId| {
+            let symbols = shapes.symbols(id);
+            // A shape of one field has no metric name, and its symbol is not looked at.
+            let metric = symbols.metric.unwrap_or(SymbolId(0));
+            ShapeView { shape: shapes.shape(id), fields: &symbols.fields, metric }
+        };
+        let input = EncodeInput {
+            batch,
+            shapes: &view,
+            dictionary,
+            define: from..to,
+            repeat: self.checkpoint.next_slice(dictionary, from),
+            header: BlockHeader {
+                kind: BlockKind::Rows,
+                log: self.shared.log_id,
+                worker: self.number,
+                tenant: 0,
+                epoch,
+                sequence,
+                durable_sequence: self.log.durable_sequence(),
+                stamp_ns,
+                time_min_ns: 0,
+                time_max_ns: 0,
+                rows: 0,
+                samples: 0,
+                dictionary_len: 0,
+                payload_len: 0,
+                dictionary_crc: 0,
+                payload_crc: 0,
+            },
         };
         let mut buf = self.spare.pop().unwrap_or_default();
         buf.clear();
-        let input = EncodeInput { batch, shapes, dictionary, define: (from, to), repeat, header };
-        let header = self.encoder.encode(&input, &mut buf);
-        self.repeated = repeat.1;
+        let stats = self.encoder.encode(&input, &mut buf);
         if let Some((_, offset)) = self.log.segment() {
-            self.blocks.push(FooterBlock::new(offset, &header));
+            let (time_min_ns, time_max_ns) = batch.time_range();
+            self.blocks.push(BlockEntry {
+                offset,
+                len: stats.block_len as u64,
+                sequence,
+                stamp_ns,
+                rows: batch.rows() as u32,
+                samples: batch.samples(),
+                time_min_ns,
+                time_max_ns,
+            });
         }
         self.far_off.notice(&self.ingest, wall_ns, self.number, &self.counters);
         self.ingest.end_batch();
@@ -385,17 +407,20 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     }
 
     fn start_generation(&mut self) -> Arc<Table> {
-        self.repeated = DictionaryMark::default();
+        self.checkpoint = Checkpoint::default();
         self.ingest.rotate()
     }
 
     fn publish(&mut self) {
         self.counters.series.set(self.ingest.table().series_count());
         self.counters.ingest_memory_bytes.set(self.ingest.memory_bytes() as u64);
+        let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));
+        self.counters.segment_number.set(number);
+        self.counters.segment_bytes.set(bytes);
     }
 }
 
 /// A segment's footer, made on a background thread from what is frozen.
-fn footer(table: Arc<Table>, blocks: Vec<FooterBlock>) -> Footer {
-    Box::new(move || encode_footer(table.dictionary(), &blocks))
+fn footer(table: Arc<Table>, blocks: Vec<BlockEntry>) -> Footer {
+    Box::new(move || encode_footer(table.dictionary(), &blocks).to_vec())
 }

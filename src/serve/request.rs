@@ -44,6 +44,8 @@ pub(super) struct WriteRequest {
 
 /// A body that is buffered to be checked before its first row is taken.
 struct Whole {
+    precision: Precision,
+    wall_ns: i64,
     reservations: Vec<Reservation>,
     reserved_bytes: u64,
     checked: bool,
@@ -95,7 +97,13 @@ impl WriteRequest {
         budget: &MemoryBudget,
     ) -> Result<WriteRequest, GivenUp> {
         let whole = if params.all_or_nothing {
-            let mut whole = Whole { reservations: Vec::new(), reserved_bytes: 0, checked: false };
+            let mut whole = Whole {
+                precision: params.precision,
+                wall_ns: engine.wall_ns(),
+                reservations: Vec::new(),
+                reserved_bytes: 0,
+                checked: false,
+            };
             whole.reserve(params.content_length.unwrap_or(0), engine, budget)?;
             Some(whole)
         } else {
@@ -163,12 +171,7 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            if let Some(whole) = &mut self.whole
-                && !whole.checked
-            {
-                whole.checked = true;
-                self.rehearse(engine)?;
-            }
+            self.rehearse(engine)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
@@ -247,9 +250,11 @@ impl WriteRequest {
         }
     }
 
-    /// Reads the whole body once without taking anything.
+    /// Reads a body that is buffered whole once without taking anything.
     fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
-        let mut lines = self.lines.clone();
+        let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
+        whole.checked = true;
+        let mut lines = Decoder::new(self.dialect, whole.precision, whole.wall_ns);
         let mut result = WriteResult::default();
         lines.feed(&self.tail, true, &mut Rehearsal::new(engine.hasher()), &mut result);
         if result.rejected == 0 {

@@ -63,6 +63,10 @@ pub struct WorkerCounters {
     pub commits: SharedCount,
     /// Commits that failed.
     pub commits_failed: SharedCount,
+    /// The number of the segment being written; 0 if none is.
+    pub segment_number: SharedCount,
+    /// Where its blocks end.
+    pub segment_bytes: SharedCount,
     /// Bytes of blocks written, padding included.
     pub committed_bytes: SharedCount,
     /// From the start of a write to its completion.

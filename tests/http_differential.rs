@@ -462,7 +462,7 @@ fn mostly(noise: bool, good: Text, one_in: u32, bad: &'static [&'static str]) ->
 }
 
 fn line_end(noise: bool) -> Text {
-    mostly(noise, pick(&["\r\n"]), 30, &["\n", "\n", "\r", "\r\r\n", "\n\r"])
+    mostly(noise, pick(&["\r\n"]), 30, &["\n", "\n", "\r", "\rX", "\r\r\n", "\n\r"])
 }
 
 fn request_line(noise: bool) -> Text {

@@ -258,6 +258,11 @@ fn is_authority(text: &str) -> bool {
         && port.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// A superset of what hosts and ports are made of, as Go's servers take it: names with underscores are in daily use.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(&byte)
+}
+
 /// What has been gathered from the headers so far.
 #[derive(Default)]
 struct Fields<'a> {
@@ -279,7 +284,7 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if is("host") => {
                 self.host_lines += 1;
-                if self.host_lines > 1 {
+                if self.host_lines > 1 || !value.iter().all(|&b| is_host_byte(b)) {
                     return Err(Refusal::Host);
                 }
                 headers.host = value;
@@ -314,7 +319,11 @@ impl<'a> Fields<'a> {
                 };
             }
             16 if is("content-encoding") => {
-                once(&mut headers.content_encoding, value, Refusal::ContentCodings)?;
+                // The same one twice is no repetition: it is applied twice.
+                if !headers.content_encoding.is_empty() {
+                    return Err(Refusal::ContentCodings);
+                }
+                headers.content_encoding = value;
             }
             17 if is("transfer-encoding") => {
                 if !value.eq_ignore_ascii_case(b"chunked") {

@@ -138,10 +138,12 @@ impl Parser {
         }
     }
 
-    /// What the peer owes the connection, for its time limits, with `unconsumed_bytes` in the read buffer.
-    pub fn phase(&self, unconsumed_bytes: usize) -> Phase {
+    /// What the peer owes the connection, for its time limits, with `unconsumed` in the read buffer. It is
+    /// [`Phase::Idle`] also while answers are owed and no next request has begun: that is for who keeps them to know.
+    pub fn phase(&self, unconsumed: &[u8]) -> Phase {
         match &self.state {
-            State::Head { .. } if unconsumed_bytes == 0 => Phase::Idle,
+            // Old clients send a line end after a body: that begins no request.
+            State::Head { .. } if unconsumed.iter().all(|&b| b == b'\r' || b == b'\n') => Phase::Idle,
             State::Head { .. } => Phase::Head,
             State::Body(_) => Phase::Body,
             State::Ended | State::Refused => Phase::Answering,

@@ -6,11 +6,12 @@
 //! | [`Idle`](Phase::Idle) | accepted, or the last answer sent and nothing unread | [`Timeouts::idle_ms`] from its beginning; close silently |
 //! | [`Head`](Phase::Head) | first byte of a request | [`Timeouts::head_ms`] for the whole head, however it drips; 408, close |
 //! | [`Body`](Phase::Body) | head parsed | [`Timeouts::stall_ms`] since the last byte, and on average [`Timeouts::body_rate_bytes_min`] a second after [`Timeouts::body_grace_ms`]; 408, close |
-//! | [`Answering`](Phase::Answering) | request complete | none while the server works; [`Timeouts::stall_ms`] since the peer last took a byte of what is being sent; close |
+//! | [`Answering`](Phase::Answering) | answers owed, no request under way | none: the server works; the sending limit below |
 //! | [`Lingering`](Phase::Lingering) | write side shut down | [`Timeouts::linger_ms`] in all and [`LINGER_BYTES_MAX`] bytes; close |
 //!
-//! While the server itself does not read (backpressure), the peer owes nothing: tell [`Pace::pause`] and
-//! [`Pace::resume`]. A connection with answers parked and a next request under way is judged by what it reads.
+//! In every phase, while an answer is being sent: [`Timeouts::stall_ms`] since the peer last took a byte of it; close.
+//! While the server itself does not read (backpressure), the peer owes nothing but to take answers: tell
+//! [`Pace::pause`] and [`Pace::resume`].
 
 /// What a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,10 +68,12 @@ impl Default for Timeouts {
 #[derive(Clone, Debug)]
 pub struct Pace {
     entered_ns: u64,
-    moved_ns: u64,
-    moved_bytes: u64,
-    /// When reading stopped; `u64::MAX` while it goes on.
+    received_ns: u64,
+    received_bytes: u64,
+    /// When reading stopped; `NEVER` while it goes on.
     paused_ns: u64,
+    /// When the peer last took a byte; `NEVER` while nothing is sent.
+    taken_ns: u64,
     phase: Phase,
 }
 
@@ -79,9 +82,10 @@ impl Pace {
     pub fn new(now_ns: u64) -> Pace {
         Pace {
             entered_ns: now_ns,
-            moved_ns: now_ns,
-            moved_bytes: 0,
-            paused_ns: NOT_PAUSED,
+            received_ns: now_ns,
+            received_bytes: 0,
+            paused_ns: NEVER,
+            taken_ns: NEVER,
             phase: Phase::Idle,
         }
     }
@@ -91,64 +95,74 @@ impl Pace {
         self.phase
     }
 
-    /// Starts `phase` unless it is the current one. A new request's head or body after another's is a new phase of
-    /// the same kind: pass through [`Phase::Answering`].
+    /// Begins `phase`, also if the one before was of the same kind: the next request's head, for one.
     pub fn enter(&mut self, phase: Phase, now_ns: u64) {
-        if self.phase != phase {
-            *self = Pace { paused_ns: self.paused_ns, phase, ..Pace::new(now_ns) };
-            if self.paused_ns != NOT_PAUSED {
-                self.paused_ns = now_ns;
-            }
-        }
+        let paused_ns = if self.paused_ns == NEVER { NEVER } else { now_ns };
+        *self = Pace { phase, paused_ns, taken_ns: self.taken_ns, ..Pace::new(now_ns) };
     }
 
-    /// Notes `bytes` read from the peer, or taken by it.
-    pub fn moved(&mut self, bytes: usize, now_ns: u64) {
-        self.moved_bytes += bytes as u64;
-        self.moved_ns = now_ns;
+    /// Notes `bytes` read from the peer.
+    pub fn received(&mut self, bytes: usize, now_ns: u64) {
+        self.received_bytes += bytes as u64;
+        self.received_ns = now_ns;
     }
 
-    /// The server stops reading: from here the peer's time does not pass.
+    /// The server stops reading: from here the peer's time to send does not pass.
     pub fn pause(&mut self, now_ns: u64) {
-        if self.paused_ns == NOT_PAUSED {
+        if self.paused_ns == NEVER {
             self.paused_ns = now_ns;
         }
     }
 
     /// The server reads on.
     pub fn resume(&mut self, now_ns: u64) {
-        if self.paused_ns != NOT_PAUSED {
+        if self.paused_ns != NEVER {
             let lost_ns = now_ns.saturating_sub(self.paused_ns);
             self.entered_ns += lost_ns;
-            self.moved_ns += lost_ns;
-            self.paused_ns = NOT_PAUSED;
+            self.received_ns += lost_ns;
+            self.paused_ns = NEVER;
         }
     }
 
-    /// When to give the connection up if nothing moves before; `None` while the peer owes nothing. `sending`: bytes
-    /// of an answer wait for the peer to take them.
-    pub fn deadline_ns(&self, timeouts: &Timeouts, sending: bool) -> Option<u64> {
-        if self.paused_ns != NOT_PAUSED && !sending {
-            return None;
-        }
-        let after = |start_ns: u64, ms: u32| start_ns.saturating_add(u64::from(ms) * NS_PER_MS);
+    /// Bytes of an answer wait for the peer to take them: the first were offered, or some were taken, at `now_ns`.
+    pub fn sending(&mut self, now_ns: u64) {
+        self.taken_ns = now_ns;
+    }
+
+    /// All that was to be sent is sent.
+    pub fn sent(&mut self) {
+        self.taken_ns = NEVER;
+    }
+
+    /// When to give the connection up if nothing happens before; `None` while the peer owes nothing.
+    pub fn deadline_ns(&self, timeouts: &Timeouts) -> Option<u64> {
+        let to_take_ns = (self.taken_ns != NEVER).then(|| after(self.taken_ns, timeouts.stall_ms));
+        let to_send_ns = if self.paused_ns == NEVER { self.read_deadline_ns(timeouts) } else { None };
+        to_take_ns.into_iter().chain(to_send_ns).min()
+    }
+
+    fn read_deadline_ns(&self, timeouts: &Timeouts) -> Option<u64> {
         match self.phase {
             Phase::Idle => Some(after(self.entered_ns, timeouts.idle_ms)),
             Phase::Head => Some(after(self.entered_ns, timeouts.head_ms)),
             Phase::Body => {
                 let rate = u64::from(timeouts.body_rate_bytes_min.max(1));
                 let earned_ms =
-                    u32::try_from(self.moved_bytes.saturating_mul(1000) / rate).unwrap_or(u32::MAX);
-                let by_rate = after(after(self.entered_ns, timeouts.body_grace_ms), earned_ms);
-                Some(by_rate.min(after(self.moved_ns, timeouts.stall_ms)))
+                    u32::try_from(self.received_bytes.saturating_mul(1000) / rate).unwrap_or(u32::MAX);
+                let by_rate_ns = after(after(self.entered_ns, timeouts.body_grace_ms), earned_ms);
+                Some(by_rate_ns.min(after(self.received_ns, timeouts.stall_ms)))
             }
-            Phase::Answering => sending.then(|| after(self.moved_ns, timeouts.stall_ms)),
+            Phase::Answering => None,
             Phase::Lingering => Some(after(self.entered_ns, timeouts.linger_ms)),
         }
     }
 }
 
-const NOT_PAUSED: u64 = u64::MAX;
+fn after(start_ns: u64, ms: u32) -> u64 {
+    start_ns.saturating_add(u64::from(ms) * NS_PER_MS)
+}
+
+const NEVER: u64 = u64::MAX;
 const NS_PER_MS: u64 = 1_000_000;
 
 #[cfg(test)]
@@ -163,16 +177,16 @@ mod tests {
         let mut pace = Pace::new(0);
         pace.enter(Phase::Head, 5 * S);
         for second in 5..15 {
-            pace.moved(1, second * S);
+            pace.received(1, second * S);
         }
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(15 * S));
+        assert_eq!(pace.deadline_ns(&timeouts), Some(15 * S));
 
         pace.enter(Phase::Body, 15 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(25 * S));
-        pace.moved(2400, 16 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(35 * S), "2400 bytes buy ten seconds");
-        pace.moved(100 << 20, 17 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(47 * S), "a stall after a burst is a stall");
+        assert_eq!(pace.deadline_ns(&timeouts), Some(25 * S));
+        pace.received(2400, 16 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(35 * S), "2400 bytes buy ten seconds");
+        pace.received(100 << 20, 17 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(47 * S), "a stall after a burst is a stall");
     }
 
     #[test]
@@ -181,23 +195,35 @@ mod tests {
         let mut pace = Pace::new(0);
         pace.enter(Phase::Body, 0);
         pace.pause(4 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), None);
+        assert_eq!(pace.deadline_ns(&timeouts), None);
         pace.resume(104 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(110 * S));
+        assert_eq!(pace.deadline_ns(&timeouts), Some(110 * S));
+        pace.pause(105 * S);
+        pace.enter(Phase::Head, 200 * S);
+        pace.resume(300 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(310 * S));
     }
 
     #[test]
-    fn answering_is_limited_only_while_the_peer_does_not_take_it() {
+    fn a_peer_that_does_not_take_its_answer_is_given_up() {
         let timeouts = Timeouts::default();
         let mut pace = Pace::new(0);
         pace.enter(Phase::Answering, S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), None);
-        pace.moved(10, 3 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, true), Some(33 * S));
-        pace.enter(Phase::Idle, 4 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(124 * S));
-        pace.enter(Phase::Lingering, 5 * S);
-        pace.moved(10, 6 * S);
-        assert_eq!(pace.deadline_ns(&timeouts, false), Some(7 * S));
+        assert_eq!(pace.deadline_ns(&timeouts), None, "a slow commit is not the peer's fault");
+        pace.sending(100 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(130 * S));
+        pace.sending(110 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(140 * S));
+        pace.enter(Phase::Head, 111 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(121 * S), "the next request's head is due earlier");
+        pace.pause(112 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(140 * S), "not reading does not excuse not taking");
+        pace.resume(112 * S);
+        pace.sent();
+        pace.enter(Phase::Idle, 120 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(240 * S));
+        pace.enter(Phase::Lingering, 121 * S);
+        pace.received(10, 122 * S);
+        assert_eq!(pace.deadline_ns(&timeouts), Some(123 * S));
     }
 }

@@ -16,7 +16,7 @@ pub enum Refusal {
     Version,
     /// `CONNECT`.
     Connect,
-    /// An HTTP/1.1 request with no `Host`, or any request with two.
+    /// An HTTP/1.1 request with no `Host`, or any request with two or an impossible one.
     Host,
     /// A `Content-Length` that is no number, or two that differ.
     ContentLength,
@@ -74,7 +74,7 @@ impl fmt::Display for Refusal {
             Refusal::TargetTooLong => f.write_str("request target is too long"),
             Refusal::Version => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
             Refusal::Connect => f.write_str("this is not a proxy"),
-            Refusal::Host => f.write_str("a request needs one Host header"),
+            Refusal::Host => f.write_str("a request needs one valid Host header"),
             Refusal::ContentLength => f.write_str("Content-Length is not one number"),
             Refusal::TwoLengths => f.write_str("both Content-Length and Transfer-Encoding given"),
             Refusal::TransferEncoding => f.write_str("Transfer-Encoding is not allowed here or repeated"),

@@ -33,7 +33,8 @@ impl From<&Head<'_>> for AnswerTo {
     }
 }
 
-/// The interim answer that lets a client send its body.
+/// The interim answer that lets a client send its body. To be sent once, if [`Head::expect_continue`], the request is
+/// welcome so far, and no byte of the body is there yet.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A status code.
@@ -58,6 +59,7 @@ macro_rules! statuses {
 
 statuses! {
     OK = 200 "OK",
+    ACCEPTED = 202 "Accepted",
     NO_CONTENT = 204 "No Content",
     NOT_MODIFIED = 304 "Not Modified",
     BAD_REQUEST = 400 "Bad Request",
@@ -148,9 +150,9 @@ impl<'v> Response<'v> {
         self
     }
 
-    /// Adds the date.
+    /// Adds the date, if one has been set.
     pub fn date(self, date: &DateStamp) -> Self {
-        self.header("Date", date.text.as_bytes())
+        if date.text.is_empty() { self } else { self.header("Date", date.text.as_bytes()) }
     }
 
     /// Ends the answer with no body.

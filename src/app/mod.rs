@@ -7,4 +7,6 @@
 pub mod args;
 pub mod config;
 pub mod host;
+pub mod logging;
+pub mod signals;
 pub mod units;

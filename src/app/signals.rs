@@ -50,3 +50,53 @@ pub fn listen(on: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, Command, Stdio};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// What the child process below runs: signals can't be tried out in the process of all tests.
+    #[test]
+    #[ignore = "runs as a child process of the other tests"]
+    fn child() {
+        let (sender, signals) = mpsc::channel();
+        listen(move |signal| sender.send(signal).unwrap()).unwrap();
+        let mut out = io::stdout();
+        writeln!(out, "ready").unwrap();
+        for signal in signals {
+            writeln!(out, "{signal:?}").unwrap();
+        }
+    }
+
+    fn send(child: &Child, signal: &str) {
+        let command = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
+    }
+
+    #[test]
+    fn the_second_request_to_stop_ends_the_process() {
+        for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143)] {
+            let mut child = Command::new(env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "--nocapture", "app::signals::tests::child"])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+            let mut expect = |word: &str| assert!(lines.by_ref().any(|line| line.ends_with(word)), "{word}");
+            expect("ready");
+            send(&child, "HUP");
+            expect("Reload");
+            send(&child, first);
+            expect("Drain");
+            send(&child, "HUP");
+            expect("Reload");
+            send(&child, second);
+            assert_eq!(child.wait().unwrap().code(), Some(code));
+        }
+    }
+}

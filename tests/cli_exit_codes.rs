@@ -1,5 +1,8 @@
 //! The built binary: exit codes, what goes to stdout and what to stderr.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, File};
 use std::process::{Command, Output, Stdio};
 

@@ -1,5 +1,8 @@
 //! The built server's life as a process: start, reload, drain, by signals and log lines.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;

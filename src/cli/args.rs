@@ -148,12 +148,60 @@ pub enum Dedup {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    }
+
+    fn cat(arguments: &[&str]) -> Result<CatArgs, String> {
+        let all = ["log", "cat"].iter().chain(arguments);
+        match Log::try_parse_from(all).map(|log| log.command) {
+            Ok(LogCommand::Cat(args)) => Ok(args),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+        Log::command().debug_assert();
+    }
+
+    #[test]
+    fn cat_takes_what_is_documented() {
+        let args = cat(&[
+            "--data",
+            "d",
+            "--format",
+            "influx",
+            "--match",
+            "a",
+            "--match",
+            "b{c=\"d\"}",
+            "--start",
+            "-1h",
+            "--end",
+            "-5",
+            "--dedup",
+            "last",
+            "--follow",
+        ]);
+        let args = args.unwrap();
+        assert_eq!(args.data.data, Some("d".into()));
+        assert_eq!((args.format, args.dedup, args.follow), (CatFormat::Influx, Some(Dedup::Last), true));
+        assert_eq!(args.matches, ["a", "b{c=\"d\"}"]);
+        assert_eq!(args.start, Some(Moment::Ago(3_600_000_000_000)));
+        assert_eq!(args.end, Some(Moment::At(-5_000_000_000)));
+
+        let args = cat(&[]).unwrap();
+        assert_eq!((args.format, args.dedup, args.follow), (CatFormat::Ndjson, None, false));
+        assert!(cat(&["--start", "soon"]).unwrap_err().contains("expected RFC 3339"));
     }
 
     #[test]

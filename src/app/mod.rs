@@ -7,4 +7,11 @@
 pub mod args;
 pub mod config;
 pub mod host;
+pub mod logging;
+pub mod requests;
+pub mod signals;
 pub mod units;
+
+mod process;
+
+pub use process::{ServeError, serve};

@@ -140,6 +140,18 @@ impl Config {
         sources.config()
     }
 
+    /// The keys in which `next` differs and which a running process can't change.
+    pub fn fixed_changes(&self, next: &Config) -> Vec<&'static str> {
+        let fixed = [
+            ("listen", self.listen != next.listen),
+            ("data.directory", self.data.directory != next.data.directory),
+            ("data.disk", self.data.disk != next.data.disk),
+            ("limits.memory", self.limits.memory_bytes != next.limits.memory_bytes),
+            ("workers", self.workers != next.workers),
+        ];
+        fixed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
+    }
+
     /// Reads the file at `path` alone and checks what can be checked without the network: host names are not looked
     /// up.
     ///

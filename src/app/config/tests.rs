@@ -291,3 +291,17 @@ fn check_does_not_look_names_up() {
     fs::write(&path, vec![b'#'; (16 << 20) + 1]).unwrap();
     assert_eq!(Config::check(&path, HOST).unwrap_err().message, "larger than 16 MiB");
 }
+
+#[test]
+fn what_a_running_process_can_not_change_is_named() {
+    let now = load("");
+    let next = load("data: {retention: 1d, commit_linger: 1ms}\nlimits: {series_max: 5, idle_timeout: 1s}\n");
+    assert_eq!(now.fixed_changes(&next), [""; 0]);
+    let next = load(
+        "listen: [{address: ':1'}]\ndata: {directory: x, disk: threads}\nlimits: {memory: 1GB}\nworkers: 1\n",
+    );
+    assert_eq!(
+        now.fixed_changes(&next),
+        ["listen", "data.directory", "data.disk", "limits.memory", "workers"]
+    );
+}

@@ -120,7 +120,7 @@ fn file_system_in(mounts: &str, path: &Path) -> Option<String> {
 const STAT_BLOCK_BYTES: u64 = 512;
 const PROBE_BYTES: usize = 64 << 10;
 const PROBE_BLOCKS: u64 = 64;
-const PROBES: usize = 201;
+const PROBES: usize = 101;
 const PROBES_MIN: usize = 9;
 const PROBE_TIME_MAX_NS: u64 = 2_000_000_000;
 

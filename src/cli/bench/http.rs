@@ -41,6 +41,11 @@ impl Server {
         Ok(Server { address, authority: authority.to_owned() })
     }
 
+    #[cfg(test)]
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
     /// The head of a POST up to the body's length.
     pub(super) fn post_head(&self, path: &str, encoding: Option<&str>) -> Vec<u8> {
         let encoding = encoding.map(|name| format!("Content-Encoding: {name}\r\n")).unwrap_or_default();

@@ -8,6 +8,8 @@
 mod args;
 mod bodies;
 mod disk;
+#[cfg(test)]
+mod fake;
 mod histogram;
 mod http;
 mod load;
@@ -124,3 +126,6 @@ const DAY_NS: i64 = 86_400_000_000_000;
 const TIMES_START_MIN_NS: i64 = 1_000_000_000_000_000_000;
 const EXIT_FAILURE: u8 = 1;
 const EXIT_USAGE: u8 = 2;
+
+#[cfg(test)]
+mod tests;

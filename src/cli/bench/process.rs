@@ -43,12 +43,12 @@ impl Process {
         Ok(self.cpu_ticks()? as f64 / TICKS_PER_SECOND)
     }
 
-    /// Waits until the process has used no CPU for a second, a minute at most: work that was put off (flushing,
-    /// merging) belongs to what caused it.
+    /// Waits for `settle`, then until the process has used no CPU for a second, a minute at most in all: work that was
+    /// put off (flushing, merging) belongs to what caused it.
     ///
     /// # Errors
     /// The process is gone.
-    pub(super) fn wait_until_idle(self) -> io::Result<Idle> {
+    pub(super) fn wait_until_idle(self, settle: Duration) -> io::Result<Idle> {
         let clock = SystemClock::default();
         let (mut ticks, mut changed_ns) = (self.cpu_ticks()?, 0);
         loop {
@@ -57,7 +57,7 @@ impl Process {
             if now_ticks != ticks {
                 (ticks, changed_ns) = (now_ticks, now_ns);
             }
-            let reached = now_ns - changed_ns >= IDLE_NS;
+            let reached = now_ns - changed_ns >= IDLE_NS && u128::from(now_ns) >= settle.as_nanos();
             if reached || now_ns >= IDLE_WAIT_MAX_NS {
                 return Ok(Idle { cpu_seconds: ticks as f64 / TICKS_PER_SECOND, reached });
             }

@@ -49,7 +49,7 @@ impl Report {
             "cpu": cpu,
             "cores": cores,
             "file_system": file_system,
-            "disk_probe_ms": probe_ms,
+            "disk_probe_ms": Form::Measure.json(probe_ms),
         });
         let workload = json!({
             "workload": name(args.workload),
@@ -102,7 +102,7 @@ impl Report {
         warnings
     }
 
-    /// A row for each server.
+    /// A row for each server. Columns in which nobody has a figure are left out.
     pub(super) fn table(&self) -> String {
         let mut rows = vec![COLUMNS.map(str::to_owned)];
         rows.extend(self.contenders.iter().map(row));
@@ -112,10 +112,13 @@ impl Report {
                 *width = (*width).max(cell.chars().count());
             }
         }
+        let is_told = |column: &usize| rows[1..].iter().any(|row| row[*column] != "-");
+        let told: Vec<usize> = (0..COLUMNS.len()).filter(is_told).collect();
         let mut out = self.headline.clone();
         for row in &rows {
             let mut line = String::new();
-            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            for &column in &told {
+                let (cell, width) = (&row[column], widths[column]);
                 // Names to the left, figures to the right.
                 let written = if column == 0 {
                     write!(line, "{cell:<width$}")
@@ -154,24 +157,42 @@ impl Run {
 type Figure = fn(&Run) -> Option<f64>;
 
 /// The figures of a run, by name: what the JSON shows per run, and as medians per server.
-const FIGURES: &[(&str, Figure)] = &[
-    ("seconds", |run| Some(run.seconds)),
-    ("samples_per_second", |run| Some(run.samples_per_second)),
-    ("p50_ms", |run| Some(run.p50_ms)),
-    ("p99_ms", |run| Some(run.p99_ms)),
-    ("max_ms", |run| Some(run.max_ms)),
-    ("disk_probe_ms", |run| run.disk_probe_ms),
-    ("p99_disk_multiple", Run::p99_disk_multiple),
-    ("samples_accepted", |run| Some(run.samples_accepted as f64)),
-    ("samples_rejected", |run| Some(run.samples_rejected as f64)),
-    ("samples_counted", |run| run.samples_counted.map(|counted| counted as f64)),
-    ("cpu_seconds_per_million", |run| run.cpu_seconds_per_million),
-    ("memory_peak_bytes", |run| run.memory_peak_bytes),
-    ("bytes_per_sample_allocated", |run| run.bytes_per_sample_allocated),
-    ("bytes_per_sample_length", |run| run.bytes_per_sample_length),
-    ("bytes_per_sample_live", |run| run.bytes_per_sample_live),
-    ("generator_cpu_seconds_per_million", |run| run.generator_cpu_seconds_per_million),
+const FIGURES: &[(&str, Form, Figure)] = &[
+    ("seconds", Form::Measure, |run| Some(run.seconds)),
+    ("samples_per_second", Form::Count, |run| Some(run.samples_per_second)),
+    ("p50_ms", Form::Measure, |run| Some(run.p50_ms)),
+    ("p99_ms", Form::Measure, |run| Some(run.p99_ms)),
+    ("max_ms", Form::Measure, |run| Some(run.max_ms)),
+    ("disk_probe_ms", Form::Measure, |run| run.disk_probe_ms),
+    ("p99_disk_multiple", Form::Measure, Run::p99_disk_multiple),
+    ("samples_accepted", Form::Count, |run| Some(run.samples_accepted as f64)),
+    ("samples_rejected", Form::Count, |run| Some(run.samples_rejected as f64)),
+    ("samples_counted", Form::Count, |run| run.samples_counted.map(|counted| counted as f64)),
+    ("cpu_seconds_per_million", Form::Measure, |run| run.cpu_seconds_per_million),
+    ("memory_peak_bytes", Form::Count, |run| run.memory_peak_bytes),
+    ("bytes_per_sample_allocated", Form::Measure, |run| run.bytes_per_sample_allocated),
+    ("bytes_per_sample_length", Form::Measure, |run| run.bytes_per_sample_length),
+    ("bytes_per_sample_live", Form::Measure, |run| run.bytes_per_sample_live),
+    ("generator_cpu_seconds_per_million", Form::Measure, |run| run.generator_cpu_seconds_per_million),
 ];
+
+/// How a figure is written in JSON.
+#[derive(Clone, Copy)]
+enum Form {
+    /// An integer.
+    Count,
+    /// A float, to the sixth decimal: more is noise.
+    Measure,
+}
+
+impl Form {
+    fn json(self, value: Option<f64>) -> Value {
+        match self {
+            Form::Count => json!(value.map(|value| value.round() as u64)),
+            Form::Measure => json!(value.map(|value| (value * 1e6).round() / 1e6)),
+        }
+    }
+}
 
 const COLUMNS: [&str; 15] = [
     "server",
@@ -187,7 +208,7 @@ const COLUMNS: [&str; 15] = [
     "B allocated",
     "B long",
     "B live",
-    "own CPU s/M",
+    "bench CPU s/M",
     "disk backend",
 ];
 
@@ -229,16 +250,16 @@ fn target_json(contender: &Contender) -> Value {
         "statuses": statuses(&contender.runs),
         "runs": contender.runs.iter().map(run_json).collect::<Vec<_>>(),
     });
-    for (name, of) in FIGURES {
-        target[*name] = json!(median_of(&contender.runs, *of));
+    for (name, form, of) in FIGURES {
+        target[*name] = form.json(median_of(&contender.runs, *of));
     }
     target
 }
 
 fn run_json(run: &Run) -> Value {
     let mut value = json!({ "idle_reached": run.idle_reached, "first_refusal": run.first_refusal });
-    for (name, of) in FIGURES {
-        value[*name] = json!(of(run));
+    for (name, form, of) in FIGURES {
+        value[*name] = form.json(of(run));
     }
     value
 }

@@ -150,7 +150,9 @@ impl Contender {
     fn before(&self) -> Result<Before, BenchError> {
         // What an earlier run left behind to do is not this run's.
         let cpu_seconds = match self.process {
-            Some(process) => Some(process.wait_until_idle().map_err(|source| self.gone(source))?.cpu_seconds),
+            Some(process) => {
+                Some(process.wait_until_idle(Duration::ZERO).map_err(|source| self.gone(source))?.cpu_seconds)
+            }
             None => None,
         };
         let live_bytes = self.peer.live_bytes(&self.server).map_err(|source| self.lost(source))?;
@@ -170,11 +172,13 @@ impl Contender {
         let millions = outcome.samples_accepted as f64 / 1e6;
         let (mut cpu_seconds, mut idle_reached, mut memory_peak_bytes) = (None, None, None);
         if let Some(process) = self.process {
-            let idle = process.wait_until_idle().map_err(|source| self.gone(source))?;
+            let idle = process.wait_until_idle(SETTLE).map_err(|source| self.gone(source))?;
             (cpu_seconds, idle_reached) = (Some(idle.cpu_seconds), Some(idle.reached));
             let peak = process.memory_peak_bytes().map_err(|source| self.gone(source))?;
             // Without a reset the peak is the process's whole life's: still an upper bound in a first run only.
             memory_peak_bytes = (before.memory_reset || self.runs.is_empty()).then_some(peak as f64);
+        } else if self.target.data.is_some() {
+            std::thread::sleep(SETTLE);
         }
         let taken = self.peer.taken(&self.server).map_err(|source| self.lost(source))?;
         let counted = taken.zip(before.taken);
@@ -238,5 +242,7 @@ fn sized(path: &Path) -> Result<Size, BenchError> {
     directory_size(path).map_err(|source| BenchError::Directory { path: path.to_owned(), source })
 }
 
+/// Servers that acknowledge from memory write a little later: VictoriaMetrics 5 s. Counted for everybody alike.
+const SETTLE: Duration = Duration::from_secs(6);
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const NS_PER_MS: f64 = 1e6;

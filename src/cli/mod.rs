@@ -37,6 +37,7 @@ fn command(cli: Cli, environment: Environment<'_>) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(flags) => app::serve(&flags, &cli.log, environment).map_err(Failure::from),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(*args),
     }
 }
 

@@ -102,7 +102,7 @@ impl Connection {
                     return ReadOutcome::Closed;
                 }
                 Ok(n) => {
-                    self.pace.moved(n, now_ns);
+                    self.pace.received(n, now_ns);
                     return ReadOutcome::Bytes(n);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -177,12 +177,15 @@ impl Connection {
                 write_answer(&mut self.out, to, &answer);
             }
         }
+        if self.sent == self.out.len() {
+            return true;
+        }
+        self.pace.sending(now_ns);
         while self.sent < self.out.len() {
             match self.socket.write(&self.out[self.sent..]) {
                 Ok(0) => return false,
                 Ok(n) => {
                     self.sent += n;
-                    self.pace.moved(n, now_ns);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return true,
@@ -191,6 +194,7 @@ impl Connection {
         }
         self.out = Vec::new();
         self.sent = 0;
+        self.pace.sent();
         true
     }
 
@@ -259,10 +263,13 @@ impl Connection {
         let phase = match &self.receiving {
             Receiving::Nothing if self.parser.in_body() => Phase::Body,
             Receiving::Nothing if self.busy() && self.unread.is_empty() => Phase::Answering,
-            Receiving::Nothing => self.parser.phase(self.unread.len()),
+            Receiving::Nothing => self.parser.phase(&self.unread),
             _ => Phase::Body,
         };
-        self.pace.enter(phase, now_ns);
+        // A body after a body is begun where its head is read.
+        if self.pace.phase() != phase {
+            self.pace.enter(phase, now_ns);
+        }
         if self.wants_input() { self.pace.resume(now_ns) } else { self.pace.pause(now_ns) }
     }
 

@@ -7,7 +7,7 @@ use crate::engine;
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
-use super::http::{AnswerTo, Body, BodyLength, Head, Method, Version};
+use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Version};
 use super::influx;
 use super::metrics;
 use super::pages;
@@ -82,6 +82,7 @@ impl Desk<'_> {
     /// A request begins: its route, and whether its body is wanted.
     fn begin(&mut self, connection: &mut Connection, head: &Head<'_>) {
         self.engine.counters().requests.add(1);
+        connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
         let to = AnswerTo {
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive && !self.shared.draining(),

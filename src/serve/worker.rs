@@ -356,7 +356,7 @@ impl Worker {
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes();
-            let due = connection.pace.deadline_ns(&self.shared.options.timeouts, connection.sending());
+            let due = connection.pace.deadline_ns(&self.shared.options.timeouts);
             if due.is_none_or(|due| due > now_ns) {
                 continue;
             }

@@ -15,12 +15,15 @@ use super::prefetch::prefetch;
 pub(super) struct Index {
     directory: Vec<u32>,
     depth: u32,
-    pages: Vec<Page>,
+    pages: Vec<Box<Slots>>,
+    /// A page's fill and depth, apart from the pages: a look-up does not need them, and finds more pages in the cache.
+    fills: Vec<Fill>,
 }
 
-#[derive(Debug)]
-struct Page {
-    slots: Box<[u64; SLOTS]>,
+type Slots = [u64; SLOTS];
+
+#[derive(Clone, Copy, Debug)]
+struct Fill {
     used: u32,
     depth: u32,
 }
@@ -31,7 +34,12 @@ pub(super) struct IndexFull;
 
 impl Default for Index {
     fn default() -> Index {
-        Index { directory: vec![0], depth: 0, pages: vec![Page::new(0)] }
+        Index {
+            directory: vec![0],
+            depth: 0,
+            pages: vec![Box::new([0; SLOTS])],
+            fills: vec![Fill { used: 0, depth: 0 }],
+        }
     }
 }
 
@@ -40,7 +48,7 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, mut eq: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
-        let slots = &self.page(tag).slots;
+        let slots = self.page(tag);
         let mut at = tag as usize;
         loop {
             let slot = slots[at % SLOTS];
@@ -59,8 +67,9 @@ impl Index {
         let tag = tag(hash);
         loop {
             let page_at = self.directory[self.directory_at(tag)] as usize;
-            if self.pages[page_at].used < SLOTS_USED_MAX {
-                self.pages[page_at].insert(u64::from(tag) << 32 | u64::from(number + 1));
+            if self.fills[page_at].used < SLOTS_USED_MAX {
+                self.fills[page_at].used += 1;
+                place(&mut self.pages[page_at], u64::from(tag) << 32 | u64::from(number + 1));
                 return Ok(());
             }
             self.split(page_at, tag)?;
@@ -71,7 +80,7 @@ impl Index {
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
         let tag = tag(hash);
-        prefetch(&raw const self.page(tag).slots[tag as usize % SLOTS]);
+        prefetch(&raw const self.page(tag)[tag as usize % SLOTS]);
     }
 
     /// The first number with this hash, unverified: for prefetching what it stands for.
@@ -82,11 +91,11 @@ impl Index {
 
     /// Bytes of memory held.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.pages.len() * (SLOTS * 8 + size_of::<Page>()) + self.directory.capacity() * 4
+        self.pages.len() * (SLOTS * 8 + 16) + self.directory.capacity() * 4
     }
 
     #[inline]
-    fn page(&self, tag: u32) -> &Page {
+    fn page(&self, tag: u32) -> &Slots {
         &self.pages[self.directory[self.directory_at(tag)] as usize]
     }
 
@@ -97,7 +106,7 @@ impl Index {
     }
 
     fn split(&mut self, page_at: usize, tag: u32) -> Result<(), IndexFull> {
-        let depth = self.pages[page_at].depth;
+        let depth = self.fills[page_at].depth;
         if depth == DEPTH_MAX {
             return Err(IndexFull);
         }
@@ -105,15 +114,20 @@ impl Index {
             self.directory = self.directory.iter().flat_map(|&p| [p, p]).collect();
             self.depth += 1;
         }
-        let mut low = Page::new(depth + 1);
-        let mut high = Page::new(depth + 1);
-        for &slot in self.pages[page_at].slots.iter().filter(|&&s| s != 0) {
+        let mut low = Box::new([0; SLOTS]);
+        let mut high = Box::new([0; SLOTS]);
+        let mut used_high = 0;
+        for &slot in self.pages[page_at].iter().filter(|&&s| s != 0) {
             let upper = slot >> (63 - depth) & 1 == 1;
-            if upper { &mut high } else { &mut low }.insert(slot);
+            used_high += u32::from(upper);
+            place(if upper { &mut high } else { &mut low }, slot);
         }
+        let used_low = self.fills[page_at].used - used_high;
         self.pages[page_at] = low;
+        self.fills[page_at] = Fill { used: used_low, depth: depth + 1 };
         let high_at = self.pages.len() as u32;
         self.pages.push(high);
+        self.fills.push(Fill { used: used_high, depth: depth + 1 });
         // The directory's entries of the old page are one aligned run; its upper half now means the new page.
         let run = 1usize << (self.depth - depth);
         let start = self.directory_at(tag) / run * run;
@@ -122,19 +136,14 @@ impl Index {
     }
 }
 
-impl Page {
-    fn new(depth: u32) -> Page {
-        Page { slots: Box::new([0; SLOTS]), used: 0, depth }
+/// Puts a slot where probing finds it; there is an empty one.
+#[inline]
+fn place(page: &mut Slots, slot: u64) {
+    let mut at = (slot >> 32) as usize;
+    while page[at % SLOTS] != 0 {
+        at += 1;
     }
-
-    fn insert(&mut self, slot: u64) {
-        let mut at = (slot >> 32) as usize;
-        while self.slots[at % SLOTS] != 0 {
-            at += 1;
-        }
-        self.slots[at % SLOTS] = slot;
-        self.used += 1;
-    }
+    page[at % SLOTS] = slot;
 }
 
 #[inline]

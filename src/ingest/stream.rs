@@ -37,18 +37,24 @@ impl Stream {
     }
 
     #[inline]
-    pub(super) fn hit(&mut self) {
+    fn hit(&mut self) {
         self.misses -= self.misses / 16;
     }
 
     #[inline]
-    pub(super) fn miss(&mut self) {
+    fn miss(&mut self) {
         self.misses += (MISS_SCALE - self.misses) / 16;
     }
 
-    /// More than about two of five predictions failed: looking ahead pays.
+    /// More than about two of five predictions failed: looking ahead pays, predicting does not.
     #[inline]
     pub(super) fn unpredictable(&self) -> bool {
         self.misses > MISS_SCALE * 2 / 5
+    }
+
+    /// Judges the prediction for a row that turned out to have this key, also where nobody asked for it.
+    #[inline]
+    pub(super) fn judge(&mut self, key: u32) {
+        if self.expected == key { self.hit() } else { self.miss() }
     }
 }

@@ -230,13 +230,14 @@ impl Intake for Writer<'_> {
     fn predicted(&self) -> &[u8] {
         match self.stream.expected {
             NO_KEY => &[],
+            // Looking at a wrong one would cost what a look-up costs.
+            _ if self.stream.unpredictable() => &[],
             key => self.ingest.table.key_bytes(key),
         }
     }
 
     #[inline]
     fn confirm(&mut self) -> Series {
-        self.stream.hit();
         self.known(self.stream.expected)
     }
 
@@ -261,7 +262,6 @@ impl Intake for Writer<'_> {
 
     #[inline]
     fn find(&mut self, key: &[u8]) -> Option<Series> {
-        self.stream.miss();
         let hash = match self.ingest.announced.take(key, &self.ingest.table) {
             Some(hash) => hash,
             None => self.ingest.table.hash(self.stream.context, key),
@@ -317,12 +317,13 @@ impl Intake for Writer<'_> {
         let (id, next) = (entry.series, entry.next);
         ingest.batch.push(id, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
         ingest.shapes.mark_used(shape, ingest.batch_number);
+        self.stream.judge(series.key);
         if self.stream.expected != series.key && self.stream.previous != NO_KEY {
             ingest.table.entry_mut(self.stream.previous).next = series.key;
         }
         self.stream.previous = series.key;
         self.stream.expected = next;
-        if next != NO_KEY {
+        if next != NO_KEY && !self.stream.unpredictable() {
             ingest.table.prefetch_key(next);
         }
         if time_ns < ingest.limits.time_min_ns || time_ns > ingest.limits.time_max_ns {

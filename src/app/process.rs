@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
+use crate::engine::{self, CommitPolicy, Engine, Options, WORKERS_MAX};
+use crate::log::disk::Backend;
+use crate::serve::http::{HttpLimits, Timeouts};
+use crate::serve::{ServeOptions, Server};
+
 use super::args::{LogArgs, ServeArgs};
-use super::config::{Config, ConfigError, Environment};
+use super::config::{Config, ConfigError, Disk, Environment};
 use super::host::Host;
 use super::logging::LogOptions;
 use super::requests::{Request, Requests};
@@ -44,10 +49,17 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
 /// From start to stop with a sound configuration.
 fn run(
     mut config: Config,
-    requests: &Requests,
+    requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    info!(data = %config.data.directory.display(), workers = config.workers, "started");
+    let server = start(&config)?;
+    let drainer = server.drainer();
+    let asking = Arc::clone(requests);
+    let joined = engine::spawn("join", Box::new(move || asking.ask(match server.join() {
+        Ok(()) => Request::Stopped,
+        Err(why) => Request::Fail(why),
+    })));
+    joined.map_err(|error| ServeError::Failed(format!("thread: {error}")))?;
     loop {
         match requests.wait(TURN) {
             None => {}
@@ -60,13 +72,64 @@ fn run(
             },
             Some(Request::Drain) => {
                 info!("draining");
-                break;
+                drainer.drain();
             }
+            Some(Request::Stopped) => break,
             Some(Request::Fail(why)) => return Err(ServeError::Failed(why)),
         }
     }
     info!("stopped");
     Ok(())
+}
+
+/// Opens the log, binds, and starts to serve.
+fn start(config: &Config) -> Result<Server, ServeError> {
+    let data = &config.data;
+    let options = Options {
+        directory: data.directory.clone(),
+        workers: (config.workers as u32).clamp(1, WORKERS_MAX),
+        backend: match data.disk {
+            Disk::Auto => None,
+            Disk::IoUring => Some(Backend::Uring),
+            Disk::Threads => Some(Backend::Threads),
+        },
+        commit: CommitPolicy {
+            linger_ns: data.commit_linger.as_nanos() as u64,
+            interval_ns: data.commit_interval.as_nanos() as u64,
+        },
+        commits_per_second_max: u32::try_from(data.commits_per_second_max).unwrap_or(u32::MAX),
+        series_max: config.limits.series_max,
+    };
+    let limits = &config.limits;
+    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let serve = ServeOptions {
+        listen: config.listen.iter().map(|l| l.address).collect(),
+        memory_bytes_max: limits.memory_bytes,
+        connections_max: usize::try_from(limits.connections_max).unwrap_or(usize::MAX),
+        http: HttpLimits {
+            body_bytes_max: limits.body_bytes_max,
+            decoded_bytes_max: limits.decoded_bytes_max,
+            ..HttpLimits::default()
+        },
+        timeouts: Timeouts {
+            idle_ms: millis(limits.idle_timeout),
+            head_ms: millis(limits.header_timeout),
+            stall_ms: millis(limits.body_idle_timeout),
+            ..Timeouts::default()
+        },
+        ..ServeOptions::default()
+    };
+    let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
+    let server = Server::start(engine, serve).map_err(|error| ServeError::Failed(error.to_string()))?;
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    info!(
+        listen = addresses.join(","),
+        data = %data.directory.display(),
+        disk = server.backend_name(),
+        workers = config.workers,
+        "started"
+    );
+    Ok(server)
 }
 
 /// The next configuration, if it can be taken over whole while the server runs.

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum Request {
     /// A thread that the process can't be without has failed, for this reason: stop with exit code 1.
     Fail(String),
+    /// The server has drained and is gone.
+    Stopped,
     /// Answer what was taken, then stop.
     Drain,
     /// Read the configuration again.
@@ -27,6 +29,7 @@ pub struct Requests {
 #[derive(Default, Debug)]
 struct Asked {
     fail: Option<String>,
+    stopped: bool,
     drain: bool,
     reload: bool,
 }
@@ -37,6 +40,7 @@ impl Requests {
         let mut asked = self.lock();
         match request {
             Request::Fail(why) => _ = asked.fail.get_or_insert(why),
+            Request::Stopped => asked.stopped = true,
             Request::Drain => asked.drain = true,
             Request::Reload => asked.reload = true,
         }
@@ -45,11 +49,13 @@ impl Requests {
 
     /// Takes the gravest request; waits `at_most` for one.
     pub fn wait(&self, at_most: Duration) -> Option<Request> {
-        let nothing = |asked: &mut Asked| asked.fail.is_none() && !asked.drain && !asked.reload;
+        let nothing = |asked: &mut Asked| asked.fail.is_none() && !asked.stopped && !asked.drain && !asked.reload;
         let waited = self.changed.wait_timeout_while(self.lock(), at_most, nothing);
         let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = asked.fail.take() {
             Some(Request::Fail(why))
+        } else if std::mem::take(&mut asked.stopped) {
+            Some(Request::Stopped)
         } else if std::mem::take(&mut asked.drain) {
             Some(Request::Drain)
         } else {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bench::BenchArgs;
 use super::help;
 use super::moment::Moment;
 use crate::app::args::{LogArgs, ServeArgs};
@@ -44,6 +45,9 @@ pub enum Command {
     /// names are not looked up.
     #[command(after_long_help = help::CHECK)]
     Check(CheckArgs),
+
+    /// Measure ingest rates, ours and others'
+    Bench(Box<BenchArgs>),
 }
 
 /// The arguments of `tidegate check`.

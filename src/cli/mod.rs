@@ -5,10 +5,12 @@
 //! word.
 
 mod args;
+pub mod bench;
 mod check;
 mod exit;
 mod help;
 mod moment;
+pub mod progress;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -35,6 +37,7 @@ fn command(cli: Cli, environment: Environment<'_>) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(flags) => app::serve(&flags, &cli.log, environment).map_err(Failure::from),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(*args),
     }
 }
 

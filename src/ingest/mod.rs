@@ -14,6 +14,7 @@
 mod hash;
 mod index;
 mod prefetch;
+mod rehearsal;
 mod shapes;
 mod stream;
 mod survey;
@@ -21,6 +22,7 @@ mod table;
 mod writer;
 
 pub use hash::KeyHasher;
+pub use rehearsal::Rehearsal;
 pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};
 pub use survey::{Survey, SurveyCounts};

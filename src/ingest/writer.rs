@@ -46,10 +46,15 @@ pub struct Ingest {
     batch_number: u64,
     epoch: u64,
     defined: DictionaryMark,
+    /// Bytes that the batch's block will have to define, about; past [`DEFINE_BYTES_MAX`] the batch is full.
+    define_bytes: u64,
     limits: IngestLimits,
     rows_far_off: u64,
     announced: Announced,
 }
+
+/// Bytes of definitions after which a batch takes no more rows: one of the longest lines may still reach over it.
+const DEFINE_BYTES_MAX: u64 = 6 << 20;
 
 /// Takes the rows of one stream; see [`Intake`].
 #[derive(Debug)]
@@ -89,6 +94,7 @@ impl Ingest {
             batch_number: 1,
             epoch: 1,
             defined: DictionaryMark::default(),
+            define_bytes: 0,
             limits,
             rows_far_off: 0,
             announced: Announced::default(),
@@ -145,6 +151,7 @@ impl Ingest {
     /// emptied.
     pub fn end_batch(&mut self) {
         self.defined = self.table.dictionary().mark();
+        self.define_bytes = 0;
         self.batch.clear();
         self.batch_number += 1;
         if self.shapes.end_batch() {
@@ -195,10 +202,16 @@ impl Writer<'_> {
     fn promote(&mut self, key: &[u8], hash: u64) -> Option<u32> {
         let old = self.ingest.previous.as_ref()?;
         let old_key = old.find(self.stream.context, key, hash)?;
-        let before = self.ingest.table.series_count();
+        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
         let promoted = self.ingest.table.promote(old, old_key, hash).ok();
-        self.ingest.limits.series.used.add(self.ingest.table.series_count() - before);
+        self.count_definitions(before);
         promoted
+    }
+
+    fn count_definitions(&mut self, (series, bytes): (u64, u64)) {
+        let table = &self.ingest.table;
+        self.ingest.limits.series.used.add(table.series_count() - series);
+        self.ingest.define_bytes += table.dictionary().content_bytes() - bytes;
     }
 
     fn series_limit(&self) -> Option<Refusal> {
@@ -267,9 +280,9 @@ impl Intake for Writer<'_> {
         if let Some(refusal) = self.series_limit() {
             return Err(refusal);
         }
-        let before = self.ingest.table.series_count();
+        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
         let defined = self.ingest.table.define(self.stream.context, key, hash, labels);
-        self.ingest.limits.series.used.add(self.ingest.table.series_count() - before);
+        self.count_definitions(before);
         Ok(self.known(defined?))
     }
 
@@ -281,6 +294,8 @@ impl Intake for Writer<'_> {
     fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
         let series: SeriesId = self.ingest.table.entry(series.key).series;
         let metric = self.ingest.table.metric_name(series);
+        // Field names become symbols when the batch is sealed; those known already are counted in vain.
+        self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
         self.ingest.shapes.define(self.stream.context, metric, fields)
     }
 
@@ -294,6 +309,9 @@ impl Intake for Writer<'_> {
         heap: &[u8],
     ) -> Result<(), Full> {
         let ingest = &mut *self.ingest;
+        if ingest.define_bytes > DEFINE_BYTES_MAX && !ingest.batch.is_empty() {
+            return Err(Full);
+        }
         let entry = ingest.table.entry_mut(series.key);
         entry.shape = shape;
         let (id, next) = (entry.series, entry.next);

@@ -1,5 +1,7 @@
 //! sync
 
 mod count;
+mod turnstile;
 
 pub use count::SharedCount;
+pub use turnstile::Turnstile;

@@ -1,0 +1,268 @@
+//! The options of `tidegate bench`.
+//!
+//! Comes in: the command line. Goes out: [`BenchArgs`], each option parsed into what it means. Keeps: an enum lists
+//! only what works, so the help text promises nothing that is missing.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::target::Target;
+
+/// Measure how a server takes samples: rate, latency, and with a process or a directory to look at, what it costs.
+///
+/// It speaks to any server of the protocol, so that several can be compared in one go: name each with --to, and their
+/// runs take turns. All are sent the same requests, made from --seed before the clock starts (256 MB at most; then they
+/// are sent again with later times). The figure that holds best on a small or shared machine is the server's CPU time
+/// per million samples, for which the server's process must be named.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// A server to measure, with its process and data directory if they are on this machine.
+    ///
+    /// With pid, its CPU time until it is idle again and its peak memory are measured; with data, how many bytes the
+    /// directory grew per sample. A URL without a path gets the path that the server takes writes at.
+    #[arg(long, value_name = "URL[,pid=N][,data=DIR]", default_value = "http://127.0.0.1:9480")]
+    pub to: Vec<Target>,
+
+    /// The shape of what is sent.
+    #[arg(long, value_enum, default_value_t = Workload::TsbsCpu)]
+    pub workload: Workload,
+
+    /// How numbers are written.
+    #[arg(long, value_enum, default_value_t = Values::Int)]
+    pub values: Values,
+
+    /// The order of the series in each round; in a round each has one line.
+    #[arg(long, value_enum, default_value_t = Order::Seq)]
+    pub order: Order,
+
+    /// The protocol spoken.
+    #[arg(long, value_enum, default_value_t = Protocol::Influx)]
+    pub protocol: Protocol,
+
+    /// Number of series, counted as different sets of tags [default: 4000; 1000000 for single, 40000 for prom, 1000
+    /// for wide and events].
+    #[arg(long, value_name = "N")]
+    pub series: Option<NonZeroU32>,
+
+    /// Send this many samples in each run, rounded up to whole requests.
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    pub samples: Option<NonZeroU64>,
+
+    /// Send for so long in each run, as in 30s or 1m30s [default: 10s].
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Send this many samples a second instead of as many as are taken.
+    ///
+    /// Requests then have a time at which they are to be sent, whether or not earlier ones have been answered, and
+    /// latency counts from that time.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<NonZeroU64>,
+
+    /// Lines in a request.
+    #[arg(long, value_name = "N", default_value = "5000")]
+    pub batch: NonZeroU32,
+
+    /// Connections, each kept alive, with one request at a time.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=CONNECTIONS_MAX))]
+    pub connections: u32,
+
+    /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed.
+    #[arg(long, value_enum, default_value_t = Encoding::Identity)]
+    pub encoding: Encoding,
+
+    /// Runs per server; medians are printed.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub runs: NonZeroU32,
+
+    /// The seed of series, values and order.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// The form of the result.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// The shape of what is sent.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Workload {
+    /// Hosts with 10 tags and 10 fields.
+    TsbsCpu,
+    /// Exporters' samples: many names, 5 tags, one field.
+    Prom,
+    /// Short lines of one field, a million series.
+    Single,
+    /// As tsbs-cpu, but every tenth request is all new series.
+    Churn,
+    /// 200 fields a line.
+    Wide,
+    /// Strings, integers, floats and booleans in one line.
+    Events,
+}
+
+/// How numbers are written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Values {
+    /// Integers: 58i.
+    Int,
+    /// Floats of two decimals: 58.27.
+    Dec2,
+    /// Floats with every digit they have: 58.26991840212341.
+    Full,
+}
+
+/// The order of the series in a round.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Order {
+    /// The same in each round.
+    Seq,
+    /// Shuffled anew for each round.
+    Random,
+}
+
+/// The protocol spoken.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// Influx line protocol over HTTP.
+    Influx,
+}
+
+/// How bodies are compressed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// gzip, level 6.
+    Gzip,
+    /// zstd, level 1.
+    Zstd,
+}
+
+/// The form of the result.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One JSON object, whose keys are stable.
+    Json,
+}
+
+impl Encoding {
+    /// The value of the Content-Encoding header.
+    pub(super) fn header(self) -> Option<&'static str> {
+        match self {
+            Encoding::Identity => None,
+            Encoding::Gzip => Some("gzip"),
+            Encoding::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// An option's value as the user writes it.
+pub(super) fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// Durations as Prometheus writes them: numbers with units, great before small, without spaces.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let malformed = || format!("{text:?} is no duration: write it as 10s, 500ms or 1m30s");
+    let (mut rest, mut total_ms, mut unit_before) = (text, 0u64, u64::MAX);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(malformed)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit_ms = match &tail[..unit_end] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(malformed()),
+        };
+        if unit_ms >= unit_before {
+            return Err(malformed());
+        }
+        let number: u64 = number.parse().map_err(|_| malformed())?;
+        let ms = number.checked_mul(unit_ms).and_then(|ms| total_ms.checked_add(ms));
+        (total_ms, unit_before, rest) = (ms.ok_or_else(malformed)?, unit_ms, &tail[unit_end..]);
+    }
+    if total_ms == 0 || total_ms > DURATION_MAX_MS {
+        return Err("a run lasts between 1ms and 1d".to_owned());
+    }
+    Ok(Duration::from_millis(total_ms))
+}
+
+/// A thread each; more than this says more about the generator than about the server.
+const CONNECTIONS_MAX: i64 = 10_000;
+const DURATION_MAX_MS: u64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<BenchArgs, clap::Error> {
+        Cli::try_parse_from([&["bench"], args].concat()).map(|cli| cli.bench)
+    }
+
+    #[test]
+    fn no_option_is_tsbs_cpu_at_the_default_address() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.to.len(), 1);
+        assert_eq!(args.to[0].authority(), "127.0.0.1:9480");
+        assert_eq!((args.workload, args.values, args.order), (Workload::TsbsCpu, Values::Int, Order::Seq));
+        assert_eq!((args.batch.get(), args.connections, args.runs.get()), (5000, 4, 1));
+        assert!(args.samples.is_none() && args.duration.is_none() && args.rate.is_none());
+    }
+
+    #[test]
+    fn targets_repeat_and_options_mean_what_they_say() {
+        let line = "--to 10.0.0.1:80,pid=7 --to http://h:1/write?db=x --workload single --values full --order random \
+                    --samples 1000000 --rate 5 --batch 100 --connections 64 --encoding zstd --runs 5 --output json";
+        let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        assert_eq!(args.to.len(), 2);
+        assert_eq!(args.to[0].pid, Some(7));
+        assert_eq!((args.workload, args.values, args.order), (Workload::Single, Values::Full, Order::Random));
+        assert_eq!((args.encoding, args.output), (Encoding::Zstd, Output::Json));
+    }
+
+    #[test]
+    fn what_is_not_there_or_contradicts_itself_is_refused() {
+        for line in [
+            "--protocol remote-write",
+            "--batch 0",
+            "--connections 0",
+            "--samples 1 --duration 1s",
+            "--to https://h",
+            "--rate -1",
+        ] {
+            assert!(parse(&line.split_whitespace().collect::<Vec<_>>()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn durations_are_prometheus_s() {
+        for (text, ms) in [("10s", 10_000), ("1m30s", 90_000), ("500ms", 500), ("1h0m1s", 3_601_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "10", "s", "0s", "1s1m", "1.5s", "10 s", "2d", "99999999999999999999s", "1y"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The request bodies, made before the clock starts.
+//!
+//! Comes in: lines, how many to a body, how many samples a run needs. Goes out: a cycle of bodies, and for any request
+//! number the body, its place in the run and its times. Keeps: a cycle is whole rounds, so that sending it again with
+//! later times gives each series ascending times; a body's bytes are a function of the request's number, whichever
+//! server it goes to and whatever was sent before.
+//!
+//! Times are 19 digits at known positions: making a body later is one copy of 19 bytes a line. Compressed bodies can't
+//! be changed and repeat the first cycle's times.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::BenchError;
+use super::args::{BenchArgs, Encoding, Workload};
+use super::workload::{GENERATION_DIGITS, Lines, series_default};
+
+/// A cycle of bodies.
+pub(super) struct Bodies {
+    bodies: Vec<Mutex<Body>>,
+    /// Samples before each body in the cycle, and in the whole cycle at the end.
+    samples_before: Vec<u64>,
+    cycle_ns: i64,
+    start_ns: i64,
+    encoding: Encoding,
+    series: u32,
+    samples_per_line: u32,
+}
+
+/// Where a request stands among all requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    cycle: u64,
+    body: usize,
+    request: u64,
+    /// Samples in all requests before this one.
+    pub(super) samples_before: u64,
+    pub(super) samples: u64,
+}
+
+/// One request's body.
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    /// Where each line's time starts.
+    times: Vec<u32>,
+    /// Where each line's generation starts; empty but for churn.
+    generations: Vec<u32>,
+    /// Runs of lines that share a time.
+    stretches: Vec<Stretch>,
+}
+
+/// Lines up to `lines_end` have the time `offset_ns` after the cycle's start.
+struct Stretch {
+    lines_end: usize,
+    offset_ns: i64,
+}
+
+impl Bodies {
+    /// Makes the bodies for `args`. Times start at `start_ns`; `built` is told the bytes made so far.
+    ///
+    /// # Errors
+    /// [`BenchError::Usage`]: a round of all series does not fit.
+    pub(super) fn build(
+        args: &BenchArgs,
+        start_ns: i64,
+        bytes_max: usize,
+        mut built: impl FnMut(u64),
+    ) -> Result<Bodies, BenchError> {
+        if args.workload == Workload::Churn && args.encoding != Encoding::Identity {
+            return Err(BenchError::Usage(
+                "churn makes new series by changing bodies: it needs --encoding identity".into(),
+            ));
+        }
+        let series = args.series.map_or(series_default(args.workload), std::num::NonZero::get);
+        let mut lines = Lines::new(args.workload, args.values, args.order, series, args.seed);
+        let mut cycle = Cycle::new(args.encoding, start_ns, lines.samples_per_line());
+        let batch = args.batch.get() as usize;
+        let samples_wanted = args.samples.map_or(u64::MAX, std::num::NonZero::get);
+        let bodies_wanted = BODIES_PER_CONNECTION * args.connections as usize;
+        let mut rounds = 0i64;
+        loop {
+            let raw_before = cycle.raw_bytes;
+            let order = lines.round();
+            for (place, one) in order.into_iter().enumerate() {
+                let spread_ns =
+                    if lines.spread_in_time() { place as i64 * ROUND_NS / i64::from(series) } else { 0 };
+                cycle.write_line(&mut lines, one, rounds * ROUND_NS + spread_ns);
+                if cycle.open.times.len() == batch || cycle.open.bytes.len() >= BODY_BYTES_MAX {
+                    cycle.close_body()?;
+                    built(cycle.raw_bytes as u64);
+                    if cycle.held_bytes > bytes_max {
+                        let fit = place as u64 * bytes_max as u64 / cycle.held_bytes as u64;
+                        return Err(BenchError::Usage(format!(
+                            "a round of {series} series does not fit into {} MB of bodies: at most {fit} do{}",
+                            bytes_max >> 20,
+                            if args.encoding == Encoding::Identity {
+                                ", or more with --encoding zstd"
+                            } else {
+                                ""
+                            }
+                        )));
+                    }
+                }
+            }
+            rounds += 1;
+            let round_bytes = cycle.raw_bytes + cycle.open.bytes.len() - raw_before;
+            let enough = cycle.samples() >= samples_wanted && cycle.bodies.len() >= bodies_wanted;
+            // The cycle also ends before it repeats no body, and where the next round might not fit.
+            if enough || cycle.raw_bytes + 2 * round_bytes > bytes_max {
+                break;
+            }
+        }
+        if !cycle.open.times.is_empty() {
+            cycle.close_body()?;
+        }
+        Ok(Bodies {
+            bodies: cycle.bodies.into_iter().map(Mutex::new).collect(),
+            samples_before: cycle.samples_before,
+            cycle_ns: rounds * ROUND_NS,
+            start_ns,
+            encoding: args.encoding,
+            series,
+            samples_per_line: lines.samples_per_line(),
+        })
+    }
+
+    /// Where request number `request` stands.
+    pub(super) fn place(&self, request: u64) -> Place {
+        let count = self.bodies.len() as u64;
+        let (cycle, body) = (request / count, (request % count) as usize);
+        let cycle_samples = self.samples_before[self.bodies.len()];
+        let samples = self.samples_before[body + 1] - self.samples_before[body];
+        Place {
+            cycle,
+            body,
+            request,
+            samples_before: cycle * cycle_samples + self.samples_before[body],
+            samples,
+        }
+    }
+
+    /// The body of a request, with its times. Nobody else has it until the guard is dropped.
+    pub(super) fn body(&self, place: Place) -> MutexGuard<'_, Body> {
+        // A poisoned lock is another connection's panic, which ends the process anyway.
+        let mut body = self.bodies[place.body].lock().unwrap_or_else(PoisonError::into_inner);
+        if self.encoding == Encoding::Identity {
+            body.set_times(self.start_ns + place.cycle as i64 * self.cycle_ns);
+            body.set_generation(generation(place.request));
+        }
+        body
+    }
+
+    /// Whether requests up to `request` have sent some times twice.
+    pub(super) fn has_repeated_times(&self, request: u64) -> bool {
+        self.encoding != Encoding::Identity && request > self.bodies.len() as u64
+    }
+
+    pub(super) fn series(&self) -> u32 {
+        self.series
+    }
+
+    pub(super) fn samples_per_line(&self) -> u32 {
+        self.samples_per_line
+    }
+}
+
+impl Body {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn set_times(&mut self, cycle_start_ns: i64) {
+        let mut lines = self.times.iter();
+        let mut line = 0;
+        for stretch in &self.stretches {
+            let digits = time_digits(cycle_start_ns + stretch.offset_ns);
+            for start in lines.by_ref().take(stretch.lines_end - line) {
+                let start = *start as usize;
+                self.bytes[start..start + TIME_DIGITS].copy_from_slice(&digits);
+            }
+            line = stretch.lines_end;
+        }
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        if self.generations.is_empty() {
+            return;
+        }
+        let digits: [u8; GENERATION_DIGITS] = decimal_digits(generation);
+        for start in &self.generations {
+            let start = *start as usize;
+            self.bytes[start..start + GENERATION_DIGITS].copy_from_slice(&digits);
+        }
+    }
+
+    fn empty() -> Body {
+        Body { bytes: Vec::new(), times: Vec::new(), generations: Vec::new(), stretches: Vec::new() }
+    }
+}
+
+/// A cycle while it is made.
+struct Cycle {
+    encoding: Encoding,
+    start_ns: i64,
+    samples_per_line: u32,
+    bodies: Vec<Body>,
+    samples_before: Vec<u64>,
+    open: Body,
+    raw_bytes: usize,
+    held_bytes: usize,
+}
+
+impl Cycle {
+    fn new(encoding: Encoding, start_ns: i64, samples_per_line: u32) -> Cycle {
+        Cycle {
+            encoding,
+            start_ns,
+            samples_per_line,
+            bodies: Vec::new(),
+            samples_before: vec![0],
+            open: Body::empty(),
+            raw_bytes: 0,
+            held_bytes: 0,
+        }
+    }
+
+    fn samples(&self) -> u64 {
+        self.samples_before[self.bodies.len()]
+    }
+
+    fn write_line(&mut self, lines: &mut Lines, series: u32, offset_ns: i64) {
+        let open = &mut self.open;
+        let generation = lines.write(series, &mut open.bytes);
+        open.generations.extend(generation.map(|start| start as u32));
+        open.times.push(open.bytes.len() as u32);
+        open.bytes.extend_from_slice(&[b'0'; TIME_DIGITS]);
+        open.bytes.push(b'\n');
+        let lines_end = open.times.len();
+        match open.stretches.last_mut() {
+            Some(last) if last.offset_ns == offset_ns => last.lines_end = lines_end,
+            _ => open.stretches.push(Stretch { lines_end, offset_ns }),
+        }
+    }
+
+    fn close_body(&mut self) -> Result<(), BenchError> {
+        // The next body will be as large: no growing by doubling, and nothing held beyond its length.
+        let next = Body { bytes: Vec::with_capacity(self.open.bytes.len() + SLACK_BYTES), ..Body::empty() };
+        let mut body = std::mem::replace(&mut self.open, next);
+        self.samples_before.push(self.samples() + body.times.len() as u64 * u64::from(self.samples_per_line));
+        self.raw_bytes += body.bytes.len();
+        if self.encoding == Encoding::Identity {
+            body.bytes.shrink_to_fit();
+        } else {
+            body.set_times(self.start_ns);
+            let bytes = compress(self.encoding, &body.bytes).map_err(BenchError::Compress)?;
+            body = Body { bytes, ..Body::empty() };
+        }
+        self.held_bytes += body.bytes.len();
+        self.bodies.push(body);
+        Ok(())
+    }
+}
+
+fn compress(encoding: Encoding, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    match encoding {
+        Encoding::Identity => Ok(bytes.to_vec()),
+        Encoding::Gzip => {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            gzip.write_all(bytes)?;
+            gzip.finish()
+        }
+        Encoding::Zstd => zstd::bulk::compress(bytes, 1),
+    }
+}
+
+/// The generation of a request's series: every tenth request has one of its own, the others have 0.
+fn generation(request: u64) -> u64 {
+    if request % REQUESTS_PER_GENERATION == REQUESTS_PER_GENERATION - 1 {
+        request / REQUESTS_PER_GENERATION + 1
+    } else {
+        0
+    }
+}
+
+fn time_digits(time_ns: i64) -> [u8; TIME_DIGITS] {
+    // 19 digits hold 2001-09-09 to 2262-04-11, the end of i64 nanoseconds.
+    assert!(time_ns >= 1_000_000_000_000_000_000, "a time of less than 19 digits: {time_ns}");
+    decimal_digits(time_ns as u64)
+}
+
+fn decimal_digits<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    digits
+}
+
+/// All bodies together.
+pub(super) const BODIES_BYTES_MAX: usize = 256 << 20;
+/// A body; positions in it are u32, and no server takes more.
+const BODY_BYTES_MAX: usize = 128 << 20;
+/// Lines of a workload differ by a few bytes; this saves the last reallocation of a body.
+const SLACK_BYTES: usize = 64 << 10;
+/// So that a connection hardly ever waits for another to be done with a body.
+const BODIES_PER_CONNECTION: usize = 4;
+const REQUESTS_PER_GENERATION: u64 = 10;
+const TIME_DIGITS: usize = 19;
+/// Between two lines of a series.
+const ROUND_NS: i64 = 10_000_000_000;
+
+#[cfg(test)]
+mod tests;

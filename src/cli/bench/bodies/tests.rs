@@ -1,0 +1,158 @@
+use std::io::Read;
+
+use clap::Parser;
+
+use super::*;
+
+const START_NS: i64 = 1_700_000_000_000_000_000;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+fn build(line: &str, bytes_max: usize) -> Result<Bodies, BenchError> {
+    let args = Cli::try_parse_from(format!("bench {line}").split_whitespace()).unwrap().bench;
+    Bodies::build(&args, START_NS, bytes_max, |_| {})
+}
+
+fn bytes(bodies: &Bodies, request: u64) -> Vec<u8> {
+    bodies.body(bodies.place(request)).bytes().to_vec()
+}
+
+/// Key and time of each line, fields dropped.
+fn keys_and_times(body: &[u8]) -> Vec<(String, i64)> {
+    let text = std::str::from_utf8(body).unwrap();
+    assert!(text.ends_with('\n'));
+    text.lines()
+        .map(|line| {
+            (line.split(' ').next().unwrap().to_owned(), line.rsplit(' ').next().unwrap().parse().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_request_is_a_function_of_seed_and_number() {
+    let line = "--workload churn --series 70 --batch 40 --samples 3000 --order random";
+    let (one, other) = (build(line, 1 << 20).unwrap(), build(line, 1 << 20).unwrap());
+    let forward: Vec<_> = (0..200).map(|request| bytes(&one, request)).collect();
+    let mut backward: Vec<_> = (0..200).rev().map(|request| bytes(&other, request)).collect();
+    backward.reverse();
+    assert!(forward == backward, "what was sent before shows in a body");
+    let reseeded = build(&format!("{line} --seed 2"), 1 << 20).unwrap();
+    assert!(bytes(&one, 0) != bytes(&reseeded, 0));
+}
+
+#[test]
+fn every_series_has_ascending_times_ten_seconds_apart_over_cycles() {
+    for line in [
+        "--series 70 --batch 40 --samples 3000",
+        "--series 30 --batch 400 --samples 3000",
+        "--series 50 --batch 50 --order random --samples 1",
+        "--workload events --series 64 --batch 33 --samples 2000",
+    ] {
+        let bodies = build(line, 1 << 20).unwrap();
+        let requests = 3 * bodies.bodies.len() as u64 + 1;
+        let mut last = std::collections::HashMap::new();
+        let mut distances = std::collections::BTreeMap::new();
+        for request in 0..requests {
+            for (key, time) in keys_and_times(&bytes(&bodies, request)) {
+                if let Some(before) = last.insert(key, time) {
+                    *distances.entry(time - before).or_insert(0) += 1;
+                }
+            }
+        }
+        assert_eq!(last.len(), bodies.series() as usize);
+        assert_eq!(distances.keys().copied().collect::<Vec<_>>(), [ROUND_NS], "{line}");
+    }
+}
+
+#[test]
+fn only_times_change_from_cycle_to_cycle() {
+    let bodies = build("--series 10 --batch 10 --samples 100", 1 << 20).unwrap();
+    let (first, again) = (bytes(&bodies, 0), bytes(&bodies, bodies.bodies.len() as u64));
+    assert_eq!(first.len(), again.len());
+    let blank = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).unwrap();
+        text.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(blank(&first), blank(&again));
+    assert_ne!(first, again);
+}
+
+#[test]
+fn every_tenth_churn_request_is_all_new_series() {
+    let bodies = build("--workload churn --series 20 --batch 7 --samples 1", 1 << 20).unwrap();
+    let mut seen = std::collections::HashSet::new();
+    let cycle = bodies.bodies.len() as u64;
+    for request in 0..10 * cycle {
+        let keys = keys_and_times(&bytes(&bodies, request));
+        let new = keys.iter().filter(|(key, _)| seen.insert(key.clone())).count();
+        if request % 10 == 9 {
+            assert_eq!(new, keys.len(), "request {request}");
+        } else {
+            assert!(new == 0 || request < 12, "request {request} has {new} new series");
+        }
+    }
+}
+
+#[test]
+fn places_count_every_sample_once() {
+    let bodies = build("--series 33 --batch 10 --samples 700", 1 << 20).unwrap();
+    let mut samples = 0;
+    for request in 0..2 * bodies.bodies.len() as u64 + 3 {
+        let place = bodies.place(request);
+        assert_eq!(place.samples_before, samples);
+        let lines = bytes(&bodies, request).iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert_eq!(place.samples, lines * 10);
+        samples += place.samples;
+    }
+}
+
+#[test]
+fn bodies_stay_within_their_bound_and_are_no_more_than_needed() {
+    let bodies = build("--series 50 --batch 100", 1 << 20).unwrap();
+    let held: usize = (0..bodies.bodies.len() as u64).map(|request| bytes(&bodies, request).len()).sum();
+    assert!((900_000..1 << 20).contains(&held), "{held}");
+    let few = build("--series 50 --batch 100 --samples 10000 --connections 1", 1 << 20).unwrap();
+    assert_eq!(few.bodies.len(), 10);
+}
+
+#[test]
+fn more_series_than_fit_are_a_usage_error_with_the_number_that_fits() {
+    let Err(BenchError::Usage(text)) = build("--series 10000 --batch 100", 1 << 20) else { panic!("built") };
+    assert!(text.contains("at most 3") || text.contains("at most 2"), "{text}");
+    assert!(build("--series 10000 --batch 100 --encoding zstd", 1 << 20).is_ok());
+}
+
+#[test]
+fn compressed_bodies_hold_the_first_cycle() {
+    for encoding in ["gzip", "zstd"] {
+        let plain = build("--series 10 --batch 10 --samples 100", 1 << 20).unwrap();
+        let packed =
+            build(&format!("--series 10 --batch 10 --samples 100 --encoding {encoding}"), 1 << 20).unwrap();
+        let bodies = packed.bodies.len() as u64;
+        assert!(!packed.has_repeated_times(bodies) && packed.has_repeated_times(bodies + 1));
+        for request in 0..bodies {
+            let mut text = Vec::new();
+            match encoding {
+                "gzip" => drop(
+                    flate2::read::GzDecoder::new(&bytes(&packed, request)[..])
+                        .read_to_end(&mut text)
+                        .unwrap(),
+                ),
+                _ => text = zstd::decode_all(&bytes(&packed, request)[..]).unwrap(),
+            }
+            assert!(text == bytes(&plain, request), "{encoding} {request}");
+        }
+    }
+}
+
+#[test]
+fn digits_are_the_number() {
+    for number in [0, 7, 10, 1_234_567_890, 9_999_999_999] {
+        assert_eq!(decimal_digits::<10>(number), *format!("{number:010}").as_bytes());
+    }
+    assert_eq!(time_digits(i64::MAX), *i64::MAX.to_string().as_bytes());
+}

@@ -1,0 +1,253 @@
+//! One run: requests to one server over several connections.
+//!
+//! Comes in: bodies, a server, a limit, a rate. Goes out: how many samples were taken and refused, the statuses, the
+//! latencies. Keeps: requests are sent in the order of their numbers, each by the first connection that is free; at a
+//! fixed rate a request's latency counts from the moment it was due, so that a server that stalls is charged for
+//! everything it held up. Refuses to know: which server it is.
+//!
+//! A thread a connection, blocking: a request costs a write, a read and a wake-up, and readiness calls would come on
+//! top of them. With one thread for all connections those calls cost more than the switches they save.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::bodies::{Bodies, Place};
+use super::histogram::Histogram;
+use super::http::{Answer, Connection, Server};
+use crate::cli::progress::Progress;
+use crate::clock::{Clock, SystemClock};
+
+/// What a run is to do.
+pub(super) struct Load<'a> {
+    pub(super) bodies: &'a Bodies,
+    pub(super) server: &'a Server,
+    /// Path and query of the write.
+    pub(super) path: &'a str,
+    pub(super) encoding: Option<&'a str>,
+    pub(super) connections: u32,
+    pub(super) limit: Limit,
+    /// Samples a second.
+    pub(super) rate: Option<u64>,
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Limit {
+    Samples(u64),
+    Duration(Duration),
+}
+
+/// What came of a run.
+pub(super) struct Outcome {
+    pub(super) elapsed_ns: u64,
+    pub(super) samples_accepted: u64,
+    pub(super) samples_rejected: u64,
+    pub(super) statuses: BTreeMap<u16, u64>,
+    /// The first answer that was no success.
+    pub(super) first_refusal: Option<String>,
+    pub(super) latency_ns: Histogram,
+    /// The number of the next run's first request.
+    pub(super) request_next: u64,
+}
+
+impl Load<'_> {
+    /// Sends requests from number `first` on until the limit.
+    ///
+    /// # Errors
+    /// The server can't be reached or stopped answering.
+    pub(super) fn run(&self, first: u64, progress: &Progress) -> io::Result<Outcome> {
+        let mut connections: Vec<Connection> =
+            (0..self.connections).map(|_| Connection::new(self.server.clone())).collect();
+        for connection in &mut connections {
+            connection.open()?;
+        }
+        let shared = Shared {
+            load: self,
+            clock: SystemClock::default(),
+            next: AtomicU64::new(first),
+            samples_first: self.bodies.place(first).samples_before,
+            samples_done: AtomicU64::new(0),
+        };
+        let tallies: Vec<io::Result<Tally>> = thread::scope(|scope| {
+            let spawn = |connection| scope.spawn(|| shared.drive(connection));
+            let threads: Vec<_> = connections.into_iter().map(spawn).collect();
+            while progress.is_shown() && threads.iter().any(|thread| !thread.is_finished()) {
+                // Relaxed: a number to look at.
+                progress.done(shared.samples_done.load(Ordering::Relaxed));
+                thread::sleep(PROGRESS_INTERVAL);
+            }
+            let join = |thread: thread::ScopedJoinHandle<'_, io::Result<Tally>>| match thread.join() {
+                Ok(tally) => tally,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            threads.into_iter().map(join).collect()
+        });
+        let mut outcome = Tally::new();
+        for tally in tallies {
+            outcome.add(tally?);
+        }
+        Ok(Outcome {
+            elapsed_ns: outcome.end_ns,
+            samples_accepted: outcome.samples_accepted,
+            samples_rejected: outcome.samples_rejected,
+            statuses: outcome.statuses,
+            first_refusal: outcome.first_refusal,
+            latency_ns: outcome.latency_ns,
+            request_next: shared.next.into_inner(),
+        })
+    }
+}
+
+/// What the connections of a run share.
+struct Shared<'a> {
+    load: &'a Load<'a>,
+    /// Zero at the start of the run.
+    clock: SystemClock,
+    next: AtomicU64,
+    samples_first: u64,
+    samples_done: AtomicU64,
+}
+
+impl Shared<'_> {
+    /// Sends requests over one connection until the limit.
+    fn drive(&self, mut connection: Connection) -> io::Result<Tally> {
+        let mut tally = Tally::new();
+        let mut head = self.load.server.post_head(self.load.path, self.load.encoding);
+        let head_fixed = head.len();
+        loop {
+            // Relaxed: only the number matters, bodies have locks of their own.
+            let place = self.load.bodies.place(self.next.fetch_add(1, Ordering::Relaxed));
+            let Some(due_ns) = self.due(place) else { return Ok(tally) };
+            if let Some(due_ns) = due_ns {
+                self.wait_until(due_ns);
+            }
+            let body = self.load.bodies.body(place);
+            head.truncate(head_fixed);
+            write!(head, "{}\r\n\r\n", body.bytes().len())?;
+            let start_ns = due_ns.unwrap_or_else(|| self.clock.monotonic_ns());
+            let answer = self.send(&mut connection, &head, body.bytes())?;
+            let end_ns = self.clock.monotonic_ns();
+            drop(body);
+            tally.latency_ns.record(end_ns.saturating_sub(start_ns));
+            tally.end_ns = end_ns;
+            tally.count(&answer, place, self.load.bodies.samples_per_line());
+            self.samples_done.fetch_add(place.samples, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends a request. A connection that the server drops costs the request, which is counted as status 0; only when
+    /// there is no new connection, or no answer in time, the run is over.
+    fn send(&self, connection: &mut Connection, head: &[u8], body: &[u8]) -> io::Result<Answer> {
+        match connection.exchange(head, body) {
+            Err(e) if is_dropped(e.kind()) => {
+                connection.open()?;
+                Ok(Answer { body: e.to_string().into_bytes(), ..Answer::default() })
+            }
+            other => other,
+        }
+    }
+
+    /// Nothing if the run ends before this request; else when it is due, if there is a rate.
+    fn due(&self, place: Place) -> Option<Option<u64>> {
+        let samples = place.samples_before - self.samples_first;
+        let due_ns = self.load.rate.map(|rate| (u128::from(samples) * NS_PER_S / u128::from(rate)) as u64);
+        let goes_on = match self.load.limit {
+            Limit::Samples(limit) => samples < limit,
+            Limit::Duration(limit) => {
+                u128::from(due_ns.unwrap_or_else(|| self.clock.monotonic_ns())) < limit.as_nanos()
+                    && u128::from(self.clock.monotonic_ns()) < limit.as_nanos()
+            }
+        };
+        goes_on.then_some(due_ns)
+    }
+
+    /// A sleep ends late by the kernel's timer slack, which would be charged to the server: it is set to end early, and
+    /// the rest is spun away.
+    fn wait_until(&self, due_ns: u64) {
+        let ahead_ns = due_ns.saturating_sub(self.clock.monotonic_ns());
+        if ahead_ns > TIMER_SLACK_NS {
+            thread::sleep(Duration::from_nanos(ahead_ns - TIMER_SLACK_NS));
+        }
+        while self.clock.monotonic_ns() < due_ns {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// What one connection counted.
+struct Tally {
+    end_ns: u64,
+    samples_accepted: u64,
+    samples_rejected: u64,
+    statuses: BTreeMap<u16, u64>,
+    first_refusal: Option<String>,
+    latency_ns: Histogram,
+}
+
+impl Tally {
+    fn new() -> Tally {
+        Tally {
+            end_ns: 0,
+            samples_accepted: 0,
+            samples_rejected: 0,
+            statuses: BTreeMap::new(),
+            first_refusal: None,
+            latency_ns: Histogram::new(),
+        }
+    }
+
+    fn count(&mut self, answer: &Answer, place: Place, samples_per_line: u32) {
+        *self.statuses.entry(answer.status).or_insert(0) += 1;
+        let rejected = if answer.body.is_empty() && answer.status / 100 == 2 {
+            0
+        } else {
+            samples_rejected(answer, place.samples, samples_per_line)
+        };
+        self.samples_rejected += rejected;
+        self.samples_accepted += place.samples - rejected;
+        if rejected > 0 && self.first_refusal.is_none() {
+            let text = String::from_utf8_lossy(&answer.body);
+            let text: String = text.trim().chars().take(REFUSAL_CHARS_MAX).collect();
+            self.first_refusal = Some(format!("{} {text}", answer.status));
+        }
+    }
+
+    fn add(&mut self, other: Tally) {
+        self.end_ns = self.end_ns.max(other.end_ns);
+        self.samples_accepted += other.samples_accepted;
+        self.samples_rejected += other.samples_rejected;
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_insert(0) += count;
+        }
+        self.first_refusal = self.first_refusal.take().or(other.first_refusal);
+        self.latency_ns.add(&other.latency_ns);
+    }
+}
+
+fn is_dropped(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// Samples that a server says it did not take: the rows it counts, else everything unless it says success.
+fn samples_rejected(answer: &Answer, samples: u64, samples_per_line: u32) -> u64 {
+    let told = serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
+    match told.and_then(|body| body.get("rejected")?.as_u64()) {
+        Some(rows) => rows.saturating_mul(u64::from(samples_per_line)).min(samples),
+        None if answer.status / 100 == 2 => 0,
+        None => samples,
+    }
+}
+
+const NS_PER_S: u128 = 1_000_000_000;
+/// Linux's default slack of 50 us, and a little.
+const TIMER_SLACK_NS: u64 = 60_000;
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+const REFUSAL_CHARS_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests;

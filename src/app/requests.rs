@@ -49,7 +49,8 @@ impl Requests {
 
     /// Takes the gravest request; waits `at_most` for one.
     pub fn wait(&self, at_most: Duration) -> Option<Request> {
-        let nothing = |asked: &mut Asked| asked.fail.is_none() && !asked.stopped && !asked.drain && !asked.reload;
+        let nothing =
+            |asked: &mut Asked| asked.fail.is_none() && !asked.stopped && !asked.drain && !asked.reload;
         let waited = self.changed.wait_timeout_while(self.lock(), at_most, nothing);
         let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = asked.fail.take() {

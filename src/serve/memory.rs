@@ -30,11 +30,6 @@ impl MemoryBudget {
     pub(super) fn exhausted(&self, held: u64) -> bool {
         self.reserved.value() + held > self.max
     }
-
-    /// Bytes reserved.
-    pub(super) fn reserved(&self) -> u64 {
-        self.reserved.value()
-    }
 }
 
 /// Bytes of the budget, given back when dropped.
@@ -61,7 +56,7 @@ mod tests {
         assert!(budget.reserve(31, 10).is_none());
         drop(first);
         assert!(budget.reserve(90, 10).is_some());
-        assert_eq!(budget.reserved(), 0);
+        assert_eq!(budget.reserved.value(), 0);
         assert!(budget.exhausted(101));
     }
 }

@@ -119,8 +119,6 @@ fn print(report: &Report, output: Output) -> io::Result<()> {
 const DAY_NS: i64 = 86_400_000_000_000;
 /// Times have 19 digits from here on.
 const TIMES_START_MIN_NS: i64 = 1_000_000_000_000_000_000;
-const EXIT_FAILURE: u8 = 1;
-const EXIT_USAGE: u8 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -195,6 +195,10 @@ impl Decoder {
         if intake.push(series, series.shape, row.time_ns, values, heap).is_err() {
             return Fast::Full;
         }
+        if self.looked != 0 {
+            // Its end was looked for in vain when there was less of it.
+            (self.search, self.looked) = (LineSearch::default(), 0);
+        }
         self.lines += 1;
         result.accepted += 1;
         result.samples += values.len() as u64;

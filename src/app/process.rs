@@ -55,16 +55,12 @@ fn run(
     let server = start(&config)?;
     let drainer = server.drainer();
     let asking = Arc::clone(requests);
-    let joined = engine::spawn(
-        "join",
-        Box::new(move || {
-            asking.ask(match server.join() {
-                Ok(()) => Request::Stopped,
-                Err(why) => Request::Fail(why),
-            })
-        }),
-    );
-    joined.map_err(|error| ServeError::Failed(format!("thread: {error}")))?;
+    let watch = move || {
+        let ended = server.join();
+        asking.ask(ended.map_or_else(Request::Fail, |()| Request::Stopped));
+    };
+    let watching = engine::spawn("watch", Box::new(watch));
+    watching.map_err(|error| ServeError::Failed(format!("thread: {error}")))?;
     loop {
         match requests.wait(TURN) {
             None => {}

@@ -79,11 +79,14 @@ mod tests {
     #[test]
     fn the_gravest_goes_first_and_asking_twice_is_asking_once() {
         let requests = Requests::default();
-        for request in [Request::Reload, Request::Reload, Request::Drain, Request::Fail("a".into())] {
+        for request in
+            [Request::Reload, Request::Reload, Request::Drain, Request::Stopped, Request::Fail("a".into())]
+        {
             requests.ask(request);
         }
         requests.ask(Request::Fail("b".into()));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Fail("a".into())));
+        assert_eq!(requests.wait(Duration::ZERO), Some(Request::Stopped));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Drain));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Reload));
         assert_eq!(requests.wait(Duration::ZERO), None);

@@ -75,7 +75,7 @@ fn a_reload_is_taken_whole_or_not_at_all() {
     let mut server = Server::start(directory.path(), &["--config", "t.yml", "--log-format", "json"]);
     server.line("started");
 
-    fs::write(&config, "data: {retention: 2d}\n").unwrap();
+    fs::write(&config, "data: {retention: 24h} # the same\n").unwrap();
     server.signal("HUP");
     server.line("configuration reloaded");
 
@@ -84,7 +84,7 @@ fn a_reload_is_taken_whole_or_not_at_all() {
     let line = server.line("not reloaded");
     assert!(line.contains("t.yml:1:19: data.retention: "), "{line}");
 
-    fs::write(&config, "workers: 999\n").unwrap();
+    fs::write(&config, "data: {retention: 1d}\nworkers: 255\n").unwrap();
     server.signal("HUP");
     let line = server.line("not reloaded");
     assert!(line.contains("\"error\":\"only a restart changes workers\""), "{line}");

@@ -49,7 +49,8 @@ impl Requests {
 
     /// Takes the gravest request; waits `at_most` for one.
     pub fn wait(&self, at_most: Duration) -> Option<Request> {
-        let nothing = |asked: &mut Asked| asked.fail.is_none() && !asked.stopped && !asked.drain && !asked.reload;
+        let nothing =
+            |asked: &mut Asked| asked.fail.is_none() && !asked.stopped && !asked.drain && !asked.reload;
         let waited = self.changed.wait_timeout_while(self.lock(), at_most, nothing);
         let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = asked.fail.take() {
@@ -78,11 +79,14 @@ mod tests {
     #[test]
     fn the_gravest_goes_first_and_asking_twice_is_asking_once() {
         let requests = Requests::default();
-        for request in [Request::Reload, Request::Reload, Request::Drain, Request::Fail("a".into())] {
+        for request in
+            [Request::Reload, Request::Reload, Request::Drain, Request::Stopped, Request::Fail("a".into())]
+        {
             requests.ask(request);
         }
         requests.ask(Request::Fail("b".into()));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Fail("a".into())));
+        assert_eq!(requests.wait(Duration::ZERO), Some(Request::Stopped));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Drain));
         assert_eq!(requests.wait(Duration::ZERO), Some(Request::Reload));
         assert_eq!(requests.wait(Duration::ZERO), None);

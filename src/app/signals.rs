@@ -4,17 +4,19 @@
 //! to stop ends the process at once, whatever the callback is doing, with 128 plus the signal's number, as shells
 //! count it.
 //!
-//! Signals are handled where they arrive, on any thread, by a handler that only writes to a pipe: no thread needs to
-//! block them. A call that the kernel does not restart after a handler (`epoll_wait`, `poll`, `nanosleep`) may return
-//! EINTR on any thread, and event loops go on after it. SIGPIPE is ignored by the runtime: writing to what is closed
-//! is an error like others.
+//! The handler, which only writes to a pipe, runs on the main thread: the engine's threads block all signals, so that
+//! no call of theirs is interrupted. SIGPIPE is ignored by the runtime: writing to what is closed is an error like
+//! others.
 
 use std::io;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
-use signal_hook::low_level;
+
+use crate::engine;
 
 /// What the process is asked to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,28 +29,24 @@ pub enum Signal {
 
 /// Calls `on` for each signal from here on, on a thread that lasts as long as the process.
 ///
-/// `on` should return soon: a reload asked for while it runs is seen after it. A second request to stop is seen
-/// only when it returned, so it must hand work on rather than do it.
+/// `on` should return soon: a signal that arrives while it runs waits for it, but for the second request to stop.
 ///
 /// # Errors
 /// A handler or the thread can't be made.
 pub fn listen(on: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+    // Within the handler, so that nothing that hangs is in the way. It looks at the flag before the same signal sets it.
+    let stopping = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+        flag::register(signal, Arc::clone(&stopping))?;
+    }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let thread = thread::Builder::new().name("signals".into());
-    thread.spawn(move || {
-        let mut draining = false;
+    let attend = move || {
         for signal in signals.forever() {
-            if signal == SIGHUP {
-                on(Signal::Reload);
-            } else if draining {
-                low_level::exit(128 + signal);
-            } else {
-                draining = true;
-                on(Signal::Drain);
-            }
+            on(if signal == SIGHUP { Signal::Reload } else { Signal::Drain });
         }
-    })?;
-    Ok(())
+    };
+    engine::spawn("signals", Box::new(attend)).map(drop)
 }
 
 #[cfg(test)]
@@ -65,7 +63,15 @@ mod tests {
     #[ignore = "runs as a child process of the other tests"]
     fn child() {
         let (sender, signals) = mpsc::channel();
-        listen(move |signal| sender.send(signal).unwrap()).unwrap();
+        let hang = move |signal| {
+            sender.send(signal).unwrap();
+            if signal == Signal::Drain {
+                loop {
+                    std::thread::park();
+                }
+            }
+        };
+        listen(hang).unwrap();
         let mut out = io::stdout();
         writeln!(out, "ready").unwrap();
         for signal in signals {
@@ -93,8 +99,8 @@ mod tests {
             expect("Reload");
             send(&child, first);
             expect("Drain");
+            // The callback hangs now.
             send(&child, "HUP");
-            expect("Reload");
             send(&child, second);
             assert_eq!(child.wait().unwrap().code(), Some(code));
         }

@@ -33,9 +33,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the server
     ///
-    /// A write is answered with 2xx when its rows are on disk. SIGTERM and SIGINT stop it: it answers what it has taken,
-    /// for 25 seconds at most, and exits with 0; a second one ends it at once, with 128 plus the signal's number. SIGHUP
-    /// reads the configuration again; if anything in it can't be used, the one before stays.
+    /// A write is answered with 2xx when its rows are on disk. SIGTERM and SIGINT stop it: it answers what it has
+    /// taken, for 25 seconds at most, and exits with 0; a second one ends it at once, with 128 plus the signal's
+    /// number. SIGHUP reads the configuration again; if anything in it can't be used, the one before stays.
     #[command(after_long_help = help::SERVE)]
     Serve(ServeArgs),
 

@@ -1,4 +1,6 @@
-//! The parts of the help texts that are not one flag's. Lines fit a terminal of 80 columns: wrapped, a table is no table.
+//! The parts of the help texts that are not one flag's.
+//!
+//! Their lines fit a terminal of 80 columns: wrapped, a table is no table.
 
 /// After the short help.
 pub(super) const AFTER: &str = "\

@@ -22,11 +22,10 @@ use std::time::Duration;
 
 pub use address::Address;
 pub use error::{ConfigError, Place};
-pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT, WORKERS_MAX};
+pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 
 use super::args::ServeArgs;
 use super::host::Host;
-use super::units::Share;
 use document::Document;
 use sources::{Sources, variable};
 
@@ -42,7 +41,7 @@ pub struct Config {
     /// What is taken at most.
     pub limits: Limits,
     /// Worker threads, at least one.
-    pub workers: usize,
+    pub workers: u32,
 }
 
 /// An address to listen on.
@@ -67,12 +66,12 @@ pub enum Protocol {
 pub struct Data {
     /// The data directory, as written where it came from a flag or variable, else absolute or relative to the file's.
     pub directory: PathBuf,
-    /// How long rows are kept after they arrived; zero keeps them for ever.
-    pub retention: Duration,
-    /// How many bytes of log are kept; 0 is any number.
-    pub retention_bytes: u64,
-    /// The part of the file system that is kept free; the oldest rows go when there is less.
-    pub free_space_min: Share,
+    /// How long rows are kept after they arrived; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+    /// How many bytes of log are kept; `None` is any number.
+    pub retention_bytes: Option<u64>,
+    /// The percentage of the file system that is kept free; the oldest rows go when there is less.
+    pub free_space_min_percent: u8,
     /// The longest that a request's rows wait for others to share their commit.
     pub commit_linger: Duration,
     /// The longest that rows wait which nobody waits for.
@@ -140,16 +139,30 @@ impl Config {
         sources.config()
     }
 
-    /// The keys in which `next` differs and which a running process can't change.
-    pub fn fixed_changes(&self, next: &Config) -> Vec<&'static str> {
-        let fixed = [
+    /// The keys in which `next` differs.
+    pub fn changes(&self, next: &Config) -> Vec<&'static str> {
+        let (data, limits) = (&self.data, &self.limits);
+        let compared = [
             ("listen", self.listen != next.listen),
-            ("data.directory", self.data.directory != next.data.directory),
-            ("data.disk", self.data.disk != next.data.disk),
-            ("limits.memory", self.limits.memory_bytes != next.limits.memory_bytes),
+            ("data.directory", data.directory != next.data.directory),
+            ("data.retention", data.retention != next.data.retention),
+            ("data.retention_size", data.retention_bytes != next.data.retention_bytes),
+            ("data.free_space_min", data.free_space_min_percent != next.data.free_space_min_percent),
+            ("data.commit_linger", data.commit_linger != next.data.commit_linger),
+            ("data.commit_interval", data.commit_interval != next.data.commit_interval),
+            ("data.commits_per_second_max", data.commits_per_second_max != next.data.commits_per_second_max),
+            ("data.disk", data.disk != next.data.disk),
+            ("limits.memory", limits.memory_bytes != next.limits.memory_bytes),
+            ("limits.series_max", limits.series_max != next.limits.series_max),
+            ("limits.body_size_max", limits.body_bytes_max != next.limits.body_bytes_max),
+            ("limits.decoded_size_max", limits.decoded_bytes_max != next.limits.decoded_bytes_max),
+            ("limits.connections_max", limits.connections_max != next.limits.connections_max),
+            ("limits.header_timeout", limits.header_timeout != next.limits.header_timeout),
+            ("limits.body_idle_timeout", limits.body_idle_timeout != next.limits.body_idle_timeout),
+            ("limits.idle_timeout", limits.idle_timeout != next.limits.idle_timeout),
             ("workers", self.workers != next.workers),
         ];
-        fixed.iter().filter(|(_, changed)| *changed).map(|(key, _)| *key).collect()
+        compared.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
     }
 
     /// Reads the file at `path` alone and checks what can be checked without the network: host names are not looked

@@ -15,6 +15,7 @@ use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Liste
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
+use crate::engine::WORKERS_MAX;
 
 /// Everything that settings are looked for in.
 pub(super) struct Sources<'a> {
@@ -37,9 +38,7 @@ impl Sources<'_> {
             listen: self.listen()?,
             data: self.data()?,
             limits: self.limits()?,
-            workers: self.read("workers", &self.document.workers, self.host.cores.min(WORKERS_MAX), |s| {
-                s.count(1..=WORKERS_MAX as u64).map(|workers| workers as usize)
-            })?,
+            workers: self.workers()?,
             file: self.path.clone(),
         })
     }
@@ -148,16 +147,17 @@ impl Sources<'_> {
         let linger_default = Duration::from_millis(2).min(commit_interval);
         Ok(Data {
             directory: self.directory(data)?,
-            retention: self.read("data.retention", &data.retention, RETENTION_DEFAULT, |s| {
-                s.duration(0..=SPAN_MS_MAX)
+            retention: self.read("data.retention", &data.retention, Some(RETENTION_DEFAULT), |s| {
+                s.duration(0..=SPAN_MS_MAX).map(|span| Some(span).filter(|span| !span.is_zero()))
             })?,
-            retention_bytes: self
-                .read("data.retention_size", &data.retention_size, 0, |s| s.size(0..=SIZE_BYTES_MAX))?,
-            free_space_min: self.read(
+            retention_bytes: self.read("data.retention_size", &data.retention_size, None, |s| {
+                s.size(0..=SIZE_BYTES_MAX).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
+            })?,
+            free_space_min_percent: self.read(
                 "data.free_space_min",
                 &data.free_space_min,
-                FREE_SPACE_DEFAULT,
-                |s| s.share(0..=FREE_SPACE_BASIS_POINTS_MAX),
+                5,
+                whole_percent,
             )?,
             commit_linger: self.read("data.commit_linger", &data.commit_linger, linger_default, |s| {
                 s.duration(0..=linger_ms_max)
@@ -195,6 +195,14 @@ impl Sources<'_> {
         })
     }
 
+    fn workers(&self) -> Result<u32, ConfigError> {
+        let default = u32::try_from(self.host.cores).unwrap_or(WORKERS_MAX).min(WORKERS_MAX);
+        // What is within the bound fits its type.
+        self.read("workers", &self.document.workers, default, |s| {
+            s.count(1..=u64::from(WORKERS_MAX)).map(|workers| workers as u32)
+        })
+    }
+
     /// A size, or a share of what the process may use. The default share never goes below the least that works.
     fn memory(&self, text: &Option<Text>) -> Result<u64, ConfigError> {
         let default = MEMORY_SHARE_DEFAULT.of(self.host.memory_bytes).max(MEMORY_BYTES_MIN);
@@ -212,6 +220,15 @@ impl Sources<'_> {
     }
 }
 
+/// Free space in whole percent: finer would promise more than a file system's own reserve allows to say.
+fn whole_percent(setting: &Setting) -> Result<u8, ConfigError> {
+    let share = setting.share(0..=FREE_SPACE_BASIS_POINTS_MAX)?;
+    match u8::try_from(share.basis_points / 100) {
+        Ok(percent) if share.basis_points.is_multiple_of(100) => Ok(percent),
+        _ => Err(setting.refuse(format!("{:?}: must be a whole percentage", setting.text))),
+    }
+}
+
 fn spoken(protocol: &Setting) -> Result<Protocol, ConfigError> {
     if PROTOCOLS_LATER.contains(&protocol.text.as_str()) {
         return Err(protocol.refuse(format!("{:?} is not supported by this version", protocol.text)));
@@ -225,14 +242,10 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:9480";
 /// Kept in when nothing else is said.
 pub const DIRECTORY_DEFAULT: &str = "./tidegate-data";
 
-/// Worker threads at most: their numbers have three digits in file names.
-pub const WORKERS_MAX: usize = 999;
-
 /// Protocols that a later version will speak on listeners of their own.
 const PROTOCOLS_LATER: [&str; 5] = ["graphite", "statsd", "opentsdb", "influx-udp", "otlp-grpc"];
 
 const RETENTION_DEFAULT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
-const FREE_SPACE_DEFAULT: Share = Share { basis_points: 500 };
 const MEMORY_SHARE_DEFAULT: Share = Share { basis_points: 2_500 };
 
 const LISTENERS_MAX: usize = 64;

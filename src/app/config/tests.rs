@@ -42,9 +42,9 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(addresses(&config), ["127.0.0.1:9480"]);
     let data = Data {
         directory: "./tidegate-data".into(),
-        retention: Duration::from_secs(15 * 86_400),
-        retention_bytes: 0,
-        free_space_min: Share { basis_points: 500 },
+        retention: Some(Duration::from_secs(15 * 86_400)),
+        retention_bytes: None,
+        free_space_min_percent: 5,
         commit_linger: Duration::from_millis(2),
         commit_interval: Duration::from_millis(200),
         commits_per_second_max: 0,
@@ -77,7 +77,7 @@ fn files_that_say_nothing_change_nothing() {
 fn every_key_of_the_file_is_taken() {
     let config = load(
         "listen:\n  - address: 127.0.0.1:9480\n    protocol: http\n  - address: '[::1]:0'\n\
-         data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 2.5%\n  \
+         data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 25%\n  \
          commit_linger: 0s\n  commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
          limits:\n  memory: 512MB\n  series_max: 1_000\n  body_size_max: 1MB\n  decoded_size_max: 2MiB\n  \
          connections_max: 7\n  header_timeout: 1s\n  body_idle_timeout: 2s\n  idle_timeout: 3s\n\
@@ -86,9 +86,9 @@ fn every_key_of_the_file_is_taken() {
     assert_eq!(addresses(&config), ["127.0.0.1:9480", "[::1]:0"]);
     let data = Data {
         directory: "/srv/d".into(),
-        retention: Duration::from_secs(7 * 86_400),
-        retention_bytes: 3 << 29,
-        free_space_min: Share { basis_points: 250 },
+        retention: Some(Duration::from_secs(7 * 86_400)),
+        retention_bytes: Some(3 << 29),
+        free_space_min_percent: 25,
         commit_linger: Duration::ZERO,
         commit_interval: Duration::from_secs(1),
         commits_per_second_max: 40,
@@ -134,11 +134,11 @@ fn a_refusal_names_line_column_and_key() {
         ("data: {\n", "t.yml:1:7: data: unclosed bracket '{'"),
         ("listen: []\n", "t.yml:1:9: listen: names no address"),
         // Values.
-        ("workers: 0\n", "t.yml:1:10: workers: \"0\": must be from 1 to 999"),
+        ("workers: 0\n", "t.yml:1:10: workers: \"0\": must be from 1 to 255"),
         ("workers: 1e3\n", "t.yml:1:10: workers: \"1e3\": not a whole number"),
         (
             "workers: 99999999999999999999\n",
-            "t.yml:1:10: workers: \"99999999999999999999\": must be from 1 to 999",
+            "t.yml:1:10: workers: \"99999999999999999999\": must be from 1 to 255",
         ),
         (
             "data:\n  retention: 15\n",
@@ -261,6 +261,12 @@ fn a_refusal_names_the_flag_or_variable() {
 }
 
 #[test]
+fn a_retention_of_0_keeps_everything() {
+    let data = load("data: {retention: 0, retention_size: 0}").data;
+    assert_eq!((data.retention, data.retention_bytes), (None, None));
+}
+
+#[test]
 fn a_share_of_memory_counts_from_what_the_host_has() {
     assert_eq!(load("limits: {memory: 12.5%}").limits.memory_bytes, 1 << 30);
 
@@ -293,15 +299,35 @@ fn check_does_not_look_names_up() {
 }
 
 #[test]
-fn what_a_running_process_can_not_change_is_named() {
+fn each_key_that_changes_is_named() {
     let now = load("");
-    let next = load("data: {retention: 1d, commit_linger: 1ms}\nlimits: {series_max: 5, idle_timeout: 1s}\n");
-    assert_eq!(now.fixed_changes(&next), [""; 0]);
-    let next = load(
-        "listen: [{address: ':1'}]\ndata: {directory: x, disk: threads}\nlimits: {memory: 1GB}\nworkers: 1\n",
-    );
-    assert_eq!(
-        now.fixed_changes(&next),
-        ["listen", "data.directory", "data.disk", "limits.memory", "workers"]
-    );
+    assert_eq!(now.changes(&load("# another text, the same settings\n")), [""; 0]);
+    // Every key of the help's file but the protocol, which has one value only.
+    let keys = [
+        ("listen", "[{address: ':1'}]"),
+        ("data.directory", "x"),
+        ("data.retention", "1d"),
+        ("data.retention_size", "1GB"),
+        ("data.free_space_min", "6%"),
+        ("data.commit_linger", "1ms"),
+        ("data.commit_interval", "100ms"),
+        ("data.commits_per_second_max", "1"),
+        ("data.disk", "threads"),
+        ("limits.memory", "1GB"),
+        ("limits.series_max", "1"),
+        ("limits.body_size_max", "1MB"),
+        ("limits.decoded_size_max", "1MB"),
+        ("limits.connections_max", "1"),
+        ("limits.header_timeout", "1s"),
+        ("limits.body_idle_timeout", "1s"),
+        ("limits.idle_timeout", "1s"),
+        ("workers", "1"),
+    ];
+    for (key, value) in keys {
+        let yaml = match key.split_once('.') {
+            Some((section, key)) => format!("{section}: {{{key}: {value}}}"),
+            None => format!("{key}: {value}"),
+        };
+        assert_eq!(now.changes(&load(&yaml)), [key]);
+    }
 }

@@ -59,9 +59,9 @@ fn a_json_line_has_the_same_members() {
         error!(target: "t", msg = "own", path = "a\"b\\c\n");
     });
     let head = "{\"ts\":\"2026-11-22T10:00:00.123Z\",\"level\":";
-    let first = "\"info\",\"target\":\"t\",\"msg\":\"segment sealed\",\"rows\":10,\"low\":-1,\"ratio\":0.5,\"odd\":\"NaN\"";
+    let first = "\"info\",\"target\":\"t\",\"msg\":\"segment sealed\",\"rows\":10,\"low\":-1,\"ratio\":0.5";
     let second = "\"error\",\"target\":\"t\",\"msg_\":\"own\",\"path\":\"a\\\"b\\\\c\\n\"";
-    assert_eq!(text, format!("{head}{first},\"sealed\":true}}\n{head}{second}}}\n"));
+    assert_eq!(text, format!("{head}{first},\"odd\":\"NaN\",\"sealed\":true}}\n{head}{second}}}\n"));
     for line in text.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }

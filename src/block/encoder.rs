@@ -100,7 +100,7 @@ impl Encoder {
         };
         define(&input.define, false, container);
         define(&input.repeat, true, container);
-        assert!(container.raw_bytes() <= DEFINITION_BYTES_MAX, "definitions over {DEFINE_BYTES_MAX} bytes");
+        debug_assert!(container.raw_bytes() <= DEFINITION_BYTES_MAX, "definitions over {DEFINE_BYTES_MAX} bytes");
         let dictionary_len = if container.is_empty() { 0 } else { container.finish(out) };
 
         plan.assign(input);

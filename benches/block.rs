@@ -90,7 +90,12 @@ impl Random {
 }
 
 impl Workload {
-    fn new(metric: &str, tags: &[(&str, usize)], count: usize, fields: Vec<(Vec<u8>, FieldType)>) -> Workload {
+    fn new(
+        metric: &str,
+        tags: &[(&str, usize)],
+        count: usize,
+        fields: Vec<(Vec<u8>, FieldType)>,
+    ) -> Workload {
         let mut segment = Segment::default();
         let mut random = Random(0x1234_5678_9abc_def1);
         let shape = segment.shape(metric.as_bytes(), &fields);
@@ -121,7 +126,8 @@ impl Workload {
 
     fn tsbs(numbers: Numbers) -> Workload {
         let kind = if matches!(numbers, Numbers::Int) { FieldType::I64 } else { FieldType::F64 };
-        let names = ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"];
+        let names =
+            ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"];
         let fields = names.iter().map(|n| (format!("usage_{n}").into(), kind)).collect();
         let tags = [
             ("arch", 2),
@@ -293,7 +299,8 @@ fn cpu_time() -> Duration {
 fn verify(workload: &Workload, out: &[u8]) {
     let batch = &workload.segment.batch;
     let mix = |series: u32, time: i64, value: u64| {
-        (u64::from(series) ^ (time as u64).rotate_left(20) ^ value.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        (u64::from(series) ^ (time as u64).rotate_left(20) ^ value.rotate_left(40))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     };
     let mut written = 0u64;
     for i in 0..batch.rows() {

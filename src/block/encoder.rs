@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::container::ContainerWriter;
 use super::dictionary;
-use super::limits::DEFINE_BYTES_MAX;
 use super::table::{self, Plan};
 use crate::bytes::AlignedBuf;
 use crate::model::{
-    BLOCK_ALIGN, Batch, BlockHeader, Dictionary, DictionaryMark, HEADER_LEN, Shape, ShapeId, SymbolId, crc32c,
+    BLOCK_ALIGN, BLOCK_BYTES_MAX, Batch, BlockHeader, Dictionary, DictionaryMark, HEADER_LEN, Shape, ShapeId,
+    SymbolId, crc32c,
 };
 
 /// Encodes batches. One for each worker: its buffers grow to what the largest batch needs, and stay.
@@ -28,7 +28,7 @@ pub struct EncodeInput<'a> {
     /// The segment's dictionary.
     pub dictionary: &'a Dictionary,
     /// What this block defines: all that no earlier block of the segment did, up to what its rows need. At most
-    /// [`DEFINE_BYTES_MAX`] of content, one definition over.
+    /// [`DEFINE_BYTES_MAX`](super::DEFINE_BYTES_MAX) of content, one definition over.
     pub define: Range<DictionaryMark>,
     /// What it repeats: see [`Checkpoint`](super::Checkpoint).
     pub repeat: Range<DictionaryMark>,
@@ -85,7 +85,8 @@ impl Encoder {
     /// Appends a block to `out`, padded. `out` is empty or ends on a 4 KiB boundary.
     ///
     /// # Panics
-    /// If the batch is empty, `out` is not aligned, or the block defines more than [`DEFINE_BYTES_MAX`] allows.
+    /// If the batch is empty, `out` is not aligned, or the block would be over 64 MiB: that takes definitions far
+    /// over [`DEFINE_BYTES_MAX`](super::DEFINE_BYTES_MAX), or one row of over 32 MiB.
     pub fn encode(&mut self, input: &EncodeInput<'_>, out: &mut AlignedBuf) -> EncodeStats {
         assert!(!input.batch.is_empty(), "an empty batch makes no block");
         assert!(out.len().is_multiple_of(BLOCK_ALIGN), "blocks start on 4 KiB boundaries");
@@ -100,7 +101,6 @@ impl Encoder {
         };
         define(&input.define, false, container);
         define(&input.repeat, true, container);
-        assert!(container.raw_bytes() <= DEFINITION_BYTES_MAX, "definitions over {DEFINE_BYTES_MAX} bytes");
         let dictionary_len = if container.is_empty() { 0 } else { container.finish(out) };
 
         plan.assign(input);
@@ -126,9 +126,10 @@ impl Encoder {
         out[start..dictionary_at].copy_from_slice(&header.encode());
         out.pad();
         let block_len = out.len() - start;
+        assert!(
+            block_len <= BLOCK_BYTES_MAX,
+            "a block of {block_len} bytes: its definitions are over bounds"
+        );
         EncodeStats { block_len, dictionary_len, payload_len, columns_len, tables: plan.tables() }
     }
 }
-
-/// Definitions before compression: twice their text and keys, and one more of each.
-const DEFINITION_BYTES_MAX: usize = 4 * DEFINE_BYTES_MAX as usize;

@@ -1,8 +1,8 @@
 //! The rolling checkpoint: which slice of the dictionary a block repeats.
 //!
-//! Repeating all of it in one block would stall that block's commit. So each block repeats a slice, and after
-//! [`CYCLE_BLOCKS`] of them, or more where the dictionary is large, all of it has been repeated. Symbols and series
-//! advance side by side, each by its share.
+//! Repeating all of it in one block would stall that block's commit. So each block repeats a slice, in proportion to
+//! its rows, so that what a row costs does not depend on how many come together: one symbol and one series for
+//! [`ROWS_PER_ITEM`] rows. A dictionary of a million series is repeated once in 64 million rows.
 
 use std::ops::Range;
 
@@ -18,16 +18,16 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The range that the next block repeats: for [`EncodeInput::repeat`](super::super::EncodeInput::repeat).
     ///
-    /// `known` is the dictionary's mark before the block's own definitions. A slice is at least [`SLICE_ITEMS_MIN`]
-    /// items and about a [`CYCLE_BLOCKS`]th of the dictionary, but not over 1 MiB of text and keys.
-    pub fn next_slice(&mut self, dictionary: &Dictionary, known: DictionaryMark) -> Range<DictionaryMark> {
-        let items = u64::from(known.symbols) + u64::from(known.series);
-        let bytes_each = dictionary.content_bytes() / items.max(1) + 1;
-        let items_max = (REPEAT_BYTES_MAX / 2 / bytes_each).max(1);
-        let take = |from: u32, known: u32| {
-            let usual = (known / CYCLE_BLOCKS).max(SLICE_ITEMS_MIN);
-            from + u64::from(usual).min(items_max).min(u64::from(known - from)) as u32
-        };
+    /// `known` is the dictionary's mark before the block's own definitions, `rows` the block's rows. A slice is at
+    /// least [`SLICE_ITEMS_MIN`] of each, if there are so many, and at most 1 MiB of text and keys.
+    pub fn next_slice(
+        &mut self,
+        dictionary: &Dictionary,
+        known: DictionaryMark,
+        rows: usize,
+    ) -> Range<DictionaryMark> {
+        let items = ((rows / ROWS_PER_ITEM) as u32).max(SLICE_ITEMS_MIN);
+        let take = |from: u32, known: u32| from + items.min(known - from);
         let mut start = self.next;
         if start.symbols >= known.symbols && start.series >= known.series {
             start = DictionaryMark::default();
@@ -61,7 +61,7 @@ fn clip(dictionary: &Dictionary, start: DictionaryMark, end: &mut DictionaryMark
     end.series = over.unwrap_or(end.series);
 }
 
-const CYCLE_BLOCKS: u32 = 256;
-const SLICE_ITEMS_MIN: u32 = 64;
+const ROWS_PER_ITEM: usize = 64;
+const SLICE_ITEMS_MIN: u32 = 16;
 // One item always fits a slice, so that the cycle never stands still.
 const _: () = assert!(crate::bytes::ARENA_ENTRY_BYTES_MAX as u64 <= REPEAT_BYTES_MAX / 2);

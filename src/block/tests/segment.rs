@@ -170,7 +170,7 @@ impl Segment {
     /// Encodes the batch and leaves it as it is.
     pub fn encode(&mut self, encoder: &mut Encoder, out: &mut AlignedBuf) -> EncodeStats {
         let known = self.defined;
-        let repeat = self.checkpoint.next_slice(&self.dictionary, known);
+        let repeat = self.checkpoint.next_slice(&self.dictionary, known, self.batch.rows());
         let header = self.header.clone().unwrap_or_else(example_header);
         let shapes = |id: ShapeId| {
             let (shape, fields, metric) = &self.shapes[id.0 as usize];

@@ -54,7 +54,8 @@ pub(super) fn prepare<S: Files>(
 fn fill<F: BlockFile>(file: &F, header: &SegmentHeader, bytes: u64) -> io::Result<u64> {
     let old = file.len()?.next_multiple_of(SEGMENT_PAGE as u64);
     let mut zeros = AlignedBuf::new();
-    zeros.resize(ZERO_BYTES);
+    let missing = usize::try_from(bytes.saturating_sub(old)).unwrap_or(ZERO_BYTES);
+    zeros.resize(missing.clamp(SEGMENT_PAGE, ZERO_BYTES));
     if old > 0 {
         // A recycled file ends in a trailer, which must not speak for the new segment.
         file.write_whole_at(&zeros[..SEGMENT_PAGE], old - SEGMENT_PAGE as u64)?;
@@ -107,13 +108,16 @@ pub(super) struct Ending {
 /// # Errors
 /// The operating system's. The segment then stays open, to be closed by the next start.
 pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> io::Result<()> {
-    let mut end = AlignedBuf::new();
     let mut footer_len = 0;
     if !footer.is_empty() && footer.len() <= FOOTER_BYTES_MAX {
-        end.extend_from_slice(&footer_header(ending, footer).encode());
-        end.extend_from_slice(footer);
-        end.pad();
-        footer_len = end.len() as u64;
+        let mut block = AlignedBuf::new();
+        block.extend_from_slice(&footer_header(ending, footer).encode());
+        block.extend_from_slice(footer);
+        block.pad();
+        file.write_whole_at(&block, ending.data_end)?;
+        // A trailer vouches for the footer, so it comes after it.
+        file.sync()?;
+        footer_len = block.len() as u64;
     }
     let trailer = Trailer {
         footer_offset: ending.data_end,
@@ -122,10 +126,12 @@ pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> i
         sequence_floor: ending.sequence_floor,
         totals: ending.totals,
     };
-    trailer.encode(&mut end);
-    file.write_whole_at(&end, ending.data_end)?;
-    // What is written must be there before the file is cut: a trailer counts only at the file's end.
-    file.set_len(ending.data_end + end.len() as u64)?;
+    let mut page = AlignedBuf::new();
+    trailer.encode(&mut page);
+    let trailer_at = ending.data_end + footer_len;
+    file.write_whole_at(&page, trailer_at)?;
+    // A trailer counts only at the end of the file.
+    file.set_len(trailer_at + page.len() as u64)?;
     file.sync()
 }
 

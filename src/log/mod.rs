@@ -16,6 +16,7 @@ mod directory;
 pub mod disk;
 mod error;
 mod live;
+mod random;
 mod reader;
 mod recovery;
 mod retention;

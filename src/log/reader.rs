@@ -170,9 +170,16 @@ impl<F: BlockFile> SegmentReader<F> {
             return None;
         }
         let (dictionary, payload) = self.load(offset, &header);
-        if self.open && !footer && header.sequence > self.must_have && !(dictionary && payload) {
-            self.tear(offset);
-            return None;
+        if self.open && !(dictionary && payload) {
+            if footer {
+                // Its writer was about to close the segment. All blocks have been seen.
+                self.over = true;
+                return None;
+            }
+            if header.sequence > self.must_have {
+                self.tear(offset);
+                return None;
+            }
         }
         self.previous = self.previous.max(header.sequence);
         let header = self.header.insert(header);

@@ -172,7 +172,7 @@ fn read_through<F: BlockFile>(file: F, log: LogId, segment: &Segment) -> ReadThr
     while let Some(found) = reader.read_next() {
         match found {
             Found::Block(block) if block.header.kind == BlockKind::Footer => {
-                // Its writer was closing the segment: finish that, unless the footer itself is torn.
+                // Its writer was closing the segment: finish that.
                 out.footer = block.payload.map(<[u8]>::to_vec).unwrap_or_default();
                 break;
             }

@@ -16,6 +16,7 @@ use super::build::{Ending, Prepared, close, prepare};
 use super::disk::{BlockFile, COMMITS_IN_FLIGHT_MAX, Disk, Files, JOBS_MAX, Write, Written};
 use super::error::{CommitFailure, LogError};
 use super::live::LiveSlot;
+use super::random::Random;
 use super::recovery::{Recovery, end, recover};
 use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
 use crate::bytes::AlignedBuf;
@@ -87,7 +88,7 @@ pub struct WorkerLog<D: Disk> {
     last_stamp_ns: u64,
     last_number: u64,
     next_bytes: u64,
-    random: u64,
+    random: Random,
     jobs: usize,
     reports: Receiver<Report<FileOf<D>>>,
     report: SyncSender<Report<FileOf<D>>>,
@@ -160,7 +161,7 @@ impl<D: Disk> WorkerLog<D> {
             last_stamp_ns: recovery.last_stamp_ns,
             last_number: recovery.last_number,
             next_bytes: options.segment_bytes_min,
-            random: options.seed,
+            random: Random::new(options.seed),
             jobs: 0,
             reports,
             report,
@@ -279,6 +280,11 @@ impl<D: Disk> WorkerLog<D> {
     /// Takes notice of what has finished: appends commits that came to an end to `out`, in order.
     pub fn poll(&mut self, now_ns: u64, out: &mut Vec<Completion>) {
         self.disk.finished(&mut self.written);
+        if self.written.iter().any(|w| w.result.is_err()) {
+            // All that are under way fail with it: a failed sync may have taken with it what they wrote, and their
+            // own sync, coming later, would know nothing of that.
+            self.fail();
+        }
         for written in self.written.drain(..) {
             let place = self.in_flight.iter_mut().find(|f| f.header.sequence == written.token);
             place.expect("the disk reports what it was given, once").written = Some(written);
@@ -310,23 +316,21 @@ impl<D: Disk> WorkerLog<D> {
 
     fn settle(&mut self, done: &InFlight, result: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         let State::Open(active) = &mut self.state else {
-            return result.and(Err(CommitFailure::Behind));
+            return result.and(Err(CommitFailure::SegmentEnded));
         };
-        match result {
-            Ok(()) => {
-                active.totals.add(&done.header);
-                active.sound_end = done.end;
-                self.durable_sequence = done.header.sequence;
-                Ok(())
-            }
-            Err(failure) => {
-                let state = std::mem::replace(&mut self.state, State::Ended(None));
-                if let State::Open(active) = state {
-                    self.state = State::Ended(Some(active));
-                }
-                Err(failure)
-            }
-        }
+        debug_assert!(result.is_ok(), "a failure has ended the segment");
+        active.totals.add(&done.header);
+        active.sound_end = done.end;
+        self.durable_sequence = done.header.sequence;
+        result
+    }
+
+    /// Ends the segment where its acknowledged blocks end.
+    fn fail(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Ended(None)) {
+            State::Open(active) => State::Ended(Some(active)),
+            ended => ended,
+        };
     }
 
     fn notice(&mut self, report: Report<FileOf<D>>) {
@@ -388,7 +392,9 @@ impl<D: Disk> WorkerLog<D> {
         let (file, ending) = self.ending(old);
         let report = self.report.clone();
         self.run(Box::new(move || {
-            let closed = close(&file, &ending, &footer());
+            // An empty segment has nothing to look up.
+            let footer = if ending.totals.blocks == 0 { Vec::new() } else { footer() };
+            let closed = close(&file, &ending, &footer);
             let _ = report.try_send(Report::Closed(ending.name, closed));
         }));
     }
@@ -501,19 +507,10 @@ impl<D: Disk> WorkerLog<D> {
             compatible: 0,
             log: self.options.log,
             name: SegmentName { worker: self.options.worker, number: self.last_number },
-            epoch: self.next_epoch(),
+            epoch: self.random.next().max(1),
             created_ns: self.last_stamp_ns,
             sequence_floor: self.next_sequence,
         }
-    }
-
-    /// A random number (splitmix64), never 0.
-    fn next_epoch(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)).max(1)
     }
 
     fn publish(&self) {

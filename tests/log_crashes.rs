@@ -48,7 +48,7 @@ enum Wrong {
     NeverSent(u64),
     NotAsSent(u64),
     Damaged(Vec<Damage>),
-    NotRecovered(Recovery),
+    NotRecovered(Box<Recovery>),
     CameBack(u64),
 }
 
@@ -205,7 +205,7 @@ fn live(seed: u64, cut_at: Option<u64>, faults: Faults) -> Result<(Model, u64), 
     files.cut_power_at(Some(files.operations() + 1 + random.below(30)));
     if let Ok((mut log, recovery)) = open(&files, seed ^ 0xabcd) {
         if strict && recovery.damaged > 0 {
-            return Err(Wrong::NotRecovered(recovery));
+            return Err(Wrong::NotRecovered(Box::new(recovery)));
         }
         model.write(&mut log, &files, &mut random)?;
     }
@@ -214,7 +214,7 @@ fn live(seed: u64, cut_at: Option<u64>, faults: Faults) -> Result<(Model, u64), 
 
     let (mut log, recovery) = open(&files, seed ^ 0x1234).expect("the disk is sound now");
     if strict && recovery.damaged > 0 {
-        return Err(Wrong::NotRecovered(recovery));
+        return Err(Wrong::NotRecovered(Box::new(recovery)));
     }
     model.check(&files, strict)?;
     model.write(&mut log, &files, &mut random)?;

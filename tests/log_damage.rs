@@ -175,7 +175,7 @@ fn a_cut_off_segment_says_what_it_lost() {
     // Blocks 3 and 4 and the footer overwritten: the trailer, and what follows, still know of them.
     let third = blocks(&files)[2].1;
     let zeros = vec![0; usize::try_from(trailer_at - third).unwrap()];
-    file.write_whole_at(&zeros, third).unwrap();
+    file.write_all_at(&zeros, third).unwrap();
     let (found, damages) = read(&files);
     assert_eq!(found, [1, 2, 5, 6, 7, 8]);
     assert_eq!(damages.len(), 1);
@@ -184,7 +184,7 @@ fn a_cut_off_segment_says_what_it_lost() {
         (DamagedPart::Tail, 3, 4)
     );
     // Without the trailer the next segment knows.
-    file.write_whole_at(&zeros[..SEGMENT_PAGE], trailer_at).unwrap();
+    file.write_all_at(&zeros[..SEGMENT_PAGE], trailer_at).unwrap();
     let (found, damages) = read(&files);
     assert_eq!(found, [1, 2, 5, 6, 7, 8]);
     assert_eq!(

@@ -58,15 +58,15 @@ fn fill<F: BlockFile>(file: &F, header: &SegmentHeader, bytes: u64) -> io::Resul
     zeros.resize(missing.clamp(SEGMENT_PAGE, ZERO_BYTES));
     if old > 0 {
         // A recycled file ends in a trailer, which must not speak for the new segment.
-        file.write_whole_at(&zeros[..SEGMENT_PAGE], old - SEGMENT_PAGE as u64)?;
+        file.write_all_at(&zeros[..SEGMENT_PAGE], old - SEGMENT_PAGE as u64)?;
     }
     let mut at = old;
     while at < bytes {
         let n = (bytes - at).min(zeros.len() as u64);
-        file.write_whole_at(&zeros[..n as usize], at)?;
+        file.write_all_at(&zeros[..n as usize], at)?;
         at += n;
     }
-    file.write_whole_at(&header.encode(), 0)?;
+    file.write_all_at(&header.encode(), 0)?;
     file.sync()?;
     Ok(at)
 }
@@ -114,7 +114,7 @@ pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> i
         block.extend_from_slice(&footer_header(ending, footer).encode());
         block.extend_from_slice(footer);
         block.pad();
-        file.write_whole_at(&block, ending.data_end)?;
+        file.write_all_at(&block, ending.data_end)?;
         // A trailer vouches for the footer, so it comes after it.
         file.sync()?;
         footer_len = block.len() as u64;
@@ -129,10 +129,41 @@ pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> i
     let mut page = AlignedBuf::new();
     trailer.encode(&mut page);
     let trailer_at = ending.data_end + footer_len;
-    file.write_whole_at(&page, trailer_at)?;
+    file.write_all_at(&page, trailer_at)?;
     // A trailer counts only at the end of the file.
     file.set_len(trailer_at + page.len() as u64)?;
     file.sync()
+}
+
+/// Makes a closed segment without blocks: two pages that remember a worker's sequence when all its blocks are gone.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn mark<S: Files>(files: &S, header: &SegmentHeader) -> io::Result<()> {
+    let temporary = temporary_name(header.name.worker);
+    match files.remove(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = files.create(&temporary)?;
+    file.write_all_at(&header.encode(), 0)?;
+    close(&file, &Ending::of_nothing(header), &[])?;
+    files.rename(&temporary, &header.name.to_string())?;
+    files.sync_directory()
+}
+
+impl Ending {
+    /// The end of a segment that never got a block.
+    pub(super) fn of_nothing(header: &SegmentHeader) -> Ending {
+        Ending {
+            log: header.log,
+            name: header.name,
+            epoch: header.epoch,
+            data_end: SEGMENT_PAGE as u64,
+            sequence_floor: header.sequence_floor,
+            totals: Totals::empty(header.sequence_floor, header.created_ns),
+        }
+    }
 }
 
 fn footer_header(ending: &Ending, footer: &[u8]) -> BlockHeader {

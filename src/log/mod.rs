@@ -30,7 +30,7 @@ pub use directory::{Directory, ReadDirectory};
 pub use error::{CommitFailure, LogError};
 pub use live::{LIVE_WORKERS_MAX, LiveSlot};
 pub use reader::{Block, Damage, DamagedPart, Found, SegmentReader};
-pub use recovery::{DAMAGES_KEPT_MAX, Recovery};
+pub use recovery::{DAMAGES_KEPT_MAX, Recovery, recover_others};
 pub use retention::{RESERVE_BYTES, Retention, SPARES_MAX, Sweeper, Swept};
 pub use segment::{PageError, SEGMENT_PAGE, SegmentHeader, SegmentName, Totals, Trailer};
 pub use survey::{Segment, SegmentState, Survey};

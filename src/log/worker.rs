@@ -90,6 +90,7 @@ pub struct WorkerLog<D: Disk> {
     next_bytes: u64,
     random: Random,
     jobs: usize,
+    reopen_wanted: bool,
     reports: Receiver<Report<FileOf<D>>>,
     report: SyncSender<Report<FileOf<D>>>,
     last_error: Option<String>,
@@ -163,6 +164,7 @@ impl<D: Disk> WorkerLog<D> {
             next_bytes: options.segment_bytes_min,
             random: Random::new(options.seed),
             jobs: 0,
+            reopen_wanted: false,
             reports,
             report,
             last_error: None,
@@ -307,6 +309,7 @@ impl<D: Disk> WorkerLog<D> {
             self.jobs -= 1;
             self.notice(report);
         }
+        self.start_reopening();
     }
 
     /// Blocks until [`poll`](WorkerLog::poll) may have something to do. For closing down and for tests.
@@ -411,19 +414,37 @@ impl<D: Disk> WorkerLog<D> {
         (old.segment.file, ending)
     }
 
-    /// After a failure: tries to open a new segment, in the background; returns whether one is open.
+    /// After a failure: has a new segment opened in the background; returns whether one is open.
     ///
     /// Ask again, with a pause, while it returns false. When it returns true, [`epoch`](WorkerLog::epoch) is new, and
     /// blocks must define again everything they use.
     pub fn try_reopen(&mut self) -> bool {
-        if !self.in_flight.is_empty() || matches!(self.next, Next::Preparing) || self.jobs == JOBS_MAX {
-            return self.epoch().is_some();
-        }
-        let broken = match &mut self.state {
+        match self.state {
             State::Open(_) => return true,
             State::Reopening => return false,
-            State::Ended(broken) => broken.take().map(|active| self.ending(active)),
+            State::Ended(_) => self.reopen_wanted = true,
+        }
+        self.start_reopening();
+        false
+    }
+
+    /// Whether [`try_reopen`](WorkerLog::try_reopen) has started something that has not ended yet.
+    pub fn is_reopening(&self) -> bool {
+        self.reopen_wanted || matches!(self.state, State::Reopening)
+    }
+
+    /// Starts it once nothing is under way any more.
+    fn start_reopening(&mut self) {
+        let busy =
+            !self.in_flight.is_empty() || matches!(self.next, Next::Preparing) || self.jobs == JOBS_MAX;
+        if !self.reopen_wanted || busy {
+            return;
+        }
+        self.reopen_wanted = false;
+        let State::Ended(broken) = &mut self.state else {
+            return;
         };
+        let broken = broken.take().map(|active| self.ending(active));
         self.state = State::Reopening;
         let files = self.disk.files().clone();
         let report = self.report.clone();
@@ -444,7 +465,6 @@ impl<D: Disk> WorkerLog<D> {
             };
             let _ = report.try_send(Report::Reopened(reopened));
         }));
-        false
     }
 
     /// Waits for what is under way, seals the segment, and gives the disk back for a last look at its files.
@@ -538,7 +558,7 @@ fn prepare_some<S: Files>(
 /// Brings the header of a prepared segment up to date: sequences were used up since.
 fn refresh<F: BlockFile>(segment: Prepared<F>, header: &SegmentHeader) -> io::Result<Prepared<F>> {
     let header = SegmentHeader { name: segment.name, epoch: segment.epoch, ..header.clone() };
-    segment.file.write_whole_at(&header.encode(), 0)?;
+    segment.file.write_all_at(&header.encode(), 0)?;
     segment.file.sync()?;
     Ok(segment)
 }

@@ -54,18 +54,19 @@ pub(super) fn prepare<S: Files>(
 fn fill<F: BlockFile>(file: &F, header: &SegmentHeader, bytes: u64) -> io::Result<u64> {
     let old = file.len()?.next_multiple_of(SEGMENT_PAGE as u64);
     let mut zeros = AlignedBuf::new();
-    zeros.resize(ZERO_BYTES);
+    let missing = usize::try_from(bytes.saturating_sub(old)).unwrap_or(ZERO_BYTES);
+    zeros.resize(missing.clamp(SEGMENT_PAGE, ZERO_BYTES));
     if old > 0 {
         // A recycled file ends in a trailer, which must not speak for the new segment.
-        file.write_whole_at(&zeros[..SEGMENT_PAGE], old - SEGMENT_PAGE as u64)?;
+        file.write_all_at(&zeros[..SEGMENT_PAGE], old - SEGMENT_PAGE as u64)?;
     }
     let mut at = old;
     while at < bytes {
         let n = (bytes - at).min(zeros.len() as u64);
-        file.write_whole_at(&zeros[..n as usize], at)?;
+        file.write_all_at(&zeros[..n as usize], at)?;
         at += n;
     }
-    file.write_whole_at(&header.encode(), 0)?;
+    file.write_all_at(&header.encode(), 0)?;
     file.sync()?;
     Ok(at)
 }
@@ -107,13 +108,16 @@ pub(super) struct Ending {
 /// # Errors
 /// The operating system's. The segment then stays open, to be closed by the next start.
 pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> io::Result<()> {
-    let mut end = AlignedBuf::new();
     let mut footer_len = 0;
     if !footer.is_empty() && footer.len() <= FOOTER_BYTES_MAX {
-        end.extend_from_slice(&footer_header(ending, footer).encode());
-        end.extend_from_slice(footer);
-        end.pad();
-        footer_len = end.len() as u64;
+        let mut block = AlignedBuf::new();
+        block.extend_from_slice(&footer_header(ending, footer).encode());
+        block.extend_from_slice(footer);
+        block.pad();
+        file.write_all_at(&block, ending.data_end)?;
+        // A trailer vouches for the footer, so it comes after it.
+        file.sync()?;
+        footer_len = block.len() as u64;
     }
     let trailer = Trailer {
         footer_offset: ending.data_end,
@@ -122,11 +126,44 @@ pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> i
         sequence_floor: ending.sequence_floor,
         totals: ending.totals,
     };
-    trailer.encode(&mut end);
-    file.write_whole_at(&end, ending.data_end)?;
-    // What is written must be there before the file is cut: a trailer counts only at the file's end.
-    file.set_len(ending.data_end + end.len() as u64)?;
+    let mut page = AlignedBuf::new();
+    trailer.encode(&mut page);
+    let trailer_at = ending.data_end + footer_len;
+    file.write_all_at(&page, trailer_at)?;
+    // A trailer counts only at the end of the file.
+    file.set_len(trailer_at + page.len() as u64)?;
     file.sync()
+}
+
+/// Makes a closed segment without blocks: two pages that remember a worker's sequence when all its blocks are gone.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn mark<S: Files>(files: &S, header: &SegmentHeader) -> io::Result<()> {
+    let temporary = temporary_name(header.name.worker);
+    match files.remove(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = files.create(&temporary)?;
+    file.write_all_at(&header.encode(), 0)?;
+    close(&file, &Ending::of_nothing(header), &[])?;
+    files.rename(&temporary, &header.name.to_string())?;
+    files.sync_directory()
+}
+
+impl Ending {
+    /// The end of a segment that never got a block.
+    pub(super) fn of_nothing(header: &SegmentHeader) -> Ending {
+        Ending {
+            log: header.log,
+            name: header.name,
+            epoch: header.epoch,
+            data_end: SEGMENT_PAGE as u64,
+            sequence_floor: header.sequence_floor,
+            totals: Totals::empty(header.sequence_floor, header.created_ns),
+        }
+    }
 }
 
 fn footer_header(ending: &Ending, footer: &[u8]) -> BlockHeader {

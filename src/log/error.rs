@@ -90,8 +90,8 @@ pub enum CommitFailure {
         /// The operating system's error number, where there is one.
         os_error: Option<i32>,
     },
-    /// A commit before it in the same segment failed, and the segment ended there.
-    Behind,
+    /// Another commit to the same segment failed meanwhile, and the segment ended.
+    SegmentEnded,
 }
 
 impl From<&io::Error> for CommitFailure {
@@ -110,7 +110,7 @@ impl std::fmt::Display for CommitFailure {
             CommitFailure::Short => f.write_str("the disk took only a part of the block"),
             CommitFailure::Io { os_error: Some(number) } => io::Error::from_raw_os_error(*number).fmt(f),
             CommitFailure::Io { os_error: None } => f.write_str("the disk refused the block"),
-            CommitFailure::Behind => f.write_str("a commit before it failed"),
+            CommitFailure::SegmentEnded => f.write_str("another commit to the segment failed"),
         }
     }
 }

@@ -135,13 +135,10 @@ impl<F: BlockFile> SegmentReader<F> {
             self.tear(offset);
             return None;
         }
-        let last_sequence = header.sequence.saturating_sub(1);
+        // A footer repeats the last block's sequence.
+        let last_sequence = header.sequence - u64::from(header.kind != BlockKind::Footer);
         self.previous = self.previous.max(last_sequence);
-        let part = if header.kind == BlockKind::Footer && last_sequence < first_sequence {
-            DamagedPart::Footer
-        } else {
-            DamagedPart::Blocks
-        };
+        let part = DamagedPart::Blocks;
         self.held = Some((next_offset, header));
         Some(Damage { offset, len, part, first_sequence, last_sequence, rows: 0 })
     }
@@ -170,9 +167,16 @@ impl<F: BlockFile> SegmentReader<F> {
             return None;
         }
         let (dictionary, payload) = self.load(offset, &header);
-        if self.open && !footer && header.sequence > self.must_have && !(dictionary && payload) {
-            self.tear(offset);
-            return None;
+        if self.open && !(dictionary && payload) {
+            if footer {
+                // Its writer was about to close the segment. All blocks have been seen.
+                self.over = true;
+                return None;
+            }
+            if header.sequence > self.must_have {
+                self.tear(offset);
+                return None;
+            }
         }
         self.previous = self.previous.max(header.sequence);
         let header = self.header.insert(header);

@@ -12,7 +12,7 @@ use super::build::{Ending, close, is_temporary};
 use super::disk::{Access, BlockFile, COMMITS_IN_FLIGHT_MAX, Files};
 use super::error::{CommitFailure, LogError};
 use super::reader::{Damage, DamagedPart, Found, SegmentReader};
-use super::segment::{SEGMENT_PAGE, SegmentName, Totals};
+use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
 use super::survey::{Segment, SegmentState, Survey};
 use crate::model::{BlockKind, LogId};
 
@@ -78,6 +78,51 @@ pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32) -> Result<Re
         }
     }
     Ok(recovery)
+}
+
+/// Recovers the segments of workers that do not write any more, `writes` telling who does: there were more of them at an
+/// earlier start. Gives what became of each.
+///
+/// # Errors
+/// As [`WorkerLog::open`](super::WorkerLog::open).
+pub fn recover_others<S: Files>(
+    files: &S,
+    log: LogId,
+    writes: impl Fn(u32) -> bool,
+) -> Result<Vec<(u32, Recovery)>, LogError> {
+    let names = files.list().map_err(LogError::io("list", "log"))?;
+    let mut workers: Vec<u32> =
+        names.iter().filter_map(|n| SegmentName::parse(n)).map(|n| n.worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    let mut done = Vec::new();
+    for worker in workers.into_iter().filter(|&w| !writes(w)) {
+        let mut recovery = recover(files, log, worker)?;
+        if let Some(newest) =
+            recovery.unused.iter().filter(|n| SegmentName::parse(n).is_some()).max().cloned()
+        {
+            // It may be all that remembers the sequence: it stays, without the storage that it was given.
+            keep_empty(files, log, &newest, &recovery).map_err(LogError::io("close", &newest))?;
+            recovery.unused.retain(|name| *name != newest);
+        }
+        recovery.remove_unused(files).map_err(LogError::io("remove", "unused segments"))?;
+        done.push((worker, recovery));
+    }
+    Ok(done)
+}
+
+fn keep_empty<S: Files>(files: &S, log: LogId, path: &str, recovery: &Recovery) -> io::Result<()> {
+    let (Some(name), file) = (SegmentName::parse(path), files.open(path, Access::Write)?) else {
+        return Ok(());
+    };
+    let mut page = [0; SEGMENT_PAGE];
+    file.read_full_at(&mut page, 0)?;
+    // Without its header it cannot be closed, but then it does not remember anything either.
+    let Ok(header) = SegmentHeader::decode(&page) else {
+        return files.remove(path);
+    };
+    let floor = recovery.next_sequence;
+    end(&file, &Ending::of_nothing(&SegmentHeader { log, name, sequence_floor: floor, ..header }), &[])
 }
 
 impl Recovery {
@@ -172,7 +217,7 @@ fn read_through<F: BlockFile>(file: F, log: LogId, segment: &Segment) -> ReadThr
     while let Some(found) = reader.read_next() {
         match found {
             Found::Block(block) if block.header.kind == BlockKind::Footer => {
-                // Its writer was closing the segment: finish that, unless the footer itself is torn.
+                // Its writer was closing the segment: finish that.
                 out.footer = block.payload.map(<[u8]>::to_vec).unwrap_or_default();
                 break;
             }

@@ -1,16 +1,17 @@
 //! Retention: whole closed segments go, oldest first, by arrival, by total size, by free space.
 //!
 //! A sweep looks at the directory, not at the workers: whatever has a trailer is done with and may go, also what
-//! workers of an earlier start left. A worker's newest segment stays whatever it holds: it remembers the sequence.
+//! workers of an earlier start left. Where a worker's newest segment goes, two pages take its place: they remember
+//! the sequence. (Of a worker that writes, the newest is never closed.)
 //! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
 
 use std::collections::BTreeMap;
 use std::io;
 
-use super::build::{is_spare, spare_name};
+use super::build::{is_spare, mark, spare_name};
 use super::disk::{Access, BlockFile, Files, Space};
 use super::error::{CommitFailure, LogError};
-use super::segment::SegmentName;
+use super::segment::{SegmentHeader, SegmentName};
 use super::survey::{Inspected, inspect};
 use crate::model::LogId;
 
@@ -54,6 +55,8 @@ pub struct Sweeper<S> {
 struct Closed {
     bytes: u64,
     last_stamp_ns: u64,
+    sequence_floor: u64,
+    blocks: u64,
 }
 
 /// Files kept for being used again, at most: each worker needs one at a time, and few rotate at once.
@@ -82,12 +85,8 @@ impl<S: Files> Sweeper<S> {
         swept.bytes = self.look_at(&segments)?;
 
         let space = self.files.space().map_err(LogError::io("measure", "log"))?;
-        let newest = |name: SegmentName| {
-            let next = segments.partition_point(|&s| s <= name);
-            segments.get(next).is_none_or(|s| s.worker != name.worker)
-        };
         let mut candidates: Vec<(SegmentName, Closed)> =
-            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|&(n, _)| !newest(n)).collect();
+            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks > 0).collect();
         candidates.sort_by_key(|&(name, closed)| (closed.last_stamp_ns, name));
 
         // Spares are free space that only we know of: they go before any segment does.
@@ -105,6 +104,9 @@ impl<S: Files> Sweeper<S> {
             let over_space = short_of_space(retention, space, free_bytes);
             if !(expired || over_size || over_space) {
                 break;
+            }
+            if is_newest(&segments, name) {
+                self.mark(name, closed)?;
             }
             keep_spares &= !over_size && !over_space && spares.len() + (swept.spares as usize) < SPARES_MAX;
             if keep_spares && self.put_aside(name)? {
@@ -138,11 +140,31 @@ impl<S: Files> Sweeper<S> {
             };
             bytes += segment.bytes;
             if segment.is_closed() {
-                let closed = Closed { bytes: segment.bytes, last_stamp_ns: segment.totals.last_stamp_ns };
+                let closed = Closed {
+                    bytes: segment.bytes,
+                    last_stamp_ns: segment.totals.last_stamp_ns,
+                    sequence_floor: segment.sequence_floor,
+                    blocks: segment.totals.blocks,
+                };
                 self.closed.insert(name, closed);
             }
         }
         Ok(bytes)
+    }
+
+    /// Lets the worker's sequence be remembered after its newest segment.
+    fn mark(&self, newest: SegmentName, closed: Closed) -> Result<(), LogError> {
+        let name = SegmentName { number: newest.number + 1, ..newest };
+        let header = SegmentHeader {
+            compatible: 0,
+            log: self.log,
+            name,
+            // No block ever has it.
+            epoch: 0,
+            created_ns: closed.last_stamp_ns,
+            sequence_floor: closed.sequence_floor,
+        };
+        mark(&self.files, &header).map_err(LogError::io("write", name.to_string()))
     }
 
     /// Puts a segment aside for being used again, unless somebody reads it.
@@ -203,11 +225,16 @@ impl<S: Files> Sweeper<S> {
                     noise.to_le_bytes()
                 })
                 .collect();
-            if reserve.write_whole_at(&bytes, 0).and_then(|()| reserve.sync()).is_err() {
+            if reserve.write_all_at(&bytes, 0).and_then(|()| reserve.sync()).is_err() {
                 let _ = reserve.set_len(0);
             }
         }
     }
+}
+
+fn is_newest(sorted: &[SegmentName], name: SegmentName) -> bool {
+    let next = sorted.partition_point(|&s| s <= name);
+    sorted.get(next).is_none_or(|s| s.worker != name.worker)
 }
 
 fn short_of_space(retention: &Retention, space: Space, free_bytes: u64) -> bool {

@@ -6,6 +6,7 @@
 
 use super::disk::{Access, BlockFile, Files};
 use super::error::LogError;
+use super::reader::{Damage, DamagedPart};
 use super::segment::{PageError, SEGMENT_PAGE, SegmentHeader, SegmentName, Totals, Trailer};
 use super::walk::{Owner, Step, Walk};
 use crate::model::LogId;
@@ -60,6 +61,18 @@ impl Segment {
             SegmentState::Open => self.bytes,
             SegmentState::Closed | SegmentState::Sealed { .. } => self.bytes - SEGMENT_PAGE as u64,
         }
+    }
+
+    /// The damage to its header, if there is any.
+    pub fn header_damage(&self) -> Option<Damage> {
+        self.header.is_none().then_some(Damage {
+            offset: 0,
+            len: SEGMENT_PAGE as u64,
+            part: DamagedPart::SegmentHeader,
+            first_sequence: 1,
+            last_sequence: 0,
+            rows: 0,
+        })
     }
 
     /// Whether it ended properly and changes no more.

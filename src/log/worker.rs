@@ -16,6 +16,7 @@ use super::build::{Ending, Prepared, close, prepare};
 use super::disk::{BlockFile, COMMITS_IN_FLIGHT_MAX, Disk, Files, JOBS_MAX, Write, Written};
 use super::error::{CommitFailure, LogError};
 use super::live::LiveSlot;
+use super::random::Random;
 use super::recovery::{Recovery, end, recover};
 use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
 use crate::bytes::AlignedBuf;
@@ -87,8 +88,9 @@ pub struct WorkerLog<D: Disk> {
     last_stamp_ns: u64,
     last_number: u64,
     next_bytes: u64,
-    random: u64,
+    random: Random,
     jobs: usize,
+    reopen_wanted: bool,
     reports: Receiver<Report<FileOf<D>>>,
     report: SyncSender<Report<FileOf<D>>>,
     last_error: Option<String>,
@@ -160,8 +162,9 @@ impl<D: Disk> WorkerLog<D> {
             last_stamp_ns: recovery.last_stamp_ns,
             last_number: recovery.last_number,
             next_bytes: options.segment_bytes_min,
-            random: options.seed,
+            random: Random::new(options.seed),
             jobs: 0,
+            reopen_wanted: false,
             reports,
             report,
             last_error: None,
@@ -279,6 +282,11 @@ impl<D: Disk> WorkerLog<D> {
     /// Takes notice of what has finished: appends commits that came to an end to `out`, in order.
     pub fn poll(&mut self, now_ns: u64, out: &mut Vec<Completion>) {
         self.disk.finished(&mut self.written);
+        if self.written.iter().any(|w| w.result.is_err()) {
+            // All that are under way fail with it: a failed sync may have taken with it what they wrote, and their
+            // own sync, coming later, would know nothing of that.
+            self.fail();
+        }
         for written in self.written.drain(..) {
             let place = self.in_flight.iter_mut().find(|f| f.header.sequence == written.token);
             place.expect("the disk reports what it was given, once").written = Some(written);
@@ -301,6 +309,7 @@ impl<D: Disk> WorkerLog<D> {
             self.jobs -= 1;
             self.notice(report);
         }
+        self.start_reopening();
     }
 
     /// Blocks until [`poll`](WorkerLog::poll) may have something to do. For closing down and for tests.
@@ -310,23 +319,21 @@ impl<D: Disk> WorkerLog<D> {
 
     fn settle(&mut self, done: &InFlight, result: Result<(), CommitFailure>) -> Result<(), CommitFailure> {
         let State::Open(active) = &mut self.state else {
-            return result.and(Err(CommitFailure::Behind));
+            return result.and(Err(CommitFailure::SegmentEnded));
         };
-        match result {
-            Ok(()) => {
-                active.totals.add(&done.header);
-                active.sound_end = done.end;
-                self.durable_sequence = done.header.sequence;
-                Ok(())
-            }
-            Err(failure) => {
-                let state = std::mem::replace(&mut self.state, State::Ended(None));
-                if let State::Open(active) = state {
-                    self.state = State::Ended(Some(active));
-                }
-                Err(failure)
-            }
-        }
+        debug_assert!(result.is_ok(), "a failure has ended the segment");
+        active.totals.add(&done.header);
+        active.sound_end = done.end;
+        self.durable_sequence = done.header.sequence;
+        result
+    }
+
+    /// Ends the segment where its acknowledged blocks end.
+    fn fail(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Ended(None)) {
+            State::Open(active) => State::Ended(Some(active)),
+            ended => ended,
+        };
     }
 
     fn notice(&mut self, report: Report<FileOf<D>>) {
@@ -388,7 +395,9 @@ impl<D: Disk> WorkerLog<D> {
         let (file, ending) = self.ending(old);
         let report = self.report.clone();
         self.run(Box::new(move || {
-            let closed = close(&file, &ending, &footer());
+            // An empty segment has nothing to look up.
+            let footer = if ending.totals.blocks == 0 { Vec::new() } else { footer() };
+            let closed = close(&file, &ending, &footer);
             let _ = report.try_send(Report::Closed(ending.name, closed));
         }));
     }
@@ -405,19 +414,37 @@ impl<D: Disk> WorkerLog<D> {
         (old.segment.file, ending)
     }
 
-    /// After a failure: tries to open a new segment, in the background; returns whether one is open.
+    /// After a failure: has a new segment opened in the background; returns whether one is open.
     ///
     /// Ask again, with a pause, while it returns false. When it returns true, [`epoch`](WorkerLog::epoch) is new, and
     /// blocks must define again everything they use.
     pub fn try_reopen(&mut self) -> bool {
-        if !self.in_flight.is_empty() || matches!(self.next, Next::Preparing) || self.jobs == JOBS_MAX {
-            return self.epoch().is_some();
-        }
-        let broken = match &mut self.state {
+        match self.state {
             State::Open(_) => return true,
             State::Reopening => return false,
-            State::Ended(broken) => broken.take().map(|active| self.ending(active)),
+            State::Ended(_) => self.reopen_wanted = true,
+        }
+        self.start_reopening();
+        false
+    }
+
+    /// Whether [`try_reopen`](WorkerLog::try_reopen) has started something that has not ended yet.
+    pub fn is_reopening(&self) -> bool {
+        self.reopen_wanted || matches!(self.state, State::Reopening)
+    }
+
+    /// Starts it once nothing is under way any more.
+    fn start_reopening(&mut self) {
+        let busy =
+            !self.in_flight.is_empty() || matches!(self.next, Next::Preparing) || self.jobs == JOBS_MAX;
+        if !self.reopen_wanted || busy {
+            return;
+        }
+        self.reopen_wanted = false;
+        let State::Ended(broken) = &mut self.state else {
+            return;
         };
+        let broken = broken.take().map(|active| self.ending(active));
         self.state = State::Reopening;
         let files = self.disk.files().clone();
         let report = self.report.clone();
@@ -438,7 +465,6 @@ impl<D: Disk> WorkerLog<D> {
             };
             let _ = report.try_send(Report::Reopened(reopened));
         }));
-        false
     }
 
     /// Waits for what is under way, seals the segment, and gives the disk back for a last look at its files.
@@ -501,19 +527,10 @@ impl<D: Disk> WorkerLog<D> {
             compatible: 0,
             log: self.options.log,
             name: SegmentName { worker: self.options.worker, number: self.last_number },
-            epoch: self.next_epoch(),
+            epoch: self.random.next().max(1),
             created_ns: self.last_stamp_ns,
             sequence_floor: self.next_sequence,
         }
-    }
-
-    /// A random number (splitmix64), never 0.
-    fn next_epoch(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)).max(1)
     }
 
     fn publish(&self) {
@@ -541,7 +558,7 @@ fn prepare_some<S: Files>(
 /// Brings the header of a prepared segment up to date: sequences were used up since.
 fn refresh<F: BlockFile>(segment: Prepared<F>, header: &SegmentHeader) -> io::Result<Prepared<F>> {
     let header = SegmentHeader { name: segment.name, epoch: segment.epoch, ..header.clone() };
-    segment.file.write_whole_at(&header.encode(), 0)?;
+    segment.file.write_all_at(&header.encode(), 0)?;
     segment.file.sync()?;
     Ok(segment)
 }

@@ -150,3 +150,43 @@ pub(crate) fn read_directory(path: &Path) -> (Vec<u64>, Vec<Damage>) {
     let survey = directory.survey().expect("a survey");
     read_all(directory.files(), directory.log(), &survey)
 }
+
+/// A file system of its own, where this process may mount one.
+#[derive(Debug)]
+pub(crate) struct Mount(tempfile::TempDir);
+
+impl Mount {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn remount(&self, options: &str) {
+        let done = run("mount", &["-o", &format!("remount,{options}"), &self.0.path().display().to_string()]);
+        assert!(done, "a mount of ours can be changed");
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run("umount", &["-l", &self.0.path().display().to_string()]);
+    }
+}
+
+/// A tmpfs; `None`, with the reason printed, where that is not possible.
+pub(crate) fn mount_tmpfs(options: &str) -> Option<Mount> {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let path = directory.path().display().to_string();
+    if run("mount", &["-t", "tmpfs", "-o", options, "tidegate-test", &path]) {
+        return Some(Mount(directory));
+    }
+    println!("no tmpfs can be mounted here (not root?): this part is skipped");
+    None
+}
+
+/// Whether a command ran and succeeded.
+pub(crate) fn run(command: &str, arguments: &[&str]) -> bool {
+    match std::process::Command::new(command).args(arguments).output() {
+        Ok(output) => output.status.success(),
+        Err(_) => false,
+    }
+}

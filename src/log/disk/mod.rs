@@ -177,15 +177,21 @@ pub trait BlockFile: Clone + std::fmt::Debug + Send + Sync + 'static {
         Ok(done)
     }
 
-    /// Writes everything in one call; a short write is an error.
+    /// Writes everything, going on where a write was short: for content that is synced later, and not for commits.
     ///
     /// # Errors
-    /// The operating system's; `WriteZero` if it took only a part.
-    fn write_whole_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        match self.write_at(buf, offset)? {
-            n if n == buf.len() => Ok(()),
-            _ => Err(io::ErrorKind::WriteZero.into()),
+    /// The operating system's.
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.write_at(&buf[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
+        Ok(())
     }
 }
 

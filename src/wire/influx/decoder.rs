@@ -129,8 +129,15 @@ impl Decoder {
         result: &mut WriteResult,
     ) -> Fed {
         let mut at = if self.skipping { self.skip(input) } else { 0 };
+        // Behind the last newline there is no whole line: its key is not asked for before the rest has come.
+        let whole_end = if last { input.len() } else { self.last_newline(input, at) };
         while at < input.len() {
-            let key = match self.take_fast::<S, I>(input, at, intake, result) {
+            let fast = at < whole_end && self.looked <= LOOKED_BYTES_MAX;
+            let key = match if fast {
+                self.take_fast::<S, I>(input, at, intake, result)
+            } else {
+                Fast::Unexpected(None)
+            } {
                 Fast::Row(next) => {
                     at = next;
                     continue;
@@ -150,6 +157,12 @@ impl Decoder {
             }
         }
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
+    }
+
+    /// Behind the last newline of the input that was not looked at before; `at` if there is none.
+    fn last_newline(&self, input: &[u8], at: usize) -> usize {
+        let from = (at + self.looked).min(input.len());
+        memchr::memrchr(b'\n', &input[from..]).map_or(at, |i| from + i + 1)
     }
 
     /// Tries the line at `at` the fast way.
@@ -172,7 +185,7 @@ impl Decoder {
                     self.ahead.announce::<S, I>(self.dialect, input, at, intake);
                 }
                 let end = self.ahead.key_end(at).or_else(|| key_end::<S>(self.dialect, input, at));
-                let Some(end) = end.filter(|&end| end > at && input[at] != b'#') else {
+                let Some(end) = end.filter(|&end| end > at && self.dialect.starts_key(input[at])) else {
                     return Fast::Unexpected(None);
                 };
                 match intake.find(&input[at..end]) {
@@ -195,10 +208,7 @@ impl Decoder {
         if intake.push(series, series.shape, row.time_ns, values, heap).is_err() {
             return Fast::Full;
         }
-        if self.looked != 0 {
-            // Its end was looked for in vain when there was less of it.
-            (self.search, self.looked) = (LineSearch::default(), 0);
-        }
+        (self.search, self.looked) = (LineSearch::default(), 0);
         self.lines += 1;
         result.accepted += 1;
         result.samples += values.len() as u64;
@@ -303,9 +313,6 @@ impl Decoder {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Result<Result<(), Full>, LineFault> {
-        if let Err(e) = std::str::from_utf8(line) {
-            return Err(Fault::NotUtf8.at(e.valid_up_to()));
-        }
         let key_end = found.map_or_else(|| self.plain_key_end(line, indent), |found| found.end);
         let key = &line[indent..key_end];
         if self.dialect == Dialect::V1 && key.len() > KEY_BYTES_MAX_V1 {
@@ -316,11 +323,17 @@ impl Decoder {
             None => intake.find(key),
         };
         if known.is_none() {
-            // Faults are met in the order of the text.
             parse_labels(self.dialect, key, &mut self.names, &mut self.labels)
                 .map_err(|fault| fault.fault.at(fault.at + indent))?;
         }
         let time_ns = self.fields.parse(self.dialect, &self.clockwork, line, indent, key_end)?;
+        if let Err(e) = std::str::from_utf8(line) {
+            return Err(Fault::NotUtf8.at(e.valid_up_to()));
+        }
+        if known.is_none() {
+            self.check_reserved(indent)?;
+        }
+        self.fields.settle_duplicates(self.dialect)?;
         let refused = |refusal: Refusal| Fault::Refused(refusal).at(indent);
         let series = match known {
             Some(series) => series,
@@ -337,9 +350,19 @@ impl Decoder {
         Ok(pushed)
     }
 
+    /// Refuses labels that have a reserved name. Not before the line is known to be well-formed: where a malformed
+    /// line ends depends on its fault.
+    fn check_reserved(&self, at: usize) -> Result<(), LineFault> {
+        // The first label is the measurement's own.
+        match self.labels.iter().skip(1).find(|(name, _)| self.dialect.reserves_tag(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Fault::ReservedTag(String::from_utf8_lossy(name).into_owned()).at(at)),
+        }
+    }
+
     /// Where the key of a whole line ends: at its first unescaped space, or the line's end.
     fn plain_key_end(&self, line: &[u8], from: usize) -> usize {
-        super::text::name_end(self.dialect, line, from, |b| b == b' ')
+        super::text::name_end(self.dialect.escapes_backslash(), line, from, |b| b == b' ')
     }
 
     fn reject(&self, result: &mut WriteResult, line: &[u8], fault: &LineFault) {
@@ -412,7 +435,7 @@ impl Ahead {
         while self.len < AHEAD_LINES && start < input.len() {
             if let Some(end) = key_end::<S>(dialect, input, start)
                 && end > start
-                && input[start] != b'#'
+                && dialect.starts_key(input[start])
             {
                 intake.announce(&input[start..end]);
                 self.found[self.len] = (start, end);
@@ -434,6 +457,9 @@ impl Ahead {
         Some(end)
     }
 }
+
+/// A line that came in pieces is tried the fast way again up to this length; beyond it, it is looked at once only.
+const LOOKED_BYTES_MAX: usize = 4096;
 
 /// Lines whose keys are announced together: enough for a fetch from memory to pass while they are found.
 const AHEAD_LINES: usize = 16;

@@ -7,6 +7,7 @@
 //! |---|---|---|---|
 //! | a delimiter is escaped if | the byte before it is `\` | the same | the `\` before it is not escaped itself |
 //! | `\\` in a name | two backslashes | two | one |
+//! | the same in a field key | the `\` before it is not escaped itself | the byte before it is `\` | as elsewhere |
 //! | a `\` before a newline outside strings | joins the lines | nothing | joins the lines |
 //! | a quote opens a string | in a value, fields seen so far | at the start of a value | as v1 |
 //! | `\n` `\r` `\t` in a string | as they stand | the control character | as they stand |
@@ -51,6 +52,12 @@ impl Dialect {
             Dialect::V2 => byte == b' ',
             Dialect::V3 => matches!(byte, b' ' | b'\t'),
         }
+    }
+
+    /// Whether a line that starts with this byte starts with its key.
+    #[inline]
+    pub(super) fn starts_key(self, byte: u8) -> bool {
+        byte != b'#' && !self.is_indent(byte)
     }
 
     /// Bytes that may stand between sections.

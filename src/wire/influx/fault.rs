@@ -116,7 +116,7 @@ impl std::fmt::Display for Fault {
 impl std::fmt::Display for LineFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.fault {
-            Fault::Refused(_) | Fault::LineTooLong => self.fault.fmt(f),
+            Fault::Refused(_) | Fault::LineTooLong | Fault::ReservedTag(_) => self.fault.fmt(f),
             _ => write!(f, "{} at column {}", self.fault, self.at + 1),
         }
     }

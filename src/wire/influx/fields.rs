@@ -65,7 +65,6 @@ impl Fields {
             text_start = at;
             at += 1;
         }
-        self.settle_duplicates(dialect)?;
         parse_time(dialect, clockwork, line, at)
     }
 
@@ -78,10 +77,12 @@ impl Fields {
         at: usize,
         key_len: usize,
     ) -> Result<usize, LineFault> {
+        // v1 reads the escapes of field keys in pairs, and only those.
+        let pairs = dialect != Dialect::V2;
         let equals = match dialect {
-            Dialect::V1 => name_end(dialect, line, at, |b| matches!(b, b'=' | b',' | b' ')),
-            Dialect::V2 => name_end(dialect, line, at, |b| matches!(b, b'=' | b',' | b' ') || is_control(b)),
-            Dialect::V3 => name_end(dialect, line, at, |b| matches!(b, b'=' | b' ' | b'\t')),
+            Dialect::V1 => name_end(pairs, line, at, |b| matches!(b, b'=' | b',' | b' ')),
+            Dialect::V2 => name_end(pairs, line, at, |b| matches!(b, b'=' | b',' | b' ') || is_control(b)),
+            Dialect::V3 => name_end(pairs, line, at, |b| matches!(b, b'=' | b' ' | b'\t' | b'\n')),
         };
         if equals == at {
             return Err(Fault::MissingFieldKey.at(at));
@@ -137,7 +138,7 @@ impl Fields {
     }
 
     /// Keeps the last of the fields that have one name, or refuses them, as the dialect has it.
-    fn settle_duplicates(&mut self, dialect: Dialect) -> Result<(), LineFault> {
+    pub(super) fn settle_duplicates(&mut self, dialect: Dialect) -> Result<(), LineFault> {
         let Some(fault) = self.find_duplicate() else { return Ok(()) };
         if dialect == Dialect::V3 {
             return Err(fault);

@@ -53,10 +53,11 @@ pub(super) fn parse_labels(
     labels: &mut LabelsBuf,
 ) -> Result<(), LineFault> {
     labels.clear();
+    let pairs = dialect.escapes_backslash();
     let mut at = match dialect {
-        Dialect::V1 => name_end(dialect, key, 0, |b| b == b','),
-        Dialect::V2 => name_end(dialect, key, 0, |b| b == b',' || is_control(b)),
-        Dialect::V3 => name_end(dialect, key, 0, |b| matches!(b, b',' | b'\t' | 0)),
+        Dialect::V1 => name_end(pairs, key, 0, |b| b == b','),
+        Dialect::V2 => name_end(pairs, key, 0, |b| b == b',' || is_control(b)),
+        Dialect::V3 => name_end(pairs, key, 0, |b| matches!(b, b',' | b'\t' | 0)),
     };
     if at == 0 {
         return Err(Fault::MissingMeasurement.at(0));
@@ -81,10 +82,11 @@ fn parse_tag(
     scratch: &mut NameScratch,
     labels: &mut LabelsBuf,
 ) -> Result<usize, LineFault> {
+    let pairs = dialect.escapes_backslash();
     let equals = match dialect {
-        Dialect::V1 => name_end(dialect, key, start, |b| matches!(b, b',' | b'=')),
-        Dialect::V2 => name_end(dialect, key, start, |b| matches!(b, b',' | b'=') || is_control(b)),
-        Dialect::V3 => name_end(dialect, key, start, |b| matches!(b, b'=' | b'\t')),
+        Dialect::V1 => name_end(pairs, key, start, |b| matches!(b, b',' | b'=')),
+        Dialect::V2 => name_end(pairs, key, start, |b| matches!(b, b',' | b'=') || is_control(b)),
+        Dialect::V3 => name_end(pairs, key, start, |b| matches!(b, b'=' | b'\t')),
     };
     if equals == start {
         return Err(Fault::MissingTagKey.at(start));
@@ -96,11 +98,11 @@ fn parse_tag(
     let end = match dialect {
         // The first dialect looks at the second byte first: an equals sign may lead.
         Dialect::V1 if key.get(from) == Some(&b'=') => {
-            name_end(dialect, key, from + 1, |b| matches!(b, b',' | b'='))
+            name_end(pairs, key, from + 1, |b| matches!(b, b',' | b'='))
         }
-        Dialect::V1 => name_end(dialect, key, from, |b| matches!(b, b',' | b'=')),
-        Dialect::V2 => name_end(dialect, key, from, |b| matches!(b, b',' | b'=') || is_control(b)),
-        Dialect::V3 => name_end(dialect, key, from, |b| matches!(b, b',' | b'\t')),
+        Dialect::V1 => name_end(pairs, key, from, |b| matches!(b, b',' | b'=')),
+        Dialect::V2 => name_end(pairs, key, from, |b| matches!(b, b',' | b'=') || is_control(b)),
+        Dialect::V3 => name_end(pairs, key, from, |b| matches!(b, b',' | b'\t')),
     };
     if end == from {
         return Err(Fault::MissingTagValue.at(from));
@@ -112,9 +114,6 @@ fn parse_tag(
     let value = unescape_name(dialect, NamePlace::Other, &key[from..end], &mut scratch.value);
     check_name(dialect, name, start)?;
     check_name(dialect, value, from)?;
-    if dialect.reserves_tag(name) {
-        return Err(Fault::ReservedTag(String::from_utf8_lossy(name).into_owned()).at(start));
-    }
     labels.push(name, value);
     Ok(end)
 }

@@ -19,8 +19,12 @@ mod float;
 mod key;
 mod line;
 mod number;
+#[cfg(test)]
+mod oracle;
 mod plan;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod text;
 mod time;
 

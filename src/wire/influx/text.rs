@@ -12,9 +12,10 @@ pub(super) enum NamePlace {
 
 /// Where the name at `from` ends: at the first byte that `stops` and is not escaped, or at the text's end.
 ///
-/// The byte at `from` is never escaped.
+/// The byte at `from` is never escaped. `pairs`: whether a backslash takes the next byte with it, whatever that is,
+/// a backslash too; else it escapes only a delimiter, and the second of two backslashes does so as well.
 #[inline]
-pub(super) fn name_end(dialect: Dialect, text: &[u8], from: usize, stops: impl Fn(u8) -> bool) -> usize {
+pub(super) fn name_end(pairs: bool, text: &[u8], from: usize, stops: impl Fn(u8) -> bool) -> usize {
     let mut at = from;
     while let Some(&byte) = text.get(at) {
         if stops(byte) {
@@ -23,8 +24,7 @@ pub(super) fn name_end(dialect: Dialect, text: &[u8], from: usize, stops: impl F
         at += 1;
         if byte == b'\\' {
             match text.get(at) {
-                // Both are the name's, whatever they are; of two backslashes v1 and v2 let the second escape too.
-                Some(&next) if dialect.escapes_backslash() || stops(next) && is_delimiter(next) => at += 1,
+                Some(&next) if pairs || stops(next) && is_delimiter(next) => at += 1,
                 _ => {}
             }
         }
@@ -32,7 +32,7 @@ pub(super) fn name_end(dialect: Dialect, text: &[u8], from: usize, stops: impl F
     text.len()
 }
 
-/// Whether a backslash in front of this byte makes it part of a name in v1 and v2.
+/// Whether a single backslash in front of this byte makes it part of a name.
 fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b',' | b'=' | b' ')
 }
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn a_second_backslash_escapes_only_where_the_first_does_not() {
-        let end = |dialect, text: &str| name_end(dialect, text.as_bytes(), 0, |b| matches!(b, b',' | b' '));
-        assert_eq!(end(Dialect::V1, r"a\\,b,"), 5);
-        assert_eq!(end(Dialect::V3, r"a\\,b,"), 3);
-        assert_eq!(end(Dialect::V1, r"a\,b c"), 4);
-        assert_eq!(end(Dialect::V3, r"a\"), 2);
+        let end = |pairs, text: &str| name_end(pairs, text.as_bytes(), 0, |b| matches!(b, b',' | b' '));
+        assert_eq!(end(false, r"a\\,b,"), 5);
+        assert_eq!(end(true, r"a\\,b,"), 3);
+        assert_eq!(end(false, r"a\,b c"), 4);
+        assert_eq!(end(true, r"a\"), 2);
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Bodies {
 pub(super) struct Place {
     cycle: u64,
     body: usize,
-    request: u64,
+    pub(super) request: u64,
     /// Samples in all requests before this one.
     pub(super) samples_before: u64,
     pub(super) samples: u64,
@@ -150,9 +150,9 @@ impl Bodies {
         body
     }
 
-    /// Whether requests up to `request` have sent some times twice.
-    pub(super) fn has_repeated_times(&self, request: u64) -> bool {
-        self.encoding != Encoding::Identity && request > self.bodies.len() as u64
+    /// Whether the requests before `request_next` have sent some times twice.
+    pub(super) fn has_repeated_times(&self, request_next: u64) -> bool {
+        self.encoding != Encoding::Identity && request_next > self.bodies.len() as u64
     }
 
     pub(super) fn series(&self) -> u32 {

@@ -50,7 +50,7 @@ pub(super) struct Outcome {
     /// The first answer that was no success.
     pub(super) first_refusal: Option<String>,
     pub(super) latency_ns: Histogram,
-    /// The number of the next run's first request.
+    /// The number behind the last request sent.
     pub(super) request_next: u64,
 }
 
@@ -86,7 +86,7 @@ impl Load<'_> {
             };
             threads.into_iter().map(join).collect()
         });
-        let mut outcome = Tally::new();
+        let mut outcome = Tally { request_next: first, ..Tally::new() };
         for tally in tallies {
             outcome.add(tally?);
         }
@@ -97,7 +97,7 @@ impl Load<'_> {
             statuses: outcome.statuses,
             first_refusal: outcome.first_refusal,
             latency_ns: outcome.latency_ns,
-            request_next: shared.next.into_inner(),
+            request_next: outcome.request_next,
         })
     }
 }
@@ -134,6 +134,7 @@ impl Shared<'_> {
             drop(body);
             tally.latency_ns.record(end_ns.saturating_sub(start_ns));
             tally.end_ns = end_ns;
+            tally.request_next = place.request + 1;
             tally.count(&answer, place, self.load.bodies.samples_per_line());
             self.samples_done.fetch_add(place.samples, Ordering::Relaxed);
         }
@@ -181,6 +182,7 @@ impl Shared<'_> {
 /// What one connection counted.
 struct Tally {
     end_ns: u64,
+    request_next: u64,
     samples_accepted: u64,
     samples_rejected: u64,
     statuses: BTreeMap<u16, u64>,
@@ -192,6 +194,7 @@ impl Tally {
     fn new() -> Tally {
         Tally {
             end_ns: 0,
+            request_next: 0,
             samples_accepted: 0,
             samples_rejected: 0,
             statuses: BTreeMap::new(),
@@ -218,6 +221,7 @@ impl Tally {
 
     fn add(&mut self, other: Tally) {
         self.end_ns = self.end_ns.max(other.end_ns);
+        self.request_next = self.request_next.max(other.request_next);
         self.samples_accepted += other.samples_accepted;
         self.samples_rejected += other.samples_rejected;
         for (status, count) in other.statuses {

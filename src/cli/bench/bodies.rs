@@ -12,8 +12,8 @@ use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BenchError;
-use super::args::{BenchArgs, Encoding, Workload};
-use super::workload::{GENERATION_DIGITS, Lines, series_default};
+use super::args::{BenchArgs, Encoding};
+use super::workload::{GENERATION_DIGITS, Lines};
 
 /// A cycle of bodies.
 pub(super) struct Bodies {
@@ -66,12 +66,7 @@ impl Bodies {
         bytes_max: usize,
         mut built: impl FnMut(u64),
     ) -> Result<Bodies, BenchError> {
-        if args.workload == Workload::Churn && args.encoding != Encoding::Identity {
-            return Err(BenchError::Usage(
-                "churn makes new series by changing bodies: it needs --encoding identity".into(),
-            ));
-        }
-        let series = args.series.map_or(series_default(args.workload), std::num::NonZero::get);
+        let series = args.series();
         let mut lines = Lines::new(args.workload, args.values, args.order, series, args.seed);
         let mut cycle = Cycle::new(args.encoding, start_ns, lines.samples_per_line());
         let batch = args.batch.get() as usize;

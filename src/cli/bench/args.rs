@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::target::Target;
+use super::{BenchError, workload};
 
 /// Measure how a server takes samples: rate, latency, and with a process or a directory to look at, what it costs.
 ///
@@ -156,6 +157,30 @@ pub enum Output {
     Json,
 }
 
+impl BenchArgs {
+    /// Series asked for, or what the workload has by default.
+    pub(super) fn series(&self) -> u32 {
+        self.series.map_or(workload::series_default(self.workload), NonZeroU32::get)
+    }
+
+    /// Finds what options can't have together.
+    ///
+    /// # Errors
+    /// [`BenchError::Usage`].
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        if self.workload == Workload::Churn && self.encoding != Encoding::Identity {
+            let why = "churn makes new series by changing bodies: it needs --encoding identity";
+            return Err(BenchError::Usage(why.to_owned()));
+        }
+        let series_max = workload::series_max(self.workload);
+        if self.series() > series_max {
+            let workload = name(self.workload);
+            return Err(BenchError::Usage(format!("--series: {workload} has at most {series_max}")));
+        }
+        Ok(())
+    }
+}
+
 impl Encoding {
     /// The value of the Content-Encoding header.
     pub(super) fn header(self) -> Option<&'static str> {
@@ -253,6 +278,19 @@ mod tests {
             "--rate -1",
         ] {
             assert!(parse(&line.split_whitespace().collect::<Vec<_>>()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_no_body_can_do_is_found_before_any_is_made() {
+        for (line, fits) in [
+            ("--workload churn", true),
+            ("--workload churn --encoding gzip", false),
+            ("--workload single --series 10000000", true),
+            ("--workload wide --series 10000000", false),
+        ] {
+            let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+            assert_eq!(args.check().is_ok(), fits, "{line}");
         }
     }
 

@@ -12,8 +12,8 @@ use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BenchError;
-use super::args::{BenchArgs, Encoding, Workload};
-use super::workload::{GENERATION_DIGITS, Lines, series_default};
+use super::args::{BenchArgs, Encoding};
+use super::workload::{GENERATION_DIGITS, Lines};
 
 /// A cycle of bodies.
 pub(super) struct Bodies {
@@ -32,7 +32,7 @@ pub(super) struct Bodies {
 pub(super) struct Place {
     cycle: u64,
     body: usize,
-    request: u64,
+    pub(super) request: u64,
     /// Samples in all requests before this one.
     pub(super) samples_before: u64,
     pub(super) samples: u64,
@@ -66,47 +66,29 @@ impl Bodies {
         bytes_max: usize,
         mut built: impl FnMut(u64),
     ) -> Result<Bodies, BenchError> {
-        if args.workload == Workload::Churn && args.encoding != Encoding::Identity {
-            return Err(BenchError::Usage(
-                "churn makes new series by changing bodies: it needs --encoding identity".into(),
-            ));
-        }
-        let series = args.series.map_or(series_default(args.workload), std::num::NonZero::get);
+        let series = args.series();
         let mut lines = Lines::new(args.workload, args.values, args.order, series, args.seed);
-        let mut cycle = Cycle::new(args.encoding, start_ns, lines.samples_per_line());
-        let batch = args.batch.get() as usize;
+        let mut cycle = Cycle::new(args, start_ns, lines.samples_per_line());
         let samples_wanted = args.samples.map_or(u64::MAX, std::num::NonZero::get);
         let bodies_wanted = BODIES_PER_CONNECTION * args.connections as usize;
-        let mut rounds = 0i64;
+        let mut rounds = 0;
         loop {
-            let raw_before = cycle.raw_bytes;
-            let order = lines.round();
-            for (place, one) in order.into_iter().enumerate() {
-                let spread_ns =
-                    if lines.spread_in_time() { place as i64 * ROUND_NS / i64::from(series) } else { 0 };
+            let before = cycle.raw_bytes_with_open();
+            for (place, one) in (0..).zip(lines.round()) {
+                let spread_ns = if lines.spread_in_time() { place * ROUND_NS / i64::from(series) } else { 0 };
                 cycle.write_line(&mut lines, one, rounds * ROUND_NS + spread_ns);
-                if cycle.open.times.len() == batch || cycle.open.bytes.len() >= BODY_BYTES_MAX {
+                if cycle.open_is_full() {
                     cycle.close_body()?;
                     built(cycle.raw_bytes as u64);
-                    if cycle.held_bytes > bytes_max {
-                        let fit = place as u64 * bytes_max as u64 / cycle.held_bytes as u64;
-                        return Err(BenchError::Usage(format!(
-                            "a round of {series} series does not fit into {} MB of bodies: at most {fit} do{}",
-                            bytes_max >> 20,
-                            if args.encoding == Encoding::Identity {
-                                ", or more with --encoding zstd"
-                            } else {
-                                ""
-                            }
-                        )));
-                    }
+                    cycle.check_fits(series, place as u64, bytes_max)?;
                 }
             }
             rounds += 1;
-            let round_bytes = cycle.raw_bytes + cycle.open.bytes.len() - raw_before;
-            let enough = cycle.samples() >= samples_wanted && cycle.bodies.len() >= bodies_wanted;
-            // The cycle also ends before it repeats no body, and where the next round might not fit.
-            if enough || cycle.raw_bytes + 2 * round_bytes > bytes_max {
+            let raw_bytes = cycle.raw_bytes_with_open();
+            let round_bytes = raw_bytes - before;
+            let is_enough = cycle.samples() >= samples_wanted && cycle.bodies.len() >= bodies_wanted;
+            // Rounds differ in length by far less than a sixteenth.
+            if is_enough || raw_bytes + round_bytes + round_bytes / 16 > bytes_max {
                 break;
             }
         }
@@ -150,9 +132,9 @@ impl Bodies {
         body
     }
 
-    /// Whether requests up to `request` have sent some times twice.
-    pub(super) fn has_repeated_times(&self, request: u64) -> bool {
-        self.encoding != Encoding::Identity && request > self.bodies.len() as u64
+    /// Whether the requests before `request_next` have sent some times twice.
+    pub(super) fn has_repeated_times(&self, request_next: u64) -> bool {
+        self.encoding != Encoding::Identity && request_next > self.bodies.len() as u64
     }
 
     pub(super) fn series(&self) -> u32 {
@@ -201,6 +183,7 @@ impl Body {
 /// A cycle while it is made.
 struct Cycle {
     encoding: Encoding,
+    batch: usize,
     start_ns: i64,
     samples_per_line: u32,
     bodies: Vec<Body>,
@@ -211,9 +194,10 @@ struct Cycle {
 }
 
 impl Cycle {
-    fn new(encoding: Encoding, start_ns: i64, samples_per_line: u32) -> Cycle {
+    fn new(args: &BenchArgs, start_ns: i64, samples_per_line: u32) -> Cycle {
         Cycle {
-            encoding,
+            encoding: args.encoding,
+            batch: args.batch.get() as usize,
             start_ns,
             samples_per_line,
             bodies: Vec::new(),
@@ -226,6 +210,28 @@ impl Cycle {
 
     fn samples(&self) -> u64 {
         self.samples_before[self.bodies.len()]
+    }
+
+    /// Bytes before compression, with the body that is being made.
+    fn raw_bytes_with_open(&self) -> usize {
+        self.raw_bytes + self.open.bytes.len()
+    }
+
+    fn open_is_full(&self) -> bool {
+        self.open.times.len() == self.batch || self.open.bytes.len() >= BODY_BYTES_MAX
+    }
+
+    fn check_fits(&self, series: u32, series_made: u64, bytes_max: usize) -> Result<(), BenchError> {
+        if self.held_bytes <= bytes_max {
+            return Ok(());
+        }
+        let fit = series_made * bytes_max as u64 / self.held_bytes as u64;
+        let more =
+            if self.encoding == Encoding::Identity { ", more with --encoding gzip or zstd" } else { "" };
+        let mb = bytes_max >> 20;
+        let text =
+            format!("--series: a round of {series} does not fit into {mb} MB of bodies; {fit} do{more}");
+        Err(BenchError::Usage(text))
     }
 
     fn write_line(&mut self, lines: &mut Lines, series: u32, offset_ns: i64) {

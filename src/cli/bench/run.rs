@@ -15,8 +15,8 @@ use super::bodies::Bodies;
 use super::disk::{Size, directory_size, file_system, sync_probe_ns};
 use super::http::Server;
 use super::load::{Limit, Load, Outcome};
-use super::peer::{Kind, Peer};
-use super::process::Process;
+use super::peer::{Kind, Peer, Taken};
+use super::process::{Idle, Process};
 use super::target::Target;
 use crate::cli::progress::Progress;
 
@@ -63,7 +63,7 @@ pub(super) struct Run {
 /// Readings before a run.
 struct Before {
     disk_probe_ms: Option<f64>,
-    taken: Option<super::peer::Taken>,
+    taken: Option<Taken>,
     cpu_seconds: Option<f64>,
     memory_reset: bool,
     size: Option<Size>,
@@ -141,60 +141,54 @@ impl Contender {
         };
         let outcome = load.run(self.request_next, &progress).map_err(|source| self.lost(source))?;
         step("waiting until idle");
-        let run = self.after(before, &outcome, bodies)?;
+        let run = self.after(&before, &outcome, bodies)?;
         self.request_next = outcome.request_next;
         self.runs.push(run);
         Ok(())
     }
 
+    /// Reads what there is to read, and the CPU time last: what asking costs the server is not the run's, nor is what
+    /// an earlier run left behind to do.
     fn before(&self) -> Result<Before, BenchError> {
-        // What an earlier run left behind to do is not this run's.
-        let cpu_seconds = match self.process {
-            Some(process) => {
-                Some(process.wait_until_idle(Duration::ZERO).map_err(|source| self.gone(source))?.cpu_seconds)
-            }
-            None => None,
-        };
-        let live_bytes = self.peer.live_bytes(&self.server).map_err(|source| self.lost(source))?;
+        let disk_probe_ms = sync_probe_ns(&self.probe_directory()).ok().map(|ns| ns as f64 / NS_PER_MS);
+        let (taken, live_bytes) = self.told()?;
+        let size = self.size()?;
+        let idle = self.wait_until_idle(Duration::ZERO)?;
         Ok(Before {
-            disk_probe_ms: sync_probe_ns(&self.probe_directory()).ok().map(|ns| ns as f64 / NS_PER_MS),
-            taken: self.peer.taken(&self.server).map_err(|source| self.lost(source))?,
-            cpu_seconds,
-            memory_reset: self.process.is_some_and(Process::reset_memory_peak),
-            size: self.size()?,
+            disk_probe_ms,
+            taken,
             live_bytes,
+            size,
+            memory_reset: self.process.is_some_and(Process::reset_memory_peak),
+            cpu_seconds: idle.map(|idle| idle.cpu_seconds),
             generator_cpu_seconds: Process::own().cpu_seconds().ok(),
         })
     }
 
-    fn after(&self, before: Before, outcome: &Outcome, bodies: &Bodies) -> Result<Run, BenchError> {
+    /// The other readings, CPU time first.
+    fn after(&self, before: &Before, outcome: &Outcome, bodies: &Bodies) -> Result<Run, BenchError> {
         let generator_cpu_seconds = Process::own().cpu_seconds().ok();
-        let millions = outcome.samples_accepted as f64 / 1e6;
-        let (mut cpu_seconds, mut idle_reached, mut memory_peak_bytes) = (None, None, None);
-        if let Some(process) = self.process {
-            let idle = process.wait_until_idle(SETTLE).map_err(|source| self.gone(source))?;
-            (cpu_seconds, idle_reached) = (Some(idle.cpu_seconds), Some(idle.reached));
-            let peak = process.memory_peak_bytes().map_err(|source| self.gone(source))?;
-            // Without a reset the peak is the process's whole life's: still an upper bound in a first run only.
-            memory_peak_bytes = (before.memory_reset || self.runs.is_empty()).then_some(peak as f64);
-        } else if self.target.data.is_some() {
-            std::thread::sleep(SETTLE);
-        }
-        let taken = self.peer.taken(&self.server).map_err(|source| self.lost(source))?;
-        let counted = taken.zip(before.taken);
+        let idle = self.wait_until_idle(SETTLE)?;
+        let memory_peak_bytes = self.memory_peak_bytes(before)?;
+        let (taken, live_bytes) = self.told()?;
         let size = self.size()?.zip(before.size);
-        let live_bytes = self.peer.live_bytes(&self.server).map_err(|source| self.lost(source))?;
-        let per_sample = |bytes: f64| (millions > 0.0).then(|| bytes / (millions * 1e6));
-        let grown = |bytes: fn(Size) -> u64| {
-            size.and_then(|(after, before)| per_sample(bytes(after) as f64 - bytes(before) as f64))
-        };
+
+        let samples = outcome.samples_accepted as f64;
+        let per_sample = |after: f64, before: f64| (samples > 0.0).then(|| (after - before) / samples);
         let per_million = |after: Option<f64>, before: Option<f64>| {
-            after.zip(before).filter(|_| millions > 0.0).map(|(after, before)| (after - before) / millions)
+            after
+                .zip(before)
+                .and_then(|(after, before)| per_sample(after, before))
+                .map(|per_sample| per_sample * 1e6)
         };
+        let grown = |bytes: fn(Size) -> u64| {
+            size.and_then(|(after, before)| per_sample(bytes(after) as f64, bytes(before) as f64))
+        };
+        let counted = taken.zip(before.taken);
         let seconds = outcome.elapsed_ns as f64 / 1e9;
         Ok(Run {
             seconds,
-            samples_per_second: if seconds > 0.0 { outcome.samples_accepted as f64 / seconds } else { 0.0 },
+            samples_per_second: if seconds > 0.0 { samples / seconds } else { 0.0 },
             p50_ms: outcome.latency_ns.percentile(0.50) as f64 / NS_PER_MS,
             p99_ms: outcome.latency_ns.percentile(0.99) as f64 / NS_PER_MS,
             max_ms: outcome.latency_ns.max() as f64 / NS_PER_MS,
@@ -205,20 +199,46 @@ impl Contender {
                 .and_then(|(after, before)| after.samples_since(before, bodies.samples_per_line())),
             statuses: outcome.statuses.clone(),
             first_refusal: outcome.first_refusal.clone(),
-            cpu_seconds_per_million: per_million(cpu_seconds, before.cpu_seconds),
-            idle_reached,
+            cpu_seconds_per_million: per_million(idle.map(|idle| idle.cpu_seconds), before.cpu_seconds),
+            idle_reached: idle.map(|idle| idle.reached),
             memory_peak_bytes,
             bytes_per_sample_allocated: grown(|size| size.allocated),
             bytes_per_sample_length: grown(|size| size.length),
             bytes_per_sample_live: live_bytes
                 .zip(before.live_bytes)
-                .and_then(|(after, before)| per_sample(after - before)),
+                .and_then(|(after, before)| per_sample(after, before)),
             generator_cpu_seconds_per_million: per_million(
                 generator_cpu_seconds,
                 before.generator_cpu_seconds,
             ),
             times_repeated: bodies.has_repeated_times(outcome.request_next),
         })
+    }
+
+    /// What the server says it took, and how many bytes that is.
+    fn told(&self) -> Result<(Option<Taken>, Option<f64>), BenchError> {
+        let taken = self.peer.taken(&self.server).map_err(|source| self.lost(source))?;
+        let live_bytes = self.peer.live_bytes(&self.server).map_err(|source| self.lost(source))?;
+        Ok((taken, live_bytes))
+    }
+
+    fn wait_until_idle(&self, settle: Duration) -> Result<Option<Idle>, BenchError> {
+        match self.process {
+            Some(process) => process.wait_until_idle(settle).map(Some).map_err(|source| self.gone(source)),
+            None => {
+                if self.target.data.is_some() {
+                    std::thread::sleep(settle);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Without a reset the peak is the process's whole life's, which in a first run is still an upper bound.
+    fn memory_peak_bytes(&self, before: &Before) -> Result<Option<f64>, BenchError> {
+        let process = self.process.filter(|_| before.memory_reset || self.runs.is_empty());
+        let peak = process.map(Process::memory_peak_bytes).transpose().map_err(|source| self.gone(source))?;
+        Ok(peak.map(|bytes| bytes as f64))
     }
 
     fn size(&self) -> Result<Option<Size>, BenchError> {

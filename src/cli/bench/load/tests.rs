@@ -34,6 +34,7 @@ fn a_run_sends_each_request_once_and_the_next_goes_on_behind_it() {
     assert!(one.elapsed_ns > 0 && one.latency_ns.percentile(0.5) > 0);
     let seen = seen.lock();
     assert_eq!(seen.len() as u64, one.statuses[&204] + two.statuses[&204]);
+    assert_eq!(seen.len() as u64, two.request_next, "a request was left out");
     let mut distinct: Vec<&Vec<u8>> = seen.iter().collect();
     distinct.sort_unstable();
     distinct.dedup();

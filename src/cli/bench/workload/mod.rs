@@ -84,6 +84,13 @@ pub(super) fn series_default(workload: Workload) -> u32 {
     }
 }
 
+/// So many that their values fit into memory; whether a round of their lines does shows when it is made.
+pub(super) fn series_max(workload: Workload) -> u32 {
+    VALUES_MAX / keys::field_texts(workload).len().max(1) as u32
+}
+
+/// Values that walk, 8 bytes each.
+const VALUES_MAX: u32 = 64 << 20;
 const VALUES_STREAM: u64 = 1;
 const ORDER_STREAM: u64 = 2;
 

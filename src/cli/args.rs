@@ -48,6 +48,14 @@ pub enum Command {
 
     /// Measure ingest rates, ours and others'
     Bench(Box<BenchArgs>),
+
+    /// Look at a data directory, a live one too
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Log {
+        /// What to look at.
+        #[command(subcommand)]
+        command: LogCommand,
+    },
 }
 
 /// The arguments of `tidegate check`.

@@ -9,6 +9,7 @@ pub mod bench;
 mod check;
 mod exit;
 mod help;
+mod log;
 mod moment;
 pub mod progress;
 
@@ -38,6 +39,7 @@ fn command(cli: Cli, environment: Environment<'_>) -> Result<(), Failure> {
         Command::Serve(flags) => app::serve(&flags, &cli.log, environment).map_err(Failure::from),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(*args),
+        Command::Log { command } => log::run(&command, environment),
     }
 }
 

@@ -34,7 +34,7 @@ pub enum Signal {
 /// # Errors
 /// A handler or the thread can't be made.
 pub fn listen(on: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
-    // Within the handler, so that nothing that hangs is in the way. It looks at the flag before the same signal sets it.
+    // Within the handler, so that nothing that hangs is in the way. A signal finds the flag as those before it left it.
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;

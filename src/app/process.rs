@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use crate::engine::{self, CommitPolicy, Engine, Options};
+use crate::log::Retention;
 use crate::log::disk::Backend;
 use crate::serve::http::{HttpLimits, Timeouts};
 use crate::serve::{ServeOptions, Server};
@@ -100,6 +101,11 @@ fn start(config: &Config) -> Result<Server, ServeError> {
         },
         commits_per_second_max: u32::try_from(data.commits_per_second_max).unwrap_or(u32::MAX),
         series_max: config.limits.series_max,
+        retention: Retention {
+            age_ns: data.retention.map(|age| age.as_nanos() as u64),
+            bytes_max: data.retention_bytes,
+            free_percent_min: data.free_space_min_percent,
+        },
     };
     let limits = &config.limits;
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);

@@ -4,6 +4,7 @@
 //! is given is durable when it says so, and not before.
 
 mod far_off;
+mod keeper;
 mod policy;
 mod random;
 mod rate;
@@ -18,12 +19,14 @@ use crate::clock::SystemClock;
 use crate::ingest::{KeyHasher, SeriesBudget};
 use crate::log::disk::{Backend, SystemDisk};
 use crate::log::{
-    Directory, LIVE_WORKERS_MAX, LogError, Recovery, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WorkerLog, WorkerOptions,
+    Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    Sweeper, WorkerLog, WorkerOptions, recover_others,
 };
 use crate::model::LogId;
 use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
+use keeper::Keeper;
 use rate::CommitRate;
 
 pub use crate::log::CommitFailure;
@@ -51,10 +54,13 @@ pub struct Options {
     pub commits_per_second_max: u32,
     /// Series that all workers together may have; rows of further ones are rejected.
     pub series_max: u64,
+    /// What may stay.
+    pub retention: Retention,
 }
 
 impl Options {
-    /// The defaults for a directory: one worker, commits within 200 ms, ten million series.
+    /// The defaults for a directory: one worker, commits within 200 ms, ten million series, rows kept for 15 days and
+    /// while 5 % of the file system are free.
     pub fn new(directory: impl Into<PathBuf>) -> Options {
         Options {
             directory: directory.into(),
@@ -63,6 +69,11 @@ impl Options {
             commit: CommitPolicy { linger_ns: 2_000_000, interval_ns: 200_000_000 },
             commits_per_second_max: 0,
             series_max: 10_000_000,
+            retention: Retention {
+                age_ns: Some(15 * 86_400 * 1_000_000_000),
+                bytes_max: None,
+                free_percent_min: 5,
+            },
         }
     }
 }
@@ -74,6 +85,7 @@ pub struct Engine {
     directory: Arc<Directory>,
     backend: Backend,
     recovered: Arc<Mutex<Vec<Recovery>>>,
+    _keeper: Arc<Keeper>,
 }
 
 /// What workers share: nothing that a row needs.
@@ -111,8 +123,20 @@ impl Engine {
         id.0[8..].copy_from_slice(&random_u64().to_le_bytes());
         let directory = Directory::open(&options.directory, id)?;
         let backend = options.backend.unwrap_or_else(Backend::probe);
+        let workers = options.workers;
+        let others = recover_others(directory.files(), directory.log(), |worker| worker < workers)?;
+        others.iter().for_each(|(worker, recovery)| report(*worker, recovery));
+        let recovered = others.into_iter().map(|(_, recovery)| recovery).collect();
+        let sweeper = Sweeper::new(directory.files().clone(), directory.log());
+        let keeper = Keeper::start(sweeper, options.retention)?;
         let shared = Shared::new(options, directory.log(), random_u64());
-        Ok(Engine { shared, directory: Arc::new(directory), backend, recovered: Arc::default() })
+        Ok(Engine {
+            shared,
+            directory: Arc::new(directory),
+            backend,
+            recovered: Arc::new(Mutex::new(recovered)),
+            _keeper: Arc::new(keeper),
+        })
     }
 
     /// Opens worker `number`: recovers its segments and starts a new one. Once per number.
@@ -121,8 +145,13 @@ impl Engine {
     /// [`LogError`]; damage is none, it is counted.
     pub fn worker(&self, number: u32) -> Result<Worker, LogError> {
         let path = self.directory.path();
-        let disk = SystemDisk::open(self.directory.files().clone(), self.backend, &format!("disk-{number}"), &spawn)
-            .map_err(|error| LogError::Io { action: "start the disk of", path: path.to_owned(), error })?;
+        let disk =
+            SystemDisk::open(self.directory.files().clone(), self.backend, &format!("disk-{number}"), &spawn)
+                .map_err(|error| LogError::Io {
+                    action: "start the disk of",
+                    path: path.to_owned(),
+                    error,
+                })?;
         let (log, recovery) = WorkerLog::open(disk, self.worker_options(number))?;
         report(number, &recovery);
         self.recovered.lock().unwrap_or_else(PoisonError::into_inner).push(recovery);

@@ -73,6 +73,9 @@ mod tests {
 
     #[test]
     fn a_full_batch_goes_at_once() {
-        assert_eq!(POLICY.decide(&BatchState { full: true, more_arriving: true, ..IDLE }, 0), Decision::Commit);
+        assert_eq!(
+            POLICY.decide(&BatchState { full: true, more_arriving: true, ..IDLE }, 0),
+            Decision::Commit
+        );
     }
 }

@@ -81,16 +81,13 @@ struct Suspended {
 }
 
 impl<D: Disk, C: Clock> Worker<D, C> {
-    pub(super) fn open(
-        shared: Arc<Shared>,
-        number: u32,
-        log: WorkerLog<D>,
-        clock: C,
-    ) -> Worker<D, C> {
-        let limits = IngestLimits { series: shared.series.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+    pub(super) fn open(shared: Arc<Shared>, number: u32, log: WorkerLog<D>, clock: C) -> Worker<D, C> {
+        let limits =
+            IngestLimits { series: shared.series.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
         let ingest = Ingest::new(shared.hasher.clone(), limits);
         let counters = Arc::clone(&shared.counters[number as usize]);
-        let suspended = log.epoch().is_none().then_some(Suspended { failure: CommitFailure::NoSpace, retry_ns: 0 });
+        let suspended =
+            log.epoch().is_none().then_some(Suspended { failure: CommitFailure::NoSpace, retry_ns: 0 });
         let mut worker = Worker {
             shared,
             counters,
@@ -353,7 +350,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             shapes: &view,
             dictionary,
             define: from..to,
-            repeat: self.checkpoint.next_slice(dictionary, from),
+            repeat: self.checkpoint.next_slice(dictionary, from, batch.rows()),
             header: BlockHeader {
                 kind: BlockKind::Rows,
                 log: self.shared.log_id,

@@ -40,7 +40,7 @@ pub struct WorkerOptions {
 }
 
 /// Bytes of a worker's first segment.
-pub const SEGMENT_BYTES_MIN: u64 = 16 << 20;
+pub const SEGMENT_BYTES_MIN: u64 = 4 << 20;
 
 /// Bytes of a segment at which it is time for the next one.
 pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;

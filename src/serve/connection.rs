@@ -60,7 +60,13 @@ pub(super) enum Parked {
     /// It can be sent.
     Ready { to: AnswerTo, answer: Box<Answer> },
     /// It waits for its rows to be durable.
-    Commit { to: AnswerTo, dialect: Dialect, ticket: Ticket, failed: Option<CommitFailure>, result: Box<WriteResult> },
+    Commit {
+        to: AnswerTo,
+        dialect: Dialect,
+        ticket: Ticket,
+        failed: Option<CommitFailure>,
+        result: Box<WriteResult>,
+    },
     /// It waits for all workers to have counted their series.
     Survey { to: AnswerTo, round: u64 },
 }

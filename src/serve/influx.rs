@@ -36,7 +36,9 @@ pub(super) fn write_answer(dialect: Dialect, result: &WriteResult) -> Answer {
             let message = format!("failure writing points to database: {partial}");
             error_answer(dialect, 422, &message, Some(result))
         }
-        (Dialect::V3, _) => error_answer(dialect, 400, "partial write of line protocol occurred", Some(result)),
+        (Dialect::V3, _) => {
+            error_answer(dialect, 400, "partial write of line protocol occurred", Some(result))
+        }
     }
 }
 
@@ -46,7 +48,12 @@ pub(super) fn refused_whole_answer(result: &WriteResult) -> Answer {
 }
 
 /// An error in the form of this version. `result` adds the counts and the first reasons.
-pub(super) fn error_answer(dialect: Dialect, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
+pub(super) fn error_answer(
+    dialect: Dialect,
+    status: u16,
+    message: &str,
+    result: Option<&WriteResult>,
+) -> Answer {
     let data = match (dialect, result) {
         (Dialect::V3, Some(result)) => Some(result.errors.iter().map(BadLine::new).collect()),
         _ => None,

@@ -31,7 +31,12 @@ pub(super) struct Desk<'a> {
 impl Desk<'_> {
     /// Takes what it can of `buffer[bytes]` and says where the rest starts. What lies before a body's bytes may be
     /// written over.
-    pub(super) fn take(&mut self, connection: &mut Connection, buffer: &mut [u8], bytes: Range<usize>) -> usize {
+    pub(super) fn take(
+        &mut self,
+        connection: &mut Connection,
+        buffer: &mut [u8],
+        bytes: Range<usize>,
+    ) -> usize {
         let Range { start: mut at, end } = bytes;
         while connection.wants_input() && !connection.parser.is_ended() {
             if !connection.parser.in_body() {
@@ -117,7 +122,8 @@ impl Desk<'_> {
             }
             Err(NoRoute::Method(allow)) => {
                 let error = format!("{} takes {allow}", head.path);
-                let answer = Answer::json(405, &serde_json::json!({ "error": error })).with_header("Allow", allow);
+                let answer =
+                    Answer::json(405, &serde_json::json!({ "error": error })).with_header("Allow", allow);
                 self.answer_early(connection, to, head, answer);
             }
         }
@@ -129,7 +135,8 @@ impl Desk<'_> {
         to: AnswerTo,
         head: &Head<'_>,
     ) -> Result<Box<WriteRequest>, Answer> {
-        let mut params = params(dialect, head.query).map_err(|e| influx::error_answer(dialect, 400, &e, None))?;
+        let mut params =
+            params(dialect, head.query).map_err(|e| influx::error_answer(dialect, 400, &e, None))?;
         if self.shared.draining() {
             return Err(influx::error_answer(dialect, 503, "shutting down", None).retry_later());
         }
@@ -172,7 +179,13 @@ impl Desk<'_> {
     }
 
     /// Parks an answer before the body was read, and decides whether the body is worth reading away.
-    fn answer_early(&mut self, connection: &mut Connection, mut to: AnswerTo, head: &Head<'_>, answer: Answer) {
+    fn answer_early(
+        &mut self,
+        connection: &mut Connection,
+        mut to: AnswerTo,
+        head: &Head<'_>,
+        answer: Answer,
+    ) {
         if answer.status == 503 {
             self.engine.counters().requests_refused.add(1);
         }
@@ -197,7 +210,8 @@ impl Desk<'_> {
                 Err(failure) => Answer::text(503, format!("{failure}\n")).retry_later(),
             },
             Route::Metrics => {
-                let page = metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
+                let page =
+                    metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
                 Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
             }
             Route::Index => pages::index(),
@@ -215,7 +229,8 @@ impl Desk<'_> {
             Receiving::Form { to, query, mut body } => {
                 if body.len() + data.len() > FORM_BYTES_MAX {
                     connection.parser.close();
-                    let error = serde_json::json!({"error": format!("a form is at most {FORM_BYTES_MAX} bytes")});
+                    let error =
+                        serde_json::json!({"error": format!("a form is at most {FORM_BYTES_MAX} bytes")});
                     connection.answer(AnswerTo { keep_alive: false, ..to }, Answer::json(413, &error));
                 } else {
                     body.extend_from_slice(&buffer[data]);
@@ -260,7 +275,13 @@ impl Desk<'_> {
                     Some(ticket) => {
                         self.engine.wait();
                         let result = Box::new(request.result.clone());
-                        connection.parked.push_back(Parked::Commit { to, dialect, ticket, failed: None, result });
+                        connection.parked.push_back(Parked::Commit {
+                            to,
+                            dialect,
+                            ticket,
+                            failed: None,
+                            result,
+                        });
                     }
                     None => connection.answer(to, influx::write_answer(dialect, &request.result)),
                 }

@@ -147,7 +147,8 @@ impl WriteRequest {
             return self.decode(&buffer[data], engine, stream);
         }
         // The encoded size is the decoded one here: the framing has checked it against the limit.
-        let start = data.start.checked_sub(self.tail.len()).expect("the buffer's headroom holds the longest tail");
+        let start =
+            data.start.checked_sub(self.tail.len()).expect("the buffer's headroom holds the longest tail");
         buffer[start..data.start].copy_from_slice(&self.tail);
         self.tail.clear();
         let consumed = self.feed(&buffer[start..data.end], false, engine, stream);
@@ -214,7 +215,12 @@ impl WriteRequest {
         self.tail.capacity() + self.encoded.capacity()
     }
 
-    fn decode(&mut self, encoded: &[u8], engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
+    fn decode(
+        &mut self,
+        encoded: &[u8],
+        engine: &mut Worker,
+        stream: &mut Stream,
+    ) -> Result<Progress, GivenUp> {
         let mut decoded = std::mem::take(&mut self.tail);
         let mut at = 0;
         loop {
@@ -337,13 +343,18 @@ pub(super) fn params(dialect: Dialect, query: &str) -> Result<WriteParams, Strin
             _ => {}
         }
     }
-    let parsed = Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
+    let parsed =
+        Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
     let all_or_nothing = dialect == Dialect::V3 && !accept_partial;
     Ok(WriteParams { dialect, precision: parsed, all_or_nothing, content_length: None })
 }
 
 /// The answer to a request that was given up.
-pub(super) fn given_up_answer(dialect: Dialect, why: &GivenUp, result: &WriteResult) -> super::answer::Answer {
+pub(super) fn given_up_answer(
+    dialect: Dialect,
+    why: &GivenUp,
+    result: &WriteResult,
+) -> super::answer::Answer {
     match why {
         GivenUp::Body(e) => {
             // Rows that came before the fault are taken and stay: the counts say so.

@@ -277,11 +277,7 @@ impl Worker {
     }
 
     fn advance(&mut self, id: usize, connection: &mut Connection) -> bool {
-        let mut desk = Desk {
-            engine: &mut self.engine,
-            decoders: &mut self.decoders,
-            shared: &self.shared,
-        };
+        let mut desk = Desk { engine: &mut self.engine, decoders: &mut self.decoders, shared: &self.shared };
         let mut filled = HEADROOM + connection.unread.len();
         if self.buffer.len() < filled + READ_BYTES {
             self.buffer.resize(filled + READ_BYTES, 0);
@@ -293,7 +289,11 @@ impl Worker {
         loop {
             desk.resume(connection);
             start = desk.take(connection, &mut self.buffer, start..filled);
-            if connection.parser.is_ended() || !connection.wants_input() || !connection.readable || reads_left == 0 {
+            if connection.parser.is_ended()
+                || !connection.wants_input()
+                || !connection.readable
+                || reads_left == 0
+            {
                 break;
             }
             self.buffer.copy_within(start..filled, HEADROOM);
@@ -327,7 +327,8 @@ impl Worker {
         }
         // A peer that closed its side in the middle of a request gets no answer to it; one that only ended its
         // sending side still gets those that are due.
-        !(connection.peer_closed && !connection.busy() || connection.peer_closed && connection.parser.in_body())
+        !(connection.peer_closed && !connection.busy()
+            || connection.peer_closed && connection.parser.in_body())
     }
 
     fn flush(&mut self, id: usize) {

@@ -49,7 +49,9 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
     for ((protocol, reason), rows) in rejected {
         text.sample(&[("protocol", protocol.name()), ("reason", reason)], rows as f64);
     }
-    let sum = |pick: fn(&WorkerCounters) -> &SharedCount| workers.iter().map(|w| pick(w).value()).sum::<u64>() as f64;
+    let sum = |pick: fn(&WorkerCounters) -> &SharedCount| {
+        workers.iter().map(|w| pick(w).value()).sum::<u64>() as f64
+    };
     let mut one = |name, kind, help, value| {
         text.family(name, kind, help);
         text.sample(&[], value);
@@ -76,7 +78,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         sum(|w| &w.requests_refused),
     );
     one("tidegate_commits_total", "counter", "Blocks made durable.", sum(|w| &w.commits));
-    one("tidegate_commits_failed_total", "counter", "Blocks whose commit failed.", sum(|w| &w.commits_failed));
+    one(
+        "tidegate_commits_failed_total",
+        "counter",
+        "Blocks whose commit failed.",
+        sum(|w| &w.commits_failed),
+    );
     one(
         "tidegate_committed_bytes_total",
         "counter",

@@ -27,7 +27,12 @@ pub(super) fn render(text: &mut Text) {
         "Resident memory size in bytes.",
         stat.map(|s| s.resident_bytes),
     );
-    one("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", stat.map(|s| s.virtual_bytes));
+    one(
+        "process_virtual_memory_bytes",
+        "gauge",
+        "Virtual memory size in bytes.",
+        stat.map(|s| s.virtual_bytes),
+    );
     one(
         "process_start_time_seconds",
         "gauge",

@@ -9,10 +9,8 @@
 
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
-use super::number::{
-    DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, more_digits, number_in_word, parse_f64,
-};
-use super::scan::Scan;
+use super::number::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word, parse_f64};
+use super::scan::{BLOCK_BYTES, Scan};
 use super::text::unescape_string;
 use super::time::Clockwork;
 use super::{Dialect, NAME_BYTES_MAX_V3, float};
@@ -33,13 +31,15 @@ pub(super) struct Plan {
     long: Vec<u8>,
     /// The byte between the last value and the line's end or its time: the suffix of integers.
     last_suffix: Option<u8>,
+    /// The type of all values, if they have one.
+    only_kind: Option<FieldType>,
 }
 
 /// One field: the text before its value, with the suffix of the value before it.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    text: [u64; STEP_WORDS],
-    mask: [u64; STEP_WORDS],
+    text: [u8; BLOCK_BYTES],
+    /// The length of the whole text.
     len: u32,
     /// Where the bytes that `text` has no room for start in [`Plan::long`].
     long_start: u32,
@@ -90,6 +90,7 @@ impl Plans {
             steps: Vec::new(),
             long: Vec::new(),
             last_suffix: None,
+            only_kind: None,
         });
         let shape = intake.shape(id);
         if shape.fields.is_empty() || shape.fields.len() > PLAN_FIELDS_MAX {
@@ -112,19 +113,12 @@ impl Plan {
                 return None;
             }
             let text: Vec<u8> = suffix.into_iter().chain(wire.iter().copied()).collect();
-            let mut step = Step {
-                text: [0; STEP_WORDS],
-                mask: [0; STEP_WORDS],
-                len: text.len() as u32,
-                long_start: self.long.len() as u32,
-                kind: field.kind,
-            };
-            for (at, &byte) in text.iter().take(STEP_BYTES).enumerate() {
-                step.text[at / 8] |= u64::from(byte) << (8 * (at % 8));
-                step.mask[at / 8] |= 0xff << (8 * (at % 8));
-            }
-            self.long.extend_from_slice(text.get(STEP_BYTES..).unwrap_or_default());
-            self.steps.push(step);
+            let (near, far) = text.split_at(text.len().min(BLOCK_BYTES));
+            let mut block = [0; BLOCK_BYTES];
+            block[..near.len()].copy_from_slice(near);
+            let long_start = self.long.len() as u32;
+            self.long.extend_from_slice(far);
+            self.steps.push(Step { text: block, len: text.len() as u32, long_start, kind: field.kind });
             suffix = match field.kind {
                 FieldType::I64 => Some(b'i'),
                 FieldType::U64 => Some(b'u'),
@@ -134,6 +128,8 @@ impl Plan {
             };
         }
         self.last_suffix = suffix;
+        let first = shape.fields.first()?.kind;
+        self.only_kind = shape.fields.iter().all(|field| field.kind == first).then_some(first);
         self.shape = id;
         Some(())
     }
@@ -156,16 +152,22 @@ impl Plan {
         values: &mut [u64],
         heap: &mut Vec<u8>,
     ) -> Option<RowEnd> {
-        for (i, (step, value)) in self.steps.iter().zip(values.iter_mut()).enumerate() {
-            at = self.match_text(step, i, input, at)?;
-            at = match step.kind {
-                FieldType::I64 => read_i64(input, at, value)?,
-                FieldType::F64 => read_f64(dialect, input, at, value)?,
-                FieldType::U64 => read_u64(input, at, value)?,
-                FieldType::Bool => read_bool(input, at, value)?,
-                _ => read_string::<S>(dialect, input, at, value, heap)?,
-            };
-        }
+        // Rows of one type have a loop of their own: it is the common case, and half the instructions.
+        at = match self.only_kind {
+            Some(FieldType::I64) => {
+                self.read_values::<S>(input, at, values, |_, at, value| read_i64(input, at, value))
+            }
+            Some(FieldType::F64) => {
+                self.read_values::<S>(input, at, values, |_, at, value| read_f64(dialect, input, at, value))
+            }
+            _ => self.read_values::<S>(input, at, values, |kind, at, value| match kind {
+                FieldType::F64 => read_f64(dialect, input, at, value),
+                FieldType::I64 => read_i64(input, at, value),
+                FieldType::U64 => read_u64(input, at, value),
+                FieldType::Bool => read_bool(input, at, value),
+                _ => read_string::<S>(dialect, input, at, value, heap),
+            }),
+        }?;
         if let Some(suffix) = self.last_suffix {
             if *input.get(at)? != suffix {
                 return None;
@@ -175,43 +177,59 @@ impl Plan {
         read_end(dialect, clockwork, input, at)
     }
 
-    /// Where the value behind the step's text starts.
+    /// Reads the fields at `at`; the answer is where the last value ends.
     #[inline(always)]
-    fn match_text(&self, step: &Step, i: usize, input: &[u8], at: usize) -> Option<usize> {
-        let near: &[u8; STEP_BYTES] = input.get(at..)?.first_chunk()?;
-        let word =
-            |w: usize| u64::from_le_bytes(*near[8 * w..].first_chunk().expect("STEP_BYTES is whole words"));
-        let mut different = 0;
-        for w in 0..STEP_WORDS {
-            different |= (word(w) ^ step.text[w]) & step.mask[w];
-        }
-        if different != 0 {
-            return None;
-        }
-        let len = step.len as usize;
-        if len > STEP_BYTES {
-            let long_end = self.steps.get(i + 1).map_or(self.long.len(), |next| next.long_start as usize);
-            let long = &self.long[step.long_start as usize..long_end];
-            if input.get(at + STEP_BYTES..at + len)? != long {
+    fn read_values<S: Scan>(
+        &self,
+        input: &[u8],
+        mut at: usize,
+        values: &mut [u64],
+        mut read: impl FnMut(FieldType, usize, &mut u64) -> Option<usize>,
+    ) -> Option<usize> {
+        for (step, value) in self.steps.iter().zip(values) {
+            let near = input.get(at..)?.first_chunk()?;
+            let len = step.len as usize;
+            if !S::same_start(near, &step.text, len.min(BLOCK_BYTES)) {
                 return None;
             }
+            if len > BLOCK_BYTES {
+                let long = &self.long[step.long_start as usize..][..len - BLOCK_BYTES];
+                if input.get(at + BLOCK_BYTES..at + len)? != long {
+                    return None;
+                }
+            }
+            at = read(step.kind, at + len, value)?;
         }
-        Some(at + len)
+        Some(at)
     }
 }
 
 /// Reads digits up to the suffix, which the next text begins with.
 #[inline(always)]
-fn read_i64(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let negative = *input.get(at)? == b'-';
-    let at = at + usize::from(negative);
-    let (magnitude, count) = digits(input, at)?;
-    let limit = i64::MAX as u64 + u64::from(negative);
-    if magnitude > limit {
-        return None;
+fn read_i64(input: &[u8], mut at: usize, value: &mut u64) -> Option<usize> {
+    let mut word = load_word(input, at)?;
+    let negative = word as u8 == b'-';
+    if negative {
+        at += 1;
+        word = load_word(input, at)?;
     }
+    let count = digits_in_word(word);
+    let (magnitude, count) =
+        if is_short(count) { (number_in_word(word, count), count) } else { long_digits(input, at)? };
     *value = if negative { magnitude.wrapping_neg() } else { magnitude };
     Some(at + count)
+}
+
+/// Whether a word's digits are some, and all of the number's.
+#[inline(always)]
+fn is_short(count: usize) -> bool {
+    (1..8).contains(&count)
+}
+
+/// The digits of an integer that is not short. What may be out of range is left to the plain way.
+#[inline(never)]
+fn long_digits(input: &[u8], at: usize) -> Option<(u64, usize)> {
+    digits(input, at).filter(|&(magnitude, _)| magnitude <= i64::MAX as u64)
 }
 
 #[inline(always)]
@@ -224,34 +242,38 @@ fn read_u64(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
 #[inline(always)]
 fn read_f64(dialect: Dialect, input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
     let start = at;
-    let negative = *input.get(at)? == b'-';
-    let at = at + usize::from(negative);
-    let word = load_word(input, at)?;
-    let whole_count = digits_in_word(word);
-    if whole_count == 0 {
-        return None;
+    let mut at = at;
+    let mut word = load_word(input, at)?;
+    let negative = word as u8 == b'-';
+    if negative {
+        at += 1;
+        word = load_word(input, at)?;
     }
-    let whole = number_in_word(word, whole_count);
-    if whole_count == 8 {
+    let whole_count = digits_in_word(word);
+    if !is_short(whole_count) {
         return read_f64_plainly(dialect, input, start, value);
     }
-    let (mantissa, fraction_count) = if (word >> (8 * whole_count)) as u8 == b'.' {
-        let from = at + whole_count + 1;
-        let word = load_word(input, from)?;
-        let count = digits_in_word(word);
-        if count == 0 {
-            return None;
+    let (mantissa, fraction_count, end) = if (word >> (8 * whole_count)) as u8 == b'.' {
+        // Take the point out; a zero byte comes in at the top, so seven digits at most are seen.
+        let below = (1 << (8 * whole_count)) - 1;
+        let joined = word & below | (word >> 8) & !below;
+        let count = digits_in_word(joined);
+        if count < 7 {
+            if count == whole_count {
+                return None;
+            }
+            (number_in_word(joined, count), count - whole_count, at + count + 1)
+        } else {
+            let from = at + whole_count + 1;
+            let (fraction, count) = digits(input, from)?;
+            if whole_count + count > DIGITS_SAFE {
+                return read_f64_plainly(dialect, input, start, value);
+            }
+            (number_in_word(word, whole_count) * TEN_TO[count] + fraction, count, from + count)
         }
-        let first = number_in_word(word, count);
-        let (fraction, count) = if count < 8 { (first, count) } else { more_digits(input, from, first)? };
-        if whole_count + count > DIGITS_SAFE {
-            return read_f64_plainly(dialect, input, start, value);
-        }
-        (whole * TEN_TO[count] + fraction, count)
     } else {
-        (whole, 0)
+        (number_in_word(word, whole_count), 0, at + whole_count)
     };
-    let end = at + whole_count + fraction_count + usize::from(fraction_count > 0);
     if input.get(end)? | 0x20 == b'e' {
         return read_f64_plainly(dialect, input, start, value);
     }
@@ -355,6 +377,3 @@ const PLANS: usize = 16;
 
 /// Fields of a plan at most, so that all plans stay below 4 MiB.
 const PLAN_FIELDS_MAX: usize = 4096;
-
-const STEP_WORDS: usize = 3;
-const STEP_BYTES: usize = 8 * STEP_WORDS;

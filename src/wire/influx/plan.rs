@@ -5,7 +5,7 @@
 //! a time, and the newline is met rather than searched for. Whatever is not as expected ends the attempt; nothing is
 //! pushed before the newline is reached, and the line then goes the plain way ([`super::fields`]).
 //!
-//! Every read is of eight bytes or more: lines that end near the input's end go the plain way too.
+//! Reads are of many bytes: lines that end near the input's end go the plain way too.
 
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
@@ -31,7 +31,7 @@ pub(super) struct Plan {
     long: Vec<u8>,
     /// The byte between the last value and the line's end or its time: the suffix of integers.
     last_suffix: Option<u8>,
-    /// The type of all values, if they have one.
+    /// The type of all values, if they have one and every text is shorter than a block.
     only_kind: Option<FieldType>,
 }
 
@@ -129,7 +129,8 @@ impl Plan {
         }
         self.last_suffix = suffix;
         let first = shape.fields.first()?.kind;
-        self.only_kind = shape.fields.iter().all(|field| field.kind == first).then_some(first);
+        let short = self.steps.iter().all(|step| (step.len as usize) < BLOCK_BYTES);
+        self.only_kind = (short && shape.fields.iter().all(|field| field.kind == first)).then_some(first);
         self.shape = id;
         Some(())
     }
@@ -155,18 +156,11 @@ impl Plan {
         // Rows of one type have a loop of their own: it is the common case, and half the instructions.
         at = match self.only_kind {
             Some(FieldType::I64) => {
-                self.read_values::<S>(input, at, values, |_, at, value| read_i64(input, at, value))
+                self.read_uniform::<S>(input, at, values, |near, from, rest| read_i64(near, from, rest))
             }
-            Some(FieldType::F64) => {
-                self.read_values::<S>(input, at, values, |_, at, value| read_f64(dialect, input, at, value))
-            }
-            _ => self.read_values::<S>(input, at, values, |kind, at, value| match kind {
-                FieldType::F64 => read_f64(dialect, input, at, value),
-                FieldType::I64 => read_i64(input, at, value),
-                FieldType::U64 => read_u64(input, at, value),
-                FieldType::Bool => read_bool(input, at, value),
-                _ => read_string::<S>(dialect, input, at, value, heap),
-            }),
+            Some(FieldType::F64) => self
+                .read_uniform::<S>(input, at, values, |near, from, rest| read_f64(dialect, near, from, rest)),
+            _ => self.read_mixed::<S>(dialect, input, at, values, heap),
         }?;
         if let Some(suffix) = self.last_suffix {
             if *input.get(at)? != suffix {
@@ -177,167 +171,210 @@ impl Plan {
         read_end(dialect, clockwork, input, at)
     }
 
-    /// Reads the fields at `at`; the answer is where the last value ends.
+    /// Reads the fields at `at`, all of one type and with short texts; the answer is where the last value ends.
     #[inline(always)]
-    fn read_values<S: Scan>(
+    fn read_uniform<S: Scan>(
         &self,
         input: &[u8],
-        mut at: usize,
+        at: usize,
         values: &mut [u64],
-        mut read: impl FnMut(FieldType, usize, &mut u64) -> Option<usize>,
+        read: impl Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>,
     ) -> Option<usize> {
+        let mut rest = input.get(at..)?;
         for (step, value) in self.steps.iter().zip(values) {
-            let near = input.get(at..)?.first_chunk()?;
+            let near: &[u8; NEAR_BYTES] = rest.first_chunk()?;
+            // The remainder does nothing to a length below a block's; it spares the checks of `near`.
+            let len = step.len as usize % BLOCK_BYTES;
+            if !S::same_start(block(near), &step.text, len) {
+                return None;
+            }
+            let (word, end) = read(near, len, rest)?;
+            *value = word;
+            rest = rest.get(end..)?;
+        }
+        Some(input.len() - rest.len())
+    }
+
+    /// Reads the fields at `at`; the answer is where the last value ends.
+    #[inline(always)]
+    fn read_mixed<S: Scan>(
+        &self,
+        dialect: Dialect,
+        input: &[u8],
+        at: usize,
+        values: &mut [u64],
+        heap: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let mut rest = input.get(at..)?;
+        for (step, value) in self.steps.iter().zip(values) {
             let len = step.len as usize;
-            if !S::same_start(near, &step.text, len.min(BLOCK_BYTES)) {
+            if !S::same_start(block(rest.first_chunk()?), &step.text, len.min(BLOCK_BYTES)) {
                 return None;
             }
             if len > BLOCK_BYTES {
                 let long = &self.long[step.long_start as usize..][..len - BLOCK_BYTES];
-                if input.get(at + BLOCK_BYTES..at + len)? != long {
+                if rest.get(BLOCK_BYTES..len)? != long {
                     return None;
                 }
             }
-            at = read(step.kind, at + len, value)?;
+            rest = rest.get(len..)?;
+            let (word, end) = match step.kind {
+                FieldType::F64 => read_f64(dialect, rest.first_chunk()?, 0, rest),
+                FieldType::I64 => read_i64(rest.first_chunk()?, 0, rest),
+                FieldType::U64 => digits(rest, 0),
+                FieldType::Bool => read_bool(rest),
+                _ => read_string::<S>(dialect, rest, heap),
+            }?;
+            *value = word;
+            rest = rest.get(end..)?;
         }
-        Some(at)
+        Some(input.len() - rest.len())
     }
 }
 
-/// Reads digits up to the suffix, which the next text begins with.
 #[inline(always)]
-fn read_i64(input: &[u8], mut at: usize, value: &mut u64) -> Option<usize> {
-    let mut word = load_word(input, at)?;
-    let negative = word as u8 == b'-';
-    if negative {
-        at += 1;
-        word = load_word(input, at)?;
-    }
+fn block(near: &[u8; NEAR_BYTES]) -> &[u8; BLOCK_BYTES] {
+    near.first_chunk().expect("a block is shorter")
+}
+
+/// The eight bytes at `from`, which is below a block's length.
+#[inline(always)]
+fn near_word(near: &[u8; NEAR_BYTES], from: usize) -> u64 {
+    u64::from_le_bytes(*near[from..].first_chunk().expect("a block and a word are shorter"))
+}
+
+/// Reads an integer at `from`, up to its suffix, which the next text begins with: value and end. `rest` starts where
+/// `near` does.
+#[inline(always)]
+fn read_i64(near: &[u8; NEAR_BYTES], from: usize, rest: &[u8]) -> Option<(u64, usize)> {
+    let (word, negative) = take_minus(near_word(near, from));
+    let from = from + negative as usize;
     let count = digits_in_word(word);
     let (magnitude, count) =
-        if is_short(count) { (number_in_word(word, count), count) } else { long_digits(input, at)? };
-    *value = if negative { magnitude.wrapping_neg() } else { magnitude };
-    Some(at + count)
+        if is_short(count) { (number_in_word(word, count), count) } else { long_digits(rest, from)? };
+    // Two's complement, without a branch: signs are not predictable.
+    Some(((magnitude ^ negative.wrapping_neg()).wrapping_add(negative), from + count))
 }
 
-/// Whether a word's digits are some, and all of the number's.
+/// A word without the minus it may begin with, and 1 if there was one. A zero byte comes in at the top.
+#[inline(always)]
+fn take_minus(word: u64) -> (u64, u64) {
+    let negative = u64::from(word as u8 == b'-');
+    (word >> (8 * negative), negative)
+}
+
+/// Whether a word's digits are some, and certainly all of the number's: the last byte may be missing.
 #[inline(always)]
 fn is_short(count: usize) -> bool {
-    (1..8).contains(&count)
+    (1..7).contains(&count)
 }
 
 /// The digits of an integer that is not short. What may be out of range is left to the plain way.
 #[inline(never)]
-fn long_digits(input: &[u8], at: usize) -> Option<(u64, usize)> {
-    digits(input, at).filter(|&(magnitude, _)| magnitude <= i64::MAX as u64)
+fn long_digits(rest: &[u8], from: usize) -> Option<(u64, usize)> {
+    digits(rest, from).filter(|&(magnitude, _)| magnitude <= i64::MAX as u64)
 }
 
+/// Reads a float at `from`: its bits and end. `rest` starts where `near` does.
 #[inline(always)]
-fn read_u64(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let (magnitude, count) = digits(input, at)?;
-    *value = magnitude;
-    Some(at + count)
-}
-
-#[inline(always)]
-fn read_f64(dialect: Dialect, input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let start = at;
-    let mut at = at;
-    let mut word = load_word(input, at)?;
-    let negative = word as u8 == b'-';
-    if negative {
-        at += 1;
-        word = load_word(input, at)?;
-    }
+fn read_f64(dialect: Dialect, near: &[u8; NEAR_BYTES], from: usize, rest: &[u8]) -> Option<(u64, usize)> {
+    let (word, negative) = take_minus(near_word(near, from));
+    let start = from + negative as usize;
     let whole_count = digits_in_word(word);
     if !is_short(whole_count) {
-        return read_f64_plainly(dialect, input, start, value);
+        return read_f64_plainly(dialect, rest, from);
     }
-    let (mantissa, fraction_count, end) = if (word >> (8 * whole_count)) as u8 == b'.' {
-        // Take the point out; a zero byte comes in at the top, so seven digits at most are seen.
+    let mut joined = word;
+    if (word >> (8 * whole_count)) as u8 == b'.' {
+        // Take the point out; a zero byte comes in at the top.
         let below = (1 << (8 * whole_count)) - 1;
-        let joined = word & below | (word >> 8) & !below;
-        let count = digits_in_word(joined);
-        if count < 7 {
-            if count == whole_count {
-                return None;
-            }
-            (number_in_word(joined, count), count - whole_count, at + count + 1)
-        } else {
-            let from = at + whole_count + 1;
-            let (fraction, count) = digits(input, from)?;
-            if whole_count + count > DIGITS_SAFE {
-                return read_f64_plainly(dialect, input, start, value);
-            }
-            (number_in_word(word, whole_count) * TEN_TO[count] + fraction, count, from + count)
-        }
-    } else {
-        (number_in_word(word, whole_count), 0, at + whole_count)
-    };
-    if input.get(end)? | 0x20 == b'e' {
-        return read_f64_plainly(dialect, input, start, value);
+        joined = word & below | (word >> 8) & !below;
     }
-    let Some(float) = float::of_decimal(mantissa, -(fraction_count as i32), negative) else {
-        return read_f64_plainly(dialect, input, start, value);
+    let count = digits_in_word(joined);
+    let places = count - whole_count;
+    if count >= 6 || places == 0 {
+        return read_f64_long(dialect, rest, from, start, whole_count);
+    }
+    if (joined >> (8 * count)) as u8 | 0x20 == b'e' {
+        return read_f64_plainly(dialect, rest, from);
+    }
+    let bits = float::of_short(number_in_word(joined, count), places).to_bits();
+    Some((bits | negative << 63, start + count + 1))
+}
+
+/// [`read_f64`] for what does not fit a word, and for whole numbers.
+#[inline(always)]
+fn read_f64_long(
+    dialect: Dialect,
+    rest: &[u8],
+    from: usize,
+    start: usize,
+    whole_count: usize,
+) -> Option<(u64, usize)> {
+    let whole = number_in_word(load_word(rest, start)?, whole_count);
+    let point = start + whole_count;
+    let (mantissa, places, end) = if *rest.get(point)? == b'.' {
+        let (fraction, places) = digits(rest, point + 1)?;
+        if whole_count + places > DIGITS_SAFE {
+            return read_f64_plainly(dialect, rest, from);
+        }
+        (whole * TEN_TO[places] + fraction, places, point + 1 + places)
+    } else {
+        (whole, 0, point)
     };
-    *value = float.to_bits();
-    Some(end)
+    if rest.get(end)? | 0x20 == b'e' {
+        return read_f64_plainly(dialect, rest, from);
+    }
+    match float::of_decimal(mantissa, -(places as i32), start > from) {
+        Some(float) => Some((float.to_bits(), end)),
+        None => read_f64_plainly(dialect, rest, from),
+    }
 }
 
 /// [`read_f64`] for long mantissas and exponents.
 #[cold]
 #[inline(never)]
-fn read_f64_plainly(dialect: Dialect, input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let rest = &input[at..];
-    let len = rest.iter().position(|&b| matches!(b, b',' | b' ' | b'\n' | b'\r'))?;
-    *value = parse_f64(dialect, &rest[..len]).ok()?.to_bits();
-    Some(at + len)
+fn read_f64_plainly(dialect: Dialect, rest: &[u8], from: usize) -> Option<(u64, usize)> {
+    let text = &rest[from..];
+    let len = text.iter().position(|&b| matches!(b, b',' | b' ' | b'\n' | b'\r'))?;
+    Some((parse_f64(dialect, &text[..len]).ok()?.to_bits(), from + len))
 }
 
 #[inline(always)]
-fn read_bool(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let word = load_word(input, at)?;
+fn read_bool(rest: &[u8]) -> Option<(u64, usize)> {
+    let word = load_word(rest, 0)?;
     let has = |text: &[u8]| {
         let mut wanted = [0; 8];
         wanted[..text.len()].copy_from_slice(text);
         (word ^ u64::from_le_bytes(wanted)) << (64 - 8 * text.len()) == 0
     };
-    let (truth, len) = if has(b"true") || has(b"True") || has(b"TRUE") {
-        (1, 4)
+    if has(b"true") || has(b"True") || has(b"TRUE") {
+        Some((1, 4))
     } else if has(b"false") || has(b"False") || has(b"FALSE") {
-        (0, 5)
+        Some((0, 5))
     } else if has(b"t") || has(b"T") {
-        (1, 1)
+        Some((1, 1))
     } else if has(b"f") || has(b"F") {
-        (0, 1)
+        Some((0, 1))
     } else {
-        return None;
-    };
-    *value = truth;
-    Some(at + len)
+        None
+    }
 }
 
 #[inline(always)]
-fn read_string<S: Scan>(
-    dialect: Dialect,
-    input: &[u8],
-    at: usize,
-    value: &mut u64,
-    heap: &mut Vec<u8>,
-) -> Option<usize> {
-    if *input.get(at)? != b'"' {
+fn read_string<S: Scan>(dialect: Dialect, rest: &[u8], heap: &mut Vec<u8>) -> Option<(u64, usize)> {
+    if *rest.first()? != b'"' {
         return None;
     }
-    let from = at + 1;
-    let mut end = S::string_stop(input, from);
-    let plain = input.get(end) == Some(&b'"');
-    while *input.get(end)? == b'\\' {
-        if end + 2 > input.len() {
+    let mut end = S::string_stop(rest, 1);
+    let plain = rest.get(end) == Some(&b'"');
+    while *rest.get(end)? == b'\\' {
+        if end + 2 > rest.len() {
             return None;
         }
-        end = S::string_stop(input, end + 2);
+        end = S::string_stop(rest, end + 2);
     }
-    let raw = &input[from..end];
+    let raw = &rest[1..end];
     std::str::from_utf8(raw).ok()?;
     let start = heap.len();
     if plain {
@@ -349,8 +386,7 @@ fn read_string<S: Scan>(
     if dialect == Dialect::V3 && len > NAME_BYTES_MAX_V3 {
         return None;
     }
-    *value = heap_word(start, len);
-    Some(end + 1)
+    Some((heap_word(start, len), end + 1))
 }
 
 /// Reads what follows the last value: a time or none, and the newline.
@@ -371,6 +407,9 @@ fn read_end(dialect: Dialect, clockwork: &Clockwork, input: &[u8], at: usize) ->
     }
     (*input.get(at)? == b'\n').then_some(RowEnd { next: at + 1, time_ns })
 }
+
+/// Bytes looked at from a text's start: those of a block, and of a value behind it.
+const NEAR_BYTES: usize = 64;
 
 /// Plans kept at a time: a connection's measurements, as a rule.
 const PLANS: usize = 16;

@@ -10,7 +10,7 @@
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
 use super::number::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word, parse_f64};
-use super::scan::{BLOCK_BYTES, Scan};
+use super::scan::{BLOCK_BYTES, Job, Scan};
 use super::text::unescape_string;
 use super::time::Clockwork;
 use super::{Dialect, NAME_BYTES_MAX_V3, float};
@@ -155,11 +155,11 @@ impl Plan {
     ) -> Option<RowEnd> {
         // Rows of one type have a loop of their own: it is the common case, and half the instructions.
         at = match self.only_kind {
-            Some(FieldType::I64) => {
-                self.read_uniform::<S>(input, at, values, |near, from, rest| read_i64(near, from, rest))
+            Some(FieldType::I64) => S::apart(Uniform { plan: self, input, at, values, read: read_i64 }),
+            Some(FieldType::F64) => {
+                let read = |near: &[u8; NEAR_BYTES], from, rest: &[u8]| read_f64(dialect, near, from, rest);
+                S::apart(Uniform { plan: self, input, at, values, read })
             }
-            Some(FieldType::F64) => self
-                .read_uniform::<S>(input, at, values, |near, from, rest| read_f64(dialect, near, from, rest)),
             _ => self.read_mixed::<S>(dialect, input, at, values, heap),
         }?;
         if let Some(suffix) = self.last_suffix {
@@ -169,30 +169,6 @@ impl Plan {
             at += 1;
         }
         read_end(dialect, clockwork, input, at)
-    }
-
-    /// Reads the fields at `at`, all of one type and with short texts; the answer is where the last value ends.
-    #[inline(always)]
-    fn read_uniform<S: Scan>(
-        &self,
-        input: &[u8],
-        at: usize,
-        values: &mut [u64],
-        read: impl Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>,
-    ) -> Option<usize> {
-        let mut rest = input.get(at..)?;
-        for (step, value) in self.steps.iter().zip(values) {
-            let near: &[u8; NEAR_BYTES] = rest.first_chunk()?;
-            // The remainder does nothing to a length below a block's; it spares the checks of `near`.
-            let len = step.len as usize % BLOCK_BYTES;
-            if !S::same_start(block(near), &step.text, len) {
-                return None;
-            }
-            let (word, end) = read(near, len, rest)?;
-            *value = word;
-            rest = rest.get(end..)?;
-        }
-        Some(input.len() - rest.len())
     }
 
     /// Reads the fields at `at`; the answer is where the last value ends.
@@ -229,6 +205,37 @@ impl Plan {
             rest = rest.get(end..)?;
         }
         Some(input.len() - rest.len())
+    }
+}
+
+/// Reading the fields of a row whose values are all of one type and whose texts are short.
+struct Uniform<'a, R> {
+    plan: &'a Plan,
+    input: &'a [u8],
+    at: usize,
+    values: &'a mut [u64],
+    read: R,
+}
+
+impl<R: Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>> Job for Uniform<'_, R> {
+    /// Where the last value ends.
+    type Answer = Option<usize>;
+
+    #[inline(always)]
+    fn run<S: Scan>(self) -> Option<usize> {
+        let mut rest = self.input.get(self.at..)?;
+        for (step, value) in self.plan.steps.iter().zip(self.values) {
+            let near: &[u8; NEAR_BYTES] = rest.first_chunk()?;
+            // The remainder does nothing to a length below a block's; it spares the checks of `near`.
+            let len = step.len as usize % BLOCK_BYTES;
+            if !S::same_start(block(near), &step.text, len) {
+                return None;
+            }
+            let (word, end) = (self.read)(near, len, rest)?;
+            *value = word;
+            rest = rest.get(end..)?;
+        }
+        Some(self.input.len() - rest.len())
     }
 }
 

@@ -10,7 +10,7 @@
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
 use super::number::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word, parse_f64};
-use super::scan::{BLOCK_BYTES, Job, Scan};
+use super::scan::{BLOCK_BYTES, Scan};
 use super::text::unescape_string;
 use super::time::Clockwork;
 use super::{Dialect, NAME_BYTES_MAX_V3, float};
@@ -155,10 +155,10 @@ impl Plan {
     ) -> Option<RowEnd> {
         // Rows of one type have a loop of their own: it is the common case, and half the instructions.
         at = match self.only_kind {
-            Some(FieldType::I64) => S::apart(Uniform { plan: self, input, at, values, read: read_i64 }),
+            Some(FieldType::I64) => Uniform { plan: self, input, at, values, read: read_i64 }.run::<S>(),
             Some(FieldType::F64) => {
                 let read = |near: &[u8; NEAR_BYTES], from, rest: &[u8]| read_f64(dialect, near, from, rest);
-                S::apart(Uniform { plan: self, input, at, values, read })
+                Uniform { plan: self, input, at, values, read }.run::<S>()
             }
             _ => self.read_mixed::<S>(dialect, input, at, values, heap),
         }?;
@@ -217,10 +217,8 @@ struct Uniform<'a, R> {
     read: R,
 }
 
-impl<R: Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>> Job for Uniform<'_, R> {
+impl<R: Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>> Uniform<'_, R> {
     /// Where the last value ends.
-    type Answer = Option<usize>;
-
     #[inline(always)]
     fn run<S: Scan>(self) -> Option<usize> {
         let mut rest = self.input.get(self.at..)?;

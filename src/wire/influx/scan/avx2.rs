@@ -47,12 +47,6 @@ impl Scan for Avx2 {
         // SAFETY: invariant 1.
         unsafe { same_start(a, b, mask(len)) }
     }
-
-    #[inline(always)]
-    fn apart<J: Job>(job: J) -> J::Answer {
-        // SAFETY: invariant 1.
-        unsafe { run_here(job) }
-    }
 }
 
 /// Runs a job, compiled for these instructions.
@@ -66,7 +60,6 @@ pub(in super::super) fn run<J: Job>(job: J) -> J::Answer {
     unsafe { run_here(job) }
 }
 
-#[inline(never)]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
 fn run_here<J: Job>(job: J) -> J::Answer {
     job.run::<Avx2>()

@@ -20,9 +20,6 @@ pub(super) trait Scan {
 
     /// Whether the first `len` bytes of two blocks are the same; `len` is 1 to [`BLOCK_BYTES`].
     fn same_start(a: &[u8; BLOCK_BYTES], b: &[u8; BLOCK_BYTES], len: usize) -> bool;
-
-    /// Runs a job in a function of its own: a tight loop then has all the registers.
-    fn apart<J: Job>(job: J) -> J::Answer;
 }
 
 /// Bytes compared at a time.

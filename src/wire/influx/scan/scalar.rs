@@ -1,6 +1,6 @@
 //! One byte at a time: every processor, and the oracle.
 
-use super::{BLOCK_BYTES, Job, Scan, mask};
+use super::{BLOCK_BYTES, Scan, mask};
 
 /// The plain loops.
 pub(in super::super) struct Scalar;
@@ -30,11 +30,6 @@ impl Scan for Scalar {
             different |= (word(&a[i]) ^ word(&b[i])) & word(&mask[i]);
         }
         different == 0
-    }
-
-    #[inline(never)]
-    fn apart<J: Job>(job: J) -> J::Answer {
-        job.run::<Scalar>()
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod hash;
 mod index;
+mod keys;
 mod prefetch;
 mod rehearsal;
 mod shapes;

@@ -193,7 +193,7 @@ impl Drop for Ingest {
 
 impl Writer<'_> {
     fn known(&self, key: u32) -> Series {
-        let shape = self.ingest.table.entry(key).shape;
+        let shape = self.ingest.table.key(key).shape;
         let shape = if self.ingest.shapes.knows(shape) { shape } else { ShapeId::NONE };
         Series { key, shape }
     }
@@ -232,7 +232,7 @@ impl Intake for Writer<'_> {
             NO_KEY => &[],
             // Looking at a wrong one would cost what a look-up costs.
             _ if self.stream.unpredictable() => &[],
-            key => self.ingest.table.key_bytes(key),
+            key => self.ingest.table.key(key).bytes,
         }
     }
 
@@ -292,7 +292,7 @@ impl Intake for Writer<'_> {
     }
 
     fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
-        let series: SeriesId = self.ingest.table.entry(series.key).series;
+        let series: SeriesId = self.ingest.table.key(series.key).series;
         let metric = self.ingest.table.metric_name(series);
         // Field names become symbols when the batch is sealed; those known already are counted in vain.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
@@ -312,14 +312,16 @@ impl Intake for Writer<'_> {
         if ingest.define_bytes > DEFINE_BYTES_MAX && !ingest.batch.is_empty() {
             return Err(Full);
         }
-        let entry = ingest.table.entry_mut(series.key);
-        entry.shape = shape;
-        let (id, next) = (entry.series, entry.next);
-        ingest.batch.push(id, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        let key = ingest.table.key(series.key);
+        let next = key.next;
+        ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        if key.shape != shape {
+            ingest.table.set_shape(series.key, shape);
+        }
         ingest.shapes.mark_used(shape, ingest.batch_number);
         self.stream.judge(series.key);
         if self.stream.expected != series.key && self.stream.previous != NO_KEY {
-            ingest.table.entry_mut(self.stream.previous).next = series.key;
+            ingest.table.set_next(self.stream.previous, series.key);
         }
         self.stream.previous = series.key;
         self.stream.expected = next;
@@ -345,7 +347,7 @@ impl Announced {
         self.taken = 0;
     }
 
-    /// The hash of `key` if it is the next one announced. At the first one taken the entries and keys of all are
+    /// The hash of `key` if it is the next one announced. At the first one taken the keys of all are
     /// fetched: by then their slots have arrived.
     #[inline]
     fn take(&mut self, key: &[u8], table: &Table) -> Option<u64> {
@@ -365,13 +367,7 @@ impl Announced {
     }
 
     fn fetch(&self, table: &Table) {
-        let mut candidates = [NO_KEY; ANNOUNCED_MAX];
-        for (candidate, announced) in candidates.iter_mut().zip(&self.keys[..self.len]) {
-            *candidate = table.prefetch_entry(announced.hash);
-        }
-        for &key in candidates[..self.len].iter().filter(|&&k| k != NO_KEY) {
-            table.prefetch_key(key);
-        }
+        self.keys[..self.len].iter().for_each(|announced| table.prefetch_candidate(announced.hash));
     }
 }
 

@@ -2,4 +2,4 @@
 .PHONY: loom
 
 loom:
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --lib --no-default-features --release --target-dir target/loom sync
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --lib --no-default-features --target-dir target/loom sync

@@ -5,7 +5,9 @@ mod log_kit;
 use log_kit::{block, commit, rotate, settle, spawn};
 use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
 use tidegate::log::disk::{Access, BlockFile, Files, ThreadDisk};
-use tidegate::log::{Damage, DamagedPart, SEGMENT_PAGE, SegmentState, Survey, WorkerLog, WorkerOptions};
+use tidegate::log::{
+    Damage, DamagedPart, Found, SEGMENT_PAGE, SegmentReader, SegmentState, Survey, WorkerLog, WorkerOptions,
+};
 use tidegate::model::{BLOCK_ALIGN, BlockHeader, HEADER_LEN, LogId};
 
 const LOG: LogId = LogId(*b"log-with-damages");
@@ -290,4 +292,37 @@ fn the_simulation_and_the_thread_backend_are_the_same_to_a_log() {
     commit(&mut log, LOG, 0, 3000);
     drop(log);
     assert_eq!(read(&files), ((1..=21).collect(), vec![]));
+}
+
+#[test]
+fn a_follower_takes_up_what_was_half_written_when_it_came_by() {
+    let files = example();
+    // Block 6 is not there yet when 7 and 8 are: overlapping commits finish in any order.
+    let name = "w000-0000000002.seg";
+    let file = files.open(name, Access::Write).unwrap();
+    let place = blocks(&files).into_iter().find(|(.., sequence)| *sequence == 6).unwrap();
+    let mut whole = vec![0; 8192];
+    file.read_full_at(&mut whole, place.1).unwrap();
+    for missing in [0..4096, 4096..8192, 0..8192] {
+        let mut part = whole.clone();
+        part[missing].fill(0);
+        file.write_all_at(&part, place.1).unwrap();
+        let mut survey = Survey::take(&files, LOG, None).unwrap();
+        survey.limit(0, 5);
+        let segment = &survey.segments[1];
+        let mut reader = SegmentReader::new(file.clone(), LOG, segment);
+        let mut next = || match reader.read_next() {
+            Some(Found::Block(block)) => Some(block.header.sequence),
+            Some(Found::Damage(damage)) => panic!("{damage}"),
+            None => None,
+        };
+        assert_eq!((next(), next(), next()), (Some(5), None, None));
+        file.write_all_at(&whole, place.1).unwrap();
+        reader.extend(8, segment.bytes);
+        let mut seen = Vec::new();
+        while let Some(Found::Block(block)) = reader.read_next() {
+            seen.push(block.header.sequence);
+        }
+        assert_eq!(seen, [6, 7, 8]);
+    }
 }

@@ -170,7 +170,8 @@ impl<F: BlockFile> SegmentReader<F> {
         if self.open && !(dictionary && payload) {
             if footer {
                 // Its writer was about to close the segment. All blocks have been seen.
-                self.over = true;
+                self.tear(offset);
+                self.torn = None;
                 return None;
             }
             if header.sequence > self.must_have {
@@ -199,9 +200,11 @@ impl<F: BlockFile> SegmentReader<F> {
         (dictionary, payload)
     }
 
+    /// The end, for now: in a segment that is being written it may be a block soon.
     fn tear(&mut self, offset: u64) {
         self.torn = Some(offset);
         self.over = true;
+        self.walk.rewind(offset);
     }
 
     /// Raises the watermark of a segment that is being written: blocks up to it may be read now.
@@ -209,6 +212,7 @@ impl<F: BlockFile> SegmentReader<F> {
         self.limit = self.limit.max(durable_sequence);
         self.must_have = self.must_have.max(durable_sequence);
         self.walk.extend(file_bytes);
+        self.torn = None;
         self.over = false;
     }
 

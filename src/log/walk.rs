@@ -47,6 +47,11 @@ impl<F: BlockFile> Walk<F> {
         Walk { file, owner, at: SEGMENT_PAGE as u64, end, window: AlignedBuf::new(), window_at: 0 }
     }
 
+    /// Goes back to where there was no block.
+    pub(super) fn rewind(&mut self, offset: u64) {
+        self.at = offset;
+    }
+
     /// Says that the file has grown.
     pub(super) fn extend(&mut self, end: u64) {
         self.end = self.end.max(end);

@@ -326,3 +326,26 @@ fn a_follower_takes_up_what_was_half_written_when_it_came_by() {
         assert_eq!(seen, [6, 7, 8]);
     }
 }
+
+#[test]
+fn a_footer_and_single_blocks_are_read_without_what_lies_before_them() {
+    let files = example();
+    let survey = Survey::take(&files, LOG, None).unwrap();
+    let file = files.open("w000-0000000001.seg", Access::Read).unwrap();
+    let mut reader = SegmentReader::new(file, LOG, &survey.segments[0]);
+    assert_eq!(reader.read_footer(), Some(&[5; 6000][..]));
+    for (name, offset, _, sequence) in blocks(&files) {
+        if name == "w000-0000000001.seg" && sequence != 0 {
+            let block = reader.read_block(offset).expect("sound");
+            assert_eq!((block.header.sequence, block.damage()), (sequence, None));
+            assert!(reader.read_block(offset + 1).is_none());
+        }
+    }
+    assert!(reader.read_block(u64::MAX).is_none());
+    assert!(
+        matches!(reader.read_next(), Some(Found::Block(b)) if b.header.sequence == 1),
+        "still at its start"
+    );
+    let file = files.open("w000-0000000002.seg", Access::Read).unwrap();
+    assert_eq!(SegmentReader::new(file, LOG, &survey.segments[1]).read_footer(), None);
+}

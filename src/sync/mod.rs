@@ -2,7 +2,7 @@
 //! durable watermark.
 //!
 //! Each type is small enough to be checked by loom as it ships (`make loom`), and argues each of its orderings.
-//! [`primitive`] alone chooses between the standard library and loom.
+//! `primitive` alone chooses between the standard library and loom.
 
 mod pool;
 mod primitive;

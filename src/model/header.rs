@@ -166,7 +166,11 @@ impl BlockHeader {
             payload_crc: le_u32(bytes, 112),
         };
         let len = HEADER_LEN as u64 + u64::from(header.dictionary_len) + u64::from(header.payload_len);
-        if len.next_multiple_of(BLOCK_ALIGN as u64) > BLOCK_BYTES_MAX as u64 { Err(HeaderError::Damaged) } else { Ok(header) }
+        if len.next_multiple_of(BLOCK_ALIGN as u64) > BLOCK_BYTES_MAX as u64 {
+            Err(HeaderError::Damaged)
+        } else {
+            Ok(header)
+        }
     }
 }
 

@@ -152,7 +152,7 @@ class Container:
             raw_len = stored_len if codec == 0 else directory.varint()
             dictionary = directory.varint() if codec == 2 else None
             total += raw_len
-            check(raw_len <= 32 << 20 and total <= 256 << 20, "frames too long")
+            check((codec == 0 or raw_len <= 32 << 20) and total <= 256 << 20, "frames too long")
             self.frames.append([codec, outer.bytes(stored_len), raw_len, dictionary, None])
         outer.end()
         self.entries = []

@@ -1,1 +1,17 @@
-//! app
+//! The process around the engine: configuration, logging, signals, and the order in which they start and stop.
+//!
+//! Comes in: the parsed command line, the environment (handed in, never read behind a caller's back), one YAML file.
+//! Goes out: a [`config::Config`] in which nothing is left to look up, log lines on stderr, an exit code. Keeps: a
+//! wrong setting stops the start, with its place and its key, before anything is opened.
+
+pub mod args;
+pub mod config;
+pub mod host;
+pub mod logging;
+pub mod requests;
+pub mod signals;
+pub mod units;
+
+mod process;
+
+pub use process::{ServeError, serve};

@@ -87,7 +87,8 @@ impl AlignedBuf {
 }
 
 fn layout(capacity: usize) -> Layout {
-    Layout::from_size_align(capacity, AlignedBuf::ALIGN).expect("a capacity below isize::MAX and a power of two")
+    Layout::from_size_align(capacity, AlignedBuf::ALIGN)
+        .expect("a capacity below isize::MAX and a power of two")
 }
 
 impl Drop for AlignedBuf {

@@ -17,10 +17,16 @@ pub struct Arena {
 impl Arena {
     /// Appends a byte string and gives its number. `None` if it is too long or 4 GiB are full.
     pub fn push(&mut self, bytes: &[u8]) -> Option<u32> {
-        if bytes.len() > ARENA_ENTRY_BYTES_MAX {
+        self.push_parts(bytes, &[])
+    }
+
+    /// Appends one byte string given in two parts.
+    pub fn push_parts(&mut self, first: &[u8], second: &[u8]) -> Option<u32> {
+        let len = first.len() + second.len();
+        if len > ARENA_ENTRY_BYTES_MAX {
             return None;
         }
-        let need = bytes.len() + LENGTH_BYTES_MAX;
+        let need = len + LENGTH_BYTES_MAX;
         if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < need) {
             if self.chunks.len() == CHUNKS_MAX {
                 return None;
@@ -31,9 +37,10 @@ impl Arena {
         let index = self.chunks.len() - 1;
         let chunk = &mut self.chunks[index];
         let at = (index << CHUNK_BITS | chunk.len()) as u32;
-        super::write_varint(chunk, bytes.len() as u64);
-        chunk.extend_from_slice(bytes);
-        self.content_bytes += bytes.len() as u64;
+        super::write_varint(chunk, len as u64);
+        chunk.extend_from_slice(first);
+        chunk.extend_from_slice(second);
+        self.content_bytes += len as u64;
         Some(at)
     }
 

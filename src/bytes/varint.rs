@@ -71,6 +71,9 @@ mod tests {
         assert_eq!(read_varint(&mut &[0x80u8][..]), None);
         assert_eq!(read_varint(&mut &[][..]), None);
         assert_eq!(read_varint(&mut &[0xff; 10][..]), None);
-        assert_eq!(read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1][..]), Some(u64::MAX));
+        assert_eq!(
+            read_varint(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1][..]),
+            Some(u64::MAX)
+        );
     }
 }

@@ -1,1 +1,182 @@
-//! engine
+//! The engine: ingest, block and log joined into workers on one data directory.
+//!
+//! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one thread's. What a worker
+//! is given is durable when it says so, and not before.
+
+mod far_off;
+mod policy;
+mod random;
+mod rate;
+mod threads;
+mod usage;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::SystemClock;
+use crate::ingest::{KeyHasher, SeriesBudget};
+use crate::log::disk::{Backend, SystemDisk};
+use crate::log::{
+    Directory, LIVE_WORKERS_MAX, LogError, Recovery, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WorkerLog, WorkerOptions,
+};
+use crate::model::LogId;
+use crate::sync::SharedCount;
+use crate::telemetry::WorkerCounters;
+
+use rate::CommitRate;
+
+pub use crate::log::CommitFailure;
+pub use policy::CommitPolicy;
+pub use random::random_u64;
+pub use threads::spawn;
+pub use usage::Usage;
+pub use worker::{Event, Worker};
+
+/// Worker threads that an engine has at most.
+pub const WORKERS_MAX: u32 = LIVE_WORKERS_MAX;
+
+/// What an engine is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory; made if it is missing.
+    pub directory: PathBuf,
+    /// Worker threads, 1 to [`WORKERS_MAX`].
+    pub workers: u32,
+    /// How commits reach the disk; `None` takes the best that works here.
+    pub backend: Option<Backend>,
+    /// When to commit.
+    pub commit: CommitPolicy,
+    /// A cap on commits over all workers, for disks that count operations; 0 is no cap.
+    pub commits_per_second_max: u32,
+    /// Series that all workers together may have; rows of further ones are rejected.
+    pub series_max: u64,
+}
+
+impl Options {
+    /// The defaults for a directory: one worker, commits within 200 ms, ten million series.
+    pub fn new(directory: impl Into<PathBuf>) -> Options {
+        Options {
+            directory: directory.into(),
+            workers: 1,
+            backend: None,
+            commit: CommitPolicy { linger_ns: 2_000_000, interval_ns: 200_000_000 },
+            commits_per_second_max: 0,
+            series_max: 10_000_000,
+        }
+    }
+}
+
+/// An open data directory and what its workers share. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    directory: Arc<Directory>,
+    backend: Backend,
+    recovered: Arc<Mutex<Vec<Recovery>>>,
+}
+
+/// What workers share: nothing that a row needs.
+pub(crate) struct Shared {
+    options: Options,
+    log_id: LogId,
+    hasher: KeyHasher,
+    series: SeriesBudget,
+    rate: CommitRate,
+    counters: Vec<Arc<WorkerCounters>>,
+}
+
+impl Shared {
+    fn new(options: Options, log_id: LogId, seed: u64) -> Arc<Shared> {
+        Arc::new(Shared {
+            log_id,
+            hasher: KeyHasher::new(seed),
+            series: SeriesBudget { max: options.series_max, used: Arc::new(SharedCount::default()) },
+            rate: CommitRate::new(options.commits_per_second_max),
+            counters: (0..options.workers).map(|_| Arc::default()).collect(),
+            options,
+        })
+    }
+}
+
+impl Engine {
+    /// Opens a data directory for writing.
+    ///
+    /// # Errors
+    /// [`LogError`]: among others, another process has it open.
+    pub fn open(options: Options) -> Result<Engine, LogError> {
+        assert!((1..=WORKERS_MAX).contains(&options.workers), "between 1 and {WORKERS_MAX} workers");
+        let mut id = LogId::default();
+        id.0[..8].copy_from_slice(&random_u64().to_le_bytes());
+        id.0[8..].copy_from_slice(&random_u64().to_le_bytes());
+        let directory = Directory::open(&options.directory, id)?;
+        let backend = options.backend.unwrap_or_else(Backend::probe);
+        let shared = Shared::new(options, directory.log(), random_u64());
+        Ok(Engine { shared, directory: Arc::new(directory), backend, recovered: Arc::default() })
+    }
+
+    /// Opens worker `number`: recovers its segments and starts a new one. Once per number.
+    ///
+    /// # Errors
+    /// [`LogError`]; damage is none, it is counted.
+    pub fn worker(&self, number: u32) -> Result<Worker, LogError> {
+        let path = self.directory.path();
+        let disk = SystemDisk::open(self.directory.files().clone(), self.backend, &format!("disk-{number}"), &spawn)
+            .map_err(|error| LogError::Io { action: "start the disk of", path: path.to_owned(), error })?;
+        let (log, recovery) = WorkerLog::open(disk, self.worker_options(number))?;
+        report(number, &recovery);
+        self.recovered.lock().unwrap_or_else(PoisonError::into_inner).push(recovery);
+        Ok(Worker::open(Arc::clone(&self.shared), number, log, SystemClock::default()))
+    }
+
+    /// What the workers count.
+    pub fn counters(&self) -> &[Arc<WorkerCounters>] {
+        &self.shared.counters
+    }
+
+    /// What the engine was told.
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The data directory's files.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Blocks found damaged when the workers were opened.
+    pub fn blocks_damaged(&self) -> u64 {
+        let recovered = self.recovered.lock().unwrap_or_else(PoisonError::into_inner);
+        recovered.iter().map(|r| r.damaged_blocks).sum()
+    }
+
+    /// Bytes of the log.
+    pub fn usage(&self) -> Usage {
+        Usage::measure(&self.directory, &self.shared.counters)
+    }
+
+    fn worker_options(&self, number: u32) -> WorkerOptions {
+        WorkerOptions {
+            log: self.directory.log(),
+            worker: number,
+            segment_bytes_min: SEGMENT_BYTES_MIN,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            seed: random_u64(),
+            live: self.directory.live(number),
+        }
+    }
+}
+
+fn report(worker: u32, recovery: &Recovery) {
+    if recovery.torn > 0 {
+        tracing::info!(worker, torn = recovery.torn, "cut torn tails; nothing in them had been acknowledged");
+    }
+    for (segment, damage) in &recovery.damages {
+        tracing::error!(worker, %segment, %damage, "damaged; the rest of the log is used");
+    }
+}

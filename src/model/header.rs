@@ -102,7 +102,7 @@ impl BlockHeader {
         out[0..8].copy_from_slice(&BLOCK_MAGIC);
         out[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         out[10] = self.kind as u8;
-        // 11: flags, none defined
+        // 11: flags, none defined: bits 0-3 a reader may ignore, bits 4-7 it must know
         out[12..16].copy_from_slice(&(HEADER_LEN as u32).to_le_bytes());
         out[16..32].copy_from_slice(&self.log.0);
         out[32..36].copy_from_slice(&self.worker.to_le_bytes());
@@ -142,7 +142,7 @@ impl BlockHeader {
             3 => BlockKind::Footer,
             _ => return Err(HeaderError::Newer { version }),
         };
-        if version != FORMAT_VERSION || le_u32(bytes, 12) as usize != HEADER_LEN {
+        if version != FORMAT_VERSION || le_u32(bytes, 12) as usize != HEADER_LEN || bytes[11] >> 4 != 0 {
             return Err(HeaderError::Newer { version });
         }
         let mut log = LogId::default();
@@ -166,7 +166,7 @@ impl BlockHeader {
             payload_crc: le_u32(bytes, 112),
         };
         let len = HEADER_LEN as u64 + u64::from(header.dictionary_len) + u64::from(header.payload_len);
-        if len > BLOCK_BYTES_MAX as u64 { Err(HeaderError::Damaged) } else { Ok(header) }
+        if len.next_multiple_of(BLOCK_ALIGN as u64) > BLOCK_BYTES_MAX as u64 { Err(HeaderError::Damaged) } else { Ok(header) }
     }
 }
 

@@ -82,7 +82,9 @@ impl LabelsBuf {
 impl std::fmt::Display for LabelsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            LabelsError::Duplicate(name) => write!(f, "duplicate tag key {:?}", String::from_utf8_lossy(name)),
+            LabelsError::Duplicate(name) => {
+                write!(f, "duplicate tag key {:?}", String::from_utf8_lossy(name))
+            }
         }
     }
 }

@@ -15,7 +15,8 @@ mod value;
 pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};
 pub use dictionary::{Dictionary, DictionaryMark, SeriesId, SymbolId, decode_series, encode_series};
 pub use header::{
-    BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN, HeaderError, LogId, crc32c,
+    BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN,
+    HeaderError, LogId, crc32c,
 };
 pub use intake::{FieldText, Intake, Refusal, Series, heap_place, heap_word};
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};

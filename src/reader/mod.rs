@@ -1,1 +1,103 @@
-//! reader
+//! The reader: rows back out of a data directory, as they went in.
+//!
+//! Comes in: a directory, which another process may be writing to, and a [`Query`]. Goes out: rows in order of
+//! arrival, with their labels and field names, borrowed from the block that they are in; and word of what could not
+//! be read. Of a directory that is being written, rows are seen when they are durable.
+//!
+//! Keeps: nothing is created, changed or removed; every row is given once; damage costs what was damaged, and is
+//! told; memory is bounded, however much there is to read.
+//!
+//! Refuses to know: formats, selectors, terminals. What it writes about a loss is for people.
+//!
+//! # Example
+//!
+//! ```
+//! use tidegate::block::Value;
+//! use tidegate::log::LogError;
+//! use tidegate::reader::{Query, Reader};
+//!
+//! /// The sum of a field over the rows of one metric.
+//! fn sum(directory: &std::path::Path, metric: &str, field: &str) -> Result<f64, LogError> {
+//!     let (metric, field) = (metric.as_bytes().to_vec(), field.as_bytes());
+//!     let query = Query {
+//!         series: Some(std::sync::Arc::new(move |labels| labels.value(b"__name__") == Some(&metric[..]))),
+//!         start_ns: Some(0),
+//!         ..Query::default()
+//!     };
+//!     let mut rows = Reader::open(directory)?.rows(query)?;
+//!     let mut sum = 0.0;
+//!     rows.for_each(|row| {
+//!         for (name, value) in row.fields() {
+//!             if let (true, Value::F64(v)) = (name == field, value) {
+//!                 sum += v;
+//!             }
+//!         }
+//!         Ok::<_, LogError>(())
+//!     })?;
+//!     for loss in rows.take_losses() {
+//!         eprintln!("{loss}");
+//!     }
+//!     Ok(sum)
+//! }
+//! # assert!(sum(std::path::Path::new("/nonexistent"), "cpu", "usage").is_err());
+//! ```
+
+mod dedup;
+mod definitions;
+mod loss;
+mod pages;
+mod query;
+mod row;
+mod rows;
+mod stream;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::log::{LogError, ReadDirectory, Survey};
+
+pub use definitions::Labels;
+pub use loss::{LOSSES_KEPT_MAX, Loss, LossKind};
+pub use query::{Dedup, Query, SeriesFilter};
+pub use row::{Arrival, Row};
+pub use rows::Rows;
+
+use dedup::{Dropped, PASS_ROWS};
+
+/// A data directory, open for reading.
+#[derive(Debug)]
+pub struct Reader {
+    directory: Arc<ReadDirectory>,
+}
+
+impl Reader {
+    /// Opens a data directory.
+    ///
+    /// # Errors
+    /// [`LogError::Missing`], [`LogError::Foreign`], [`LogError::Newer`], [`LogError::Io`].
+    pub fn open(directory: &Path) -> Result<Reader, LogError> {
+        Ok(Reader { directory: Arc::new(ReadDirectory::open(directory)?) })
+    }
+
+    /// What segments there are now; in a directory that is being written, with the durable watermark as their limit.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn survey(&self) -> Result<Survey, LogError> {
+        self.directory.survey()
+    }
+
+    /// The rows that there are now, as far as `query` asks for them.
+    ///
+    /// With [`Query::dedup`] they are all read here to find those that stay, and once more when they are handed over.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn rows(&self, query: Query) -> Result<Rows, LogError> {
+        let survey = self.survey()?;
+        let open = || Rows::new(Arc::clone(&self.directory), &survey, query.clone());
+        let Some(dedup) = query.dedup else { return Ok(open()) };
+        let rows_max = survey.segments.iter().map(|s| s.totals.rows).sum();
+        Ok(open().without(Dropped::find(dedup, rows_max, PASS_ROWS, open)?))
+    }
+}

@@ -1,1 +1,22 @@
-//! serve
+//! The gateway's door: HTTP in, rows into the engine, answers when they are durable.
+//!
+//! A worker thread ([`worker`]) owns its connections ([`connection`]) and an [`engine::Worker`](crate::engine::Worker). Heads are
+//! routed and bodies taken at its desk ([`receive`]); a write's rows go straight from the read buffer into the engine
+//! ([`request`]), and its answer is parked until their commit. What speaks HTTP ([`http`], [`body`]) does no I/O.
+
+mod answer;
+pub mod body;
+mod connection;
+pub mod http;
+mod influx;
+mod memory;
+mod metrics;
+mod pages;
+mod receive;
+mod request;
+mod routes;
+mod server;
+mod survey;
+mod worker;
+
+pub use server::{Drainer, ServeOptions, Server};

@@ -1,1 +1,95 @@
-//! telemetry
+//! Counters: what the process says of itself.
+//!
+//! Each worker writes its own set, so that counting costs a plain store and never a shared cache line; whoever shows
+//! them adds the sets up. Rows are counted per request or batch, never one by one.
+
+mod histogram;
+
+pub use histogram::DurationHistogram;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::sync::SharedCount;
+
+/// A protocol that rows come in by, as the label `protocol` names it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(usize)]
+pub enum Protocol {
+    /// Influx line protocol.
+    Influx = 0,
+    /// Rows pushed through the library.
+    Library = 1,
+}
+
+impl Protocol {
+    /// All protocols.
+    pub const ALL: [Protocol; 2] = [Protocol::Influx, Protocol::Library];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Influx => "influx",
+            Protocol::Library => "library",
+        }
+    }
+}
+
+/// What one worker counts.
+#[derive(Default, Debug)]
+#[repr(align(128))]
+pub struct WorkerCounters {
+    /// Rows taken, by protocol.
+    pub rows_accepted: [SharedCount; Protocol::ALL.len()],
+    /// Values in the rows taken, by protocol.
+    pub samples_accepted: [SharedCount; Protocol::ALL.len()],
+    /// Rows whose commit failed after they had been taken.
+    pub rows_in_doubt: SharedCount,
+    /// Rows more than a day ahead of the clock or ten years behind it.
+    pub rows_far_off: SharedCount,
+    /// Series in the table.
+    pub series: SharedCount,
+    /// Bytes of memory that table, shapes and batch hold.
+    pub ingest_memory_bytes: SharedCount,
+    /// Open connections.
+    pub connections: SharedCount,
+    /// Bytes of bodies and connections held.
+    pub connection_memory_bytes: SharedCount,
+    /// Requests answered.
+    pub requests: SharedCount,
+    /// Requests answered with 503.
+    pub requests_refused: SharedCount,
+    /// Blocks made durable.
+    pub commits: SharedCount,
+    /// Commits that failed.
+    pub commits_failed: SharedCount,
+    /// The number of the segment being written; 0 if none is.
+    pub segment_number: SharedCount,
+    /// Where its blocks end.
+    pub segment_bytes: SharedCount,
+    /// Bytes of blocks written, padding included.
+    pub committed_bytes: SharedCount,
+    /// From the start of a write to its completion.
+    pub commit_duration: DurationHistogram,
+    rejected: Mutex<BTreeMap<(Protocol, &'static str), u64>>,
+}
+
+impl WorkerCounters {
+    /// Counts what became of a request's rows.
+    pub fn count_rows(&self, protocol: Protocol, accepted: u64, samples: u64) {
+        self.rows_accepted[protocol as usize].add(accepted);
+        self.samples_accepted[protocol as usize].add(samples);
+    }
+
+    /// Counts rows rejected for a reason. Takes a lock that only [`rejected`](WorkerCounters::rejected) contends for;
+    /// called once per request and reason.
+    pub fn count_rejected(&self, protocol: Protocol, reason: &'static str, rows: u64) {
+        let mut rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        *rejected.entry((protocol, reason)).or_default() += rows;
+    }
+
+    /// Rows rejected so far, by protocol and reason.
+    pub fn rejected(&self) -> BTreeMap<(Protocol, &'static str), u64> {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -4,3 +4,5 @@
 //! takes no lock, and keeps no bytes: what it could not use yet stays with the caller and comes again with more.
 
 pub mod influx;
+#[doc(hidden)]
+pub mod testing;

@@ -28,36 +28,31 @@ pub use target::Target;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::cli::Failure;
 use crate::cli::progress::Progress;
 use crate::clock::{Clock, SystemClock};
 use bodies::{BODIES_BYTES_MAX, Bodies};
 use report::Report;
 use run::Contender;
 
-/// Runs the measurement and prints it to stdout. The exit code is 0, or 1 if a server can't be reached or counted
-/// other samples than it acknowledged, or 2 if the options can't be met.
-pub fn run(args: BenchArgs) -> ExitCode {
-    match measure(&args) {
-        Ok(report) => {
-            for warning in report.warnings() {
-                eprintln!("tidegate bench: {warning}");
-            }
-            match print(&report, args.output) {
-                Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-                    eprintln!("tidegate bench: stdout: {e}");
-                    ExitCode::from(EXIT_FAILURE)
-                }
-                _ if report.has_miscounts() => ExitCode::from(EXIT_FAILURE),
-                _ => ExitCode::SUCCESS,
-            }
-        }
-        Err(e) => {
-            eprintln!("tidegate bench: {e}");
-            ExitCode::from(if matches!(e, BenchError::Usage(_)) { EXIT_USAGE } else { EXIT_FAILURE })
-        }
+/// Runs the measurement and prints it to stdout.
+///
+/// # Errors
+/// Options that can't be met; a server that can't be reached, or that counted other samples than it acknowledged.
+pub(super) fn run(args: BenchArgs) -> Result<(), Failure> {
+    let report = measure(&args).map_err(|error| match error {
+        BenchError::Usage(_) => Failure::Usage(error.to_string()),
+        _ => Failure::Failed(error.to_string()),
+    })?;
+    for warning in report.warnings() {
+        eprintln!("tidegate bench: {warning}");
     }
+    print(&report, args.output).map_err(Failure::of_stdout)?;
+    if report.has_miscounts() {
+        return Err(Failure::Failed("a server counted other samples than it acknowledged".to_owned()));
+    }
+    Ok(())
 }
 
 /// Why there is no measurement.
@@ -125,8 +120,6 @@ fn print(report: &Report, output: Output) -> io::Result<()> {
 const DAY_NS: i64 = 86_400_000_000_000;
 /// Times have 19 digits from here on.
 const TIMES_START_MIN_NS: i64 = 1_000_000_000_000_000_000;
-const EXIT_FAILURE: u8 = 1;
-const EXIT_USAGE: u8 = 2;
 
 #[cfg(test)]
 mod tests;

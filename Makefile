@@ -1,0 +1,32 @@
+# The few verbs of the house. Everything else is cargo's.
+
+.PHONY: run test loom fuzz bench peers packages
+
+# The server, on 127.0.0.1:9480, with its rows in ./tidegate-data.
+run:
+	cargo run --release --locked -- serve
+
+# Every test that a machine can run in some minutes. Installs what Debian packages it lacks, when it may.
+test: packages
+	cargo test --locked
+
+packages:
+	@tests/packages.sh
+
+# The lock-free types of src/sync under every interleaving of their threads. Built apart: the flag changes every crate.
+loom:
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 \
+		cargo test --locked --release --lib --no-default-features --target-dir target/loom -- sync
+
+# Each decoder on made-up bytes, FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 600
+fuzz:
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+# Nanoseconds per sample of each stage, outputs verified first.
+bench:
+	cargo bench --locked
+
+# Beside other servers on this machine, from Debian's packages.
+peers:
+	benches/peers/run.sh

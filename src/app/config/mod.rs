@@ -1,0 +1,209 @@
+//! What the process was told to do: flags, environment, one YAML file and defaults, made into one [`Config`].
+//!
+//! Comes in: [`ServeArgs`], a function that answers for the environment, what the [`Host`] has. Goes out: plain values
+//! in which nothing is left to look up, or the first [`ConfigError`]. Keeps: flag before variable before file before
+//! default; the same input gives the same result, so that a reload can be compared; a key that is not understood is
+//! an error. Refuses to know what the values are for: the engine and the server are given what they need of them.
+
+mod address;
+mod document;
+mod error;
+mod setting;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use address::Address;
+pub use error::{ConfigError, Place};
+pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
+
+use super::args::ServeArgs;
+use super::host::Host;
+use document::Document;
+use sources::{Sources, variable};
+
+/// Everything that can be set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
+    /// Where to listen; at least one.
+    pub listen: Vec<Listener>,
+    /// Where and how rows are kept.
+    pub data: Data,
+    /// What is taken at most.
+    pub limits: Limits,
+    /// Worker threads, at least one.
+    pub workers: u32,
+}
+
+/// An address to listen on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// The address, looked up.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP/1.1, every path of every protocol over HTTP.
+    Http,
+}
+
+/// `data`: where and how rows are kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Data {
+    /// The data directory, as written where it came from a flag or variable, else absolute or relative to the file's.
+    pub directory: PathBuf,
+    /// How long rows are kept after they arrived; `None` keeps them for ever.
+    pub retention: Option<Duration>,
+    /// How many bytes of log are kept; `None` is any number.
+    pub retention_bytes: Option<u64>,
+    /// The percentage of the file system that is kept free; the oldest rows go when there is less.
+    pub free_space_min_percent: u8,
+    /// The longest that a request's rows wait for others to share their commit.
+    pub commit_linger: Duration,
+    /// The longest that rows wait which nobody waits for.
+    pub commit_interval: Duration,
+    /// Commits in a second by all workers; 0 is any number.
+    pub commits_per_second_max: u64,
+    /// How the disk is driven.
+    pub disk: Disk,
+}
+
+/// How the disk is driven.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disk {
+    /// By io_uring where the system allows it, else by threads.
+    Auto,
+    /// By io_uring; not to start is better than to do without.
+    IoUring,
+    /// By threads.
+    Threads,
+}
+
+/// `limits`: what is taken at most.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Limits {
+    /// Memory for tables, batches, bodies and connections, in bytes.
+    pub memory_bytes: u64,
+    /// Series at one time.
+    pub series_max: u64,
+    /// A request's body as it comes in, in bytes.
+    pub body_bytes_max: u64,
+    /// A request's body after decompression, in bytes.
+    pub decoded_bytes_max: u64,
+    /// Connections at one time.
+    pub connections_max: u64,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How long a body may stand still.
+    pub body_idle_timeout: Duration,
+    /// How long a connection may have no request.
+    pub idle_timeout: Duration,
+}
+
+/// Answers for the environment's variables, so that nothing here reads the process's own.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+impl Config {
+    /// The configuration that flags, environment and file make together.
+    ///
+    /// # Errors
+    /// The first setting that can't be used, with its place: a file that can't be read, a key or value that isn't
+    /// understood, a host name that doesn't resolve.
+    pub fn load(flags: &ServeArgs, environment: Environment<'_>, host: Host) -> Result<Config, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => Some((path.clone(), "--config")),
+            None => variable(environment, "TIDEGATE_CONFIG").map(|path| (path.into(), "TIDEGATE_CONFIG")),
+        };
+        let (path, document) = match file {
+            Some((path, name)) => {
+                let document = read_file(&path, Place::Name(name))?;
+                (Some(path), document)
+            }
+            None => (None, Document::default()),
+        };
+        let sources = Sources { path, document, flags, environment, host, resolve: &Address::resolve };
+        sources.config()
+    }
+
+    /// The keys in which `next` differs.
+    pub fn changes(&self, next: &Config) -> Vec<&'static str> {
+        let (data, limits) = (&self.data, &self.limits);
+        let compared = [
+            ("listen", self.listen != next.listen),
+            ("data.directory", data.directory != next.data.directory),
+            ("data.retention", data.retention != next.data.retention),
+            ("data.retention_size", data.retention_bytes != next.data.retention_bytes),
+            ("data.free_space_min", data.free_space_min_percent != next.data.free_space_min_percent),
+            ("data.commit_linger", data.commit_linger != next.data.commit_linger),
+            ("data.commit_interval", data.commit_interval != next.data.commit_interval),
+            ("data.commits_per_second_max", data.commits_per_second_max != next.data.commits_per_second_max),
+            ("data.disk", data.disk != next.data.disk),
+            ("limits.memory", limits.memory_bytes != next.limits.memory_bytes),
+            ("limits.series_max", limits.series_max != next.limits.series_max),
+            ("limits.body_size_max", limits.body_bytes_max != next.limits.body_bytes_max),
+            ("limits.decoded_size_max", limits.decoded_bytes_max != next.limits.decoded_bytes_max),
+            ("limits.connections_max", limits.connections_max != next.limits.connections_max),
+            ("limits.header_timeout", limits.header_timeout != next.limits.header_timeout),
+            ("limits.body_idle_timeout", limits.body_idle_timeout != next.limits.body_idle_timeout),
+            ("limits.idle_timeout", limits.idle_timeout != next.limits.idle_timeout),
+            ("workers", self.workers != next.workers),
+        ];
+        compared.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+    }
+
+    /// Reads the file at `path` alone and checks what can be checked without the network: host names are not looked
+    /// up.
+    ///
+    /// # Errors
+    /// As of [`Config::load`].
+    pub fn check(path: &Path, host: Host) -> Result<(), ConfigError> {
+        let document = read_file(path, Place::File(path.into()))?;
+        // A name stands for any address: with port 0 it is never taken for one that is listened on already.
+        let resolve = |address: &Address| match address.host.parse::<IpAddr>() {
+            Err(_) if !address.host.is_empty() => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
+            _ => address.resolve(),
+        };
+        let flags = &ServeArgs::default();
+        let environment = &|_: &str| None;
+        let sources =
+            Sources { path: Some(path.into()), document, flags, environment, host, resolve: &resolve };
+        sources.config().map(drop)
+    }
+}
+
+fn read_file(path: &Path, place: Place) -> Result<Document, ConfigError> {
+    let text = read_text(path).map_err(|error| {
+        // A flag or variable is named for what it holds: say that too.
+        let message = match place {
+            Place::Name(_) => format!("{}: {error}", path.display()),
+            _ => error.to_string(),
+        };
+        ConfigError { place, key: String::new(), message }
+    })?;
+    Document::read(path, &text)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
+    }
+    Ok(text)
+}
+
+const FILE_BYTES_MAX: u64 = 16 << 20;

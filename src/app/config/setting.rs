@@ -1,0 +1,105 @@
+//! From text to values: each setting keeps its key and place until it is known to be sound.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::document::{Text, near};
+use super::error::{ConfigError, Place};
+use crate::app::units::{Share, Size, TimeSpan};
+
+/// A setting as it was written: by the file, a flag or a variable.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) key: String,
+    pub(super) text: String,
+    pub(super) place: Place,
+}
+
+impl Setting {
+    /// A value of the file.
+    pub(super) fn of_file(path: &Path, key: &str, text: &Text) -> Setting {
+        let at = text.referenced;
+        let place = Place::At(path.into(), at.line(), at.column());
+        Setting { key: key.into(), text: text.value.clone(), place }
+    }
+
+    /// Refuses this setting.
+    pub(super) fn refuse(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError { place: self.place.clone(), key: self.key.clone(), message: message.into() }
+    }
+
+    /// Reads the text as a `T`; what it isn't is said with the text.
+    pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, ConfigError> {
+        self.text.parse().map_err(|error| self.refuse(format!("{:?}: {error}", self.text)))
+    }
+
+    /// `value`, where `shown` is within `range`; bounds are printed in the setting's own unit.
+    fn bounded<U: PartialOrd + Display, T>(
+        &self,
+        value: T,
+        shown: U,
+        range: RangeInclusive<U>,
+    ) -> Result<T, ConfigError> {
+        if range.contains(&shown) {
+            return Ok(value);
+        }
+        let (text, least, most) = (&self.text, range.start(), range.end());
+        Err(self.refuse(format!("{text:?}: must be from {least} to {most}")))
+    }
+
+    /// A duration within bounds of milliseconds.
+    pub(super) fn duration(&self, range_ms: RangeInclusive<u64>) -> Result<Duration, ConfigError> {
+        let span: TimeSpan = self.parse()?;
+        let (least, most) = range_ms.into_inner();
+        self.bounded(Duration::from_millis(span.ms), span, TimeSpan { ms: least }..=TimeSpan { ms: most })
+    }
+
+    /// A size within bounds of bytes.
+    pub(super) fn size(&self, range_bytes: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+        let size: Size = self.parse()?;
+        let (least, most) = range_bytes.into_inner();
+        self.bounded(size.bytes, size, Size { bytes: least }..=Size { bytes: most })
+    }
+
+    /// A percentage within bounds of basis points.
+    pub(super) fn share(&self, range_basis_points: RangeInclusive<u32>) -> Result<Share, ConfigError> {
+        let share: Share = self.parse()?;
+        let (least, most) = range_basis_points.into_inner();
+        self.bounded(share, share, Share { basis_points: least }..=Share { basis_points: most })
+    }
+
+    /// A whole number within bounds; `_` may group its digits.
+    pub(super) fn count(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+        let digits = self.text.replace('_', "");
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(self.refuse(format!("{:?}: not a whole number", self.text)));
+        }
+        // More digits than a u64 has is surely above every bound.
+        let count = digits.parse().unwrap_or(u64::MAX);
+        self.bounded(count, count, range)
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == self.text) {
+            return Ok(*value);
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let message = match near(&self.text, &names) {
+            Some(name) => format!("{:?} is unknown, did you mean {name}?", self.text),
+            None => format!("{:?} is unknown, expected {}", self.text, listed(&names)),
+        };
+        Err(self.refuse(message))
+    }
+}
+
+/// `a, b or c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}

@@ -1,0 +1,263 @@
+//! Where each setting is looked for, in which order, within which bounds, and what it is when nobody says.
+//!
+//! Comes in: the flags, the environment, the parsed file, the host. Goes out: a [`Config`]. Keeps: flag before variable
+//! before file before default; every key, bound and default is written here and nowhere else.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::document::{DataSection, Document, LimitsSection, Text};
+use super::setting::Setting;
+use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol};
+use crate::app::args::ServeArgs;
+use crate::app::host::Host;
+use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
+use crate::engine::WORKERS_MAX;
+
+/// Everything that settings are looked for in.
+pub(super) struct Sources<'a> {
+    pub(super) path: Option<PathBuf>,
+    pub(super) document: Document,
+    pub(super) flags: &'a ServeArgs,
+    pub(super) environment: Environment<'a>,
+    pub(super) host: Host,
+    pub(super) resolve: &'a dyn Fn(&Address) -> io::Result<SocketAddr>,
+}
+
+/// `name` of the environment, where it is set to something.
+pub(super) fn variable(environment: Environment<'_>, name: &str) -> Option<OsString> {
+    environment(name).filter(|value| !value.is_empty())
+}
+
+impl Sources<'_> {
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+        Ok(Config {
+            listen: self.listen()?,
+            data: self.data()?,
+            limits: self.limits()?,
+            workers: self.workers()?,
+            file: self.path.clone(),
+        })
+    }
+
+    /// A value of the file, if it is there.
+    fn setting(&self, key: &str, text: &Option<Text>) -> Option<Setting> {
+        // Text comes from a document, and a document from a path: without one there is no other.
+        Some(Setting::of_file(self.path.as_deref()?, key, text.as_ref()?))
+    }
+
+    /// A value of the file, or the default.
+    fn read<T>(
+        &self,
+        key: &str,
+        text: &Option<Text>,
+        default: T,
+        parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        self.setting(key, text).map_or(Ok(default), |setting| parse(&setting))
+    }
+
+    /// Each address as a setting, from the first source that has any, with the protocol beside it.
+    fn addresses(&self) -> Vec<(Setting, Option<Setting>)> {
+        let plain = |text: &str, place| (Setting { key: "listen".into(), text: text.into(), place }, None);
+        if !self.flags.listen.is_empty() {
+            return self.flags.listen.iter().map(|text| plain(text, Place::Name("--listen"))).collect();
+        }
+        if let Some(list) = variable(self.environment, "TIDEGATE_LISTEN") {
+            let list = list.to_string_lossy();
+            return list.split(',').map(|text| plain(text.trim(), Place::Name("TIDEGATE_LISTEN"))).collect();
+        }
+        let (Some(list), Some(path)) = (&self.document.listen, &self.path) else {
+            return vec![plain(LISTEN_DEFAULT, Place::Default)];
+        };
+        let pairs = list.value.iter().map(|section| {
+            let address = Setting::of_file(path, "listen.address", &section.address);
+            (address, self.setting("listen.protocol", &section.protocol))
+        });
+        pairs.collect()
+    }
+
+    fn listen(&self) -> Result<Vec<Listener>, ConfigError> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for (setting, protocol) in self.addresses() {
+            let protocol = protocol.map_or(Ok(Protocol::Http), |protocol| spoken(&protocol))?;
+            let address: Address = setting.parse()?;
+            let resolved = (self.resolve)(&address);
+            let address = resolved.map_err(|error| setting.refuse(format!("{address}: {error}")))?;
+            // With port 0 each gets a port of its own.
+            if address.port() != 0 && listeners.iter().any(|listener| listener.address == address) {
+                return Err(setting.refuse(format!("{:?} is listened on already", setting.text)));
+            }
+            if listeners.len() == LISTENERS_MAX {
+                return Err(setting.refuse(format!("more than {LISTENERS_MAX} addresses")));
+            }
+            listeners.push(Listener { address, protocol });
+        }
+        if listeners.is_empty() {
+            return Err(self.refuse_empty_list());
+        }
+        Ok(listeners)
+    }
+
+    /// Only the file can have a list and nothing in it.
+    fn refuse_empty_list(&self) -> ConfigError {
+        let at = self.document.listen.as_ref().map(|list| list.referenced);
+        let place = match (&self.path, at) {
+            (Some(path), Some(at)) => Place::At(path.clone(), at.line(), at.column()),
+            _ => Place::Default,
+        };
+        ConfigError { place, key: "listen".into(), message: "names no address".into() }
+    }
+
+    fn directory(&self, section: &DataSection) -> Result<PathBuf, ConfigError> {
+        if let Some(directory) = &self.flags.data {
+            return Ok(directory.clone());
+        }
+        if let Some(directory) = variable(self.environment, "TIDEGATE_DATA") {
+            return Ok(directory.into());
+        }
+        if let Some(setting) = self.setting("data.directory", &section.directory) {
+            if setting.text.is_empty() {
+                return Err(setting.refuse("empty"));
+            }
+            // Relative to the file, so that it means the same wherever the server is started from.
+            let beside = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+            return Ok(beside.join(&setting.text));
+        }
+        if let Some(directories) = variable(self.environment, "STATE_DIRECTORY") {
+            // systemd separates several by colons.
+            return Ok(directories.to_string_lossy().split(':').next().unwrap_or(DIRECTORY_DEFAULT).into());
+        }
+        Ok(DIRECTORY_DEFAULT.into())
+    }
+
+    fn data(&self) -> Result<Data, ConfigError> {
+        let none = DataSection::default();
+        let data = self.document.data.as_ref().unwrap_or(&none);
+        let disks = [("auto", Disk::Auto), ("io_uring", Disk::IoUring), ("threads", Disk::Threads)];
+        let commit_interval =
+            self.read("data.commit_interval", &data.commit_interval, Duration::from_millis(200), |s| {
+                s.duration(1..=COMMIT_INTERVAL_MS_MAX)
+            })?;
+        // A request's rows never wait longer than those that nobody waits for.
+        let linger_ms_max = commit_interval.as_millis() as u64;
+        let linger_default = Duration::from_millis(2).min(commit_interval);
+        Ok(Data {
+            directory: self.directory(data)?,
+            retention: self.read("data.retention", &data.retention, Some(RETENTION_DEFAULT), |s| {
+                s.duration(0..=SPAN_MS_MAX).map(|span| Some(span).filter(|span| !span.is_zero()))
+            })?,
+            retention_bytes: self.read("data.retention_size", &data.retention_size, None, |s| {
+                s.size(0..=SIZE_BYTES_MAX).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
+            })?,
+            free_space_min_percent: self.read(
+                "data.free_space_min",
+                &data.free_space_min,
+                5,
+                whole_percent,
+            )?,
+            commit_linger: self.read("data.commit_linger", &data.commit_linger, linger_default, |s| {
+                s.duration(0..=linger_ms_max)
+            })?,
+            commit_interval,
+            commits_per_second_max: self.read(
+                "data.commits_per_second_max",
+                &data.commits_per_second_max,
+                0,
+                |s| s.count(0..=COMMITS_PER_SECOND_MAX),
+            )?,
+            disk: self.read("data.disk", &data.disk, Disk::Auto, |s| s.choice(&disks))?,
+        })
+    }
+
+    fn limits(&self) -> Result<Limits, ConfigError> {
+        let none = LimitsSection::default();
+        let limits = self.document.limits.as_ref().unwrap_or(&none);
+        let body = |key, text, default| self.read(key, text, default, |s| s.size(1024..=BODY_BYTES_MAX));
+        let timeout = |key, text, default_s| {
+            self.read(key, text, Duration::from_secs(default_s), |s| s.duration(100..=TIMEOUT_MS_MAX))
+        };
+        Ok(Limits {
+            memory_bytes: self.memory(&limits.memory)?,
+            series_max: self
+                .read("limits.series_max", &limits.series_max, 10_000_000, |s| s.count(1..=SERIES_MAX))?,
+            body_bytes_max: body("limits.body_size_max", &limits.body_size_max, 64 << 20)?,
+            decoded_bytes_max: body("limits.decoded_size_max", &limits.decoded_size_max, 256 << 20)?,
+            connections_max: self.read("limits.connections_max", &limits.connections_max, 16_384, |s| {
+                s.count(1..=CONNECTIONS_MAX)
+            })?,
+            header_timeout: timeout("limits.header_timeout", &limits.header_timeout, 10)?,
+            body_idle_timeout: timeout("limits.body_idle_timeout", &limits.body_idle_timeout, 30)?,
+            idle_timeout: timeout("limits.idle_timeout", &limits.idle_timeout, 120)?,
+        })
+    }
+
+    fn workers(&self) -> Result<u32, ConfigError> {
+        let default = u32::try_from(self.host.cores).unwrap_or(WORKERS_MAX).min(WORKERS_MAX);
+        // What is within the bound fits its type.
+        self.read("workers", &self.document.workers, default, |s| {
+            s.count(1..=u64::from(WORKERS_MAX)).map(|workers| workers as u32)
+        })
+    }
+
+    /// A size, or a share of what the process may use. The default share never goes below the least that works.
+    fn memory(&self, text: &Option<Text>) -> Result<u64, ConfigError> {
+        let default = MEMORY_SHARE_DEFAULT.of(self.host.memory_bytes).max(MEMORY_BYTES_MIN);
+        self.read("limits.memory", text, default, |setting| {
+            if !setting.text.ends_with('%') {
+                return setting.size(MEMORY_BYTES_MIN..=SIZE_BYTES_MAX);
+            }
+            let bytes = setting.share(100..=9_000)?.of(self.host.memory_bytes);
+            if bytes < MEMORY_BYTES_MIN {
+                let least = MEMORY_BYTES_MIN >> 20;
+                return Err(setting.refuse(format!("{:?} of this machine is under {least}MiB", setting.text)));
+            }
+            Ok(bytes)
+        })
+    }
+}
+
+/// Free space in whole percent: finer would promise more than a file system's own reserve allows to say.
+fn whole_percent(setting: &Setting) -> Result<u8, ConfigError> {
+    let share = setting.share(0..=FREE_SPACE_BASIS_POINTS_MAX)?;
+    match u8::try_from(share.basis_points / 100) {
+        Ok(percent) if share.basis_points.is_multiple_of(100) => Ok(percent),
+        _ => Err(setting.refuse(format!("{:?}: must be a whole percentage", setting.text))),
+    }
+}
+
+fn spoken(protocol: &Setting) -> Result<Protocol, ConfigError> {
+    if PROTOCOLS_LATER.contains(&protocol.text.as_str()) {
+        return Err(protocol.refuse(format!("{:?} is not supported by this version", protocol.text)));
+    }
+    protocol.choice(&[("http", Protocol::Http)])
+}
+
+/// Listened on when nothing else is said.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:9480";
+
+/// Kept in when nothing else is said.
+pub const DIRECTORY_DEFAULT: &str = "./tidegate-data";
+
+/// Protocols that a later version will speak on listeners of their own.
+const PROTOCOLS_LATER: [&str; 5] = ["graphite", "statsd", "opentsdb", "influx-udp", "otlp-grpc"];
+
+const RETENTION_DEFAULT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
+const MEMORY_SHARE_DEFAULT: Share = Share { basis_points: 2_500 };
+
+const LISTENERS_MAX: usize = 64;
+const COMMIT_INTERVAL_MS_MAX: u64 = 60 * 1000;
+const COMMITS_PER_SECOND_MAX: u64 = 1_000_000;
+const FREE_SPACE_BASIS_POINTS_MAX: u32 = 9_000;
+const SERIES_MAX: u64 = 4_000_000_000;
+const CONNECTIONS_MAX: u64 = 1_000_000;
+const TIMEOUT_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// A body is at most so large, whatever is configured: offsets into it fit 32 bits with their sign.
+const BODY_BYTES_MAX: u64 = 2 << 30;
+
+/// The least budget: a batch of 8 MiB filling, one in flight, and as much for tables and bodies.
+const MEMORY_BYTES_MIN: u64 = 32 << 20;

@@ -1,0 +1,333 @@
+//! Configurations that are taken, and configurations that are refused with their place and key.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+
+const HOST: Host = Host { memory_bytes: 8 << 30, cores: 6 };
+
+/// Loads `yaml` from a file; also gives the directory that it stood in.
+fn load_with(
+    yaml: &str,
+    flags: ServeArgs,
+    variables: &[(&str, &str)],
+) -> (PathBuf, Result<Config, ConfigError>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.yml");
+    fs::write(&path, yaml).unwrap();
+    let flags = ServeArgs { config: Some(path), ..flags };
+    (directory.path().into(), load_without(flags, variables))
+}
+
+fn load_without(flags: ServeArgs, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables: HashMap<&str, &str> = variables.iter().copied().collect();
+    Config::load(&flags, &|name| variables.get(name).map(OsString::from), HOST)
+}
+
+fn load(yaml: &str) -> Config {
+    load_with(yaml, ServeArgs::default(), &[]).1.unwrap()
+}
+
+fn addresses(config: &Config) -> Vec<String> {
+    config.listen.iter().map(|listener| listener.address.to_string()).collect()
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let config = load_without(ServeArgs::default(), &[]).unwrap();
+    assert_eq!(addresses(&config), ["127.0.0.1:9480"]);
+    let data = Data {
+        directory: "./tidegate-data".into(),
+        retention: Some(Duration::from_secs(15 * 86_400)),
+        retention_bytes: None,
+        free_space_min_percent: 5,
+        commit_linger: Duration::from_millis(2),
+        commit_interval: Duration::from_millis(200),
+        commits_per_second_max: 0,
+        disk: Disk::Auto,
+    };
+    let limits = Limits {
+        memory_bytes: 2 << 30,
+        series_max: 10_000_000,
+        body_bytes_max: 64 << 20,
+        decoded_bytes_max: 256 << 20,
+        connections_max: 16_384,
+        header_timeout: Duration::from_secs(10),
+        body_idle_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(120),
+    };
+    assert_eq!(config, Config { file: None, listen: config.listen.clone(), data, limits, workers: 6 });
+}
+
+#[test]
+fn files_that_say_nothing_change_nothing() {
+    let default = load_without(ServeArgs::default(), &[]).unwrap();
+    for yaml in
+        ["", "# nothing\n", "~", "{}", "listen:\n", "data:\nlimits:\n", "data:\n  retention:\n", "\u{feff}{}"]
+    {
+        assert_eq!(Config { file: None, ..load(yaml) }, default, "{yaml:?}");
+    }
+}
+
+#[test]
+fn every_key_of_the_file_is_taken() {
+    let config = load(
+        "listen:\n  - address: 127.0.0.1:9480\n    protocol: http\n  - address: '[::1]:0'\n\
+         data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 25%\n  \
+         commit_linger: 0s\n  commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
+         limits:\n  memory: 512MB\n  series_max: 1_000\n  body_size_max: 1MB\n  decoded_size_max: 2MiB\n  \
+         connections_max: 7\n  header_timeout: 1s\n  body_idle_timeout: 2s\n  idle_timeout: 3s\n\
+         workers: 3\n",
+    );
+    assert_eq!(addresses(&config), ["127.0.0.1:9480", "[::1]:0"]);
+    let data = Data {
+        directory: "/srv/d".into(),
+        retention: Some(Duration::from_secs(7 * 86_400)),
+        retention_bytes: Some(3 << 29),
+        free_space_min_percent: 25,
+        commit_linger: Duration::ZERO,
+        commit_interval: Duration::from_secs(1),
+        commits_per_second_max: 40,
+        disk: Disk::Threads,
+    };
+    let limits = Limits {
+        memory_bytes: 512 << 20,
+        series_max: 1000,
+        body_bytes_max: 1 << 20,
+        decoded_bytes_max: 2 << 20,
+        connections_max: 7,
+        header_timeout: Duration::from_secs(1),
+        body_idle_timeout: Duration::from_secs(2),
+        idle_timeout: Duration::from_secs(3),
+    };
+    assert_eq!((config.data, config.limits, config.workers), (data, limits, 3));
+}
+
+#[test]
+fn a_refusal_names_line_column_and_key() {
+    let cases = [
+        // Keys.
+        ("lisen: 1\n", "t.yml:1:1: lisen: unknown key, did you mean listen?"),
+        ("data:\n  retension: 15d\n", "t.yml:2:3: data.retension: unknown key, did you mean retention?"),
+        ("zzz: 1\n", "t.yml:1:1: zzz: unknown key, expected one of listen, data, limits, workers"),
+        ("global:\n  scrape_interval: 15s\n", "t.yml:1:1: global: not supported by this version"),
+        ("workers: 1\nscrape_configs: []\n", "t.yml:2:1: scrape_configs: not supported by this version"),
+        ("{data: {}, remote_write: []}\n", "t.yml:1:12: remote_write: not supported by this version"),
+        (
+            "listen:\n  - address: ':1'\n    tls_server_config: {}\n",
+            "t.yml:3:5: listen.tls_server_config: not supported by this version",
+        ),
+        ("data:\n  retention: 1d\n  retention: 2d\n", "t.yml:3:3: retention: given twice"),
+        ("listen:\n  - protocol: http\n", "t.yml:2:5: address: missing"),
+        (
+            "\"a\\eb\": 1\n",
+            "t.yml:1:1: a\\u{1b}b: unknown key, expected one of listen, data, limits, workers",
+        ),
+        // Shapes.
+        ("data: 5\n", "t.yml:1:7: data: must be keys with values"),
+        ("listen: {}\n", "t.yml:1:9: listen: must be a list"),
+        ("data:\n  retention: [1d]\n", "t.yml:2:14: retention: must be a single value"),
+        ("data: {\n", "t.yml:1:7: data: unclosed bracket '{'"),
+        ("listen: []\n", "t.yml:1:9: listen: names no address"),
+        // Values.
+        ("workers: 0\n", "t.yml:1:10: workers: \"0\": must be from 1 to 255"),
+        ("workers: 1e3\n", "t.yml:1:10: workers: \"1e3\": not a whole number"),
+        (
+            "workers: 99999999999999999999\n",
+            "t.yml:1:10: workers: \"99999999999999999999\": must be from 1 to 255",
+        ),
+        (
+            "data:\n  retention: 15\n",
+            "t.yml:2:14: data.retention: \"15\": not a duration such as 15d, 1h30m or 500ms",
+        ),
+        (
+            "data:\n  retention_size: 1mb\n",
+            "t.yml:2:19: data.retention_size: \"1mb\": not a size such as 512MB, 4GiB or 0",
+        ),
+        (
+            "data:\n  free_space_min: 91%\n",
+            "t.yml:2:19: data.free_space_min: \"91%\": must be from 0% to 90%",
+        ),
+        (
+            "data:\n  commit_linger: 300ms\n",
+            "t.yml:2:18: data.commit_linger: \"300ms\": must be from 0s to 200ms",
+        ),
+        ("data:\n  disk: uring\n", "t.yml:2:9: data.disk: \"uring\" is unknown, did you mean io_uring?"),
+        ("data:\n  disk: x\n", "t.yml:2:9: data.disk: \"x\" is unknown, expected auto, io_uring or threads"),
+        ("data:\n  directory: ''\n", "t.yml:2:14: data.directory: empty"),
+        ("limits:\n  memory: 1MB\n", "t.yml:2:11: limits.memory: \"1MB\": must be from 32MiB to 1EiB"),
+        ("limits:\n  memory: 95%\n", "t.yml:2:11: limits.memory: \"95%\": must be from 1% to 90%"),
+        ("limits:\n  idle_timeout: 0\n", "t.yml:2:17: limits.idle_timeout: \"0\": must be from 100ms to 1h"),
+        (
+            "listen:\n  - address: localhost\n",
+            "t.yml:2:14: listen.address: \"localhost\": no port: write HOST:PORT",
+        ),
+        (
+            "listen:\n  - {address: ':1', protocol: graphite}\n",
+            "t.yml:2:31: listen.protocol: \"graphite\" is not supported by this version",
+        ),
+        (
+            "listen:\n  - {address: ':1', protocol: htp}\n",
+            "t.yml:2:31: listen.protocol: \"htp\" is unknown, did you mean http?",
+        ),
+        (
+            "listen:\n  - address: 127.0.0.1:1\n  - address: 127.0.0.1:1\n",
+            "t.yml:3:14: listen.address: \"127.0.0.1:1\" is listened on already",
+        ),
+    ];
+    for (yaml, expected) in cases {
+        let (directory, result) = load_with(yaml, ServeArgs::default(), &[]);
+        let message = result.unwrap_err().to_string();
+        assert_eq!(message.replace(&format!("{}/", directory.display()), ""), expected, "{yaml:?}");
+    }
+}
+
+#[test]
+fn each_section_of_prometheus_is_refused_by_name() {
+    for section in [
+        "global",
+        "scrape_configs",
+        "scrape_config_files",
+        "remote_write",
+        "remote_read",
+        "rule_files",
+        "alerting",
+        "storage",
+        "tracing",
+        "runtime",
+        "otlp",
+        "shard",
+    ] {
+        let error = load_with(&format!("{section}:\n"), ServeArgs::default(), &[]).1.unwrap_err();
+        assert_eq!((error.key.as_str(), error.message.as_str()), (section, "not supported by this version"));
+    }
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_before_the_file_before_systemd() {
+    let yaml = "listen: [{address: '127.0.0.1:1'}]\ndata: {directory: file}\n";
+    let variables = [
+        ("TIDEGATE_DATA", "variable"),
+        ("TIDEGATE_LISTEN", "127.0.0.1:2, 127.0.0.1:3"),
+        ("STATE_DIRECTORY", "/var/lib/t:/other"),
+    ];
+    let flags = ServeArgs {
+        config: None,
+        data: Some("flag".into()),
+        listen: vec!["127.0.0.1:4".into(), "127.0.0.1:5".into()],
+    };
+
+    let config = load_with(yaml, flags, &variables).1.unwrap();
+    assert_eq!(config.data.directory, PathBuf::from("flag"));
+    assert_eq!(addresses(&config), ["127.0.0.1:4", "127.0.0.1:5"]);
+
+    let config = load_with(yaml, ServeArgs::default(), &variables).1.unwrap();
+    assert_eq!(config.data.directory, PathBuf::from("variable"));
+    assert_eq!(addresses(&config), ["127.0.0.1:2", "127.0.0.1:3"]);
+
+    let (beside, config) = load_with(yaml, ServeArgs::default(), &variables[2..]);
+    let config = config.unwrap();
+    assert_eq!(config.data.directory, beside.join("file"));
+    assert_eq!(addresses(&config), ["127.0.0.1:1"]);
+
+    let config = load_with("", ServeArgs::default(), &variables[2..]).1.unwrap();
+    assert_eq!(config.data.directory, PathBuf::from("/var/lib/t"));
+
+    let empty = [("TIDEGATE_DATA", ""), ("TIDEGATE_LISTEN", ""), ("TIDEGATE_CONFIG", "")];
+    let config = load_without(ServeArgs::default(), &empty).unwrap();
+    assert_eq!(config.data.directory, PathBuf::from(DIRECTORY_DEFAULT));
+}
+
+#[test]
+fn a_refusal_names_the_flag_or_variable() {
+    let flags = ServeArgs { listen: vec!["x".into()], ..ServeArgs::default() };
+    let error = load_without(flags, &[]).unwrap_err().to_string();
+    assert_eq!(error, "--listen: \"x\": no port: write HOST:PORT");
+
+    let error = load_without(ServeArgs::default(), &[("TIDEGATE_LISTEN", ":1,")]).unwrap_err().to_string();
+    assert_eq!(error, "TIDEGATE_LISTEN: \"\": no port: write HOST:PORT");
+
+    let missing = "/nonexistent/t.yml";
+    let error = load_without(ServeArgs::default(), &[("TIDEGATE_CONFIG", missing)]).unwrap_err().to_string();
+    assert_eq!(error, format!("TIDEGATE_CONFIG: {missing}: No such file or directory (os error 2)"));
+
+    let flags = ServeArgs { config: Some(missing.into()), ..ServeArgs::default() };
+    let error = load_without(flags, &[]).unwrap_err().to_string();
+    assert_eq!(error, format!("--config: {missing}: No such file or directory (os error 2)"));
+}
+
+#[test]
+fn a_retention_of_0_keeps_everything() {
+    let data = load("data: {retention: 0, retention_size: 0}").data;
+    assert_eq!((data.retention, data.retention_bytes), (None, None));
+}
+
+#[test]
+fn a_share_of_memory_counts_from_what_the_host_has() {
+    assert_eq!(load("limits: {memory: 12.5%}").limits.memory_bytes, 1 << 30);
+
+    let small = Host { memory_bytes: 100 << 20, cores: 1 };
+    let nothing = |_: &str| None;
+    let config = Config::load(&ServeArgs::default(), &nothing, small).unwrap();
+    assert_eq!(config.limits.memory_bytes, 32 << 20, "the default works on a small host");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.yml");
+    fs::write(&path, "limits: {memory: 25%}").unwrap();
+    let error = Config::check(&path, small).unwrap_err();
+    assert_eq!(error.message, "\"25%\" of this machine is under 32MiB");
+}
+
+#[test]
+fn check_does_not_look_names_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.yml");
+    fs::write(&path, "listen: [{address: 'no-such-host.invalid:9480'}, {address: 'other.invalid:9480'}]")
+        .unwrap();
+    assert_eq!(Config::check(&path, HOST), Ok(()));
+
+    fs::write(&path, b"workers: \xff\n").unwrap();
+    let error = Config::check(&path, HOST).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: stream did not contain valid UTF-8", path.display()));
+
+    fs::write(&path, vec![b'#'; (16 << 20) + 1]).unwrap();
+    assert_eq!(Config::check(&path, HOST).unwrap_err().message, "larger than 16 MiB");
+}
+
+#[test]
+fn each_key_that_changes_is_named() {
+    let now = load("");
+    assert_eq!(now.changes(&load("# another text, the same settings\n")), [""; 0]);
+    // Every key of the help's file but the protocol, which has one value only.
+    let keys = [
+        ("listen", "[{address: ':1'}]"),
+        ("data.directory", "x"),
+        ("data.retention", "1d"),
+        ("data.retention_size", "1GB"),
+        ("data.free_space_min", "6%"),
+        ("data.commit_linger", "1ms"),
+        ("data.commit_interval", "100ms"),
+        ("data.commits_per_second_max", "1"),
+        ("data.disk", "threads"),
+        ("limits.memory", "1GB"),
+        ("limits.series_max", "1"),
+        ("limits.body_size_max", "1MB"),
+        ("limits.decoded_size_max", "1MB"),
+        ("limits.connections_max", "1"),
+        ("limits.header_timeout", "1s"),
+        ("limits.body_idle_timeout", "1s"),
+        ("limits.idle_timeout", "1s"),
+        ("workers", "1"),
+    ];
+    for (key, value) in keys {
+        let yaml = match key.split_once('.') {
+            Some((section, key)) => format!("{section}: {{{key}: {value}}}"),
+            None => format!("{key}: {value}"),
+        };
+        assert_eq!(now.changes(&load(&yaml)), [key]);
+    }
+}

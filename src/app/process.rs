@@ -1,0 +1,168 @@
+//! The life of the server's process: configuration, logging, signals, start, reload, drain.
+//!
+//! Comes in: the flags of `serve` and the environment. Goes out: how it ended. Keeps: nothing is opened before the
+//! configuration is known to be sound; a reload is taken whole or not at all.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use crate::engine::{self, CommitPolicy, Engine, Options};
+use crate::log::disk::Backend;
+use crate::serve::http::{HttpLimits, Timeouts};
+use crate::serve::{ServeOptions, Server};
+
+use super::args::{LogArgs, ServeArgs};
+use super::config::{Config, ConfigError, Disk, Environment};
+use super::host::Host;
+use super::logging::LogOptions;
+use super::requests::{Request, Requests};
+use super::signals::{self, Signal};
+
+/// Why the server's process ended other than by being asked to.
+#[derive(Debug)]
+pub enum ServeError {
+    /// It was not started: a setting can't be used.
+    Config(ConfigError),
+    /// It could not start, or could not go on.
+    Failed(String),
+}
+
+/// Runs the server until it is asked to stop.
+///
+/// # Errors
+/// A setting that can't be used, or whatever kept it from starting or going on.
+pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> Result<(), ServeError> {
+    let options = LogOptions::resolve(log, environment).map_err(ServeError::Config)?;
+    let load = || Config::load(flags, environment, Host::probe());
+    let config = load().map_err(ServeError::Config)?;
+    options.start().map_err(|error| ServeError::Failed(error.to_string()))?;
+    let requests = Arc::new(Requests::default());
+    let asking = Arc::clone(&requests);
+    signals::listen(move |signal| asking.ask(signal.into()))
+        .map_err(|error| ServeError::Failed(format!("signals: {error}")))?;
+    run(config, &requests, &load)
+}
+
+/// From start to stop with a sound configuration.
+fn run(
+    mut config: Config,
+    requests: &Arc<Requests>,
+    load: &dyn Fn() -> Result<Config, ConfigError>,
+) -> Result<(), ServeError> {
+    let server = start(&config)?;
+    let drainer = server.drainer();
+    let asking = Arc::clone(requests);
+    let watch = move || {
+        let ended = server.join();
+        asking.ask(ended.map_or_else(Request::Fail, |()| Request::Stopped));
+    };
+    let watching = engine::spawn("watch", Box::new(watch));
+    watching.map_err(|error| ServeError::Failed(format!("thread: {error}")))?;
+    loop {
+        match requests.wait(TURN) {
+            None => {}
+            Some(Request::Reload) => match reload(&config, load) {
+                Ok(next) => {
+                    config = next;
+                    info!("configuration reloaded");
+                }
+                Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
+            },
+            Some(Request::Drain) => {
+                info!("draining");
+                drainer.drain();
+            }
+            Some(Request::Stopped) => break,
+            Some(Request::Fail(why)) => return Err(ServeError::Failed(why)),
+        }
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Opens the log, binds, and starts to serve.
+fn start(config: &Config) -> Result<Server, ServeError> {
+    let data = &config.data;
+    let options = Options {
+        directory: data.directory.clone(),
+        workers: config.workers,
+        backend: match data.disk {
+            Disk::Auto => None,
+            Disk::IoUring => Some(Backend::Uring),
+            Disk::Threads => Some(Backend::Threads),
+        },
+        commit: CommitPolicy {
+            linger_ns: data.commit_linger.as_nanos() as u64,
+            interval_ns: data.commit_interval.as_nanos() as u64,
+        },
+        commits_per_second_max: u32::try_from(data.commits_per_second_max).unwrap_or(u32::MAX),
+        series_max: config.limits.series_max,
+    };
+    let limits = &config.limits;
+    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let serve = ServeOptions {
+        listen: config.listen.iter().map(|l| l.address).collect(),
+        memory_bytes_max: limits.memory_bytes,
+        connections_max: usize::try_from(limits.connections_max).unwrap_or(usize::MAX),
+        http: HttpLimits {
+            body_bytes_max: limits.body_bytes_max,
+            decoded_bytes_max: limits.decoded_bytes_max,
+            ..HttpLimits::default()
+        },
+        timeouts: Timeouts {
+            idle_ms: millis(limits.idle_timeout),
+            head_ms: millis(limits.header_timeout),
+            stall_ms: millis(limits.body_idle_timeout),
+            ..Timeouts::default()
+        },
+        ..ServeOptions::default()
+    };
+    let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
+    let server = Server::start(engine, serve).map_err(|error| ServeError::Failed(error.to_string()))?;
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    info!(
+        listen = addresses.join(","),
+        data = %data.directory.display(),
+        disk = server.backend_name(),
+        workers = config.workers,
+        "started"
+    );
+    Ok(server)
+}
+
+/// The next configuration, if it can be taken over whole while the server runs.
+fn reload(now: &Config, load: &dyn Fn() -> Result<Config, ConfigError>) -> Result<Config, String> {
+    let next = load().map_err(|error| error.to_string())?;
+    let mut fixed = now.changes(&next);
+    fixed.retain(|key| !LIVE.contains(key));
+    if fixed.is_empty() { Ok(next) } else { Err(format!("only a restart changes {}", fixed.join(", "))) }
+}
+
+impl From<Signal> for Request {
+    fn from(signal: Signal) -> Request {
+        match signal {
+            Signal::Drain => Request::Drain,
+            Signal::Reload => Request::Reload,
+        }
+    }
+}
+
+impl Display for ServeError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Config(error) => error.fmt(f),
+            ServeError::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// The keys that a running server takes over. None yet: to take a file and not do what it says would be worse.
+const LIVE: [&str; 0] = [];
+
+/// How long to wait for a request at one time.
+const TURN: Duration = Duration::from_secs(1);

@@ -1,0 +1,216 @@
+//! Encoding words: choose by a sample, transform in a few vectorized passes, split.
+
+use super::super::super::container::ContainerWriter;
+use super::super::kernels::{self, Divisor};
+use super::form;
+use crate::bytes::{write_varint, zigzag};
+
+/// Memory for differences, kept between columns.
+#[derive(Default)]
+pub(in crate::block) struct Scratch {
+    deltas: Vec<u64>,
+}
+
+/// Encodes `words`, at least one, and writes their description to `out`. The words are used up.
+pub(in crate::block) fn encode(
+    words: &mut [u64],
+    scratch: &mut Scratch,
+    container: &mut ContainerWriter,
+    out: &mut Vec<u8>,
+) {
+    let (mut min, max) = kernels::range(words);
+    if min == max {
+        out.push(0);
+        write_varint(out, zigzag(min));
+        out.extend_from_slice(&[0, 0]);
+        return;
+    }
+    let mut origin = words[0];
+    let mut scale = common_factor(words);
+    if scale > 1 {
+        let by = Divisor::new(origin, scale);
+        if kernels::divides(words, by) {
+            kernels::divide(words, by);
+            min = kernels::range(words).0;
+        } else {
+            scale = 1;
+        }
+    }
+    let scaled = if scale > 1 { form::SCALED } else { 0 };
+    let order = choose_order(words);
+    if order == 0 {
+        let base = min as u64;
+        origin = if scale > 1 { origin.wrapping_add(base.wrapping_mul(scale)) } else { base };
+        out.push(scaled);
+        write_varint(out, zigzag(origin as i64));
+        if scale > 1 {
+            write_varint(out, scale);
+        }
+        kernels::subtract(words, base);
+        split(words, container, out);
+        return;
+    }
+
+    let deltas = &mut scratch.deltas;
+    deltas.resize(words.len() - 1, 0);
+    let mut range = kernels::deltas(words, deltas);
+    let mut deltas = deltas.as_mut_slice();
+    let first = deltas[0];
+    if order == 2 {
+        // The words have given what they had: their memory takes the second differences.
+        range = kernels::deltas(deltas, words);
+        deltas = &mut words[..deltas.len() - 1];
+    }
+    let spread = (range.1 as u64).wrapping_sub(range.0 as u64);
+    let zigzag_max = zigzag(range.0).max(zigzag(range.1));
+    let zigzagged = spread != 0 && spread.leading_zeros() / 8 <= zigzag_max.leading_zeros() / 8;
+    out.push(order | scaled | if zigzagged { form::ZIGZAG } else { 0 });
+    write_varint(out, zigzag(origin as i64));
+    if scale > 1 {
+        write_varint(out, scale);
+    }
+    if order == 2 {
+        write_varint(out, zigzag(first as i64));
+    }
+    if zigzagged {
+        kernels::zigzags(deltas);
+    } else {
+        write_varint(out, zigzag(range.0));
+        kernels::subtract(deltas, range.0 as u64);
+    }
+    split(deltas, container, out);
+}
+
+/// Encodes truth values, words of 0 and 1, as a bit map.
+pub(in crate::block) fn encode_bits(words: &[u64], container: &mut ContainerWriter, out: &mut Vec<u8>) {
+    let ones = words.iter().sum::<u64>();
+    out.push(0);
+    if ones == 0 || ones == words.len() as u64 {
+        write_varint(out, zigzag(i64::from(ones != 0)));
+        out.extend_from_slice(&[0, 0]);
+        return;
+    }
+    out.extend_from_slice(&[0, 1, 0]);
+    let (stream, room) = container.soft(words.len().div_ceil(8));
+    for (byte, bits) in room.iter_mut().zip(words.chunks(8)) {
+        *byte = bits.iter().rev().fold(0, |byte, &bit| byte << 1 | bit as u8);
+    }
+    stream.write(out);
+}
+
+/// Writes unsigned words: low bits to the stored frame, high bytes to be compressed.
+fn split(words: &[u64], container: &mut ContainerWriter, out: &mut Vec<u8>) {
+    let bits = significant(kernels::union(words));
+    let low = noise_bits(words, bits);
+    let planes = (bits - low).div_ceil(8);
+    out.extend_from_slice(&[low as u8, planes as u8]);
+    if low > 0 {
+        let (stream, mut room) = container.hard((words.len() * low as usize).div_ceil(8));
+        kernels::pack(words, low, &mut room);
+        drop(room);
+        stream.write(out);
+    }
+    if planes > 0 {
+        let (stream, room) = container.soft(words.len() * planes as usize);
+        kernels::planes(words, low, room);
+        stream.write(out);
+    }
+}
+
+/// How many of the low bits are noise, judged by a sample.
+///
+/// From the top byte down: the first that looks random, and all below it, if the lowest looks random too.
+fn noise_bits(words: &[u64], bits: u32) -> u32 {
+    if words.len() < NOISE_WORDS_MIN {
+        return 0;
+    }
+    let step = words.len() / SAMPLE;
+    let mut sample = [0; SAMPLE];
+    for (s, w) in sample.iter_mut().zip(words.iter().step_by(step)) {
+        *s = *w;
+    }
+    let top = bits.div_ceil(8);
+    for plane in (0..top).rev() {
+        let width = (bits - plane * 8).min(8);
+        if is_noise(&sample, plane * 8, width) {
+            let low = plane == 0 || is_noise(&sample, 0, 8);
+            return if low { plane * 8 + width } else { 0 };
+        }
+    }
+    0
+}
+
+/// Whether `width` bits of the sample look random: how many pairs of words agree in them, beside how many would.
+///
+/// Counting pairs needs no logarithms and is not biased by the sample's size. [`PAIRS_SLACK`] lets through what an
+/// entropy coder could shorten by at most log2(1.35) = 0.43 bits.
+fn is_noise(sample: &[u64; SAMPLE], shift: u32, width: u32) -> bool {
+    let mut counts = [0u32; 256];
+    let mut pairs = 0;
+    for &w in sample {
+        let count = &mut counts[(w >> shift) as usize & 255];
+        pairs += *count;
+        *count += 1;
+    }
+    let expected = (SAMPLE * (SAMPLE - 1) / 2) as f32 / (1u32 << width) as f32;
+    pairs as f32 <= expected * PAIRS_SLACK
+}
+
+/// The greatest number found to divide the differences of a sample, if it is worth dividing by; else 1.
+fn common_factor(words: &[u64]) -> u64 {
+    let step = words.len().div_ceil(FACTOR_SAMPLE);
+    let mut factor = 0;
+    for &w in words.iter().step_by(step).chain(&words[words.len() - 1..]) {
+        factor = gcd(factor, (w.wrapping_sub(words[0]) as i64).unsigned_abs());
+        if factor != 0 && factor < FACTOR_MIN {
+            return 1;
+        }
+    }
+    if factor == 0 || factor > i64::MAX as u64 { 1 } else { factor }
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// How often to take differences: what leaves the fewest bits in a sample of runs.
+fn choose_order(words: &[u64]) -> u8 {
+    if words.len() < ORDER_WORDS_MIN {
+        return 0;
+    }
+    let runs = words.len().div_ceil(RUN).min(RUNS);
+    let stride = words.len() / runs;
+    let run = |i: usize| &words[i * stride..(i * stride + RUN).min(words.len())];
+    let least = (0..runs).flat_map(run).map(|&w| w as i64).min().unwrap_or(0) as u64;
+    let mut cost = [0u32; 3];
+    let mut seen = 0;
+    for i in 0..runs {
+        let run = run(i);
+        for w in run.windows(3) {
+            let d = w[2].wrapping_sub(w[1]);
+            let dd = d.wrapping_sub(w[1].wrapping_sub(w[0]));
+            cost[0] += significant(w[2].wrapping_sub(least));
+            cost[1] += significant(zigzag(d as i64));
+            cost[2] += significant(zigzag(dd as i64));
+        }
+        seen += run.len().saturating_sub(2) as u32;
+    }
+    // A higher order must win by something, since it costs passes here and a sum in every reader.
+    if cost[2] + seen / 2 < cost[0].min(cost[1]) { 2 } else { u8::from(cost[1] + seen / 16 < cost[0]) }
+}
+
+fn significant(x: u64) -> u32 {
+    64 - x.leading_zeros()
+}
+
+const SAMPLE: usize = 256;
+const NOISE_WORDS_MIN: usize = SAMPLE;
+const PAIRS_SLACK: f32 = 1.35;
+const FACTOR_SAMPLE: usize = 32;
+const FACTOR_MIN: u64 = 16;
+const ORDER_WORDS_MIN: usize = 4;
+const RUN: usize = 32;
+const RUNS: usize = 8;

@@ -1,0 +1,281 @@
+//! The loops that touch every value, each compiled twice: for any machine, and for AVX2 where the processor has it.
+//!
+//! They are plain loops over slices, written so that the compiler vectorizes them; nothing here is intrinsics but
+//! the prefetch.
+//!
+//! Invariant 1: a function compiled for AVX2 is called only where the processor was seen to have it.
+
+#![allow(unsafe_code)]
+
+use crate::bytes::{unzigzag, zigzag};
+
+/// Defines a function that runs its body compiled for the best instruction set at hand.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? => $body:ident) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $type),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $type),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: invariant 1.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            $body($($arg),*)
+        }
+    };
+}
+
+dispatch! {
+    /// The least and greatest word, as signed numbers.
+    pub(super) fn range(words: &[u64]) -> (i64, i64) => range_any
+}
+
+#[inline(always)]
+fn range_any(words: &[u64]) -> (i64, i64) {
+    let (mut min, mut max) = (i64::MAX, i64::MIN);
+    for &w in words {
+        min = min.min(w as i64);
+        max = max.max(w as i64);
+    }
+    (min, max)
+}
+
+dispatch! {
+    /// All words' bits together.
+    pub(super) fn union(words: &[u64]) -> u64 => union_any
+}
+
+#[inline(always)]
+fn union_any(words: &[u64]) -> u64 {
+    words.iter().fold(0, |all, &w| all | w)
+}
+
+dispatch! {
+    /// Differences of neighbours, one fewer than words; their least and greatest.
+    pub(super) fn deltas(words: &[u64], out: &mut [u64]) -> (i64, i64) => deltas_any
+}
+
+#[inline(always)]
+fn deltas_any(words: &[u64], out: &mut [u64]) -> (i64, i64) {
+    let (mut min, mut max) = (i64::MAX, i64::MIN);
+    let (before, after) = (&words[..words.len() - 1], &words[1..]);
+    for ((o, &a), &b) in out[..before.len()].iter_mut().zip(before).zip(after) {
+        let delta = b.wrapping_sub(a);
+        min = min.min(delta as i64);
+        max = max.max(delta as i64);
+        *o = delta;
+    }
+    (min, max)
+}
+
+/// Exact division by a constant: a shift, and a multiplication by the inverse of its odd part modulo 2^64.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Divisor {
+    origin: u64,
+    shift: u32,
+    inverse: u64,
+    quotient_max: u64,
+}
+
+impl Divisor {
+    /// Divides differences from `origin` by `scale`, at least 1.
+    pub(super) fn new(origin: u64, scale: u64) -> Divisor {
+        let shift = scale.trailing_zeros();
+        let odd = scale >> shift;
+        // Newton: an odd number is its own inverse modulo 8; each step doubles the bits.
+        let mut inverse = odd;
+        for _ in 0..5 {
+            inverse = inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        }
+        Divisor { origin, shift, inverse, quotient_max: i64::MAX as u64 / odd }
+    }
+}
+
+dispatch! {
+    /// Whether the divisor divides every word without remainder.
+    pub(super) fn divides(words: &[u64], by: Divisor) -> bool => divides_any
+}
+
+#[inline(always)]
+fn divides_any(words: &[u64], by: Divisor) -> bool {
+    let (mut low, mut outside) = (0u64, 0u64);
+    for &w in words {
+        let x = w.wrapping_sub(by.origin);
+        low |= x;
+        let q = (((x as i64) >> by.shift) as u64).wrapping_mul(by.inverse);
+        // In range only if the multiplication undid one: q * odd is then the number itself.
+        outside |= u64::from(q.wrapping_add(by.quotient_max) > 2 * by.quotient_max);
+    }
+    outside == 0 && low & ((1u64 << by.shift) - 1) == 0
+}
+
+dispatch! {
+    /// Divides every word; exact where [`divides`] says so.
+    pub(super) fn divide(words: &mut [u64], by: Divisor) => divide_any
+}
+
+#[inline(always)]
+fn divide_any(words: &mut [u64], by: Divisor) {
+    for w in words {
+        let x = w.wrapping_sub(by.origin);
+        *w = (((x as i64) >> by.shift) as u64).wrapping_mul(by.inverse);
+    }
+}
+
+dispatch! {
+    /// Makes words small and unsigned: zigzag.
+    pub(super) fn zigzags(words: &mut [u64]) => zigzags_any
+}
+
+#[inline(always)]
+fn zigzags_any(words: &mut [u64]) {
+    for w in words {
+        *w = zigzag(*w as i64);
+    }
+}
+
+dispatch! {
+    /// Makes words small and unsigned: their distance from the least one.
+    pub(super) fn subtract(words: &mut [u64], base: u64) => subtract_any
+}
+
+#[inline(always)]
+fn subtract_any(words: &mut [u64], base: u64) {
+    for w in words {
+        *w = w.wrapping_sub(base);
+    }
+}
+
+dispatch! {
+    /// Writes bytes `shift / 8 ..` of the words as planes: all words' first such byte, then all their second.
+    pub(super) fn planes(words: &[u64], shift: u32, out: &mut [u8]) => planes_any
+}
+
+#[inline(always)]
+fn planes_any(words: &[u64], shift: u32, out: &mut [u8]) {
+    let mut shift = shift;
+    for plane in out.chunks_exact_mut(words.len()) {
+        for (o, &w) in plane.iter_mut().zip(words) {
+            *o = (w >> shift) as u8;
+        }
+        shift += 8;
+    }
+}
+
+dispatch! {
+    /// Undoes [`planes`]: adds the bytes to the words.
+    pub(super) fn unplanes(bytes: &[u8], shift: u32, words: &mut [u64]) => unplanes_any
+}
+
+#[inline(always)]
+fn unplanes_any(bytes: &[u8], shift: u32, words: &mut [u64]) {
+    let mut shift = shift;
+    for plane in bytes.chunks_exact(words.len()) {
+        for (&b, w) in plane.iter().zip(words.iter_mut()) {
+            *w |= u64::from(b) << shift;
+        }
+        shift += 8;
+    }
+}
+
+dispatch! {
+    /// Finds integers `d` with `d / scale` equal to each float, bit for bit; counts the floats that have none.
+    pub(super) fn decimals(floats: &[u64], scale: f64, out: &mut [u64]) -> usize => decimals_any
+}
+
+#[inline(always)]
+fn decimals_any(floats: &[u64], scale: f64, out: &mut [u64]) -> usize {
+    let mut misses = 0u64;
+    for (o, &bits) in out.iter_mut().zip(floats) {
+        let (d, exact) = decimal(bits, scale);
+        misses += u64::from(!exact);
+        *o = d as u64;
+    }
+    misses as usize
+}
+
+/// The nearest integer to a float times `scale`, and whether dividing it gives back the float, bit for bit.
+///
+/// Adding 1.5 * 2^52 rounds to an integer and leaves it in the low bits, if the sum stays between 2^52 and 2^53. What
+/// is too large for that, or not finite, gives a number of over 52 bits.
+#[inline(always)]
+pub(super) fn decimal(bits: u64, scale: f64) -> (i64, bool) {
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    let shifted = f64::from_bits(bits) * scale + ROUND;
+    let d = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+    let back = ((shifted - ROUND) / scale).to_bits();
+    let wide = d.wrapping_add(1 << 51) >> 52;
+    (d as i64, (back ^ bits) | wide == 0)
+}
+
+/// Undoes [`deltas`] in place, from `start`, after making the words signed.
+pub(super) fn sum(words: &mut [u64], start: u64, base: u64, zigzagged: bool) {
+    let mut value = start;
+    for w in words {
+        let delta = if zigzagged { unzigzag(*w) as u64 } else { w.wrapping_add(base) };
+        value = value.wrapping_add(delta);
+        *w = value;
+    }
+}
+
+/// Writes the low `width` bits of each word, one behind the other, least bit first. `out` has 8 bytes to spare.
+pub(super) fn pack(words: &[u64], width: u32, out: &mut [u8]) {
+    if width.is_multiple_of(8) {
+        let step = width as usize / 8;
+        let mut at = 0;
+        for w in words {
+            // Scribbles over the place of the next word, which is written after.
+            out[at..at + 8].copy_from_slice(&w.to_le_bytes());
+            at += step;
+        }
+        return;
+    }
+    let mask = (1u64 << width) - 1;
+    let (mut at, mut bits, mut filled) = (0, 0u128, 0);
+    for w in words {
+        bits |= u128::from(w & mask) << filled;
+        filled += width;
+        if filled >= 64 {
+            out[at..at + 8].copy_from_slice(&(bits as u64).to_le_bytes());
+            at += 8;
+            bits >>= 64;
+            filled -= 64;
+        }
+    }
+    out[at..at + 8].copy_from_slice(&(bits as u64).to_le_bytes());
+}
+
+/// Undoes [`pack`].
+pub(super) fn unpack(bytes: &[u8], width: u32, words: &mut [u64]) {
+    let mask = if width == 64 { u64::MAX } else { (1u64 << width) - 1 };
+    for (i, w) in words.iter_mut().enumerate() {
+        let bit = i * width as usize;
+        let from = &bytes[bit / 8..];
+        let mut window = [0; 16];
+        let len = from.len().min(WINDOW);
+        window[..len].copy_from_slice(&from[..len]);
+        *w = (u128::from_le_bytes(window) >> (bit % 8)) as u64 & mask;
+    }
+}
+
+/// Asks for the memory of `items[index]`, and of what lies `also` items further, if it is there.
+#[inline(always)]
+pub(in crate::block) fn prefetch<T>(items: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let at = items.as_ptr().wrapping_add(index);
+        // SAFETY: a prefetch never faults and changes nothing but the cache; every x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (items, index);
+}
+
+/// 64 bits that start within a byte touch nine.
+const WINDOW: usize = 9;

@@ -1,0 +1,186 @@
+//! Writing a container: frames are gathered, compressed when full, and put behind the directory at the end.
+//!
+//! Two kinds of bytes come in. *Soft* ones have something to win: they share a frame until it is full, because zstd
+//! does better on 100 KiB than on 5. *Hard* ones are noise by the codecs' own measure: they go to frame 0, which is
+//! stored, and cost one copy.
+
+use super::super::limits::FRAME_BYTES_MAX;
+use super::{FrameCodec, Stream};
+use crate::bytes::{AlignedBuf, write_varint};
+use zstd::bulk::Compressor;
+
+/// Builds containers, one after the other, in buffers that it keeps.
+pub(in crate::block) struct ContainerWriter {
+    zstd: Compressor<'static>,
+    hard: Vec<u8>,
+    soft: Vec<u8>,
+    compressed: Vec<u8>,
+    frames: Vec<Frame>,
+    entries: Vec<u8>,
+    entry_count: u64,
+    directory: Vec<u8>,
+}
+
+struct Frame {
+    codec: FrameCodec,
+    stored_len: usize,
+    raw_len: usize,
+}
+
+impl ContainerWriter {
+    pub(in crate::block) fn new() -> ContainerWriter {
+        ContainerWriter {
+            zstd: Compressor::new(LEVEL)
+                .expect("level 1 exists and 200 KiB of memory for a context are there"),
+            hard: Vec::new(),
+            soft: Vec::new(),
+            compressed: Vec::new(),
+            frames: Vec::new(),
+            entries: Vec::new(),
+            entry_count: 0,
+            directory: Vec::new(),
+        }
+    }
+
+    /// Room for `len` bytes that are worth compressing.
+    pub(in crate::block) fn soft(&mut self, len: usize) -> (Stream, &mut [u8]) {
+        if !self.soft.is_empty() && self.soft.len() + len > SOFT_BYTES {
+            self.flush();
+        }
+        let offset = self.soft.len();
+        self.soft.resize(offset + len, 0);
+        (Stream { frame: 1 + self.frames.len() as u32, offset: offset as u32 }, &mut self.soft[offset..])
+    }
+
+    /// Room for `len` bytes of noise, and 8 more that the caller may scribble on.
+    pub(in crate::block) fn hard(&mut self, len: usize) -> (Stream, HardRoom<'_>) {
+        let offset = self.hard.len();
+        self.hard.resize(offset + len + SLACK, 0);
+        (Stream { frame: 0, offset: offset as u32 }, HardRoom { hard: &mut self.hard, offset })
+    }
+
+    /// Adds an entry to the directory.
+    pub(in crate::block) fn entry(&mut self, kind: u8, body: &[u8]) {
+        self.entries.push(kind);
+        write_varint(&mut self.entries, body.len() as u64);
+        self.entries.extend_from_slice(body);
+        self.entry_count += 1;
+    }
+
+    /// Bytes gathered so far, before compression.
+    pub(in crate::block) fn raw_bytes(&self) -> usize {
+        self.hard.len() + self.soft.len() + self.frames.iter().map(|f| f.raw_len).sum::<usize>()
+    }
+
+    /// Whether there is no entry yet.
+    pub(in crate::block) fn is_empty(&self) -> bool {
+        self.entry_count == 0
+    }
+
+    /// Appends the container to `out`, forgets it, and gives its length.
+    pub(in crate::block) fn finish(&mut self, out: &mut AlignedBuf) -> usize {
+        self.flush();
+        self.directory.clear();
+        write_varint(&mut self.directory, 1 + self.frames.len() as u64);
+        let hard = Frame { codec: FrameCodec::Stored, stored_len: self.hard.len(), raw_len: self.hard.len() };
+        for frame in std::iter::once(&hard).chain(&self.frames) {
+            self.directory.push(frame.codec as u8);
+            write_varint(&mut self.directory, frame.stored_len as u64);
+            if frame.codec != FrameCodec::Stored {
+                write_varint(&mut self.directory, frame.raw_len as u64);
+            }
+        }
+        write_varint(&mut self.directory, self.entry_count);
+        self.directory.extend_from_slice(&self.entries);
+
+        let start = out.len();
+        let raw_len = self.directory.len();
+        let mut stored: &[u8] = &self.directory;
+        // The frames are copied out after the directory, so its compressed form may stand behind them meanwhile.
+        let at = self.compressed.len();
+        if raw_len >= DIRECTORY_COMPRESSED_MIN {
+            let len = compress(&mut self.zstd, &self.directory, &mut self.compressed);
+            if len < raw_len {
+                stored = &self.compressed[at..at + len];
+            }
+        }
+        out.extend_from_slice(&(stored.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(raw_len as u32).to_le_bytes());
+        out.extend_from_slice(stored);
+        out.extend_from_slice(&self.hard);
+        out.extend_from_slice(&self.compressed[..at]);
+        self.hard.clear();
+        self.compressed.clear();
+        self.frames.clear();
+        self.entries.clear();
+        self.entry_count = 0;
+        out.len() - start
+    }
+
+    fn flush(&mut self) {
+        let raw_len = self.soft.len();
+        if raw_len == 0 {
+            return;
+        }
+        assert!(raw_len <= FRAME_BYTES_MAX, "a column is no longer than a batch");
+        let at = self.compressed.len();
+        let len = compress(&mut self.zstd, &self.soft, &mut self.compressed);
+        let codec =
+            if len < raw_len - raw_len / STORE_UNLESS_SAVED { FrameCodec::Zstd } else { FrameCodec::Stored };
+        if codec == FrameCodec::Stored {
+            self.compressed.truncate(at);
+            self.compressed.extend_from_slice(&self.soft);
+        }
+        self.frames.push(Frame { codec, stored_len: self.compressed.len() - at, raw_len });
+        self.soft.clear();
+    }
+}
+
+/// Bytes reserved in the stored frame.
+pub(in crate::block) struct HardRoom<'a> {
+    hard: &'a mut Vec<u8>,
+    offset: usize,
+}
+
+impl std::ops::Deref for HardRoom<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.hard[self.offset..]
+    }
+}
+
+impl std::ops::DerefMut for HardRoom<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.hard[self.offset..]
+    }
+}
+
+impl Drop for HardRoom<'_> {
+    fn drop(&mut self) {
+        self.hard.truncate(self.hard.len() - SLACK);
+    }
+}
+
+/// Appends `bytes`, compressed, to `out`; gives the length.
+fn compress(zstd: &mut Compressor<'static>, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.resize(at + zstd::zstd_safe::compress_bound(bytes.len()), 0);
+    let len = zstd.compress_to_buffer(bytes, &mut out[at..]).expect("the room is what zstd asks for at most");
+    out.truncate(at + len);
+    len
+}
+
+/// Below level 1 zstd does not entropy-code literals, which is all that the columns' bytes are.
+const LEVEL: i32 = 1;
+
+/// A frame is closed when the next column would take it past this. zstd's own blocks are this long.
+const SOFT_BYTES: usize = 128 << 10;
+
+/// A frame that zstd shortens by less than one part in this is stored.
+const STORE_UNLESS_SAVED: usize = 64;
+
+/// Shorter directories are stored: they would save less than they cost, and 4 KiB is the unit on disk.
+const DIRECTORY_COMPRESSED_MIN: usize = 1024;
+
+const SLACK: usize = 8;

@@ -1,0 +1,64 @@
+//! The rows of a block: its tables, checked against the header before anything is decoded.
+
+use super::DecodeError;
+use super::container::{Container, OPTIONAL, entry};
+use super::limits::{ROWS_MAX, SAMPLES_MAX};
+use super::table::{Table, TableHead};
+use crate::model::BlockHeader;
+
+/// The payload of a block of rows, its directory checked.
+pub struct BlockRows<'a> {
+    container: Container<'a>,
+    rows: usize,
+}
+
+/// Opens the payload of a block whose checksum was right.
+///
+/// Memory: the directory (32 MiB at most); what is decoded later: the payload's frames (256 MiB at most, as they are
+/// needed) and, for one table at a time, at most 24 bytes for each of at most 1,048,576 rows and 8,388,608 values.
+///
+/// # Errors
+/// [`DecodeError`] if the directory is not sound or does not fit the header.
+pub fn decode_rows<'a>(header: &BlockHeader, payload: &'a [u8]) -> Result<BlockRows<'a>, DecodeError> {
+    let rows = BlockRows { container: Container::open(payload)?, rows: header.rows as usize };
+    if rows.rows > ROWS_MAX || header.samples > SAMPLES_MAX as u64 {
+        return Err(DecodeError::TooLarge("rows or values in a block"));
+    }
+    let (mut row_count, mut samples) = (0, 0);
+    for head in rows.heads()? {
+        row_count += head.rows as u64;
+        samples += head.samples();
+    }
+    if row_count != u64::from(header.rows) || samples != header.samples {
+        return Err(DecodeError::Damaged("tables do not add up to the header's rows and values"));
+    }
+    Ok(rows)
+}
+
+impl BlockRows<'_> {
+    /// Hands each table to `take`, in order. One table is in memory at a time.
+    ///
+    /// # Errors
+    /// [`DecodeError`] at the first table that is not sound; those before it have been handed over.
+    pub fn for_each_table<E: From<DecodeError>>(
+        &self,
+        mut take: impl FnMut(&Table<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for head in self.heads()? {
+            take(&head.decode(&self.container)?)?;
+        }
+        Ok(())
+    }
+
+    fn heads(&self) -> Result<Vec<TableHead<'_>>, DecodeError> {
+        let mut heads = Vec::new();
+        for entry in self.container.entries()? {
+            match entry.kind {
+                entry::ROWS => heads.push(TableHead::read(entry.body, self.rows)?),
+                kind if kind & OPTIONAL != 0 => {}
+                _ => return Err(DecodeError::Newer("an entry of a payload")),
+            }
+        }
+        Ok(heads)
+    }
+}

@@ -1,0 +1,311 @@
+//! From columns to rows.
+
+use super::super::DecodeError;
+use super::super::codec::{Codec, floats, integers, strings};
+use super::super::container::{Container, OPTIONAL, Stream};
+use super::super::input::Input;
+use super::{PARTIAL, RowOrder, codec_fits, section};
+use crate::model::{FieldType, SeriesId, SymbolId};
+
+/// A table, decoded: 8 bytes a value, a row's series and time.
+pub struct Table<'c> {
+    /// How its rows are ordered.
+    pub order: RowOrder,
+    /// The metric's name that its rows share; `None` for rows of one field, which have any.
+    pub metric: Option<SymbolId>,
+    /// The series of each row.
+    pub series: Vec<SeriesId>,
+    /// The time of each row, nanoseconds since the Unix epoch.
+    pub times: Vec<i64>,
+    /// Its columns.
+    pub columns: Vec<Column<'c>>,
+}
+
+/// A column of a table: the values of one field and type, without gaps.
+pub struct Column<'c> {
+    /// The field's name.
+    pub field: SymbolId,
+    /// The type of its values.
+    pub kind: FieldType,
+    present: Option<&'c [u8]>,
+    len: usize,
+    values: Values<'c>,
+}
+
+enum Values<'c> {
+    Nothing,
+    Words(Vec<u64>),
+    Strings(strings::Strings<'c>),
+}
+
+/// A value. Floats are told apart by their bits only.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'c> {
+    /// IEEE 754 binary64.
+    F64(f64),
+    /// Signed.
+    I64(i64),
+    /// Unsigned.
+    U64(u64),
+    /// Truth value.
+    Bool(bool),
+    /// Text; UTF-8 if its writer kept to that.
+    String(&'c [u8]),
+    /// Any bytes.
+    Bytes(&'c [u8]),
+    /// There, without a value.
+    Null,
+    /// A nested value, as `format.md` encodes it.
+    Nested(&'c [u8]),
+    /// A native histogram, as `format.md` encodes it.
+    Histogram(&'c [u8]),
+}
+
+/// What the directory says of a table: enough to check its bounds before anything is allocated.
+pub(in crate::block) struct TableHead<'a> {
+    order: RowOrder,
+    pub(in crate::block) rows: usize,
+    metric: Option<SymbolId>,
+    series: Input<'a>,
+    times: Input<'a>,
+    fields: Vec<FieldHead<'a>>,
+}
+
+struct FieldHead<'a> {
+    field: SymbolId,
+    kind: FieldType,
+    present: Option<(usize, Stream)>,
+    codec: Codec,
+    description: Input<'a>,
+}
+
+impl<'a> TableHead<'a> {
+    /// Reads the body of a table's entry. Allocates a constant for each column.
+    pub(in crate::block) fn read(
+        mut input: Input<'a>,
+        rows_max: usize,
+    ) -> Result<TableHead<'a>, DecodeError> {
+        let order = match input.u8()? {
+            0 => RowOrder::Arrival,
+            1 => RowOrder::Series,
+            2 => RowOrder::SeriesTime,
+            _ => return Err(DecodeError::Newer("an order of rows")),
+        };
+        let rows = input.count(rows_max, "rows")?;
+        let metric = match input.u64()? {
+            0 => None,
+            m => Some(SymbolId(u32::try_from(m - 1).map_err(|_| DecodeError::Damaged("a metric's symbol"))?)),
+        };
+        let (mut series, mut times, mut fields) = (None, None, Vec::new());
+        // A section takes at least two bytes.
+        for _ in 0..input.count(input.0.len() / 2, "sections")? {
+            let kind = input.u8()?;
+            let body = input.sized()?;
+            match kind {
+                section::SERIES if series.is_none() => series = Some(body),
+                section::TIME if times.is_none() => times = Some(body),
+                section::FIELD => fields.push(FieldHead::read(body, rows)?),
+                section::SERIES | section::TIME => return Err(DecodeError::Damaged("a section twice")),
+                kind if kind & OPTIONAL != 0 => {}
+                _ => return Err(DecodeError::Newer("a section of a table")),
+            }
+        }
+        input.end()?;
+        let (Some(series), Some(times), 1..) = (series, times, rows) else {
+            return Err(DecodeError::Damaged("a table without rows, series or times"));
+        };
+        Ok(TableHead { order, rows, metric, series, times, fields })
+    }
+
+    /// Values in the table.
+    pub(in crate::block) fn samples(&self) -> u64 {
+        self.fields.iter().map(|f| f.len(self.rows) as u64).sum()
+    }
+
+    /// Decodes the table; the frames that it needs are decompressed.
+    pub(in crate::block) fn decode<'c>(
+        &self,
+        container: &'c Container<'_>,
+    ) -> Result<Table<'c>, DecodeError> {
+        let mut words = Vec::new();
+        decode_words(self.rows, container, self.series, &mut words)?;
+        let number = |&w: &u64| u32::try_from(w).map(SeriesId);
+        let series = words.iter().map(number).collect::<Result<_, _>>();
+        let series = series.map_err(|_| DecodeError::Damaged("a series' number"))?;
+        words.clear();
+        decode_words(self.rows, container, self.times, &mut words)?;
+        let times = words.iter().map(|&w| w as i64).collect();
+        let columns = self.fields.iter().map(|f| f.decode(self.rows, container));
+        let columns = columns.collect::<Result<_, _>>()?;
+        Ok(Table { order: self.order, metric: self.metric, series, times, columns })
+    }
+}
+
+fn decode_words(
+    rows: usize,
+    container: &Container<'_>,
+    mut input: Input<'_>,
+    words: &mut Vec<u64>,
+) -> Result<(), DecodeError> {
+    integers::decode(rows, container, &mut input, words)?;
+    input.end()
+}
+
+impl<'a> FieldHead<'a> {
+    fn read(mut input: Input<'a>, rows: usize) -> Result<FieldHead<'a>, DecodeError> {
+        let field = SymbolId(input.u32()?);
+        let kind = FieldType::from_number(input.u8()?).ok_or(DecodeError::Newer("a type of field"))?;
+        let present = match input.u8()? {
+            0 => None,
+            PARTIAL => {
+                let len = input.count(rows, "rows of a column")?;
+                if len == 0 {
+                    return Err(DecodeError::Damaged("a column without values"));
+                }
+                Some((len, Stream::read(&mut input)?))
+            }
+            _ => return Err(DecodeError::Newer("flags of a column")),
+        };
+        let codec = Codec::from_number(input.u8()?).ok_or(DecodeError::Newer("a codec"))?;
+        if !codec_fits(kind, codec) {
+            return Err(DecodeError::Damaged("a codec that is not for the column's type"));
+        }
+        Ok(FieldHead { field, kind, present, codec, description: input })
+    }
+
+    fn len(&self, rows: usize) -> usize {
+        self.present.map_or(rows, |(len, _)| len)
+    }
+
+    fn decode<'c>(&self, rows: usize, container: &'c Container<'_>) -> Result<Column<'c>, DecodeError> {
+        let len = self.len(rows);
+        let present = match self.present {
+            None => None,
+            Some((_, stream)) => {
+                let bits = container.stream(stream, rows.div_ceil(8))?;
+                let ones: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
+                if ones != len || (!rows.is_multiple_of(8) && bits[rows / 8] >> (rows % 8) != 0) {
+                    return Err(DecodeError::Damaged("a column's bit map"));
+                }
+                Some(bits)
+            }
+        };
+        let mut input = self.description;
+        let values = match self.codec {
+            Codec::None => Values::Nothing,
+            Codec::Words => {
+                let mut words = Vec::new();
+                integers::decode(len, container, &mut input, &mut words)?;
+                if self.kind == FieldType::Bool && words.iter().any(|&w| w > 1) {
+                    return Err(DecodeError::Damaged("a truth value"));
+                }
+                Values::Words(words)
+            }
+            Codec::Decimal => {
+                let mut words = Vec::new();
+                floats::decode_decimals(len, container, &mut input, &mut words)?;
+                Values::Words(words)
+            }
+            Codec::Strings => Values::Strings(strings::decode(len, false, container, &mut input)?),
+            Codec::StringDictionary => Values::Strings(strings::decode(len, true, container, &mut input)?),
+        };
+        input.end()?;
+        Ok(Column { field: self.field, kind: self.kind, present, len, values })
+    }
+}
+
+impl Column<'_> {
+    /// How many rows have it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no row has it; never so in a decoded table.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether row `row` has it.
+    pub fn has(&self, row: usize) -> bool {
+        self.present.is_none_or(|bits| bits[row / 8] >> (row % 8) & 1 != 0)
+    }
+
+    /// Its value `i`, gaps not counted.
+    pub fn value(&self, i: usize) -> Value<'_> {
+        match (&self.values, self.kind) {
+            (Values::Words(words), FieldType::F64) => Value::F64(f64::from_bits(words[i])),
+            (Values::Words(words), FieldType::I64) => Value::I64(words[i] as i64),
+            (Values::Words(words), FieldType::Bool) => Value::Bool(words[i] != 0),
+            (Values::Words(words), _) => Value::U64(words[i]),
+            (Values::Strings(strings), FieldType::String) => Value::String(strings.string(i)),
+            (Values::Strings(strings), FieldType::Nested) => Value::Nested(strings.string(i)),
+            (Values::Strings(strings), FieldType::Histogram) => Value::Histogram(strings.string(i)),
+            (Values::Strings(strings), _) => Value::Bytes(strings.string(i)),
+            (Values::Nothing, _) => Value::Null,
+        }
+    }
+
+    /// Its words (f64 bits, i64, u64, 0 or 1), gaps not counted, if its type has words.
+    pub fn words(&self) -> Option<&[u64]> {
+        match &self.values {
+            Values::Words(words) => Some(words),
+            _ => None,
+        }
+    }
+}
+
+impl<'c> Table<'c> {
+    /// Its rows, in the order in which they are stored.
+    pub fn rows(&self) -> Rows<'_, 'c> {
+        Rows { table: self, next: 0, seen: vec![0; self.columns.len()] }
+    }
+}
+
+/// Walks over the rows of a table.
+pub struct Rows<'t, 'c> {
+    table: &'t Table<'c>,
+    next: usize,
+    /// How many values of each column stood in rows before.
+    seen: Vec<u32>,
+}
+
+/// A row.
+pub struct Row<'r> {
+    /// Its series.
+    pub series: SeriesId,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    columns: &'r [Column<'r>],
+    row: usize,
+    seen: &'r [u32],
+}
+
+impl Rows<'_, '_> {
+    /// The next row; it is to be let go before the one after is asked for.
+    #[expect(clippy::should_implement_trait, reason = "a row borrows the walk's counts")]
+    pub fn next(&mut self) -> Option<Row<'_>> {
+        if let Some(last) = self.next.checked_sub(1) {
+            for (seen, column) in self.seen.iter_mut().zip(&self.table.columns) {
+                *seen += u32::from(column.has(last));
+            }
+        }
+        let row = self.next;
+        let &series = self.table.series.get(row)?;
+        self.next += 1;
+        Some(Row {
+            series,
+            time_ns: self.table.times[row],
+            columns: &self.table.columns,
+            row,
+            seen: &self.seen,
+        })
+    }
+}
+
+impl Row<'_> {
+    /// The fields that the row has, by the symbols of their names, in the columns' order.
+    pub fn values(&self) -> impl Iterator<Item = (SymbolId, Value<'_>)> {
+        let here = self.columns.iter().zip(self.seen).filter(|(column, _)| column.has(self.row));
+        here.map(|(column, &i)| (column.field, column.value(i as usize)))
+    }
+}

@@ -1,0 +1,221 @@
+//! From rows to columns: one visit to each row, in the order to be written, then column by column.
+
+use rapidhash::RapidHashMap;
+
+use super::super::codec::{Codec, floats, integers, prefetch, strings};
+use super::super::container::{ContainerWriter, entry};
+use super::super::encoder::EncodeInput;
+use super::super::order::Sorter;
+use super::plan::{Plan, TableRows};
+use super::{PARTIAL, section};
+use crate::bytes::write_varint;
+use crate::model::{Batch, FieldType, SymbolId};
+
+/// Memory for columns and descriptions, kept between blocks.
+#[derive(Default)]
+pub(in crate::block) struct Scratch {
+    pub(in crate::block) integers: integers::Scratch,
+    floats: floats::Scratch,
+    strings: strings::Scratch,
+    sorter: Sorter,
+    /// All columns of a table, one behind the other: series, times, then fields.
+    words: Vec<u64>,
+    columns: Vec<ColumnPlan>,
+    column_of: RapidHashMap<(SymbolId, FieldType), u32>,
+    /// The columns of a shape's fields, one shape of the table behind the other, and where each shape's start.
+    targets: Vec<u32>,
+    targets_of: Vec<u32>,
+    /// Bit maps of the columns that not all rows have.
+    present: Vec<u8>,
+    body: Vec<u8>,
+    section: Vec<u8>,
+}
+
+struct ColumnPlan {
+    field: SymbolId,
+    kind: FieldType,
+    /// Rows that have it.
+    rows: usize,
+    /// Where it starts in the words, and how many it has so far.
+    start: usize,
+    len: usize,
+    /// Where its bit map starts, if not all rows have it.
+    present: Option<usize>,
+}
+
+impl Scratch {
+    /// Writes table `index` of a plan.
+    pub(in crate::block) fn encode(
+        &mut self,
+        input: &EncodeInput<'_>,
+        plan: &mut Plan,
+        index: usize,
+        container: &mut ContainerWriter,
+    ) {
+        let table = plan.tables[index].clone();
+        let range = table.rows.start as usize..table.rows.end as usize;
+        let order = self.sorter.arrange(&mut plan.rows[range.clone()], &plan.series, input.batch);
+        let rows = &plan.rows[range];
+        self.lay_out(input, plan, &table);
+        if table.shapes.len() == 1 {
+            self.transpose_one_shape(input.batch, rows);
+        } else {
+            self.transpose(input.batch, rows, &plan.slot_of);
+        }
+
+        self.body.clear();
+        self.body.push(order as u8);
+        write_varint(&mut self.body, rows.len() as u64);
+        write_varint(&mut self.body, table.metric.map_or(0, |m| u64::from(m.0) + 1));
+        write_varint(&mut self.body, 2 + self.columns.len() as u64);
+        for (kind, start) in [(section::SERIES, 0), (section::TIME, rows.len() + COLUMN_GAP)] {
+            let words = &mut self.words[start..start + rows.len()];
+            integers::encode(words, &mut self.integers, container, &mut self.section);
+            close_section(kind, &mut self.section, &mut self.body);
+        }
+        for column in &self.columns {
+            let words = &mut self.words[column.start..column.start + column.len];
+            let out = &mut self.section;
+            write_varint(out, u64::from(column.field.0));
+            out.push(column.kind as u8);
+            match column.present {
+                None => out.push(0),
+                Some(at) => {
+                    out.push(PARTIAL);
+                    write_varint(out, column.rows as u64);
+                    let len = rows.len().div_ceil(8);
+                    let (stream, room) = container.soft(len);
+                    room.copy_from_slice(&self.present[at..at + len]);
+                    stream.write(out);
+                }
+            }
+            match column.kind {
+                FieldType::F64 => {
+                    floats::encode(words, &mut self.floats, &mut self.integers, container, out);
+                }
+                FieldType::I64 | FieldType::U64 => {
+                    out.push(Codec::Words as u8);
+                    integers::encode(words, &mut self.integers, container, out);
+                }
+                FieldType::Bool => {
+                    out.push(Codec::Words as u8);
+                    integers::encode_bits(words, container, out);
+                }
+                FieldType::String | FieldType::Bytes | FieldType::Nested | FieldType::Histogram => {
+                    let heap = input.batch.heap();
+                    strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
+                }
+                FieldType::Null => out.push(Codec::None as u8),
+            }
+            close_section(section::FIELD, &mut self.section, &mut self.body);
+        }
+        container.entry(entry::ROWS, &self.body);
+    }
+
+    /// Finds the table's columns and gives each its place.
+    fn lay_out(&mut self, input: &EncodeInput<'_>, plan: &Plan, table: &TableRows) {
+        self.columns.clear();
+        self.column_of.clear();
+        self.targets.clear();
+        self.targets_of.resize(plan.shapes.len(), 0);
+        let slots = &plan.by_table[table.shapes.start as usize..table.shapes.end as usize];
+        for &slot in slots {
+            let shape = &plan.shapes[slot as usize];
+            let view = (input.shapes)(shape.id);
+            self.targets_of[slot as usize] = self.targets.len() as u32;
+            for (&field, kind) in view.fields.iter().zip(view.shape.fields.iter().map(|f| f.kind)) {
+                let next = self.columns.len() as u32;
+                let column = match slots.len() {
+                    1 => next,
+                    _ => *self.column_of.entry((field, kind)).or_insert(next),
+                };
+                if column == next {
+                    self.columns.push(ColumnPlan { field, kind, rows: 0, start: 0, len: 0, present: None });
+                }
+                self.columns[column as usize].rows += shape.rows as usize;
+                self.targets.push(column);
+            }
+        }
+        let rows = table.rows.len();
+        let mut start = 2 * (rows + COLUMN_GAP);
+        let mut present = 0;
+        for column in &mut self.columns {
+            column.start = start;
+            start += column.rows + COLUMN_GAP;
+            if column.rows < rows {
+                column.present = Some(present);
+                present += rows.div_ceil(8);
+            }
+        }
+        if self.words.len() < start {
+            self.words.resize(start, 0);
+        }
+        self.present.clear();
+        self.present.resize(present, 0);
+    }
+
+    /// Rows of one shape have all columns, in the columns' order.
+    fn transpose_one_shape(&mut self, batch: &Batch, rows: &[u32]) {
+        let (words, offsets) = (batch.words(), batch.offsets());
+        let stride = rows.len() + COLUMN_GAP;
+        let width = 2 + self.columns.len();
+        for (i, &row) in rows.iter().enumerate() {
+            fetch_ahead(words, offsets, rows, i, width);
+            let start = offsets[row as usize] as usize;
+            let row = &words[start..start + width];
+            self.words[i] = u64::from(row[0] as u32);
+            let mut at = i + stride;
+            for &word in &row[1..] {
+                self.words[at] = word;
+                at += stride;
+            }
+        }
+        for column in &mut self.columns {
+            column.len = rows.len();
+        }
+    }
+
+    fn transpose(&mut self, batch: &Batch, rows: &[u32], slot_of: &[u32]) {
+        let times = rows.len() + COLUMN_GAP;
+        for (i, &row) in rows.iter().enumerate() {
+            fetch_ahead(batch.words(), batch.offsets(), rows, i, 1);
+            let start = self.targets_of[slot_of[row as usize] as usize] as usize;
+            let row = batch.row(row as usize);
+            self.words[i] = u64::from(row.series.0);
+            self.words[times + i] = row.time_ns as u64;
+            for (&target, &word) in self.targets[start..].iter().zip(row.values) {
+                let column = &mut self.columns[target as usize];
+                self.words[column.start + column.len] = word;
+                column.len += 1;
+                if let Some(at) = column.present {
+                    self.present[at + i / 8] |= 1 << (i % 8);
+                }
+            }
+        }
+    }
+}
+
+/// Asks for a row some steps before it is visited: sorted rows lie anywhere in the batch.
+#[inline(always)]
+fn fetch_ahead(words: &[u64], offsets: &[u32], rows: &[u32], i: usize, width: usize) {
+    if let Some(&ahead) = rows.get(i + ROWS_AHEAD) {
+        let start = offsets[ahead as usize] as usize;
+        for word in (0..width.min(FETCH_WORDS_MAX)).step_by(CACHE_LINE_WORDS) {
+            prefetch(words, start + word);
+        }
+        prefetch(words, start + width - 1);
+    }
+}
+
+fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
+    body.push(kind);
+    write_varint(body, section.len() as u64);
+    body.extend_from_slice(section);
+    section.clear();
+}
+
+/// Words between columns, so that columns of a power of two of rows do not all meet in one set of the cache.
+const COLUMN_GAP: usize = 9;
+const ROWS_AHEAD: usize = 8;
+const CACHE_LINE_WORDS: usize = 8;
+const FETCH_WORDS_MAX: usize = 32;

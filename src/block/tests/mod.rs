@@ -1,0 +1,168 @@
+//! Whole blocks: what goes in comes out.
+
+#[allow(unreachable_pub, dead_code, reason = "integration tests and benches include it too")]
+mod segment;
+
+use proptest::prelude::*;
+
+use super::{DecodeError, Encoder};
+use crate::bytes::AlignedBuf;
+use crate::model::{BLOCK_ALIGN, BlockHeader, HEADER_LEN, crc32c};
+use segment::{Known, Plain, PlainRow, Segment, read_block};
+
+/// Rows by series, in order of arrival within each: the order that a block keeps.
+fn by_series(mut rows: Vec<PlainRow>) -> Vec<PlainRow> {
+    for row in &mut rows {
+        row.fields.sort();
+    }
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+    rows
+}
+
+/// Rows of one series that are in one table keep their order; a series with rows of several shapes may be in
+/// several tables, so only (series, field names) is compared in order.
+fn by_series_and_fields(rows: Vec<PlainRow>) -> Vec<PlainRow> {
+    let mut rows = by_series(rows);
+    let names = |r: &PlainRow| r.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect::<Vec<_>>();
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels).then_with(|| names(a).cmp(&names(b))));
+    rows
+}
+
+fn round_trip(blocks: &[Vec<PlainRow>]) {
+    let mut segment = Segment::default();
+    let mut encoder = Encoder::new();
+    let mut out = AlignedBuf::new();
+    for rows in blocks {
+        rows.iter().for_each(|row| segment.push(row));
+        segment.seal(&mut encoder, &mut out);
+    }
+    let mut known = Known::default();
+    let mut at = 0;
+    for rows in blocks {
+        let (read, len) = read_block(&out[at..], &mut known).unwrap();
+        let (read, written) = (by_series_and_fields(read), by_series_and_fields(rows.clone()));
+        let differs = read.iter().zip(&written).position(|(r, w)| r != w);
+        assert_eq!(differs.map(|i| (&read[i], &written[i])), None);
+        assert_eq!(read.len(), written.len());
+        at += len;
+    }
+    assert_eq!(at, out.len());
+}
+
+fn plain() -> impl Strategy<Value = Plain> {
+    let bytes = || prop_oneof![Just(b"up".to_vec()), prop::collection::vec(any::<u8>(), 0..20)];
+    prop_oneof![
+        any::<u64>().prop_map(Plain::F64),
+        (-100_000i64..100_000, 0u32..5).prop_map(|(d, e)| Plain::f64(d as f64 / 10f64.powi(e as i32))),
+        prop_oneof![Just(-0.0), Just(f64::INFINITY), Just(f64::MIN_POSITIVE), Just(9e15)]
+            .prop_map(Plain::f64),
+        any::<i64>().prop_map(Plain::I64),
+        (-5i64..5).prop_map(Plain::I64),
+        any::<u64>().prop_map(Plain::U64),
+        any::<bool>().prop_map(Plain::Bool),
+        bytes().prop_map(Plain::String),
+        bytes().prop_map(Plain::Bytes),
+        Just(Plain::Null),
+        bytes().prop_map(Plain::Nested),
+        bytes().prop_map(Plain::Histogram),
+    ]
+}
+
+fn row() -> impl Strategy<Value = PlainRow> {
+    let labels = (0u8..3, 0u8..12, any::<bool>()).prop_map(|(metric, host, region)| {
+        let mut labels = vec![(b"__name__".to_vec(), vec![b'm', b'0' + metric])];
+        labels.push((b"host".to_vec(), vec![b'a' + host]));
+        if region {
+            labels.push((b"region".to_vec(), b"eu".to_vec()));
+        }
+        labels
+    });
+    let time = prop_oneof![any::<i64>(), (0i64..1000).prop_map(|t| t * 1_000_000_000)];
+    let fields = prop::collection::btree_map((0u8..6).prop_map(|n| vec![b'f', b'0' + n]), plain(), 1..5);
+    (labels, time, fields).prop_map(|(labels, time_ns, fields)| PlainRow {
+        labels,
+        time_ns,
+        fields: fields.into_iter().collect(),
+    })
+}
+
+proptest! {
+    #[test]
+    fn rows_of_all_kinds_come_back(blocks in prop::collection::vec(prop::collection::vec(row(), 1..60), 1..4)) {
+        round_trip(&blocks);
+    }
+
+    #[test]
+    fn columns_of_many_rows_come_back(
+        hosts in 1usize..300,
+        rows in 1usize..2000,
+        digits in 0i32..18,
+        step in prop_oneof![Just(0i64), Just(10_000_000_000), 1i64..1000],
+        odd in any::<u64>(),
+    ) {
+        let mut state = odd | 1;
+        let mut random = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
+        let block = (0..rows).map(|i| {
+            let host = format!("h{}", random() as usize % hosts);
+            let float = (random() % 1_000_000) as f64 / 10f64.powi(digits);
+            let float = if random() % 50 == 0 { f64::from_bits(odd) } else { float };
+            PlainRow::new(&[("__name__", "cpu"), ("host", &host)], i as i64 * step, &[
+                ("f", Plain::f64(float)),
+                ("i", Plain::I64((random() % 100) as i64)),
+                ("s", Plain::String(format!("state {}", random() % 9).into())),
+                ("t", Plain::Bool(random() % 3 == 0)),
+                ("u", Plain::U64(odd.wrapping_mul(i as u64))),
+            ])
+        }).collect();
+        round_trip(&[block]);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = super::decode_dictionary(&bytes).map(|d| d.for_each(|_| Ok::<_, DecodeError>(())));
+        let _ = super::decode_footer(&bytes);
+        let mut header = segment::example_header();
+        header.rows = 3;
+        header.samples = 3;
+        let _ = super::decode_rows(&header, &bytes).map(|r| r.for_each_table(|_| Ok::<_, DecodeError>(())));
+    }
+
+    #[test]
+    fn changed_blocks_never_panic(
+        rows in prop::collection::vec(row(), 1..40),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut segment = Segment::default();
+        rows.iter().for_each(|row| segment.push(row));
+        let mut out = AlignedBuf::new();
+        segment.seal(&mut Encoder::new(), &mut out);
+        let mut header = BlockHeader::decode(&out).unwrap();
+        let content = header.content_len();
+        for (at, byte) in changes {
+            out[HEADER_LEN + at.index(content - HEADER_LEN)] = byte;
+        }
+        let payload = HEADER_LEN + header.dictionary_len as usize;
+        header.dictionary_crc = crc32c(&out[HEADER_LEN..payload]);
+        header.payload_crc = crc32c(&out[payload..content]);
+        let _ = super::decode_dictionary(&out[HEADER_LEN..payload]).map(|d| d.for_each(|_| Ok::<_, DecodeError>(())));
+        let rows = super::decode_rows(&header, &out[payload..content]);
+        let _ = rows.map(|rows| rows.for_each_table(|table| {
+            let mut walk = table.rows();
+            while let Some(row) = walk.next() {
+                std::hint::black_box(row.values().count());
+            }
+            Ok::<_, DecodeError>(())
+        }));
+    }
+}
+
+#[test]
+fn a_small_block_is_one_page() {
+    let row = PlainRow::new(&[("__name__", "cpu"), ("host", "a")], 5, &[("v", Plain::I64(1))]);
+    let mut segment = Segment::default();
+    segment.push(&row);
+    let mut out = AlignedBuf::new();
+    let stats = segment.seal(&mut Encoder::new(), &mut out);
+    assert_eq!((stats.block_len, out.len()), (BLOCK_ALIGN, BLOCK_ALIGN));
+    assert_eq!(read_block(&out, &mut Known::default()).unwrap().0, [row]);
+}

@@ -1,0 +1,113 @@
+//! The parts of the help texts that are not one flag's.
+//!
+//! Their lines fit a terminal of 80 columns: wrapped, a table is no table.
+
+/// After the short help.
+pub(super) const AFTER: &str = "\
+`tidegate serve` listens on 127.0.0.1:9480 and keeps rows in ./tidegate-data.
+With --help there is more.";
+
+/// After the long help.
+pub(super) const AFTER_LONG: &str = "\
+EXIT CODES
+  0  done; for serve: stopped as asked; also when whoever read stdout has gone
+  1  failed, or damage was found
+  2  the arguments or the configuration can't be used
+  3  done, but the output lacks something that its format can't express
+
+ENVIRONMENT
+  A flag goes before its variable, a variable before the configuration file,
+  the file before the default. Variables that are set to nothing count as
+  unset; others of the name TIDEGATE_... are passed over.
+
+  TIDEGATE_CONFIG      the configuration file, as serve --config
+  TIDEGATE_DATA        the data directory, as --data
+  TIDEGATE_LISTEN      addresses, as serve --listen, with commas between
+  TIDEGATE_LOG_LEVEL   as --log-level
+  TIDEGATE_LOG_FORMAT  as --log-format
+  STATE_DIRECTORY      set by systemd: the data directory of serve where
+                       neither flag, variable nor file names one
+
+EXAMPLES
+  tidegate serve
+  curl --data-binary 'cpu,host=a usage=0.5' http://127.0.0.1:9480/write";
+
+/// After the long help of `serve`.
+pub(super) const SERVE: &str = "\
+FILE
+  YAML; these are the keys and their defaults. Durations and sizes are written
+  as Prometheus writes them: 1d12h, 500ms, 512MB, 4GiB, in steps of 1024.
+  Relative paths count from the file. Other keys are errors.
+
+  listen:
+    - address: 127.0.0.1:9480     # or localhost:9480, '[::1]:9480'; ':9480'
+      protocol: http              #   is every address of this machine
+  data:
+    directory: ./tidegate-data
+    retention: 15d                # since arrival; 0 keeps rows for ever
+    retention_size: 0             # bytes of log kept; 0 is any number
+    free_space_min: 5%            # of the disk; below it the oldest rows go
+    commit_linger: 2ms            # the most that rows wait for others to
+                                  #   share their commit
+    commit_interval: 200ms        # the same for rows that nobody waits for
+    commits_per_second_max: 0     # for disks that count operations; 0 is any
+    disk: auto                    # or io_uring, threads
+  limits:
+    memory: 25%                   # of the machine or cgroup; or a size
+    series_max: 10_000_000
+    body_size_max: 64MB           # of a request's body as it comes in
+    decoded_size_max: 256MB       # of the same decompressed
+    connections_max: 16_384
+    header_timeout: 10s           # for a request's head
+    body_idle_timeout: 30s        # without a byte of a body
+    idle_timeout: 2m              # between requests
+  workers: 4                      # without it, the cores that it may use
+
+EXAMPLES
+  tidegate serve --data /var/lib/tidegate --listen :9480
+  tidegate serve --config /etc/tidegate.yml --log-format json
+  TIDEGATE_LISTEN=127.0.0.1:0 tidegate serve";
+
+/// After the long help of `check`.
+pub(super) const CHECK: &str = "\
+EXAMPLES
+  tidegate check /etc/tidegate.yml && systemctl reload tidegate";
+
+/// After the long help of `log cat`.
+pub(super) const CAT: &str = "\
+EXAMPLES
+  tidegate log cat --data /var/lib/tidegate --start -1h
+  tidegate log cat --match 'cpu{host=~\"a.*\"}' --start 1795341600 --end now
+  tidegate log cat --format influx --follow";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::Config;
+    use crate::app::host::Host;
+
+    #[test]
+    fn no_line_is_wrapped_at_80_columns() {
+        for text in [AFTER, AFTER_LONG, SERVE, CHECK, CAT] {
+            for line in text.lines() {
+                assert!(line.len() < 80, "{line}");
+            }
+        }
+    }
+
+    /// What the help shows as the defaults must be a file that can be used, and that changes nothing.
+    #[test]
+    fn the_file_in_the_help_is_the_default() {
+        let yaml = SERVE.split("\n\n").nth(1).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.yml");
+        std::fs::write(&path, yaml).unwrap();
+        let host = Host { memory_bytes: 8 << 30, cores: 4 };
+        let load = |config| {
+            let flags = crate::app::args::ServeArgs { config, data: Some("data".into()), listen: Vec::new() };
+            Config::load(&flags, &|_| None, host).unwrap()
+        };
+        assert_eq!(Config { file: None, ..load(Some(path)) }, load(None));
+        assert!(yaml.contains("disk: auto"), "the whole of the file is looked at");
+    }
+}

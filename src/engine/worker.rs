@@ -1,0 +1,426 @@
+//! One thread's engine: rows in, durable blocks out, and word of what became of them.
+//!
+//! It joins ingest, block and log, and keeps these promises: rows of one batch are in one block, with the sequence that
+//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block and all before it
+//! in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
+//!
+//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of input and whenever
+//! [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, encode_footer};
+use crate::bytes::AlignedBuf;
+use crate::clock::{Clock, SystemClock};
+use crate::ingest::{Ingest, IngestLimits, KeyHasher, Stream, Table, Writer};
+use crate::log::disk::{Disk, SystemDisk};
+use crate::log::{CommitFailure, Completion, Footer, LogError, WorkerLog};
+use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
+use crate::telemetry::WorkerCounters;
+
+use super::Shared;
+use super::far_off::{self, FarOff};
+use super::policy::{BatchState, Decision};
+
+/// What became of sequences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// All sequences up to this one that did not fail are durable.
+    Durable {
+        /// The highest.
+        upto: u64,
+    },
+    /// These sequences, among them rows not yet sealed, are in doubt or lost.
+    Failed {
+        /// The lowest.
+        from: u64,
+        /// The highest.
+        upto: u64,
+        /// Why.
+        failure: CommitFailure,
+    },
+}
+
+/// Commits that are encoded ahead of the one being written, itself included.
+const COMMITS_AHEAD_MAX: usize = 2;
+
+/// How long to wait before a failed log is tried again.
+const REOPEN_PAUSE_NS: u64 = 500_000_000;
+
+/// Buffers kept for blocks to come; a larger one than this is given back to the allocator.
+const SPARE_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// One thread's engine.
+pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
+    shared: Arc<Shared>,
+    counters: Arc<WorkerCounters>,
+    number: u32,
+    clock: C,
+    ingest: Ingest,
+    encoder: Encoder,
+    log: WorkerLog<D>,
+    /// The table of a segment whose last block is on its way: the segment is sealed when that has arrived.
+    rotating: Option<Arc<Table>>,
+    /// The blocks of the segment, for its footer.
+    blocks: Vec<BlockEntry>,
+    checkpoint: Checkpoint,
+    suspended: Option<Suspended>,
+    first_row_ns: u64,
+    waited_since_ns: Option<u64>,
+    far_off: FarOff,
+    completions: Vec<Completion>,
+    spare: Vec<AlignedBuf>,
+}
+
+/// No segment is open; writes are refused until one is.
+#[derive(Clone, Copy, Debug)]
+struct Suspended {
+    failure: CommitFailure,
+    retry_ns: u64,
+}
+
+impl<D: Disk, C: Clock> Worker<D, C> {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        number: u32,
+        log: WorkerLog<D>,
+        clock: C,
+    ) -> Worker<D, C> {
+        let limits = IngestLimits { series: shared.series.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+        let ingest = Ingest::new(shared.hasher.clone(), limits);
+        let counters = Arc::clone(&shared.counters[number as usize]);
+        let suspended = log.epoch().is_none().then_some(Suspended { failure: CommitFailure::NoSpace, retry_ns: 0 });
+        let mut worker = Worker {
+            shared,
+            counters,
+            number,
+            clock,
+            ingest,
+            encoder: Encoder::new(),
+            log,
+            rotating: None,
+            blocks: Vec::new(),
+            checkpoint: Checkpoint::default(),
+            suspended,
+            first_row_ns: 0,
+            waited_since_ns: None,
+            far_off: FarOff::default(),
+            completions: Vec::new(),
+            spare: Vec::new(),
+        };
+        let (low_ns, high_ns) = far_off::bounds(worker.clock.wall_ns());
+        worker.ingest.expect_times(low_ns, high_ns);
+        worker.publish();
+        worker
+    }
+
+    /// The intake of a stream of rows.
+    #[inline]
+    pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
+        self.ingest.writer(stream)
+    }
+
+    /// The sequence of the block that rows pushed now will be in.
+    pub fn filling(&self) -> u64 {
+        self.log.next_sequence()
+    }
+
+    /// The sequence of the block that the last row pushed is in.
+    pub fn last_filled(&self) -> u64 {
+        self.filling() - u64::from(self.ingest.batch().is_empty())
+    }
+
+    /// Somebody waits for the rows pushed so far.
+    pub fn wait(&mut self) {
+        if !self.ingest.batch().is_empty() {
+            let now_ns = self.clock.monotonic_ns();
+            self.waited_since_ns.get_or_insert(now_ns);
+        }
+    }
+
+    /// After [`Full`](crate::model::Full): seals the batch if that is possible now. `false`: stop until an event.
+    pub fn make_room(&mut self) -> bool {
+        self.may_commit() && self.log.in_flight() < COMMITS_AHEAD_MAX && self.commit()
+    }
+
+    /// Whether rows are taken.
+    ///
+    /// # Errors
+    /// Why not: the log has failed and is not open again.
+    pub fn accepts(&self) -> Result<(), CommitFailure> {
+        self.suspended.map_or(Ok(()), |s| Err(s.failure))
+    }
+
+    /// Takes notice of commits that ended, and starts one if it is time. `more_arriving`: another request is just being
+    /// received. Appends to `events`; gives the monotonic time at which to call again at the latest.
+    pub fn turn(&mut self, more_arriving: bool, events: &mut Vec<Event>) -> Option<u64> {
+        let now_ns = self.clock.monotonic_ns();
+        self.reap(now_ns, events);
+        let reopen = self.reopen(now_ns);
+        self.finish_rotation();
+        let due = self.commit_if_due(more_arriving, now_ns);
+        [reopen, due].into_iter().flatten().min()
+    }
+
+    /// Readable when [`turn`](Worker::turn) has something to take notice of.
+    pub fn notify(&self) -> Option<BorrowedFd<'_>> {
+        self.log.notify()
+    }
+
+    /// Commits what there is, waits for it, and seals the segment. The events of the last commits go to `events`.
+    ///
+    /// # Errors
+    /// If the segment could not be sealed: it is closed at the next start.
+    pub fn close(mut self, events: &mut Vec<Event>) -> Result<(), LogError> {
+        while !self.ingest.batch().is_empty() || self.log.in_flight() > 0 || self.rotating.is_some() {
+            let now_ns = self.clock.monotonic_ns();
+            self.reap(now_ns, events);
+            self.finish_rotation();
+            if self.suspended.is_some() {
+                break;
+            }
+            let waits = self.log.in_flight() > 0;
+            if !self.ingest.batch().is_empty() && self.may_commit() && !waits {
+                self.commit();
+            } else if waits {
+                self.log.wait();
+            }
+        }
+        let table = self.ingest.rotate();
+        let footer = footer(table, std::mem::take(&mut self.blocks));
+        let mut completions = std::mem::take(&mut self.completions);
+        self.log.close(footer, &mut completions)
+    }
+
+    /// What this worker counts.
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.counters
+    }
+
+    /// What all workers' tables, batches and the rest of ingest hold.
+    pub fn memory_held_bytes(&self) -> u64 {
+        self.shared.counters.iter().map(|c| c.ingest_memory_bytes.value()).sum()
+    }
+
+    /// The series table.
+    pub fn table(&self) -> &Table {
+        self.ingest.table()
+    }
+
+    /// The hasher of keys.
+    pub fn hasher(&self) -> KeyHasher {
+        self.shared.hasher.clone()
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub fn wall_ns(&self) -> i64 {
+        self.clock.wall_ns()
+    }
+
+    /// Nanoseconds since some moment.
+    pub fn monotonic_ns(&self) -> u64 {
+        self.clock.monotonic_ns()
+    }
+
+    /// What the disk is.
+    pub fn backend_name(&self) -> &'static str {
+        self.log.backend_name()
+    }
+
+    fn may_commit(&self) -> bool {
+        self.suspended.is_none() && self.rotating.is_none()
+    }
+
+    fn reap(&mut self, now_ns: u64, events: &mut Vec<Event>) {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.log.poll(now_ns, &mut completions);
+        let mut durable = None;
+        for completion in completions.drain(..) {
+            match completion.result {
+                Ok(()) => {
+                    self.counters.commits.add(1);
+                    self.counters.committed_bytes.add(completion.buf.len() as u64);
+                    self.counters.commit_duration.observe(completion.duration_ns);
+                    durable = Some(completion.sequence);
+                }
+                Err(failure) => {
+                    events.extend(durable.take().map(|upto| Event::Durable { upto }));
+                    self.counters.commits_failed.add(1);
+                    self.fail(completion.sequence, failure, now_ns, events);
+                }
+            }
+            if self.spare.len() < COMMITS_AHEAD_MAX && completion.buf.capacity() <= SPARE_BUFFER_BYTES_MAX {
+                self.spare.push(completion.buf);
+            }
+        }
+        events.extend(durable.map(|upto| Event::Durable { upto }));
+        self.completions = completions;
+        if let Some(error) = self.log.take_error() {
+            tracing::error!(worker = self.number, error, "background work on the log failed");
+        }
+    }
+
+    /// The segment has ended at this sequence: what is in flight behind it fails by itself, the batch is given up.
+    fn fail(&mut self, from: u64, failure: CommitFailure, now_ns: u64, events: &mut Vec<Event>) {
+        let upto = self.filling();
+        events.push(Event::Failed { from, upto, failure });
+        self.counters.rows_in_doubt.add(self.ingest.batch().rows() as u64);
+        self.ingest.end_batch();
+        self.waited_since_ns = None;
+        if self.suspended.is_none() {
+            tracing::error!(worker = self.number, sequence = from, %failure, "commit failed; its rows are in doubt");
+            self.suspended = Some(Suspended { failure, retry_ns: now_ns });
+        }
+    }
+
+    /// Tries to open a new segment after a failure.
+    fn reopen(&mut self, now_ns: u64) -> Option<u64> {
+        let suspended = self.suspended.as_mut()?;
+        if now_ns >= suspended.retry_ns && self.log.in_flight() == 0 {
+            if self.log.try_reopen() {
+                tracing::info!(worker = self.number, "the log is open again");
+                self.suspended = None;
+                self.rotating = None;
+                self.blocks.clear();
+                self.start_generation();
+                return None;
+            }
+            suspended.retry_ns = now_ns + REOPEN_PAUSE_NS;
+        }
+        Some(suspended.retry_ns)
+    }
+
+    fn finish_rotation(&mut self) {
+        if self.log.in_flight() > 0 {
+            return;
+        }
+        if let Some(table) = self.rotating.take() {
+            let blocks = std::mem::take(&mut self.blocks);
+            let rotated = self.log.rotate(footer(table, blocks));
+            assert!(rotated, "no commit is under way, and a next segment was ready when rotation began");
+            self.publish();
+        }
+    }
+
+    fn commit_if_due(&mut self, more_arriving: bool, now_ns: u64) -> Option<u64> {
+        if self.ingest.batch().is_empty() || !self.may_commit() {
+            return None;
+        }
+        if self.first_row_ns == 0 {
+            self.first_row_ns = now_ns;
+        }
+        if self.log.in_flight() > 0 {
+            return None;
+        }
+        let state = BatchState {
+            full: false,
+            first_row_ns: self.first_row_ns,
+            waited_since_ns: self.waited_since_ns,
+            more_arriving,
+        };
+        match self.shared.options.commit.decide(&state, now_ns) {
+            Decision::At(due) => Some(due),
+            Decision::Commit => match self.shared.rate.pass(now_ns) {
+                Err(due) => Some(due),
+                Ok(()) => {
+                    self.commit();
+                    None
+                }
+            },
+        }
+    }
+
+    /// Encodes the batch and hands it to the log. `false` if the segment's numbers are used up.
+    fn commit(&mut self) -> bool {
+        let Some((from, to)) = self.ingest.seal() else {
+            tracing::error!(worker = self.number, "the segment's dictionary is full");
+            return false;
+        };
+        let Some(epoch) = self.log.epoch() else { return false };
+        let wall_ns = self.clock.wall_ns();
+        let (batch, shapes) = (self.ingest.batch(), self.ingest.shapes());
+        let dictionary = self.ingest.table().dictionary();
+        let (sequence, stamp_ns) = (self.log.next_sequence(), self.log.stamp(wall_ns));
+        let view = |id: ShapeId| {
+            let symbols = shapes.symbols(id);
+            // A shape of one field has no metric name, and its symbol is not looked at.
+            let metric = symbols.metric.unwrap_or(SymbolId(0));
+            ShapeView { shape: shapes.shape(id), fields: &symbols.fields, metric }
+        };
+        let input = EncodeInput {
+            batch,
+            shapes: &view,
+            dictionary,
+            define: from..to,
+            repeat: self.checkpoint.next_slice(dictionary, from),
+            header: BlockHeader {
+                kind: BlockKind::Rows,
+                log: self.shared.log_id,
+                worker: self.number,
+                tenant: 0,
+                epoch,
+                sequence,
+                durable_sequence: self.log.durable_sequence(),
+                stamp_ns,
+                time_min_ns: 0,
+                time_max_ns: 0,
+                rows: 0,
+                samples: 0,
+                dictionary_len: 0,
+                payload_len: 0,
+                dictionary_crc: 0,
+                payload_crc: 0,
+            },
+        };
+        let mut buf = self.spare.pop().unwrap_or_default();
+        buf.clear();
+        let stats = self.encoder.encode(&input, &mut buf);
+        if let Some((_, offset)) = self.log.segment() {
+            let (time_min_ns, time_max_ns) = batch.time_range();
+            self.blocks.push(BlockEntry {
+                offset,
+                len: stats.block_len as u64,
+                sequence,
+                stamp_ns,
+                rows: batch.rows() as u32,
+                samples: batch.samples(),
+                time_min_ns,
+                time_max_ns,
+            });
+        }
+        self.far_off.notice(&self.ingest, wall_ns, self.number, &self.counters);
+        self.ingest.end_batch();
+        let (low_ns, high_ns) = far_off::bounds(wall_ns);
+        self.ingest.expect_times(low_ns, high_ns);
+        self.first_row_ns = 0;
+        self.waited_since_ns = None;
+        let started = self.log.commit(buf, self.clock.monotonic_ns());
+        assert!(started.is_ok(), "a segment is open and fewer commits than the log's bound are under way");
+        let dictionary_bytes = self.ingest.table().dictionary().content_bytes();
+        if self.log.wants_rotation(dictionary_bytes) {
+            let old = self.start_generation();
+            self.rotating = Some(old);
+        }
+        self.publish();
+        true
+    }
+
+    fn start_generation(&mut self) -> Arc<Table> {
+        self.checkpoint = Checkpoint::default();
+        self.ingest.rotate()
+    }
+
+    fn publish(&mut self) {
+        self.counters.series.set(self.ingest.table().series_count());
+        self.counters.ingest_memory_bytes.set(self.ingest.memory_bytes() as u64);
+        let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));
+        self.counters.segment_number.set(number);
+        self.counters.segment_bytes.set(bytes);
+    }
+}
+
+/// A segment's footer, made on a background thread from what is frozen.
+fn footer(table: Arc<Table>, blocks: Vec<BlockEntry>) -> Footer {
+    Box::new(move || encode_footer(table.dictionary(), &blocks).to_vec())
+}

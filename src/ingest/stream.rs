@@ -1,0 +1,60 @@
+//! What a stream of rows (a connection, a target) expects next.
+
+/// What makes the same bytes mean another series: the dialect, later a target's or listener's labels, a tenant, the
+/// version of the relabel rules. Interned by whoever makes contexts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct ContextId(pub u16);
+
+/// The prediction state of one stream: 16 bytes while idle.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    pub(super) context: ContextId,
+    /// Of late, how many of the predictions failed, in [`MISS_SCALE`]ths.
+    pub(super) misses: u16,
+    pub(super) generation: u32,
+    /// The key of the last row.
+    pub(super) previous: u32,
+    /// The key that followed it last time.
+    pub(super) expected: u32,
+}
+
+/// No key.
+pub(super) const NO_KEY: u32 = u32::MAX;
+
+const MISS_SCALE: u16 = 256;
+
+impl Stream {
+    /// A stream that expects nothing yet.
+    pub fn new(context: ContextId) -> Stream {
+        Stream { context, misses: 0, generation: 0, previous: NO_KEY, expected: NO_KEY }
+    }
+
+    /// The stream now speaks another context: predictions start anew if it is another one.
+    pub fn set_context(&mut self, context: ContextId) {
+        if self.context != context {
+            *self = Stream { misses: self.misses, ..Stream::new(context) };
+        }
+    }
+
+    #[inline]
+    fn hit(&mut self) {
+        self.misses -= self.misses / 16;
+    }
+
+    #[inline]
+    fn miss(&mut self) {
+        self.misses += (MISS_SCALE - self.misses) / 16;
+    }
+
+    /// More than about two of five predictions failed: looking ahead pays, predicting does not.
+    #[inline]
+    pub(super) fn unpredictable(&self) -> bool {
+        self.misses > MISS_SCALE * 2 / 5
+    }
+
+    /// Judges the prediction for a row that turned out to have this key, also where nobody asked for it.
+    #[inline]
+    pub(super) fn judge(&mut self, key: u32) {
+        if self.expected == key { self.hit() } else { self.miss() }
+    }
+}

@@ -1,0 +1,307 @@
+//! The series table of one generation: raw keys, canonical series, symbols, and the indexes that find them.
+//!
+//! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
+//! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
+//!
+//! Memory per series, the figure that the layout serves: the raw key (2 bytes of context, 1-2 of length), 16 bytes of
+//! [`KeyEntry`], the canonical key of about 2 bytes a label, and for each of key, series and new symbols an index slot
+//! and the 4-byte number that says where it lies.
+
+use crate::bytes::{ARENA_ENTRY_BYTES_MAX, Arena, PagedVec};
+use crate::model::{
+    Dictionary, LabelsBuf, METRIC_NAME, Refusal, SeriesId, ShapeId, SymbolId, decode_series, encode_series,
+};
+
+use super::hash::KeyHasher;
+use super::index::Index;
+use super::prefetch::prefetch;
+use super::stream::{ContextId, NO_KEY};
+
+/// The series of one generation.
+#[derive(Debug)]
+pub struct Table {
+    generation: u32,
+    hasher: KeyHasher,
+    keys: Arena,
+    entries: PagedVec<KeyEntry>,
+    key_index: Index,
+    series_index: Index,
+    symbol_index: Index,
+    dictionary: Dictionary,
+    scratch: Vec<u8>,
+}
+
+/// What is known of a raw key. Four fit a cache line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyEntry {
+    /// Where context and key lie.
+    at: u32,
+    /// The series; several keys may spell one.
+    pub(super) series: SeriesId,
+    /// The key of the row that followed in the same stream, last time.
+    pub(super) next: u32,
+    /// The shape of the last row.
+    pub(super) shape: ShapeId,
+}
+
+/// The symbol of [`METRIC_NAME`], first in every dictionary.
+const METRIC_NAME_SYMBOL: SymbolId = SymbolId(0);
+
+/// The longest raw key. Longer than any label set that a receiver would take.
+const KEY_BYTES_MAX: usize = ARENA_ENTRY_BYTES_MAX - CONTEXT_BYTES;
+const CONTEXT_BYTES: usize = 2;
+
+impl Table {
+    /// An empty table. Generations of one worker must differ.
+    pub fn new(generation: u32, hasher: KeyHasher) -> Table {
+        let mut table = Table {
+            generation,
+            hasher,
+            keys: Arena::default(),
+            entries: PagedVec::default(),
+            key_index: Index::default(),
+            series_index: Index::default(),
+            symbol_index: Index::default(),
+            dictionary: Dictionary::default(),
+            scratch: Vec::new(),
+        };
+        let first = table.intern(METRIC_NAME);
+        debug_assert_eq!(first, Some(METRIC_NAME_SYMBOL));
+        table
+    }
+
+    /// Its generation.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Its symbols and series.
+    pub fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
+    }
+
+    /// How many series it has.
+    pub fn series_count(&self) -> u64 {
+        u64::from(self.dictionary.mark().series)
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.keys.memory_bytes()
+            + self.entries.memory_bytes()
+            + self.key_index.memory_bytes()
+            + self.series_index.memory_bytes()
+            + self.symbol_index.memory_bytes()
+            + self.dictionary.memory_bytes()
+    }
+
+    /// The metric's name of a series; empty if it has none.
+    pub fn metric_name(&self, series: SeriesId) -> &[u8] {
+        let mut labels = self.dictionary.series_labels(series);
+        labels
+            .find(|(name, _)| *name == METRIC_NAME_SYMBOL)
+            .map_or(&[], |(_, value)| self.dictionary.symbol(value))
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, context: ContextId, key: &[u8]) -> u64 {
+        self.hasher.hash_in(context, key)
+    }
+
+    #[inline]
+    pub(super) fn find(&self, context: ContextId, key: &[u8], hash: u64) -> Option<u32> {
+        self.key_index.find(hash, |n| {
+            let stored = self.keys.bytes(self.entries[n].at);
+            stored.len() == key.len() + CONTEXT_BYTES
+                && stored[CONTEXT_BYTES..] == *key
+                && stored[..CONTEXT_BYTES] == context.0.to_le_bytes()
+        })
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, key: u32) -> &KeyEntry {
+        &self.entries[key]
+    }
+
+    #[inline]
+    pub(super) fn entry_mut(&mut self, key: u32) -> &mut KeyEntry {
+        &mut self.entries[key]
+    }
+
+    /// The raw bytes of a key.
+    #[inline]
+    pub(super) fn key_bytes(&self, key: u32) -> &[u8] {
+        &self.keys.bytes(self.entries[key].at)[CONTEXT_BYTES..]
+    }
+
+    /// Fetches what comparing with this key will read.
+    #[inline]
+    pub(super) fn prefetch_key(&self, key: u32) {
+        let start = self.keys.address(self.entries[key].at);
+        prefetch(start);
+        prefetch(start.wrapping_add(64));
+        prefetch(start.wrapping_add(128));
+    }
+
+    #[inline]
+    pub(super) fn prefetch_slot(&self, hash: u64) {
+        self.key_index.prefetch(hash);
+    }
+
+    /// The key that a hash probably means, its entry on the way.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, hash: u64) -> u32 {
+        match self.key_index.candidate(hash) {
+            Some(key) => {
+                prefetch(self.entries.address(key));
+                key
+            }
+            None => NO_KEY,
+        }
+    }
+
+    /// Adds a key that is not there yet and spells these labels.
+    pub(super) fn define(
+        &mut self,
+        context: ContextId,
+        key: &[u8],
+        hash: u64,
+        labels: &mut LabelsBuf,
+    ) -> Result<u32, Refusal> {
+        labels.canonicalize().map_err(Refusal::Labels)?;
+        // New values are the usual case here, and their places in the index are anywhere: fetched side by side.
+        labels.iter().for_each(|(_, value)| self.symbol_index.prefetch(self.hasher.hash(value)));
+        let mut canonical = std::mem::take(&mut self.scratch);
+        canonical.clear();
+        let interned = labels.iter().try_for_each(|(name, value)| {
+            encode_series(&mut canonical, self.intern(name)?, self.intern(value)?);
+            Some(())
+        });
+        let added = match interned {
+            Some(()) => self.add_key(context, key, hash, &canonical),
+            None => Err(FULL),
+        };
+        self.scratch = canonical;
+        added
+    }
+
+    /// Adds a key of the frozen table `old`, with its series, symbol by symbol.
+    pub(super) fn promote(&mut self, old: &Table, old_key: u32, hash: u64) -> Result<u32, Refusal> {
+        let stored = old.keys.bytes(old.entries[old_key].at);
+        let context = ContextId(u16::from_le_bytes([stored[0], stored[1]]));
+        let mut canonical = std::mem::take(&mut self.scratch);
+        canonical.clear();
+        let mut labels = decode_series(old.dictionary.series_key(old.entries[old_key].series));
+        let interned = labels.try_for_each(|(name, value)| {
+            let name = self.intern(old.dictionary.symbol(name))?;
+            encode_series(&mut canonical, name, self.intern(old.dictionary.symbol(value))?);
+            Some(())
+        });
+        let added = match interned {
+            Some(()) => self.add_key(context, &stored[CONTEXT_BYTES..], hash, &canonical),
+            None => Err(FULL),
+        };
+        self.scratch = canonical;
+        let key = added?;
+        self.entries[key].shape = old.entries[old_key].shape;
+        Ok(key)
+    }
+
+    /// The number of a symbol, new or known. `None` when the dictionary is full.
+    pub(super) fn intern(&mut self, text: &[u8]) -> Option<SymbolId> {
+        let hash = self.hasher.hash(text);
+        let known = self.symbol_index.find(hash, |n| self.dictionary.symbol(SymbolId(n)) == text);
+        if let Some(n) = known {
+            return Some(SymbolId(n));
+        }
+        let symbol = self.dictionary.add_symbol(text)?;
+        self.symbol_index.insert(hash, symbol.0).ok()?;
+        Some(symbol)
+    }
+
+    fn add_key(
+        &mut self,
+        context: ContextId,
+        key: &[u8],
+        hash: u64,
+        canonical: &[u8],
+    ) -> Result<u32, Refusal> {
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 });
+        }
+        let canonical_hash = self.hasher.hash(canonical);
+        let known =
+            self.series_index.find(canonical_hash, |n| self.dictionary.series_key(SeriesId(n)) == canonical);
+        let series = match known {
+            Some(n) => SeriesId(n),
+            None => {
+                let series = self.dictionary.add_series(canonical).ok_or(FULL)?;
+                self.series_index.insert(canonical_hash, series.0).map_err(|_| FULL)?;
+                series
+            }
+        };
+        let at = self.keys.push_parts(&context.0.to_le_bytes(), key).ok_or(FULL)?;
+        let entry = self.entries.push(KeyEntry { at, series, next: NO_KEY, shape: ShapeId::NONE });
+        self.key_index.insert(hash, entry).map_err(|_| FULL)?;
+        Ok(entry)
+    }
+}
+
+/// The generation's numbers are used up: four billion bytes of keys or of symbols.
+const FULL: Refusal = Refusal::TooLarge { what: "the series table", max: u32::MAX as u64 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> LabelsBuf {
+        let mut labels = LabelsBuf::default();
+        pairs.iter().for_each(|(n, v)| labels.push(n.as_bytes(), v.as_bytes()));
+        labels
+    }
+
+    fn add(table: &mut Table, context: u16, key: &str, pairs: &[(&str, &str)]) -> u32 {
+        let context = ContextId(context);
+        let hash = table.hash(context, key.as_bytes());
+        assert_eq!(table.find(context, key.as_bytes(), hash), None);
+        table.define(context, key.as_bytes(), hash, &mut labels(pairs)).unwrap()
+    }
+
+    #[test]
+    fn spellings_of_the_same_labels_are_one_series() {
+        let mut table = Table::new(1, KeyHasher::new(7));
+        let a = add(&mut table, 0, "cpu,a=1,b=2", &[("__name__", "cpu"), ("a", "1"), ("b", "2")]);
+        let b = add(&mut table, 0, "cpu,b=2,a=1", &[("__name__", "cpu"), ("b", "2"), ("a", "1")]);
+        let c = add(&mut table, 0, "cpu,b=2,a=2", &[("__name__", "cpu"), ("b", "2"), ("a", "2")]);
+        assert_eq!(table.entry(a).series, table.entry(b).series);
+        assert_ne!(table.entry(a).series, table.entry(c).series);
+        assert_eq!(table.series_count(), 2);
+        assert_eq!(table.metric_name(table.entry(c).series), b"cpu");
+    }
+
+    #[test]
+    fn the_same_bytes_in_another_context_are_another_key() {
+        let mut table = Table::new(1, KeyHasher::new(7));
+        add(&mut table, 0, "cpu", &[("__name__", "cpu")]);
+        add(&mut table, 1, "cpu", &[("__name__", "cpu"), ("job", "x")]);
+        assert_eq!(table.series_count(), 2);
+    }
+
+    #[test]
+    fn promotion_keeps_key_labels_and_identity() {
+        let mut old = Table::new(1, KeyHasher::new(7));
+        add(&mut old, 3, "unused", &[("__name__", "unused")]);
+        let key = add(&mut old, 3, "cpu,b=2,a=1", &[("__name__", "cpu"), ("b", "2"), ("a", "1")]);
+        let mut new = Table::new(2, KeyHasher::new(7));
+        let hash = new.hash(ContextId(3), b"cpu,b=2,a=1");
+        let promoted = new.promote(&old, key, hash).unwrap();
+        assert_eq!(new.find(ContextId(3), b"cpu,b=2,a=1", hash), Some(promoted));
+        let text: Vec<_> = new
+            .dictionary()
+            .series_labels(new.entry(promoted).series)
+            .map(|(n, v)| (new.dictionary().symbol(n), new.dictionary().symbol(v)))
+            .collect();
+        assert_eq!(text, [(&b"__name__"[..], &b"cpu"[..]), (b"a", b"1"), (b"b", b"2")]);
+        assert_eq!(new.series_count(), 1);
+    }
+}

@@ -1,0 +1,379 @@
+//! A worker's ingest: the table, the shapes, the batch, and the [`Intake`] that decoders push into.
+
+use std::sync::Arc;
+
+use crate::model::{
+    BATCH_ROWS_MAX, Batch, DictionaryMark, FieldText, Full, Intake, LabelsBuf, Refusal, Series, SeriesId,
+    Shape, ShapeId,
+};
+use crate::sync::SharedCount;
+
+use super::hash::KeyHasher;
+use super::shapes::Shapes;
+use super::stream::{NO_KEY, Stream};
+use super::table::Table;
+
+/// The bounds that ingest keeps.
+#[derive(Clone, Debug)]
+pub struct IngestLimits {
+    /// Series over all workers.
+    pub series: SeriesBudget,
+    /// Rows older than this are counted as far off.
+    pub time_min_ns: i64,
+    /// Rows newer than this are counted as far off.
+    pub time_max_ns: i64,
+}
+
+/// How many series all workers together may have, and have.
+#[derive(Clone, Debug)]
+pub struct SeriesBudget {
+    /// `limits.series_max`.
+    pub max: u64,
+    /// Series in the workers' present tables.
+    pub used: Arc<SharedCount>,
+}
+
+/// The memory of one worker's ingest.
+#[derive(Debug)]
+pub struct Ingest {
+    hasher: KeyHasher,
+    table: Table,
+    previous: Option<Arc<Table>>,
+    /// Rows until the previous table is let go.
+    promote_rows_left: u64,
+    shapes: Shapes,
+    batch: Batch,
+    batch_number: u64,
+    epoch: u64,
+    defined: DictionaryMark,
+    /// Bytes that the batch's block will have to define, about; past [`DEFINE_BYTES_MAX`] the batch is full.
+    define_bytes: u64,
+    limits: IngestLimits,
+    rows_far_off: u64,
+    announced: Announced,
+}
+
+/// Bytes of definitions after which a batch takes no more rows: one of the longest lines may still reach over it.
+const DEFINE_BYTES_MAX: u64 = 6 << 20;
+
+/// Takes the rows of one stream; see [`Intake`].
+#[derive(Debug)]
+pub struct Writer<'a> {
+    ingest: &'a mut Ingest,
+    stream: &'a mut Stream,
+}
+
+/// Keys announced and not yet asked for, oldest first.
+#[derive(Default, Debug)]
+struct Announced {
+    keys: [Announcement; ANNOUNCED_MAX],
+    len: usize,
+    taken: usize,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Announcement {
+    hash: u64,
+    address: usize,
+    len: usize,
+}
+
+/// Keys that an announcement remembers; enough to hide memory behind each other's latency.
+const ANNOUNCED_MAX: usize = 32;
+
+impl Ingest {
+    /// An empty ingest of generation 1.
+    pub fn new(hasher: KeyHasher, limits: IngestLimits) -> Ingest {
+        Ingest {
+            table: Table::new(1, hasher.clone()),
+            shapes: Shapes::new(hasher.clone()),
+            hasher,
+            previous: None,
+            promote_rows_left: 0,
+            batch: Batch::default(),
+            batch_number: 1,
+            epoch: 1,
+            defined: DictionaryMark::default(),
+            define_bytes: 0,
+            limits,
+            rows_far_off: 0,
+            announced: Announced::default(),
+        }
+    }
+
+    /// The intake of a stream.
+    pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
+        if stream.generation != self.table.generation() {
+            stream.generation = self.table.generation();
+            stream.previous = NO_KEY;
+            stream.expected = NO_KEY;
+        }
+        self.announced.forget();
+        Writer { ingest: self, stream }
+    }
+
+    /// The batch being filled.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The table of the present generation.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The shapes of the batch's rows.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// Rows with a time outside of the expected range, ever.
+    pub fn rows_far_off(&self) -> u64 {
+        self.rows_far_off
+    }
+
+    /// Sets the range of times that are not worth a warning.
+    pub fn expect_times(&mut self, min_ns: i64, max_ns: i64) {
+        self.limits.time_min_ns = min_ns;
+        self.limits.time_max_ns = max_ns;
+    }
+
+    /// Makes the batch ready to be encoded: its shapes get their symbols. Gives the part of the dictionary that no
+    /// block has defined yet, from and to; `None` if the dictionary is full.
+    pub fn seal(&mut self) -> Option<(DictionaryMark, DictionaryMark)> {
+        let generation = u64::from(self.table.generation());
+        let table = &mut self.table;
+        self.shapes.resolve(generation, |text| table.intern(text))?;
+        Some((self.defined, self.table.dictionary().mark()))
+    }
+
+    /// The batch was encoded together with the definitions that [`seal`](Ingest::seal) named, or is given up: it is
+    /// emptied.
+    pub fn end_batch(&mut self) {
+        self.defined = self.table.dictionary().mark();
+        self.define_bytes = 0;
+        self.batch.clear();
+        self.batch_number += 1;
+        if self.shapes.end_batch() {
+            self.epoch += 1;
+        }
+    }
+
+    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted when they
+    /// send again. Gives the old table for its segment's footer.
+    pub fn rotate(&mut self) -> Arc<Table> {
+        assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
+        let next = Table::new(self.table.generation() + 1, self.hasher.clone());
+        let old = Arc::new(std::mem::replace(&mut self.table, next));
+        self.limits.series.used.subtract(old.series_count());
+        self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
+        self.previous = Some(Arc::clone(&old));
+        self.defined = DictionaryMark::default();
+        self.epoch += 1;
+        old
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.table.memory_bytes()
+            + self.previous.as_ref().map_or(0, |t| t.memory_bytes())
+            + self.shapes.memory_bytes()
+            + self.batch.memory_bytes()
+    }
+}
+
+/// After a rotation the old table is kept for so many rows per series of it: by then who still sends has sent.
+const PROMOTE_ROWS_PER_SERIES: u64 = 2;
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.limits.series.used.subtract(self.table.series_count());
+    }
+}
+
+impl Writer<'_> {
+    fn known(&self, key: u32) -> Series {
+        let shape = self.ingest.table.entry(key).shape;
+        let shape = if self.ingest.shapes.knows(shape) { shape } else { ShapeId::NONE };
+        Series { key, shape }
+    }
+
+    #[cold]
+    fn promote(&mut self, key: &[u8], hash: u64) -> Option<u32> {
+        let old = self.ingest.previous.as_ref()?;
+        let old_key = old.find(self.stream.context, key, hash)?;
+        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
+        let promoted = self.ingest.table.promote(old, old_key, hash).ok();
+        self.count_definitions(before);
+        promoted
+    }
+
+    fn count_definitions(&mut self, (series, bytes): (u64, u64)) {
+        let table = &self.ingest.table;
+        self.ingest.limits.series.used.add(table.series_count() - series);
+        self.ingest.define_bytes += table.dictionary().content_bytes() - bytes;
+    }
+
+    fn series_limit(&self) -> Option<Refusal> {
+        let budget = &self.ingest.limits.series;
+        (budget.used.value() >= budget.max).then_some(Refusal::SeriesLimit { limit: budget.max })
+    }
+}
+
+impl Intake for Writer<'_> {
+    #[inline]
+    fn epoch(&self) -> u64 {
+        self.ingest.epoch
+    }
+
+    #[inline]
+    fn predicted(&self) -> &[u8] {
+        match self.stream.expected {
+            NO_KEY => &[],
+            // Looking at a wrong one would cost what a look-up costs.
+            _ if self.stream.unpredictable() => &[],
+            key => self.ingest.table.key_bytes(key),
+        }
+    }
+
+    #[inline]
+    fn confirm(&mut self) -> Series {
+        self.known(self.stream.expected)
+    }
+
+    fn announce(&mut self, key: &[u8]) {
+        let announced = &mut self.ingest.announced;
+        if announced.taken > 0 {
+            announced.forget();
+        }
+        if announced.len < ANNOUNCED_MAX {
+            let hash = self.ingest.table.hash(self.stream.context, key);
+            self.ingest.table.prefetch_slot(hash);
+            announced.keys[announced.len] =
+                Announcement { hash, address: key.as_ptr() as usize, len: key.len() };
+            announced.len += 1;
+        }
+    }
+
+    #[inline]
+    fn wants_announcements(&self) -> bool {
+        self.stream.unpredictable()
+    }
+
+    #[inline]
+    fn find(&mut self, key: &[u8]) -> Option<Series> {
+        let hash = match self.ingest.announced.take(key, &self.ingest.table) {
+            Some(hash) => hash,
+            None => self.ingest.table.hash(self.stream.context, key),
+        };
+        let found = self.ingest.table.find(self.stream.context, key, hash);
+        found.or_else(|| self.promote(key, hash)).map(|key| self.known(key))
+    }
+
+    #[cold]
+    fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal> {
+        // Hashed anew: what `find` used may have come from an announcement of other bytes at the same address.
+        let hash = self.ingest.table.hash(self.stream.context, key);
+        if let Some(key) = self.ingest.table.find(self.stream.context, key, hash) {
+            return Ok(self.known(key));
+        }
+        if let Some(refusal) = self.series_limit() {
+            return Err(refusal);
+        }
+        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
+        let defined = self.ingest.table.define(self.stream.context, key, hash, labels);
+        self.count_definitions(before);
+        Ok(self.known(defined?))
+    }
+
+    #[inline]
+    fn shape(&self, id: ShapeId) -> &Shape {
+        self.ingest.shapes.shape(id)
+    }
+
+    fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
+        let series: SeriesId = self.ingest.table.entry(series.key).series;
+        let metric = self.ingest.table.metric_name(series);
+        // Field names become symbols when the batch is sealed; those known already are counted in vain.
+        self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
+        self.ingest.shapes.define(self.stream.context, metric, fields)
+    }
+
+    #[inline]
+    fn push(
+        &mut self,
+        series: Series,
+        shape: ShapeId,
+        time_ns: i64,
+        values: &[u64],
+        heap: &[u8],
+    ) -> Result<(), Full> {
+        let ingest = &mut *self.ingest;
+        if ingest.define_bytes > DEFINE_BYTES_MAX && !ingest.batch.is_empty() {
+            return Err(Full);
+        }
+        let entry = ingest.table.entry_mut(series.key);
+        entry.shape = shape;
+        let (id, next) = (entry.series, entry.next);
+        ingest.batch.push(id, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        ingest.shapes.mark_used(shape, ingest.batch_number);
+        self.stream.judge(series.key);
+        if self.stream.expected != series.key && self.stream.previous != NO_KEY {
+            ingest.table.entry_mut(self.stream.previous).next = series.key;
+        }
+        self.stream.previous = series.key;
+        self.stream.expected = next;
+        if next != NO_KEY && !self.stream.unpredictable() {
+            ingest.table.prefetch_key(next);
+        }
+        if time_ns < ingest.limits.time_min_ns || time_ns > ingest.limits.time_max_ns {
+            ingest.rows_far_off += 1;
+        }
+        if ingest.promote_rows_left > 0 {
+            ingest.promote_rows_left -= 1;
+            if ingest.promote_rows_left == 0 {
+                ingest.previous = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Announced {
+    fn forget(&mut self) {
+        self.len = 0;
+        self.taken = 0;
+    }
+
+    /// The hash of `key` if it is the next one announced. At the first one taken the entries and keys of all are
+    /// fetched: by then their slots have arrived.
+    #[inline]
+    fn take(&mut self, key: &[u8], table: &Table) -> Option<u64> {
+        if self.taken == self.len {
+            return None;
+        }
+        if self.taken == 0 {
+            self.fetch(table);
+        }
+        let next = self.keys[self.taken];
+        if next.address != key.as_ptr() as usize || next.len != key.len() {
+            self.forget();
+            return None;
+        }
+        self.taken += 1;
+        Some(next.hash)
+    }
+
+    fn fetch(&self, table: &Table) {
+        let mut candidates = [NO_KEY; ANNOUNCED_MAX];
+        for (candidate, announced) in candidates.iter_mut().zip(&self.keys[..self.len]) {
+            *candidate = table.prefetch_entry(announced.hash);
+        }
+        for &key in candidates[..self.len].iter().filter(|&&k| k != NO_KEY) {
+            table.prefetch_key(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

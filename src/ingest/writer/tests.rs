@@ -1,0 +1,159 @@
+use super::*;
+use crate::ingest::ContextId;
+use crate::model::{FieldType, METRIC_NAME};
+
+fn ingest(series_max: u64) -> Ingest {
+    let series = SeriesBudget { max: series_max, used: Arc::new(SharedCount::default()) };
+    Ingest::new(KeyHasher::new(1), IngestLimits { series, time_min_ns: i64::MIN, time_max_ns: i64::MAX })
+}
+
+fn labels(name: &str) -> LabelsBuf {
+    let mut labels = LabelsBuf::default();
+    labels.push(METRIC_NAME, name.as_bytes());
+    labels
+}
+
+const VALUE: [FieldText<'static>; 1] = [FieldText { text: b"value=", name: b"value", kind: FieldType::F64 }];
+
+/// Pushes a row by the ladder; says whether it was predicted.
+fn push(writer: &mut Writer<'_>, name: &str, time_ns: i64) -> Result<bool, Refusal> {
+    let predicted = !name.is_empty() && writer.predicted() == name.as_bytes();
+    let series = if predicted {
+        writer.confirm()
+    } else {
+        match writer.find(name.as_bytes()) {
+            Some(series) => series,
+            None => writer.define(name.as_bytes(), &mut labels(name))?,
+        }
+    };
+    let shape =
+        if series.shape == ShapeId::NONE { writer.define_shape(series, &VALUE)? } else { series.shape };
+    writer.push(series, shape, time_ns, &[1.5f64.to_bits()], &[]).unwrap();
+    Ok(predicted)
+}
+
+#[test]
+fn a_stream_that_repeats_itself_is_predicted() {
+    let mut ingest = ingest(100);
+    let mut stream = Stream::new(ContextId(0));
+    let names = ["a", "b", "c", "d"];
+    for round in 0..3 {
+        let mut writer = ingest.writer(&mut stream);
+        let hits: Vec<_> = names.iter().map(|n| push(&mut writer, n, round).unwrap()).collect();
+        let expected = match round {
+            0 => [false; 4],
+            // What follows the last of a round is only known after the first of the next.
+            1 => [false, true, true, true],
+            _ => [true; 4],
+        };
+        assert_eq!(hits, expected, "round {round}");
+    }
+    assert_eq!(ingest.batch().rows(), 12);
+    let series: Vec<_> = (0..12).map(|i| ingest.batch().row(i).series.0).collect();
+    assert_eq!(series, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+}
+
+#[test]
+fn over_the_limit_new_series_are_refused_and_known_ones_go_on() {
+    let mut ingest = ingest(2);
+    let mut stream = Stream::new(ContextId(0));
+    let mut writer = ingest.writer(&mut stream);
+    assert!(push(&mut writer, "a", 0).is_ok());
+    assert!(push(&mut writer, "b", 0).is_ok());
+    assert_eq!(push(&mut writer, "c", 0), Err(Refusal::SeriesLimit { limit: 2 }));
+    assert!(push(&mut writer, "a", 1).is_ok());
+    assert_eq!(ingest.batch().rows(), 3);
+}
+
+#[test]
+fn rotation_frees_the_limit_and_promotes_who_still_sends() {
+    let mut ingest = ingest(2);
+    let mut stream = Stream::new(ContextId(0));
+    let epoch = ingest.writer(&mut stream).epoch();
+    push(&mut ingest.writer(&mut stream), "a", 0).unwrap();
+    push(&mut ingest.writer(&mut stream), "b", 0).unwrap();
+    ingest.seal().unwrap();
+    ingest.end_batch();
+    let old = ingest.rotate();
+    assert_eq!((old.series_count(), ingest.limits.series.used.value()), (2, 0));
+    let mut writer = ingest.writer(&mut stream);
+    assert_ne!(writer.epoch(), epoch);
+    assert!(writer.predicted().is_empty());
+    let promoted = writer.find(b"b").expect("promoted without being parsed");
+    writer.push(promoted, promoted.shape, 1, &[0], &[]).unwrap();
+    push(&mut writer, "c", 1).unwrap();
+    assert_eq!(push(&mut writer, "d", 1), Err(Refusal::SeriesLimit { limit: 2 }));
+    // A known series of the old generation is promoted even over the limit: existing series go on.
+    push(&mut writer, "a", 1).unwrap();
+    assert_eq!(ingest.table().series_count(), 3);
+}
+
+#[test]
+fn announced_keys_are_found_and_forgotten_ones_too() {
+    let mut ingest = ingest(1000);
+    let mut stream = Stream::new(ContextId(0));
+    let names: Vec<String> = (0..100).map(|i| format!("metric_{i}")).collect();
+    let mut writer = ingest.writer(&mut stream);
+    names.iter().for_each(|n| assert!(push(&mut writer, n, 0).is_ok()));
+    let order: Vec<&String> = (0..100).map(|i| &names[i * 37 % 100]).collect();
+    for window in order.chunks(40) {
+        // 40 is more than are remembered.
+        window.iter().for_each(|n| writer.announce(n.as_bytes()));
+        for (i, name) in window.iter().enumerate() {
+            if i == 5 {
+                // One that was not announced in between: the rest is forgotten, and still found.
+                assert!(writer.find(b"metric_0").is_some());
+            }
+            let series = writer.find(name.as_bytes()).expect("known");
+            assert_eq!(writer.ingest.table.key_bytes(series.key), name.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn an_announcement_of_bytes_that_changed_since_does_no_harm() {
+    let mut ingest = ingest(1000);
+    let mut stream = Stream::new(ContextId(0));
+    let mut writer = ingest.writer(&mut stream);
+    push(&mut writer, "aaaa", 0).unwrap();
+    push(&mut writer, "bbbb", 0).unwrap();
+    let mut buffer = *b"aaaa";
+    writer.announce(&buffer);
+    buffer.copy_from_slice(b"bbbb");
+    // The stale hash may hide the key; defining it again must find the one that is there.
+    let series = match writer.find(&buffer) {
+        Some(series) => series,
+        None => writer.define(&buffer, &mut labels("bbbb")).unwrap(),
+    };
+    assert_eq!(writer.ingest.table.key_bytes(series.key), b"bbbb");
+    assert_eq!(ingest.table().series_count(), 2);
+}
+
+#[test]
+fn an_unpredictable_stream_wants_announcements_and_a_regular_one_does_not() {
+    let mut ingest = ingest(1000);
+    let mut stream = Stream::new(ContextId(0));
+    let mut writer = ingest.writer(&mut stream);
+    let mut x = 1usize;
+    for _ in 0..500 {
+        x = (x * 75 + 74) % 65_537;
+        push(&mut writer, &format!("m{}", x % 300), 0).unwrap();
+    }
+    assert!(writer.wants_announcements());
+    for i in 0..2000 {
+        push(&mut writer, &format!("m{}", i % 100), 0).unwrap();
+    }
+    assert!(!writer.wants_announcements());
+}
+
+#[test]
+fn rows_of_unlikely_times_are_counted_and_taken() {
+    let mut ingest = ingest(10);
+    ingest.expect_times(10, 20);
+    let mut stream = Stream::new(ContextId(0));
+    let mut writer = ingest.writer(&mut stream);
+    for time in [9, 10, 20, 21] {
+        push(&mut writer, "a", time).unwrap();
+    }
+    assert_eq!((ingest.rows_far_off(), ingest.batch().rows()), (2, 4));
+}

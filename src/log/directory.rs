@@ -1,0 +1,349 @@
+//! The data directory: whose it is, who writes to it, and where its segments are.
+//!
+//! ```text
+//! DATA/FORMAT   text: what this is, its version, the log's identity
+//! DATA/LOCK     locked by the process that writes; its process id
+//! DATA/LIVE     how far each worker is durable, while there is a writer
+//! DATA/log/     the segments
+//! ```
+//!
+//! A writer makes what is missing; a reader makes nothing and takes no lock that could keep a writer out.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::disk::{Files, SystemFile, SystemFiles};
+use super::error::LogError;
+use super::live::{LivePage, LiveSlot, read_watermarks};
+use super::reader::SegmentReader;
+use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName};
+use super::survey::{Segment, Survey};
+use crate::model::{FORMAT_VERSION, LogId};
+
+/// A data directory, open for writing. Dropping it gives the lock back.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    log: LogId,
+    files: SystemFiles,
+    live: LivePage,
+    _live_file: File,
+    _lock: File,
+}
+
+impl Directory {
+    /// Opens the directory for writing and makes it if it is missing; `new_log` is then its identity.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`],
+    /// [`LogError::Io`].
+    pub fn open(path: &Path, new_log: LogId) -> Result<Directory, LogError> {
+        make_directory(path)?;
+        let lock = lock(path)?;
+        let log_path = path.join(SEGMENTS);
+        make_directory(&log_path)?;
+        let files = SystemFiles::new(log_path);
+        let log = match read_format(path)? {
+            Some(log) => log,
+            None => {
+                // A directory that lost its format file is known by its segments.
+                let log = identify(&files)?.unwrap_or(new_log);
+                write_format(path, log)?;
+                log
+            }
+        };
+        let (live, live_file) = share(path).map_err(LogError::io("share", path.join(LIVE)))?;
+        Ok(Directory { path: path.to_owned(), log, files, live, _live_file: live_file, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log's identity.
+    pub fn log(&self) -> LogId {
+        self.log
+    }
+
+    /// The directory of segments.
+    pub fn files(&self) -> &SystemFiles {
+        &self.files
+    }
+
+    /// Where a worker tells readers how far it is durable; `None` past
+    /// [`LIVE_WORKERS_MAX`](super::LIVE_WORKERS_MAX).
+    pub fn live(&self, worker: u32) -> Option<LiveSlot> {
+        self.live.slot(worker)
+    }
+
+    /// What segments there are.
+    ///
+    /// # Errors
+    /// As [`Survey::take`].
+    pub fn survey(&self) -> Result<Survey, LogError> {
+        Survey::take(&self.files, self.log, None)
+    }
+}
+
+/// A data directory, open for reading. Somebody else may be writing to it.
+#[derive(Debug)]
+pub struct ReadDirectory {
+    path: PathBuf,
+    log: LogId,
+    files: SystemFiles,
+}
+
+impl ReadDirectory {
+    /// Opens the directory for reading.
+    ///
+    /// # Errors
+    /// [`LogError::Missing`], [`LogError::Newer`], [`LogError::Foreign`], [`LogError::Io`].
+    pub fn open(path: &Path) -> Result<ReadDirectory, LogError> {
+        if !path.is_dir() {
+            return Err(LogError::Missing { path: path.to_owned() });
+        }
+        let files = SystemFiles::new(path.join(SEGMENTS));
+        let log = match read_format(path)? {
+            Some(log) => Some(log),
+            None if !path.join(SEGMENTS).is_dir() => None,
+            None => identify(&files)?,
+        }
+        .ok_or_else(|| LogError::Foreign {
+            path: path.to_owned(),
+            reason: "not a tidegate data directory",
+        })?;
+        Ok(ReadDirectory { path: path.to_owned(), log, files })
+    }
+
+    /// The log's identity.
+    pub fn log(&self) -> LogId {
+        self.log
+    }
+
+    /// The directory of segments.
+    pub fn files(&self) -> &SystemFiles {
+        &self.files
+    }
+
+    /// What segments there are; where a process is writing, what of them is durable.
+    ///
+    /// # Errors
+    /// As [`Survey::take`].
+    pub fn survey(&self) -> Result<Survey, LogError> {
+        // The watermarks come first: whatever they cover is found by looking afterwards.
+        let watermarks = self.watermarks()?;
+        let mut survey = Survey::take(&self.files, self.log, None)?;
+        if let Some(watermarks) = watermarks {
+            let workers: Vec<u32> = survey.workers().collect();
+            for worker in workers {
+                survey.limit(worker, watermarks.get(worker as usize).copied().unwrap_or(0));
+            }
+        }
+        Ok(survey)
+    }
+
+    /// The durable sequence of each worker, if a process is writing.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn watermarks(&self) -> Result<Option<Vec<u64>>, LogError> {
+        let path = self.path.join(LIVE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(LogError::io("open", path)(e)),
+        };
+        match file.try_lock_shared() {
+            // Held for a moment: a writer that starts just now waits for it.
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                read_watermarks(&file).map(Some).map_err(LogError::io("read", path))
+            }
+            Err(TryLockError::Error(e)) => Err(LogError::io("look at the lock of", path)(e)),
+        }
+    }
+
+    /// Opens a segment for reading; it is not recycled while the reader lives. `None` if it is gone meanwhile.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn open_segment(&self, segment: &Segment) -> Result<Option<SegmentReader<SystemFile>>, LogError> {
+        let path = segment.name.to_string();
+        match self.files.open_shared(&path) {
+            Ok(file) => Ok(Some(SegmentReader::new(file, self.log, segment))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(LogError::io("open", path)(e)),
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), LogError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        make_directory(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(LogError::io("make", path)(e));
+        }
+        _ => {}
+    }
+    sync_directory(parent).map_err(LogError::io("sync", parent))
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn lock(data: &Path) -> Result<File, LogError> {
+    let path = data.join(LOCK);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(LogError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = file.take(TEXT_BYTES_MAX).read_to_string(&mut text);
+            return Err(LogError::Locked { path: data.to_owned(), holder: text.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(e)) => return Err(LogError::io("lock", path)(e)),
+    }
+    let written =
+        file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+    // On a full disk the lock holds all the same; only the process id is missing.
+    if let Err(error) = written {
+        tracing::warn!(path = %path.display(), %error, "the process id could not be written");
+    }
+    Ok(file)
+}
+
+/// Makes the shared page, and locks its file to tell readers that it is alive.
+fn share(data: &Path) -> io::Result<(LivePage, File)> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(data.join(LIVE))?;
+    let page = LivePage::create(&file)?;
+    file.lock()?;
+    Ok((page, file))
+}
+
+fn read_format(data: &Path) -> Result<Option<LogId>, LogError> {
+    let path = data.join(FORMAT);
+    let mut text = String::new();
+    match File::open(&path) {
+        Ok(file) => {
+            file.take(TEXT_BYTES_MAX).read_to_string(&mut text).map_err(LogError::io("read", &path))?;
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(LogError::io("open", path)(e)),
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_format(&text)
+        .map_err(|problem| match problem {
+            FormatProblem::Newer(found) => LogError::Newer { path, found },
+            FormatProblem::Foreign(reason) => LogError::Foreign { path, reason },
+        })
+        .map(Some)
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum FormatProblem {
+    Newer(String),
+    Foreign(&'static str),
+}
+
+fn parse_format(text: &str) -> Result<LogId, FormatProblem> {
+    let mut lines = text.lines();
+    if lines.next() != Some(FORMAT_NAME) {
+        return Err(FormatProblem::Foreign("not the format file of a tidegate data directory"));
+    }
+    let version = lines.next().and_then(|l| l.strip_prefix("version ")).unwrap_or("");
+    match version.parse::<u16>() {
+        Ok(FORMAT_VERSION) => {}
+        Ok(v) if v > FORMAT_VERSION => return Err(FormatProblem::Newer(format!("version {v}"))),
+        _ => return Err(FormatProblem::Foreign("no version that was ever written")),
+    }
+    let hex = lines.next().and_then(|l| l.strip_prefix("log ")).unwrap_or("");
+    let mut log = LogId::default();
+    if hex.len() != 2 * log.0.len() || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(FormatProblem::Foreign("the log's identity is not 32 hexadecimal digits"));
+    }
+    let number = u128::from_str_radix(hex, 16)
+        .map_err(|_| FormatProblem::Foreign("the log's identity is not 32 hexadecimal digits"))?;
+    // The text has the first byte first.
+    for (i, byte) in log.0.iter_mut().enumerate() {
+        *byte = (number >> (120 - 8 * i)) as u8;
+    }
+    Ok(log)
+}
+
+fn format_text(log: LogId) -> String {
+    format!("{FORMAT_NAME}\nversion {FORMAT_VERSION}\nlog {log}\n")
+}
+
+fn write_format(data: &Path, log: LogId) -> Result<(), LogError> {
+    let (path, temporary) = (data.join(FORMAT), data.join(FORMAT_TEMPORARY));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(format_text(log).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        sync_directory(data)
+    };
+    write().map_err(LogError::io("write", &path))
+}
+
+/// The log that the segments in a directory belong to.
+fn identify(files: &SystemFiles) -> Result<Option<LogId>, LogError> {
+    let names = files.list().map_err(LogError::io("list", files.root()))?;
+    for name in names.iter().filter(|n| SegmentName::parse(n).is_some()) {
+        let mut page = [0; SEGMENT_PAGE];
+        let read = File::open(files.root().join(name)).and_then(|mut f| f.read_exact(&mut page));
+        if let (Ok(()), Ok(header)) = (read, SegmentHeader::decode(&page)) {
+            return Ok(Some(header.log));
+        }
+    }
+    Ok(None)
+}
+
+const SEGMENTS: &str = "log";
+const LOCK: &str = "LOCK";
+const LIVE: &str = "LIVE";
+const FORMAT: &str = "FORMAT";
+const FORMAT_TEMPORARY: &str = "FORMAT.tmp";
+const FORMAT_NAME: &str = "tidegate log";
+/// More than FORMAT and LOCK ever hold.
+const TEXT_BYTES_MAX: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_file_round_trips_and_a_newer_one_is_refused() {
+        let log = LogId(*b"\x00\x01\xfftidegate-log\x80");
+        assert_eq!(parse_format(&format_text(log)), Ok(log));
+        let newer = format_text(log).replace("version 1", "version 2");
+        assert_eq!(parse_format(&newer), Err(FormatProblem::Newer("version 2".into())));
+        for bad in [
+            "",
+            "tidegate log",
+            "tidegate log\nversion 0\n",
+            "x\nversion 1\n",
+            "tidegate log\nversion 1\nlog zz",
+        ] {
+            assert!(matches!(parse_format(bad), Err(FormatProblem::Foreign(_))), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `LIVE`: one page that a writing process shares with readers, so that they know how far each worker's log is durable.
+//!
+//! Two words a worker: the epoch of its open segment, and its durable sequence. The page is memory of the writer,
+//! never synced; it means something only while the directory's lock is held. Readers in other processes read the
+//! file. Both words only matter one by one: a reader compares sequences, which rise over all epochs.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use super::calls::{PAGE_BYTES, PAGE_WORDS, SharedPage};
+
+/// Workers that the page has room for; the first two words are kept free.
+pub const LIVE_WORKERS_MAX: u32 = (PAGE_WORDS as u32 - 2) / 2;
+
+/// The page, in the process that writes.
+#[derive(Clone, Debug)]
+pub(super) struct LivePage(Arc<SharedPage>);
+
+impl LivePage {
+    /// Maps the page of `file`, all zeros.
+    pub(super) fn create(file: &File) -> io::Result<LivePage> {
+        file.set_len(0)?;
+        file.set_len(PAGE_BYTES as u64)?;
+        Ok(LivePage(Arc::new(SharedPage::map(file)?)))
+    }
+
+    /// A worker's place.
+    pub(super) fn slot(&self, worker: u32) -> Option<LiveSlot> {
+        (worker < LIVE_WORKERS_MAX).then(|| LiveSlot { page: self.clone(), worker })
+    }
+}
+
+/// A worker's place in the page.
+#[derive(Clone, Debug)]
+pub struct LiveSlot {
+    page: LivePage,
+    worker: u32,
+}
+
+impl LiveSlot {
+    pub(super) fn publish(&self, epoch: u64, durable_sequence: u64) {
+        let at = 2 + 2 * self.worker as usize;
+        self.page.0.store(at, epoch);
+        self.page.0.store(at + 1, durable_sequence);
+    }
+}
+
+/// The durable sequence of each worker, read from the page's file; 0 for workers that there are not.
+pub(super) fn read_watermarks(file: &File) -> io::Result<Vec<u64>> {
+    let mut page = [0u8; PAGE_BYTES];
+    file.read_exact_at(&mut page, 0)?;
+    let words = page.chunks_exact(8).map(|w| {
+        let mut word = [0; 8];
+        word.copy_from_slice(w);
+        u64::from_le_bytes(word)
+    });
+    Ok(words.skip(3).step_by(2).collect())
+}

@@ -1,0 +1,244 @@
+//! Retention: whole closed segments go, oldest first, by arrival, by total size, by free space.
+//!
+//! A sweep looks at the directory, not at the workers: whatever has a trailer is done with and may go, also what
+//! workers of an earlier start left. Where a worker's newest segment goes, two pages take its place: they remember
+//! the sequence. (Of a worker that writes, the newest is never closed.)
+//! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::build::{is_spare, mark, spare_name};
+use super::disk::{Access, BlockFile, Files, Space};
+use super::error::{CommitFailure, LogError};
+use super::segment::{SegmentHeader, SegmentName};
+use super::survey::{Inspected, inspect};
+use crate::model::LogId;
+
+/// What may stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// Rows stay this long after their arrival. `None`: for ever.
+    pub age_ns: Option<u64>,
+    /// Bytes that all segments may take. `None`: any.
+    pub bytes_max: Option<u64>,
+    /// Percent of the file system to be kept free.
+    pub free_percent_min: u8,
+}
+
+/// What a sweep found and did.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Swept {
+    /// Segments that stayed.
+    pub segments: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Segments that went.
+    pub removed: u64,
+    /// Bytes of their files.
+    pub removed_bytes: u64,
+    /// Files waiting to be used again.
+    pub spares: u64,
+    /// Room on the file system, at the end.
+    pub free_bytes: u64,
+}
+
+/// Sweeps a directory, again and again; remembers what it has looked at.
+#[derive(Debug)]
+pub struct Sweeper<S> {
+    files: S,
+    log: LogId,
+    closed: BTreeMap<SegmentName, Closed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    bytes: u64,
+    last_stamp_ns: u64,
+    sequence_floor: u64,
+    blocks: u64,
+}
+
+/// Files kept for being used again, at most: each worker needs one at a time, and few rotate at once.
+pub const SPARES_MAX: usize = 4;
+
+/// Bytes kept back so that there is room to remove files on a full file system that writes before it frees.
+pub const RESERVE_BYTES: usize = 1 << 20;
+
+impl<S: Files> Sweeper<S> {
+    /// A sweeper of the segments of `log` in `files`.
+    pub fn new(files: S, log: LogId) -> Sweeper<S> {
+        Sweeper { files, log, closed: BTreeMap::new() }
+    }
+
+    /// Removes what may not stay.
+    ///
+    /// # Errors
+    /// [`LogError`]; segments that could not be looked at stay.
+    pub fn sweep(&mut self, retention: &Retention, now_ns: u64) -> Result<Swept, LogError> {
+        let names = self.files.list().map_err(LogError::io("list", "log"))?;
+        let mut segments: Vec<SegmentName> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
+        segments.sort_unstable();
+        let mut spares: Vec<&String> = names.iter().filter(|n| is_spare(n)).collect();
+        let mut swept = Swept { segments: segments.len() as u64, ..Swept::default() };
+        self.closed.retain(|name, _| segments.binary_search(name).is_ok());
+        swept.bytes = self.look_at(&segments)?;
+
+        let space = self.files.space().map_err(LogError::io("measure", "log"))?;
+        let mut candidates: Vec<(SegmentName, Closed)> =
+            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks > 0).collect();
+        candidates.sort_by_key(|&(name, closed)| (closed.last_stamp_ns, name));
+
+        // Spares are free space that only we know of: they go before any segment does.
+        let mut free_bytes = space.free_bytes;
+        while short_of_space(retention, space, free_bytes)
+            && let Some(spare) = spares.pop()
+        {
+            free_bytes += self.remove(spare)?;
+        }
+        let mut keep_spares = !short_of_space(retention, space, free_bytes);
+        for (name, closed) in candidates {
+            let expired =
+                retention.age_ns.is_some_and(|age| closed.last_stamp_ns < now_ns.saturating_sub(age));
+            let over_size = retention.bytes_max.is_some_and(|max| swept.bytes > max);
+            let over_space = short_of_space(retention, space, free_bytes);
+            if !(expired || over_size || over_space) {
+                break;
+            }
+            if is_newest(&segments, name) {
+                self.mark(name, closed)?;
+            }
+            keep_spares &= !over_size && !over_space && spares.len() + (swept.spares as usize) < SPARES_MAX;
+            if keep_spares && self.put_aside(name)? {
+                swept.spares += 1;
+            } else {
+                free_bytes += self.remove(&name.to_string())?;
+            }
+            self.closed.remove(&name);
+            swept.bytes -= closed.bytes;
+            swept.segments -= 1;
+            swept.removed += 1;
+            swept.removed_bytes += closed.bytes;
+        }
+        self.files.sync_directory().map_err(LogError::io("sync", "log"))?;
+        self.refill_reserve(retention, space, free_bytes);
+        swept.spares += spares.len() as u64;
+        swept.free_bytes = free_bytes;
+        Ok(swept)
+    }
+
+    /// Gets to know the segments that were closed since the last time; gives the bytes of all.
+    fn look_at(&mut self, segments: &[SegmentName]) -> Result<u64, LogError> {
+        let mut bytes = 0;
+        for &name in segments {
+            if let Some(closed) = self.closed.get(&name) {
+                bytes += closed.bytes;
+                continue;
+            }
+            let Inspected::Ours(segment) = inspect(&self.files, self.log, name, false)? else {
+                continue;
+            };
+            bytes += segment.bytes;
+            if segment.is_closed() {
+                let closed = Closed {
+                    bytes: segment.bytes,
+                    last_stamp_ns: segment.totals.last_stamp_ns,
+                    sequence_floor: segment.sequence_floor,
+                    blocks: segment.totals.blocks,
+                };
+                self.closed.insert(name, closed);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Lets the worker's sequence be remembered after its newest segment.
+    fn mark(&self, newest: SegmentName, closed: Closed) -> Result<(), LogError> {
+        let name = SegmentName { number: newest.number + 1, ..newest };
+        let header = SegmentHeader {
+            compatible: 0,
+            log: self.log,
+            name,
+            // No block ever has it.
+            epoch: 0,
+            created_ns: closed.last_stamp_ns,
+            sequence_floor: closed.sequence_floor,
+        };
+        mark(&self.files, &header).map_err(LogError::io("write", name.to_string()))
+    }
+
+    /// Puts a segment aside for being used again, unless somebody reads it.
+    fn put_aside(&self, name: SegmentName) -> Result<bool, LogError> {
+        let path = name.to_string();
+        // Renamed while locked: a reader that gets its lock afterwards finds the name gone.
+        match self.files.lock_exclusive(&path).map_err(LogError::io("lock", &path))? {
+            None => Ok(false),
+            Some(_lock) => {
+                self.files.rename(&path, &spare_name(name)).map_err(LogError::io("put aside", path))?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Removes a file and gives the bytes that this frees.
+    fn remove(&self, path: &str) -> Result<u64, LogError> {
+        let freed = self.files.open(path, Access::Read).and_then(|f| f.allocated_bytes()).unwrap_or(0);
+        let removed = match self.files.remove(path) {
+            Err(e) if CommitFailure::from(&e) == CommitFailure::NoSpace => {
+                // What the reserve is for.
+                self.empty_reserve().and_then(|()| self.files.remove(path))
+            }
+            removed => removed,
+        };
+        match removed {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(LogError::io("remove", path)(e)),
+            _ => Ok(freed),
+        }
+    }
+
+    fn empty_reserve(&self) -> io::Result<()> {
+        let reserve = self.files.open(RESERVE, Access::Write)?;
+        reserve.set_len(0)?;
+        reserve.sync()
+    }
+
+    /// Takes the reserve again once there is room. It is a comfort: failing to get it is no error.
+    fn refill_reserve(&self, retention: &Retention, space: Space, free_bytes: u64) {
+        if short_of_space(retention, space, free_bytes.saturating_sub(RESERVE_BYTES as u64)) {
+            return;
+        }
+        let reserve = match self.files.open(RESERVE, Access::Write) {
+            Ok(reserve) => reserve,
+            Err(_) => {
+                match self.files.create(RESERVE).and_then(|_| self.files.open(RESERVE, Access::Write)) {
+                    Ok(reserve) => reserve,
+                    Err(_) => return,
+                }
+            }
+        };
+        if reserve.len().is_ok_and(|len| len < RESERVE_BYTES as u64) {
+            // Not zeros: a file system that compresses would store nothing.
+            let mut noise = 0x2545_f491_4f6c_dd1d_u64;
+            let bytes: Vec<u8> = (0..RESERVE_BYTES / 8)
+                .flat_map(|_| {
+                    noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    noise.to_le_bytes()
+                })
+                .collect();
+            if reserve.write_all_at(&bytes, 0).and_then(|()| reserve.sync()).is_err() {
+                let _ = reserve.set_len(0);
+            }
+        }
+    }
+}
+
+fn is_newest(sorted: &[SegmentName], name: SegmentName) -> bool {
+    let next = sorted.partition_point(|&s| s <= name);
+    sorted.get(next).is_none_or(|s| s.worker != name.worker)
+}
+
+fn short_of_space(retention: &Retention, space: Space, free_bytes: u64) -> bool {
+    u128::from(free_bytes) * 100 < u128::from(space.total_bytes) * u128::from(retention.free_percent_min)
+}
+
+const RESERVE: &str = "reserve";

@@ -1,0 +1,115 @@
+//! A row as a reader gives it: labels and field names as text, in the order of names.
+
+use super::Labels;
+use super::definitions::Definitions;
+use crate::block::{Column, Table, Value};
+use crate::model::FieldType;
+
+/// A row, borrowed from the block that it is in.
+#[derive(Clone, Copy)]
+pub struct Row<'r> {
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Its labels.
+    pub labels: Labels<'r>,
+    /// Its place in the order of arrival.
+    pub arrival: Arrival,
+    /// The number of its series. Rows that follow on one another in one segment and have the same number have the
+    /// same labels; a series may have several numbers.
+    pub series: u32,
+    fields: &'r [Field<'r>],
+    /// How many values of each column stood in rows before, or that all rows have it.
+    seen: &'r [u32],
+    row: usize,
+}
+
+/// A row's place in the order of arrival, which is the order in which they are compared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Arrival {
+    /// When its block was sealed: nanoseconds since the Unix epoch.
+    pub stamp_ns: u64,
+    /// The worker that took it.
+    pub worker: u32,
+    /// Its block in the worker's sequence.
+    pub sequence: u64,
+    /// Its place in the block.
+    pub position: u32,
+}
+
+/// A column with its name.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'r> {
+    pub(super) name: &'r [u8],
+    column: &'r Column<'r>,
+    /// All rows have it.
+    full: bool,
+}
+
+impl<'r> Row<'r> {
+    /// The fields as (name, value), sorted by name; two values of one name, which differ in type, by the number of
+    /// their type.
+    #[inline]
+    pub fn fields(&self) -> impl Iterator<Item = (&'r [u8], Value<'r>)> + use<'r> {
+        let (row, seen) = (self.row, self.seen);
+        self.fields.iter().zip(seen).filter_map(move |(field, &seen)| {
+            let at = match field.full {
+                true => row,
+                false if field.column.has(row) => seen as usize,
+                false => return None,
+            };
+            Some((field.name, field.column.value(at)))
+        })
+    }
+}
+
+/// A walk over the rows of a table.
+pub(super) struct TableWalk<'t> {
+    table: &'t Table<'t>,
+    fields: Vec<Field<'t>>,
+    seen: Vec<u32>,
+    row: usize,
+}
+
+impl<'t> TableWalk<'t> {
+    /// `None` if the name of a field is not defined.
+    pub(super) fn new(table: &'t Table<'t>, definitions: &'t Definitions) -> Option<TableWalk<'t>> {
+        let rows = table.series.len();
+        let field = |column: &'t Column<'t>| {
+            let name = definitions.symbol(column.field)?;
+            Some(Field { name, column, full: column.len() == rows })
+        };
+        let mut fields = table.columns.iter().map(field).collect::<Option<Vec<_>>>()?;
+        fields.sort_by_key(|f| (f.name, type_number(f.column.kind)));
+        let seen = vec![0; fields.len()];
+        Some(TableWalk { table, fields, seen, row: 0 })
+    }
+
+    /// The present row, with these labels.
+    #[inline]
+    pub(super) fn row<'w>(&'w self, labels: Labels<'w>, arrival: Arrival) -> Row<'w> {
+        Row {
+            time_ns: self.table.times[self.row],
+            labels,
+            arrival,
+            series: self.table.series[self.row].0,
+            fields: &self.fields,
+            seen: &self.seen,
+            row: self.row,
+        }
+    }
+
+    /// Goes on to the next row.
+    #[inline]
+    pub(super) fn step(&mut self) {
+        for (seen, field) in self.seen.iter_mut().zip(&self.fields) {
+            if !field.full {
+                *seen += u32::from(field.column.has(self.row));
+            }
+        }
+        self.row += 1;
+    }
+}
+
+fn type_number(kind: FieldType) -> u8 {
+    kind as u8
+}

@@ -1,0 +1,234 @@
+//! The rows of a directory in order of arrival: the workers' blocks, merged by (stamp, worker, sequence).
+//!
+//! Memory: for each worker one block as stored (64 MiB at most; usually well below one) and the definitions of one
+//! segment; beside them one table, decoded.
+
+use std::sync::Arc;
+
+use super::dedup::Dropped;
+use super::loss::{Loss, LossKind, Losses};
+use super::query::Query;
+use super::row::{Arrival, Row, TableWalk};
+use super::stream::{Head, Open, Stream, Verdict};
+use crate::block::{DecodeError, Table, decode_rows};
+use crate::log::{LogError, ReadDirectory, Survey};
+
+/// Rows of a directory, block by block.
+#[derive(Debug)]
+pub struct Rows {
+    directory: Arc<ReadDirectory>,
+    query: Query,
+    streams: Vec<Stream>,
+    losses: Losses,
+    dropped: Option<Dropped>,
+    watermarks: Option<Vec<u64>>,
+}
+
+impl Rows {
+    pub(super) fn new(directory: Arc<ReadDirectory>, survey: &Survey, query: Query) -> Rows {
+        let segments = survey.segments.chunk_by(|a, b| a.name.worker == b.name.worker);
+        let streams = segments.map(|s| Stream::new(s[0].name.worker, s.iter().cloned())).collect();
+        let losses = Losses::default();
+        Rows { directory, query, streams, losses, dropped: None, watermarks: None }
+    }
+
+    pub(super) fn without(mut self, dropped: Dropped) -> Rows {
+        self.dropped = Some(dropped);
+        self
+    }
+
+    /// Hands the wanted rows of the next block to `take`; false if there was none.
+    ///
+    /// A block all of whose rows are left out counts, too. What could not be read is left to
+    /// [`take_losses`](Rows::take_losses).
+    ///
+    /// # Errors
+    /// What `take` says, or [`LogError::Io`] if a segment cannot be opened.
+    pub fn next_block<E: From<LogError>>(
+        &mut self,
+        mut take: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        for stream in self.streams.iter_mut().filter(|s| s.head().is_none()) {
+            stream.advance(&self.directory, &self.query, &mut self.losses)?;
+        }
+        let order = |stream: &&mut Stream| {
+            let header = &stream.head().expect("streams without a block were left out").header;
+            (header.stamp_ns, header.worker, header.sequence)
+        };
+        let ready = self.streams.iter_mut().filter(|s| s.head().is_some());
+        let Some((head, payload, open)) = ready.min_by_key(order).and_then(Stream::take) else {
+            return Ok(false);
+        };
+        let mut block = BlockWalk {
+            head: &head,
+            open,
+            query: &self.query,
+            dropped: self.dropped.as_ref().and_then(|d| d.of(head.header.worker, head.header.sequence)),
+            position: 0,
+            undefined: Undefined::default(),
+        };
+        let walked = block.walk(payload, &mut take);
+        let (position, undefined) = (block.position, block.undefined);
+        let (segment, offset, sequence) = (open.segment.name, head.offset, head.header.sequence);
+        if undefined.rows > 0 {
+            let kind = undefined.loss(offset, sequence);
+            self.losses.push(Loss { segment, kind });
+        }
+        match walked {
+            Ok(()) => Ok(true),
+            Err(Stop::Decode(error)) => {
+                let rows = u64::from(head.header.rows.saturating_sub(position));
+                self.losses
+                    .push(Loss { segment, kind: LossKind::Undecodable { offset, sequence, rows, error } });
+                Ok(true)
+            }
+            Err(Stop::Take(error)) => Err(error),
+        }
+    }
+
+    /// Hands all wanted rows to `take`, in order of arrival.
+    ///
+    /// # Errors
+    /// As [`next_block`](Rows::next_block).
+    pub fn for_each<E: From<LogError>>(
+        &mut self,
+        mut take: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while self.next_block(&mut take)? {}
+        Ok(())
+    }
+
+    /// Looks for rows that have become durable since the rows were last asked for; call it when
+    /// [`next_block`](Rows::next_block) has given false. True if there may be some.
+    ///
+    /// Rows that come later come in order of arrival within each worker; between workers they do for those that one
+    /// call found. Rotation and restarts of the writer are passed over.
+    ///
+    /// # Errors
+    /// As [`Reader::rows`](super::Reader::rows).
+    pub fn refresh(&mut self) -> Result<bool, LogError> {
+        let watermarks = self.directory.watermarks()?;
+        if watermarks.is_some() && watermarks == self.watermarks {
+            return Ok(false);
+        }
+        let survey = self.directory.survey()?;
+        for segments in survey.segments.chunk_by(|a, b| a.name.worker == b.name.worker) {
+            let worker = segments[0].name.worker;
+            let at = match self.streams.iter().position(|s| s.worker == worker) {
+                Some(at) => at,
+                None => {
+                    self.streams.push(Stream::new(worker, std::iter::empty()));
+                    self.streams.len() - 1
+                }
+            };
+            self.streams[at].refresh(segments.iter(), watermarks.is_some())?;
+        }
+        self.watermarks = watermarks;
+        Ok(true)
+    }
+
+    /// What could not be read so far and was not fetched yet: at most
+    /// [`LOSSES_KEPT_MAX`](super::LOSSES_KEPT_MAX).
+    pub fn take_losses(&mut self) -> Vec<Loss> {
+        self.losses.take()
+    }
+
+    /// How much could not be read so far, fetched or not.
+    pub fn losses(&self) -> u64 {
+        self.losses.count
+    }
+}
+
+/// A block whose rows are handed over.
+struct BlockWalk<'b> {
+    head: &'b Head,
+    open: &'b mut Open,
+    query: &'b Query,
+    dropped: Option<&'b [u64]>,
+    position: u32,
+    undefined: Undefined,
+}
+
+enum Stop<E> {
+    Decode(DecodeError),
+    Take(E),
+}
+
+impl<E> From<DecodeError> for Stop<E> {
+    fn from(error: DecodeError) -> Stop<E> {
+        Stop::Decode(error)
+    }
+}
+
+impl BlockWalk<'_> {
+    fn walk<E>(
+        &mut self,
+        payload: &[u8],
+        take: &mut impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop<E>> {
+        decode_rows(&self.head.header, payload)?.for_each_table(|table| self.table(table, take))
+    }
+
+    fn table<E>(
+        &mut self,
+        table: &Table<'_>,
+        take: &mut impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop<E>> {
+        // Verdicts first: they change what is known of series, and rows borrow it.
+        for &series in &table.series {
+            self.open.verdict(series, self.query);
+        }
+        let open = &*self.open;
+        let header = &self.head.header;
+        let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
+            self.undefined.rows += table.series.len() as u64;
+            self.undefined.see_all(table);
+            self.position += table.series.len() as u32;
+            return Ok(());
+        };
+        for (&series, &time_ns) in table.series.iter().zip(&table.times) {
+            let position = self.position;
+            self.position += 1;
+            let dropped =
+                self.dropped.is_some_and(|bits| bits[position as usize / 64] >> (position % 64) & 1 != 0);
+            if self.query.takes_time(time_ns) && !dropped {
+                match open.series.at(series.0) {
+                    Verdict::Taken => {
+                        if let Some(labels) = open.definitions.labels_known(series) {
+                            let (stamp_ns, worker, sequence) =
+                                (header.stamp_ns, header.worker, header.sequence);
+                            let arrival = Arrival { stamp_ns, worker, sequence, position };
+                            take(&walk.row(labels, arrival)).map_err(Stop::Take)?;
+                        }
+                    }
+                    Verdict::Lost => self.undefined.see(series.0),
+                    Verdict::Refused | Verdict::Unknown => {}
+                }
+            }
+            walk.step();
+        }
+        Ok(())
+    }
+}
+
+/// Rows of a block that cannot be named.
+#[derive(Default)]
+pub(super) struct Undefined {
+    pub(super) rows: u64,
+    series: std::collections::BTreeSet<u32>,
+}
+
+impl Undefined {
+    pub(super) fn see(&mut self, series: u32) {
+        self.rows += 1;
+        self.series.insert(series);
+    }
+
+    fn see_all(&mut self, table: &Table<'_>) {
+        self.series.extend(table.series.iter().map(|s| s.0));
+    }
+
+    pub(super) fn loss(&self, offset: u64, sequence: u64) -> LossKind {
+        LossKind::Undefined { offset, sequence, rows: self.rows, series: self.series.len() as u64 }
+    }
+}

@@ -1,0 +1,306 @@
+//! One worker's blocks in order, over all its segments: definitions are gathered, damage is noted, and one block is
+//! held ready, its rows not decoded yet.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::definitions::Definitions;
+use super::loss::{Loss, LossKind, Losses};
+use super::query::Query;
+use crate::block::{decode_dictionary, decode_footer};
+use crate::bytes::AlignedBuf;
+use crate::log::disk::{BlockFile, Files, SystemFile};
+use crate::log::{Damage, DamagedPart, Found, LogError, ReadDirectory, Segment, SegmentReader, SegmentState};
+use crate::model::{BlockHeader, BlockKind, HEADER_LEN, SeriesId, crc32c};
+
+use super::pages::Pages;
+
+/// A worker's blocks.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) worker: u32,
+    queue: VecDeque<Segment>,
+    open: Option<Open>,
+    head: Option<Head>,
+    payload: Vec<u8>,
+}
+
+/// A block that is held ready; its payload is the stream's.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) offset: u64,
+    pub(super) header: BlockHeader,
+}
+
+/// A segment that is being read.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) segment: Segment,
+    file: SystemFile,
+    reader: SegmentReader<SystemFile>,
+    pub(super) definitions: Definitions,
+    /// All that the segment defines is known; else what the blocks read so far define.
+    complete: bool,
+    pub(super) series: Pages<Verdict>,
+}
+
+/// What is known of a series.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) enum Verdict {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// The query takes it.
+    Taken,
+    /// The query does not.
+    Refused,
+    /// Its definition is lost.
+    Lost,
+}
+
+impl Stream {
+    /// The blocks of these segments of one worker.
+    pub(super) fn new(worker: u32, segments: impl Iterator<Item = Segment>) -> Stream {
+        let mut stream =
+            Stream { worker, queue: VecDeque::new(), open: None, head: None, payload: Vec::new() };
+        stream.queue.extend(segments);
+        stream
+    }
+
+    /// The block that is held ready.
+    pub(super) fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// Takes the block that is held ready: head, payload, and the segment that it is in.
+    pub(super) fn take(&mut self) -> Option<(Head, &[u8], &mut Open)> {
+        Some((self.head.take()?, &self.payload, self.open.as_mut()?))
+    }
+
+    /// Holds the next block ready that can have rows for `query`, if there is one.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if a segment cannot be opened.
+    pub(super) fn advance(
+        &mut self,
+        directory: &ReadDirectory,
+        query: &Query,
+        losses: &mut Losses,
+    ) -> Result<(), LogError> {
+        while self.head.is_none() {
+            if let Some(open) = &mut self.open {
+                self.head = open.next_block(directory, query, losses, &mut self.payload)?;
+                if self.head.is_some() {
+                    return Ok(());
+                }
+            }
+            // The last segment stays open: more of it may become durable.
+            let Some(segment) = self.queue.pop_front() else { return Ok(()) };
+            let totals = &segment.totals;
+            if segment.is_closed() && !query.takes_any(totals.time_min_ns, totals.time_max_ns) {
+                continue;
+            }
+            if let Some(open) = Open::new(directory, segment)? {
+                self.open = Some(open);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes notice of what a newer survey shows: `segments` are the worker's.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if the open segment's file can not be looked at.
+    pub(super) fn refresh<'s>(
+        &mut self,
+        segments: impl Iterator<Item = &'s Segment>,
+        live: bool,
+    ) -> Result<(), LogError> {
+        let at = self.open.as_ref().map_or(0, |open| open.segment.name.number);
+        self.queue.clear();
+        for segment in segments {
+            if segment.name.number == at
+                && let Some(open) = &mut self.open
+            {
+                open.extend(segment, live)?;
+            } else if segment.name.number > at && shows_blocks(segment) {
+                self.queue.push_back(segment.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a block to be seen. What a worker wrote before it, in older segments, is then all there.
+fn shows_blocks(segment: &Segment) -> bool {
+    segment.totals.blocks > 0 && segment.totals.first_sequence <= segment.limit
+}
+
+impl Open {
+    /// Opens a segment; `None` if retention was faster.
+    pub(super) fn new(directory: &ReadDirectory, segment: Segment) -> Result<Option<Open>, LogError> {
+        let name = segment.name.to_string();
+        let file = match directory.files().open_shared(&name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LogError::Io { action: "open", path: name.into(), error }),
+        };
+        let reader = SegmentReader::new(file.clone(), directory.log(), &segment);
+        let mut open = Open {
+            segment,
+            file,
+            reader,
+            definitions: Definitions::default(),
+            complete: false,
+            series: Pages::default(),
+        };
+        open.complete = open.learn_footer().is_some();
+        Ok(Some(open))
+    }
+
+    /// Takes the definitions out of the footer; `None` if there is none that has them.
+    fn learn_footer(&mut self) -> Option<()> {
+        let block = read_footer(&self.file, &self.segment)?;
+        let footer = decode_footer(footer_payload(&block)?).ok()?;
+        let mut definitions = Definitions::default();
+        definitions.learn(&footer.dictionary?).ok()?;
+        self.definitions = definitions;
+        Some(())
+    }
+
+    /// Takes the definitions out of all blocks of the segment that can be read.
+    fn learn_blocks(&mut self, directory: &ReadDirectory) {
+        let mut reader = SegmentReader::new(self.file.clone(), directory.log(), &self.segment);
+        while let Some(found) = reader.read_next() {
+            let Found::Block(block) = found else { continue };
+            if let Some(section) = block.dictionary {
+                // What is wrong with it is said when the block's turn comes.
+                _ = decode_dictionary(section).and_then(|parts| self.definitions.learn(&parts));
+            }
+        }
+        self.complete = true;
+        // Series that seemed lost may be known now.
+        self.series.clear();
+    }
+
+    /// The next block that can have rows for `query`; its payload goes to `payload`.
+    fn next_block(
+        &mut self,
+        directory: &ReadDirectory,
+        query: &Query,
+        losses: &mut Losses,
+        payload: &mut Vec<u8>,
+    ) -> Result<Option<Head>, LogError> {
+        loop {
+            let Some(found) = self.reader.read_next() else { return Ok(None) };
+            let segment = self.segment.name;
+            let (block, damage) = match found {
+                Found::Damage(damage) => (None, Some(damage)),
+                Found::Block(block) => (Some(block), block.damage().map(without_saved_rows)),
+            };
+            let mut defines_all = true;
+            let head = match block {
+                Some(block) if block.header.kind != BlockKind::Footer => {
+                    if let Some(section) = block.dictionary
+                        && !self.complete
+                    {
+                        let learned =
+                            decode_dictionary(section).and_then(|parts| self.definitions.learn(&parts));
+                        if let Err(error) = learned {
+                            defines_all = false;
+                            let (offset, sequence) = (block.offset, block.header.sequence);
+                            let kind = LossKind::Undecodable { offset, sequence, rows: 0, error };
+                            losses.push(Loss { segment, kind });
+                        }
+                    }
+                    block.payload.and_then(|bytes| {
+                        let header = block.header;
+                        let wanted =
+                            header.rows > 0 && query.takes_any(header.time_min_ns, header.time_max_ns);
+                        wanted.then(|| {
+                            payload.clear();
+                            payload.extend_from_slice(bytes);
+                            Head { offset: block.offset, header: header.clone() }
+                        })
+                    })
+                }
+                _ => None,
+            };
+            if let Some(damage) = damage {
+                defines_all &= damage.part == DamagedPart::Footer;
+                losses.push(Loss { segment, kind: LossKind::Damage(damage) });
+            }
+            if !defines_all && !self.complete {
+                // What was defined in the damaged place may be defined again further on.
+                self.learn_blocks(directory);
+            }
+            if head.is_some() {
+                return Ok(head);
+            }
+        }
+    }
+
+    /// Goes on with what has become durable since.
+    fn extend(&mut self, now: &Segment, live: bool) -> Result<(), LogError> {
+        let upto = match now.state {
+            SegmentState::Open if live => now.limit.min(now.totals.last_sequence),
+            SegmentState::Open => now.must_have,
+            SegmentState::Closed | SegmentState::Sealed { .. } => now.totals.last_sequence,
+        };
+        let bytes = self.file.len().map_err(|error| LogError::Io {
+            action: "look at",
+            path: self.segment.name.to_string().into(),
+            error,
+        })?;
+        self.reader.extend(upto, bytes);
+        self.segment.limit = self.segment.limit.max(upto);
+        self.segment.must_have = self.segment.must_have.max(upto);
+        self.segment.bytes = self.segment.bytes.max(bytes);
+        Ok(())
+    }
+}
+
+/// A damaged dictionary section takes definitions; which rows that costs is told where they are read.
+fn without_saved_rows(damage: Damage) -> Damage {
+    let rows = if damage.part == DamagedPart::Dictionary { 0 } else { damage.rows };
+    Damage { rows, ..damage }
+}
+
+/// The footer block of a sealed segment, unchecked.
+pub(super) fn read_footer(file: &SystemFile, segment: &Segment) -> Option<AlignedBuf> {
+    let SegmentState::Sealed { footer_offset, footer_len } = segment.state else { return None };
+    // The trailer's word was checked against the file's length.
+    let len = usize::try_from(footer_len).ok().filter(|&len| len <= crate::model::BLOCK_BYTES_MAX)?;
+    let mut block = AlignedBuf::new();
+    block.resize(len);
+    (file.read_full_at(&mut block, footer_offset).ok()? == len).then_some(block)
+}
+
+/// The payload of a footer block, if it is sound.
+pub(super) fn footer_payload(block: &[u8]) -> Option<&[u8]> {
+    let header = BlockHeader::decode(block).ok().filter(|h| h.kind == BlockKind::Footer)?;
+    let payload = block.get(HEADER_LEN + header.dictionary_len as usize..header.content_len())?;
+    (crc32c(payload) == header.payload_crc).then_some(payload)
+}
+
+impl Open {
+    /// Whether rows of a series are wanted.
+    #[inline]
+    pub(super) fn verdict(&mut self, series: SeriesId, query: &Query) -> Verdict {
+        match self.series.at(series.0) {
+            Verdict::Unknown => self.judge(series, query),
+            verdict => verdict,
+        }
+    }
+
+    #[cold]
+    fn judge(&mut self, series: SeriesId, query: &Query) -> Verdict {
+        let verdict = match (self.definitions.labels(series), &query.series) {
+            (None, _) => Verdict::Lost,
+            (Some(labels), Some(filter)) if !filter(labels) => Verdict::Refused,
+            (Some(_), _) => Verdict::Taken,
+        };
+        self.series.set(series.0, verdict);
+        verdict
+    }
+}

@@ -1,0 +1,302 @@
+//! A connection: its socket, what it is receiving, and its answers in the order of their requests.
+//!
+//! While idle it owns no buffer. Bytes are read into the worker's buffer and used there; what is left of a turn
+//! (half a head, requests behind a full queue of answers) is kept in `unread` until the next.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+
+use crate::engine::CommitFailure;
+use crate::ingest::{ContextId, Stream};
+use crate::model::WriteResult;
+use crate::wire::influx::Dialect;
+
+use super::answer::Answer;
+use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Refusal, Response, Status};
+use super::influx;
+use super::request::{Ticket, WriteRequest};
+
+/// Answers a connection may have waiting; past it nothing more is read from it.
+pub(super) const PARKED_MAX: usize = 32;
+
+/// One connection.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) parser: Parser,
+    pub(super) pace: Pace,
+    pub(super) stream: Stream,
+    /// Bytes read and not used yet.
+    pub(super) unread: Vec<u8>,
+    pub(super) receiving: Receiving,
+    pub(super) parked: VecDeque<Parked>,
+    out: Vec<u8>,
+    sent: usize,
+    /// The socket may have more to read.
+    pub(super) readable: bool,
+    /// The peer has closed its side.
+    pub(super) peer_closed: bool,
+    lingered_bytes: u64,
+}
+
+/// What the current request's body is for.
+pub(super) enum Receiving {
+    /// Nothing: between requests.
+    Nothing,
+    /// Rows.
+    Write(Box<WriteRequest>),
+    /// A write that waits for room in the engine.
+    Stalled(Box<WriteRequest>),
+    /// The form of a `/query`.
+    Form { to: AnswerTo, query: String, body: Vec<u8> },
+    /// A body that nobody needs: its answer is parked already.
+    Discard,
+}
+
+/// An answer in its place.
+pub(super) enum Parked {
+    /// It can be sent.
+    Ready { to: AnswerTo, answer: Box<Answer> },
+    /// It waits for its rows to be durable.
+    Commit { to: AnswerTo, dialect: Dialect, ticket: Ticket, failed: Option<CommitFailure>, result: Box<WriteResult> },
+    /// It waits for all workers to have counted their series.
+    Survey { to: AnswerTo, round: u64 },
+}
+
+/// What became of reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReadOutcome {
+    Bytes(usize),
+    WouldBlock,
+    Closed,
+    Failed,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, now_ns: u64) -> Connection {
+        Connection {
+            socket,
+            parser: Parser::new(),
+            pace: Pace::new(now_ns),
+            stream: Stream::new(ContextId::default()),
+            unread: Vec::new(),
+            receiving: Receiving::Nothing,
+            parked: VecDeque::new(),
+            out: Vec::new(),
+            sent: 0,
+            readable: true,
+            peer_closed: false,
+            lingered_bytes: 0,
+        }
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, into: &mut [u8], now_ns: u64) -> ReadOutcome {
+        loop {
+            match self.socket.read(into) {
+                Ok(0) => {
+                    self.peer_closed = true;
+                    self.readable = false;
+                    return ReadOutcome::Closed;
+                }
+                Ok(n) => {
+                    self.pace.received(n, now_ns);
+                    return ReadOutcome::Bytes(n);
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return ReadOutcome::WouldBlock;
+                }
+                Err(_) => return ReadOutcome::Failed,
+            }
+        }
+    }
+
+    /// Parks an answer that is known.
+    pub(super) fn answer(&mut self, to: AnswerTo, answer: Answer) {
+        self.parked.push_back(Parked::Ready { to, answer: Box::new(answer) });
+    }
+
+    /// Parks the answer to a request that was not understood; the connection closes after it.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        let body = serde_json::json!({ "error": refusal.to_string() });
+        self.answer(AnswerTo::REFUSED, Answer::json(refusal.status().0, &body));
+    }
+
+    /// Lets the client send its body.
+    pub(super) fn send_continue(&mut self) {
+        // In its place: the answers before it are all written, or `out` would not be where it stands.
+        self.out.extend_from_slice(CONTINUE);
+    }
+
+    /// Whether a `100 Continue` would be in its place.
+    pub(super) fn can_continue(&self) -> bool {
+        self.parked.is_empty()
+    }
+
+    /// Commits up to this sequence are durable: answers that waited for them can go.
+    pub(super) fn durable(&mut self, upto: u64) {
+        for parked in &mut self.parked {
+            let Parked::Commit { to, dialect, ticket, failed, result } = parked else { continue };
+            if ticket.last > upto {
+                continue;
+            }
+            let answer = match failed {
+                None => influx::write_answer(*dialect, result),
+                Some(failure) => failed_answer(*dialect, failure),
+            };
+            *parked = Parked::Ready { to: *to, answer: Box::new(answer) };
+        }
+    }
+
+    /// A commit of these sequences failed.
+    pub(super) fn failed(&mut self, from: u64, upto: u64, failure: CommitFailure) {
+        for parked in &mut self.parked {
+            if let Parked::Commit { ticket, failed, .. } = parked
+                && ticket.first <= upto
+                && ticket.last >= from
+            {
+                *failed = Some(failure);
+            }
+        }
+        if let Receiving::Write(request) | Receiving::Stalled(request) = &mut self.receiving
+            && request.touched(upto)
+        {
+            request.failed = Some(failure);
+        }
+        self.durable(upto);
+    }
+
+    /// Writes the answers that are ready and next in order. `false`: the connection is broken.
+    pub(super) fn flush(&mut self, now_ns: u64) -> bool {
+        while let Some(Parked::Ready { .. }) = self.parked.front() {
+            if let Some(Parked::Ready { to, answer }) = self.parked.pop_front() {
+                write_answer(&mut self.out, to, &answer);
+            }
+        }
+        if self.sent == self.out.len() {
+            return true;
+        }
+        self.pace.sending(now_ns);
+        while self.sent < self.out.len() {
+            match self.socket.write(&self.out[self.sent..]) {
+                Ok(0) => return false,
+                Ok(n) => {
+                    self.sent += n;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+        self.out = Vec::new();
+        self.sent = 0;
+        self.pace.sent();
+        true
+    }
+
+    /// Bytes of answers wait for the peer.
+    pub(super) fn sending(&self) -> bool {
+        self.sent < self.out.len()
+    }
+
+    /// Whether a request is being received or an answer is due.
+    pub(super) fn busy(&self) -> bool {
+        !matches!(self.receiving, Receiving::Nothing) || !self.parked.is_empty() || self.sending()
+    }
+
+    /// Whether an answer waits for a commit.
+    pub(super) fn waits_for_commit(&self) -> bool {
+        self.parked.iter().any(|p| matches!(p, Parked::Commit { .. }))
+    }
+
+    /// Whether an answer waits for a survey.
+    pub(super) fn waits_for_survey(&self) -> bool {
+        self.parked.iter().any(|p| matches!(p, Parked::Survey { .. }))
+    }
+
+    /// Parks the answer to a request that came too slowly; the connection closes after it.
+    pub(super) fn refuse_slow(&mut self) {
+        let error = serde_json::json!({"error": "the request came too slowly"});
+        self.answer(AnswerTo::REFUSED, Answer::json(408, &error));
+    }
+
+    /// Whether reading may go on.
+    pub(super) fn wants_input(&self) -> bool {
+        !matches!(self.receiving, Receiving::Stalled(_)) && self.parked.len() < PARKED_MAX
+    }
+
+    /// All is answered and sent, and nothing more will come: the write side is shut down and the rest dropped. `true`
+    /// when the connection can be closed.
+    pub(super) fn wind_up(&mut self, scratch: &mut [u8], now_ns: u64) -> bool {
+        if !self.parser.is_ended() || self.busy() {
+            return false;
+        }
+        if self.pace.phase() != Phase::Lingering {
+            self.pace.enter(Phase::Lingering, now_ns);
+            if self.socket.shutdown(Shutdown::Write).is_err() {
+                return true;
+            }
+        }
+        loop {
+            match self.read(scratch, now_ns) {
+                ReadOutcome::Bytes(n) => {
+                    self.lingered_bytes += n as u64;
+                    if self.lingered_bytes > LINGER_BYTES_MAX {
+                        return true;
+                    }
+                }
+                ReadOutcome::WouldBlock => return false,
+                ReadOutcome::Closed | ReadOutcome::Failed => return true,
+            }
+        }
+    }
+
+    /// Tells the time limits what the peer owes now.
+    pub(super) fn keep_pace(&mut self, now_ns: u64) {
+        if self.pace.phase() == Phase::Lingering {
+            return;
+        }
+        let phase = match &self.receiving {
+            Receiving::Nothing if self.parser.in_body() => Phase::Body,
+            Receiving::Nothing if self.busy() && self.unread.is_empty() => Phase::Answering,
+            Receiving::Nothing => self.parser.phase(&self.unread),
+            _ => Phase::Body,
+        };
+        // A body after a body is begun where its head is read.
+        if self.pace.phase() != phase {
+            self.pace.enter(phase, now_ns);
+        }
+        if self.wants_input() { self.pace.resume(now_ns) } else { self.pace.pause(now_ns) }
+    }
+
+    /// Bytes of buffers held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let receiving = match &self.receiving {
+            Receiving::Write(request) | Receiving::Stalled(request) => request.memory_bytes(),
+            Receiving::Form { body, .. } => body.capacity(),
+            Receiving::Nothing | Receiving::Discard => 0,
+        };
+        size_of::<Connection>() + self.unread.capacity() + self.out.capacity() + receiving
+    }
+}
+
+/// The answer to a write whose commit failed: in doubt, to be sent again.
+pub(super) fn failed_answer(dialect: Dialect, failure: &CommitFailure) -> Answer {
+    influx::error_answer(dialect, 503, &failure.to_string(), None).retry_later()
+}
+
+fn write_answer(out: &mut Vec<u8>, to: AnswerTo, answer: &Answer) {
+    let mut response = Response::new(out, to, Status(answer.status));
+    for (name, value) in &answer.headers {
+        response = response.header(name, value.as_bytes());
+    }
+    if answer.body.is_empty() {
+        response.empty();
+    } else {
+        response.body(answer.content_type, &answer.body);
+    }
+}

@@ -1,0 +1,185 @@
+//! The Influx endpoints: what their query parameters mean, and how each version answers a write.
+//!
+//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for `/api/v3/write_lp`, with
+//! tidegate's write result in the same object.
+
+use serde::Serialize;
+
+use crate::model::{RowError, WriteResult};
+use crate::wire::influx::Dialect;
+
+use super::answer::Answer;
+
+/// What `X-Influxdb-Version` says: the v1 API that clients probe for.
+pub(super) const VERSION_HEADER: (&str, &str) = ("X-Influxdb-Version", "1.8.10-tidegate");
+
+/// The answer to a write whose rows are durable, or that had none.
+pub(super) fn write_answer(dialect: Dialect, result: &WriteResult) -> Answer {
+    if result.rejected == 0 {
+        return match (dialect, result.accepted) {
+            (Dialect::V1, _) | (_, 1..) => Answer::empty(204),
+            (Dialect::V2, 0) => error_answer(dialect, 400, "writing requires points", Some(result)),
+            (Dialect::V3, 0) => error_answer(dialect, 400, "no lines in the request's body", Some(result)),
+        };
+    }
+    let first = result.errors.first();
+    let cause = match first {
+        Some(e) if e.reason == "series_limit" => e.error.clone(),
+        Some(e) => format!("unable to parse '{}': {}", e.original, e.error),
+        None => String::new(),
+    };
+    let partial = format!("partial write: {cause} dropped={}", result.rejected);
+    match (dialect, result.accepted) {
+        (Dialect::V1, 0) | (Dialect::V2, 0) => error_answer(dialect, 400, &cause, Some(result)),
+        (Dialect::V1, _) => error_answer(dialect, 400, &partial, Some(result)),
+        (Dialect::V2, _) => {
+            let message = format!("failure writing points to database: {partial}");
+            error_answer(dialect, 422, &message, Some(result))
+        }
+        (Dialect::V3, _) => error_answer(dialect, 400, "partial write of line protocol occurred", Some(result)),
+    }
+}
+
+/// The answer to a write of which nothing was taken because a line was bad and the request wanted all or nothing.
+pub(super) fn refused_whole_answer(result: &WriteResult) -> Answer {
+    error_answer(Dialect::V3, 400, "parsing failed for write_lp endpoint", Some(result))
+}
+
+/// An error in the form of this version. `result` adds the counts and the first reasons.
+pub(super) fn error_answer(dialect: Dialect, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
+    let data = match (dialect, result) {
+        (Dialect::V3, Some(result)) => Some(result.errors.iter().map(BadLine::new).collect()),
+        _ => None,
+    };
+    let body = ErrorBody {
+        error: (dialect != Dialect::V2).then_some(message),
+        code: (dialect == Dialect::V2).then_some(code(status)),
+        message: (dialect == Dialect::V2).then_some(message),
+        data,
+        accepted: result.map(|r| r.accepted),
+        rejected: result.map(|r| r.rejected),
+        errors: result.map(|r| r.errors.iter().map(Reason::new).collect()),
+    };
+    Answer::json(status, &body)
+}
+
+/// InfluxDB 2's name for a status.
+fn code(status: u16) -> &'static str {
+    match status {
+        400 => "invalid",
+        401 => "unauthorized",
+        404 => "not found",
+        405 => "method not allowed",
+        413 => "request too large",
+        415 => "unsupported media type",
+        422 => "unprocessable entity",
+        503 => "unavailable",
+        _ => "internal error",
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Vec<BadLine<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<Reason<'a>>>,
+}
+
+/// InfluxDB 3's description of a line that was not taken.
+#[derive(Serialize)]
+struct BadLine<'a> {
+    original_line: &'a str,
+    line_number: u64,
+    error_message: &'a str,
+}
+
+impl<'a> BadLine<'a> {
+    fn new(e: &'a RowError) -> BadLine<'a> {
+        BadLine { original_line: &e.original, line_number: e.index, error_message: &e.error }
+    }
+}
+
+/// tidegate's description of a row that was not taken.
+#[derive(Serialize)]
+struct Reason<'a> {
+    index: u64,
+    error: &'a str,
+}
+
+impl<'a> Reason<'a> {
+    fn new(e: &'a RowError) -> Reason<'a> {
+        Reason { index: e.index, error: &e.error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn result(accepted: u64, bad: &[u64]) -> WriteResult {
+        let mut result = WriteResult { accepted, ..WriteResult::default() };
+        for &line in bad {
+            result.reject(line, "syntax", b"cpu", || "missing fields".into());
+        }
+        result
+    }
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn all_taken_is_204_with_no_body() {
+        for dialect in [Dialect::V1, Dialect::V2, Dialect::V3] {
+            let answer = write_answer(dialect, &result(3, &[]));
+            assert_eq!((answer.status, answer.body.len()), (204, 0));
+        }
+    }
+
+    #[test]
+    fn a_partial_write_says_so_in_each_versions_way_and_counts() {
+        let v1 = write_answer(Dialect::V1, &result(2, &[3, 5]));
+        assert_eq!(v1.status, 400);
+        assert_eq!(
+            body(&v1),
+            json!({"error": "partial write: unable to parse 'cpu': missing fields dropped=2", "accepted": 2, "rejected": 2,
+                "errors": [{"index": 3, "error": "missing fields"}, {"index": 5, "error": "missing fields"}]})
+        );
+        let v2 = write_answer(Dialect::V2, &result(2, &[3]));
+        assert_eq!((v2.status, &body(&v2)["code"]), (422, &json!("unprocessable entity")));
+        let v3 = write_answer(Dialect::V3, &result(2, &[3]));
+        assert_eq!(v3.status, 400);
+        assert_eq!(
+            body(&v3)["data"],
+            json!([{"original_line": "cpu", "line_number": 3, "error_message": "missing fields"}])
+        );
+    }
+
+    #[test]
+    fn nothing_taken_is_400_and_names_the_first_line() {
+        let v1 = write_answer(Dialect::V1, &result(0, &[1]));
+        assert_eq!((v1.status, &body(&v1)["error"]), (400, &json!("unable to parse 'cpu': missing fields")));
+        let v2 = write_answer(Dialect::V2, &result(0, &[1]));
+        assert_eq!((v2.status, &body(&v2)["code"]), (400, &json!("invalid")));
+    }
+
+    #[test]
+    fn a_body_without_rows_is_fine_for_version_1_only() {
+        assert_eq!(write_answer(Dialect::V1, &result(0, &[])).status, 204);
+        let v2 = write_answer(Dialect::V2, &result(0, &[]));
+        assert_eq!((v2.status, &body(&v2)["message"]), (400, &json!("writing requires points")));
+        assert_eq!(write_answer(Dialect::V3, &result(0, &[])).status, 400);
+    }
+}

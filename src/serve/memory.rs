@@ -1,0 +1,62 @@
+//! The memory budget: who wants bytes reserves them first, and is refused before memory grows.
+
+use std::sync::Arc;
+
+use crate::sync::SharedCount;
+
+/// `limits.memory`, shared by all workers. Tables and batches report what they hold; bodies and connections reserve.
+#[derive(Clone, Debug)]
+pub(super) struct MemoryBudget {
+    max: u64,
+    reserved: Arc<SharedCount>,
+}
+
+impl MemoryBudget {
+    pub(super) fn new(max: u64) -> MemoryBudget {
+        MemoryBudget { max, reserved: Arc::default() }
+    }
+
+    /// Takes bytes out of the budget, if they are there. `held` is what tables and batches hold at present.
+    pub(super) fn reserve(&self, bytes: u64, held: u64) -> Option<Reservation> {
+        // Two workers may both see room for their last reservation: the budget can be passed by one body a worker.
+        if self.reserved.value() + held + bytes > self.max {
+            return None;
+        }
+        self.reserved.add(bytes);
+        Some(Reservation { bytes, budget: self.clone() })
+    }
+
+    /// Whether tables and batches alone leave no room.
+    pub(super) fn exhausted(&self, held: u64) -> bool {
+        self.reserved.value() + held > self.max
+    }
+}
+
+/// Bytes of the budget, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    bytes: u64,
+    budget: MemoryBudget,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.reserved.subtract(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_is_refused_past_the_budget_and_given_back() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.reserve(60, 10).unwrap();
+        assert!(budget.reserve(31, 10).is_none());
+        drop(first);
+        assert!(budget.reserve(90, 10).is_some());
+        assert_eq!(budget.reserved.value(), 0);
+        assert!(budget.exhausted(101));
+    }
+}

@@ -1,0 +1,120 @@
+//! The answers that need no rows: probes, InfluxDB's side calls, the index.
+
+use serde_json::json;
+
+use crate::ingest::SurveyCounts;
+
+use super::answer::Answer;
+use super::http::{Query, QueryError};
+use super::influx::VERSION_HEADER;
+
+/// `/ping`.
+pub(super) fn ping(query: &str) -> Answer {
+    let verbose = matches!(Query::new(query).first("verbose"), Ok(Some(v)) if v != "false" && v != "0");
+    let answer =
+        if verbose { Answer::json(200, &json!({"version": VERSION_HEADER.1})) } else { Answer::empty(204) };
+    answer
+        .with_header(VERSION_HEADER.0, VERSION_HEADER.1)
+        .with_header("X-Influxdb-Build", "tidegate")
+        .with_header("X-Tidegate-Version", env!("CARGO_PKG_VERSION"))
+}
+
+/// `/query`: writers create their database and list what there is before they write; there are no databases here, and
+/// whatever they create exists.
+pub(super) fn query(query: &str, form: &str) -> Answer {
+    let answer = match statement(query).and_then(|q| if q.is_empty() { statement(form) } else { Ok(q) }) {
+        Err(e) => Answer::json(400, &json!({"error": e.to_string()})),
+        Ok(q) if q.is_empty() => Answer::json(400, &json!({"error": "missing required parameter \"q\""})),
+        Ok(q) => statements(&q),
+    };
+    answer.with_header(VERSION_HEADER.0, VERSION_HEADER.1)
+}
+
+fn statement(pairs: &str) -> Result<String, QueryError> {
+    Ok(Query::new(pairs).first("q")?.map(|q| q.trim().to_owned()).unwrap_or_default())
+}
+
+fn statements(q: &str) -> Answer {
+    let mut results = Vec::new();
+    for (id, statement) in q.split(';').map(str::trim).filter(|s| !s.is_empty()).enumerate() {
+        let words: Vec<String> = statement.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        results.push(match words[..] {
+            ["CREATE", "DATABASE"] => json!({"statement_id": id}),
+            ["SHOW", "DATABASES"] => {
+                json!({"statement_id": id, "series": [{"name": "databases", "columns": ["name"]}]})
+            }
+            _ => {
+                let error = "tidegate does not answer queries: only CREATE DATABASE and SHOW DATABASES are understood";
+                return Answer::json(400, &json!({"error": error}));
+            }
+        });
+    }
+    Answer::json(200, &json!({"results": results}))
+}
+
+/// `/`.
+pub(super) fn index() -> Answer {
+    Answer::text(
+        200,
+        concat!(
+            "tidegate ",
+            env!("CARGO_PKG_VERSION"),
+            "\n\n\
+             POST /write               InfluxDB 1.x line protocol (also /influx/write)\n\
+             POST /api/v2/write        InfluxDB 2.x line protocol\n\
+             POST /api/v3/write_lp     InfluxDB 3 line protocol\n\
+             GET  /ping, /query        InfluxDB's probes\n\
+             GET  /metrics             metrics of this process\n\
+             GET  /api/v1/status/tsdb  who makes the series\n\
+             GET  /health, /ready      probes\n"
+        ),
+    )
+}
+
+/// `/api/v1/status/tsdb`, in Prometheus's shape.
+pub(super) fn status_tsdb(counts: &SurveyCounts) -> Answer {
+    let list = |entries: &[(String, u64)]| -> Vec<_> {
+        entries.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+    };
+    Answer::json(
+        200,
+        &json!({"status": "success", "data": {
+            "headStats": {"numSeries": counts.series, "numLabelPairs": counts.label_pairs},
+            "seriesCountByMetricName": list(&counts.series_by_metric),
+            "labelValueCountByLabelName": list(&counts.values_by_label),
+            "memoryInBytesByLabelName": list(&counts.bytes_by_label),
+            "seriesCountByLabelValuePair": list(&counts.series_by_pair),
+        }}),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: &Answer) -> &str {
+        std::str::from_utf8(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn what_writers_ask_before_they_write_is_answered() {
+        let created = query("q=CREATE+DATABASE+%22bench%22", "");
+        assert_eq!((created.status, text(&created)), (200, r#"{"results":[{"statement_id":0}]}"#));
+        let shown = query("", "q=show%20databases%3B");
+        assert_eq!(
+            text(&shown),
+            r#"{"results":[{"series":[{"columns":["name"],"name":"databases"}],"statement_id":0}]}"#
+        );
+        assert_eq!(query("q=SELECT+1", "").status, 400);
+        assert_eq!(query("db=x", "").status, 400);
+        assert_eq!(query("q=%zz", "").status, 400);
+    }
+
+    #[test]
+    fn ping_names_a_version() {
+        assert_eq!(ping("").status, 204);
+        assert_eq!(ping("verbose=true").status, 200);
+        assert!(ping("").headers.iter().any(|(name, _)| *name == "X-Influxdb-Version"));
+    }
+}

@@ -1,0 +1,305 @@
+//! Requests taken off a connection's bytes: heads routed, bodies to where they belong, answers parked.
+
+use std::ops::Range;
+
+use crate::engine;
+
+use super::answer::Answer;
+use super::body::{DecoderPool, Encoding};
+use super::connection::{Connection, Parked, Receiving, failed_answer};
+use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Version};
+use super::influx;
+use super::metrics;
+use super::pages;
+use super::request::{GivenUp, Progress, WriteRequest, given_up_answer, params};
+use super::routes::{NoRoute, Route};
+use super::server::Shared;
+
+/// The longest form that `/query` takes.
+const FORM_BYTES_MAX: usize = 64 << 10;
+
+/// A body that nobody needs is read away if it is at most so long; else the connection closes.
+const DISCARD_BYTES_MAX: u64 = 1 << 20;
+
+/// What taking requests needs of its worker.
+pub(super) struct Desk<'a> {
+    pub(super) engine: &'a mut engine::Worker,
+    pub(super) decoders: &'a mut DecoderPool,
+    pub(super) shared: &'a Shared,
+}
+
+impl Desk<'_> {
+    /// Takes what it can of `buffer[bytes]` and says where the rest starts. What lies before a body's bytes may be
+    /// written over.
+    pub(super) fn take(&mut self, connection: &mut Connection, buffer: &mut [u8], bytes: Range<usize>) -> usize {
+        let Range { start: mut at, end } = bytes;
+        while connection.wants_input() && !connection.parser.is_ended() {
+            if !connection.parser.in_body() {
+                match connection.parser.head(&buffer[at..end], &self.shared.options.http) {
+                    Ok(None) => break,
+                    Ok(Some(head)) => {
+                        let used = head.bytes;
+                        self.begin(connection, &head);
+                        at += used;
+                    }
+                    Err(refusal) => connection.refuse(refusal),
+                }
+                continue;
+            }
+            match connection.parser.body(&buffer[at..end], &self.shared.options.http) {
+                Ok(Body::Data { consumed, data }) => {
+                    self.body(connection, buffer, at + data.start..at + data.end);
+                    at += consumed;
+                }
+                Ok(Body::NeedMore { consumed }) => {
+                    at += consumed;
+                    break;
+                }
+                Ok(Body::End { consumed }) => {
+                    at += consumed;
+                    self.end(connection);
+                }
+                Err(refusal) => {
+                    self.drop_request(connection);
+                    connection.refuse(refusal);
+                }
+            }
+        }
+        at
+    }
+
+    /// Goes on with a write that waited for room.
+    pub(super) fn resume(&mut self, connection: &mut Connection) {
+        match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+            Receiving::Stalled(mut request) => {
+                let progress = request.resume(self.engine, &mut connection.stream);
+                self.progress(connection, request, progress);
+            }
+            other => connection.receiving = other,
+        }
+    }
+
+    /// A request begins: its route, and whether its body is wanted.
+    fn begin(&mut self, connection: &mut Connection, head: &Head<'_>) {
+        self.engine.counters().requests.add(1);
+        connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
+        let to = AnswerTo {
+            head_only: head.method == Method::Head,
+            keep_alive: head.keep_alive && !self.shared.draining(),
+            http_10: head.version == Version::Http10,
+        };
+        match Route::find(head.method, head.path) {
+            Ok(Route::Influx(dialect)) => match self.begin_write(dialect, to, head) {
+                Ok(request) => {
+                    connection.stream.set_context(request.context());
+                    connection.receiving = Receiving::Write(request);
+                    self.expect(connection, head);
+                }
+                Err(answer) => self.answer_early(connection, to, head, answer),
+            },
+            Ok(Route::Query) => {
+                connection.receiving = Receiving::Form { to, query: head.query.to_owned(), body: Vec::new() };
+                self.expect(connection, head);
+            }
+            Ok(Route::StatusTsdb) => {
+                let round = self.shared.surveys.start();
+                self.shared.wake_all();
+                connection.parked.push_back(Parked::Survey { to, round });
+                connection.receiving = Receiving::Discard;
+            }
+            Ok(route) => {
+                let answer = self.page(route, head);
+                self.answer_early(connection, to, head, answer);
+            }
+            Err(NoRoute::Path) => {
+                let body = serde_json::json!({"error": format!("nothing is at {}", head.path)});
+                self.answer_early(connection, to, head, Answer::json(404, &body));
+            }
+            Err(NoRoute::Method(allow)) => {
+                let error = format!("{} takes {allow}", head.path);
+                let answer = Answer::json(405, &serde_json::json!({ "error": error })).with_header("Allow", allow);
+                self.answer_early(connection, to, head, answer);
+            }
+        }
+    }
+
+    fn begin_write(
+        &mut self,
+        dialect: crate::wire::influx::Dialect,
+        to: AnswerTo,
+        head: &Head<'_>,
+    ) -> Result<Box<WriteRequest>, Answer> {
+        let mut params = params(dialect, head.query).map_err(|e| influx::error_answer(dialect, 400, &e, None))?;
+        if self.shared.draining() {
+            return Err(influx::error_answer(dialect, 503, "shutting down", None).retry_later());
+        }
+        if let Err(failure) = self.engine.accepts() {
+            return Err(failed_answer(dialect, &failure));
+        }
+        if self.shared.memory.exhausted(self.engine.memory_held_bytes()) {
+            return Err(given_up_answer(dialect, &GivenUp::Memory, &Default::default()));
+        }
+        let encoding = Encoding::parse(head.headers.content_encoding).ok_or_else(|| {
+            let name = String::from_utf8_lossy(head.headers.content_encoding);
+            influx::error_answer(dialect, 415, &format!("content encoding {name:?} is not supported"), None)
+        })?;
+        if let (BodyLength::Bytes(length), Encoding::Identity) = (head.length, encoding) {
+            params.content_length = Some(length);
+        }
+        let content = self
+            .decoders
+            .take(encoding, &self.shared.options.http)
+            .ok_or_else(|| given_up_answer(dialect, &GivenUp::Memory, &Default::default()))?;
+        WriteRequest::new(&params, to, content, self.engine, &self.shared.memory)
+            .map(Box::new)
+            .map_err(|why| given_up_answer(dialect, &why, &Default::default()))
+    }
+
+    /// Lets the client send its body if it asks first.
+    fn expect(&mut self, connection: &mut Connection, head: &Head<'_>) {
+        // A body that is too long is refused by its announced length: asking the framing says so before it is sent.
+        if head.expect_continue {
+            match connection.parser.body(&[], &self.shared.options.http) {
+                Err(refusal) => {
+                    self.drop_request(connection);
+                    connection.refuse(refusal);
+                }
+                Ok(_) if connection.can_continue() => connection.send_continue(),
+                // Answers are due before it: the client sends its body when it has waited long enough.
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Parks an answer before the body was read, and decides whether the body is worth reading away.
+    fn answer_early(&mut self, connection: &mut Connection, mut to: AnswerTo, head: &Head<'_>, answer: Answer) {
+        if answer.status == 503 {
+            self.engine.counters().requests_refused.add(1);
+        }
+        let short = matches!(head.length, BodyLength::Bytes(n) if n <= DISCARD_BYTES_MAX);
+        if short && !head.expect_continue {
+            connection.receiving = Receiving::Discard;
+        } else {
+            connection.parser.close();
+            connection.receiving = Receiving::Nothing;
+            to.keep_alive = false;
+        }
+        connection.answer(to, answer);
+    }
+
+    fn page(&self, route: Route, head: &Head<'_>) -> Answer {
+        match route {
+            Route::Ping => pages::ping(head.query),
+            Route::Health => Answer::text(200, "ok\n"),
+            Route::Ready if self.shared.draining() => Answer::text(503, "draining\n").retry_later(),
+            Route::Ready => match self.engine.accepts() {
+                Ok(()) => Answer::text(200, "ready\n"),
+                Err(failure) => Answer::text(503, format!("{failure}\n")).retry_later(),
+            },
+            Route::Metrics => {
+                let page = metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
+                Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
+            }
+            Route::Index => pages::index(),
+            Route::Influx(_) | Route::Query | Route::StatusTsdb => Answer::empty(404),
+        }
+    }
+
+    fn body(&mut self, connection: &mut Connection, buffer: &mut [u8], data: Range<usize>) {
+        match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+            Receiving::Write(mut request) => {
+                let stream = &mut connection.stream;
+                let progress = request.take(buffer, data, self.engine, stream, &self.shared.memory);
+                self.progress(connection, request, progress);
+            }
+            Receiving::Form { to, query, mut body } => {
+                if body.len() + data.len() > FORM_BYTES_MAX {
+                    connection.parser.close();
+                    let error = serde_json::json!({"error": format!("a form is at most {FORM_BYTES_MAX} bytes")});
+                    connection.answer(AnswerTo { keep_alive: false, ..to }, Answer::json(413, &error));
+                } else {
+                    body.extend_from_slice(&buffer[data]);
+                    connection.receiving = Receiving::Form { to, query, body };
+                }
+            }
+            other => connection.receiving = other,
+        }
+    }
+
+    fn end(&mut self, connection: &mut Connection) {
+        match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+            Receiving::Write(mut request) => {
+                let progress = request.end(self.engine, &mut connection.stream);
+                self.progress(connection, request, progress);
+            }
+            Receiving::Form { to, query, body } => {
+                connection.answer(to, pages::query(&query, &String::from_utf8_lossy(&body)));
+            }
+            Receiving::Stalled(_) => unreachable!("nothing is read while a write waits"),
+            Receiving::Nothing | Receiving::Discard => {}
+        }
+    }
+
+    /// What a write needs next.
+    fn progress(
+        &mut self,
+        connection: &mut Connection,
+        request: Box<WriteRequest>,
+        progress: Result<Progress, GivenUp>,
+    ) {
+        if let Some(failure) = request.failed {
+            let answer = failed_answer(request.dialect, &failure);
+            return self.give_up(connection, request, answer);
+        }
+        match progress {
+            Ok(Progress::More) => connection.receiving = Receiving::Write(request),
+            Ok(Progress::Stalled) => connection.receiving = Receiving::Stalled(request),
+            Ok(Progress::Complete) => {
+                let (to, dialect) = (request.to, request.dialect);
+                match request.finish(self.engine) {
+                    Some(ticket) => {
+                        self.engine.wait();
+                        let result = Box::new(request.result.clone());
+                        connection.parked.push_back(Parked::Commit { to, dialect, ticket, failed: None, result });
+                    }
+                    None => connection.answer(to, influx::write_answer(dialect, &request.result)),
+                }
+                request.recycle(self.decoders);
+            }
+            Err(why) => {
+                request.finish(self.engine);
+                let answer = given_up_answer(request.dialect, &why, &request.result);
+                self.give_up(connection, request, answer);
+            }
+        }
+    }
+
+    /// Answers a write before or at its body's end, and drops it.
+    fn give_up(&mut self, connection: &mut Connection, request: Box<WriteRequest>, answer: Answer) {
+        if answer.status == 503 {
+            self.engine.counters().requests_refused.add(1);
+        }
+        let mut to = request.to;
+        if connection.parser.in_body() {
+            match connection.parser.body_left_bytes() {
+                Some(left) if left <= DISCARD_BYTES_MAX => connection.receiving = Receiving::Discard,
+                _ => {
+                    connection.parser.close();
+                    to.keep_alive = false;
+                }
+            }
+        }
+        connection.answer(to, answer);
+        request.recycle(self.decoders);
+    }
+
+    /// The connection's framing is lost: what it was receiving is dropped. Rows that were taken stay.
+    fn drop_request(&mut self, connection: &mut Connection) {
+        if let Receiving::Write(request) | Receiving::Stalled(request) =
+            std::mem::replace(&mut connection.receiving, Receiving::Nothing)
+        {
+            request.finish(self.engine);
+            request.recycle(self.decoders);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A write being received: body bytes in, rows into the engine, at last an answer that waits for their commit.
+//!
+//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can wait for all
+//! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
+
+use std::ops::Range;
+
+use crate::engine::{CommitFailure, Worker};
+use crate::ingest::{ContextId, Rehearsal, Stream};
+use crate::model::WriteResult;
+use crate::telemetry::Protocol;
+use crate::wire::influx::{Decoder, Dialect, FedState, Precision};
+
+use super::body::{BodyError, ContentDecoder, DecoderPool};
+use super::http::AnswerTo;
+use super::influx;
+use super::memory::{MemoryBudget, Reservation};
+
+/// Room that a decompressed piece gets at a time.
+const DECODED_PIECE_BYTES: usize = 256 << 10;
+
+/// A buffered body reserves memory in steps of this where its length is not known.
+const RESERVE_STEP_BYTES: u64 = 1 << 20;
+
+/// A write being received.
+pub(super) struct WriteRequest {
+    pub(super) dialect: Dialect,
+    pub(super) to: AnswerTo,
+    content: ContentDecoder,
+    lines: Decoder,
+    pub(super) result: WriteResult,
+    /// The batch that was being filled when the request began.
+    first: u64,
+    /// A commit failed that held, or may have held, rows of this request.
+    pub(super) failed: Option<CommitFailure>,
+    /// Decoded bytes that are not consumed: the start of a line, or what did not fit.
+    tail: Vec<u8>,
+    /// Encoded bytes that are not decoded yet, after a batch was full.
+    encoded: Vec<u8>,
+    /// The body's framing has ended; what is left is in `tail` and `encoded`.
+    ended: bool,
+    whole: Option<Whole>,
+}
+
+/// A body that is buffered to be checked before its first row is taken.
+struct Whole {
+    precision: Precision,
+    wall_ns: i64,
+    reservations: Vec<Reservation>,
+    reserved_bytes: u64,
+    checked: bool,
+}
+
+/// What a request needs next.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// More of the body.
+    More,
+    /// Room in the engine; then call [`WriteRequest::resume`].
+    Stalled,
+    /// Nothing: it can be answered by [`WriteRequest::finish`].
+    Complete,
+}
+
+/// Why a request was given up.
+#[derive(Debug)]
+pub(super) enum GivenUp {
+    /// The body cannot be decoded.
+    Body(BodyError),
+    /// The memory budget has no room.
+    Memory,
+    /// All or nothing was wanted and a line is bad.
+    RefusedWhole,
+}
+
+/// What a request says of itself.
+pub(super) struct WriteParams {
+    pub(super) dialect: Dialect,
+    pub(super) precision: Precision,
+    pub(super) all_or_nothing: bool,
+    pub(super) content_length: Option<u64>,
+}
+
+/// What lies in the engine for a request that is complete: its answer waits for these sequences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ticket {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl WriteRequest {
+    pub(super) fn new(
+        params: &WriteParams,
+        to: AnswerTo,
+        content: ContentDecoder,
+        engine: &Worker,
+        budget: &MemoryBudget,
+    ) -> Result<WriteRequest, GivenUp> {
+        let whole = if params.all_or_nothing {
+            let mut whole = Whole {
+                precision: params.precision,
+                wall_ns: engine.wall_ns(),
+                reservations: Vec::new(),
+                reserved_bytes: 0,
+                checked: false,
+            };
+            whole.reserve(params.content_length.unwrap_or(0), engine, budget)?;
+            Some(whole)
+        } else {
+            None
+        };
+        Ok(WriteRequest {
+            dialect: params.dialect,
+            to,
+            content,
+            lines: Decoder::new(params.dialect, params.precision, engine.wall_ns()),
+            result: WriteResult::default(),
+            first: engine.filling(),
+            failed: None,
+            tail: Vec::new(),
+            encoded: Vec::new(),
+            ended: false,
+            whole,
+        })
+    }
+
+    /// The context of this request's keys.
+    pub(super) fn context(&self) -> ContextId {
+        ContextId(self.dialect as u16)
+    }
+
+    /// Takes body bytes: `buffer[data]`. What precedes them in the buffer is free to be written over.
+    pub(super) fn take(
+        &mut self,
+        buffer: &mut [u8],
+        data: Range<usize>,
+        engine: &mut Worker,
+        stream: &mut Stream,
+        budget: &MemoryBudget,
+    ) -> Result<Progress, GivenUp> {
+        if let Some(whole) = &mut self.whole {
+            return self.content.collect(&buffer[data], &mut self.tail, whole, engine, budget);
+        }
+        if !self.content.is_identity() {
+            let encoded = std::mem::take(&mut self.encoded);
+            debug_assert!(encoded.is_empty(), "a stalled request is resumed before it is given more");
+            return self.decode(&buffer[data], engine, stream);
+        }
+        // The encoded size is the decoded one here: the framing has checked it against the limit.
+        let start = data.start.checked_sub(self.tail.len()).expect("the buffer's headroom holds the longest tail");
+        buffer[start..data.start].copy_from_slice(&self.tail);
+        self.tail.clear();
+        let consumed = self.feed(&buffer[start..data.end], false, engine, stream);
+        self.tail.extend_from_slice(&buffer[start + consumed.bytes..data.end]);
+        Ok(consumed.progress())
+    }
+
+    /// The body has ended.
+    pub(super) fn end(&mut self, engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
+        self.ended = true;
+        self.resume(engine, stream)
+    }
+
+    /// Goes on after a stall, or at the body's end.
+    pub(super) fn resume(&mut self, engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
+        if !self.encoded.is_empty() {
+            let encoded = std::mem::take(&mut self.encoded);
+            if let Progress::Stalled = self.decode(&encoded, engine, stream)? {
+                return Ok(Progress::Stalled);
+            }
+        }
+        if self.ended {
+            self.content.finish().map_err(GivenUp::Body)?;
+            self.rehearse(engine)?;
+        }
+        if self.whole.is_some() && !self.ended {
+            return Ok(Progress::More);
+        }
+        let tail = std::mem::take(&mut self.tail);
+        let consumed = self.feed(&tail, self.ended, engine, stream);
+        self.tail = tail;
+        self.tail.drain(..consumed.bytes);
+        Ok(if consumed.full {
+            Progress::Stalled
+        } else if self.ended {
+            Progress::Complete
+        } else {
+            Progress::More
+        })
+    }
+
+    /// Counts the rows and says what the answer has to wait for; `None` if no row was taken.
+    pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
+        let counters = engine.counters();
+        counters.count_rows(Protocol::Influx, self.result.accepted, self.result.samples);
+        for &(reason, rows) in &self.result.reasons {
+            counters.count_rejected(Protocol::Influx, reason, rows);
+        }
+        (self.result.accepted > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
+    }
+
+    /// Gives the decoder back.
+    pub(super) fn recycle(self, pool: &mut DecoderPool) {
+        pool.put(self.content);
+    }
+
+    /// Whether a commit of these sequences may have held rows of this request.
+    pub(super) fn touched(&self, to: u64) -> bool {
+        self.first <= to && self.result.accepted > 0
+    }
+
+    /// Bytes kept.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.tail.capacity() + self.encoded.capacity()
+    }
+
+    fn decode(&mut self, encoded: &[u8], engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
+        let mut decoded = std::mem::take(&mut self.tail);
+        let mut at = 0;
+        loop {
+            decoded.reserve(DECODED_PIECE_BYTES);
+            let piece = self.content.decode(&encoded[at..], &mut decoded).map_err(GivenUp::Body)?;
+            at += piece.consumed;
+            let consumed = self.feed(&decoded, false, engine, stream);
+            decoded.drain(..consumed.bytes);
+            if consumed.full {
+                self.tail = decoded;
+                self.encoded = encoded[at..].to_vec();
+                return Ok(Progress::Stalled);
+            }
+            if !piece.output_full {
+                debug_assert_eq!(at, encoded.len());
+                self.tail = decoded;
+                return Ok(Progress::More);
+            }
+        }
+    }
+
+    fn feed(&mut self, input: &[u8], last: bool, engine: &mut Worker, stream: &mut Stream) -> Consumed {
+        let mut bytes = 0;
+        loop {
+            let mut writer = engine.writer(stream);
+            let fed = self.lines.feed(&input[bytes..], last, &mut writer, &mut self.result);
+            bytes += fed.consumed;
+            match fed.state {
+                FedState::NeedMore | FedState::Done => return Consumed { bytes, full: false },
+                FedState::Full if engine.make_room() => {}
+                FedState::Full => return Consumed { bytes, full: true },
+            }
+        }
+    }
+
+    /// Reads a body that is buffered whole once without taking anything.
+    fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
+        let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
+        whole.checked = true;
+        let mut lines = Decoder::new(self.dialect, whole.precision, whole.wall_ns);
+        let mut result = WriteResult::default();
+        lines.feed(&self.tail, true, &mut Rehearsal::new(engine.hasher()), &mut result);
+        if result.rejected == 0 {
+            return Ok(());
+        }
+        result.rejected += result.accepted;
+        result.accepted = 0;
+        result.samples = 0;
+        self.result = result;
+        Err(GivenUp::RefusedWhole)
+    }
+}
+
+/// How much of its input a feed has used.
+struct Consumed {
+    bytes: usize,
+    full: bool,
+}
+
+impl Consumed {
+    fn progress(&self) -> Progress {
+        if self.full { Progress::Stalled } else { Progress::More }
+    }
+}
+
+impl Whole {
+    fn reserve(&mut self, bytes: u64, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
+        let step = bytes.max(RESERVE_STEP_BYTES);
+        self.reservations.push(budget.reserve(step, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?);
+        self.reserved_bytes += step;
+        Ok(())
+    }
+}
+
+impl ContentDecoder {
+    /// Appends the decoded bytes to a body that is buffered whole.
+    fn collect(
+        &mut self,
+        encoded: &[u8],
+        body: &mut Vec<u8>,
+        whole: &mut Whole,
+        engine: &Worker,
+        budget: &MemoryBudget,
+    ) -> Result<Progress, GivenUp> {
+        let mut at = 0;
+        loop {
+            body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
+            if body.capacity() as u64 > whole.reserved_bytes {
+                whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
+            }
+            let piece = self.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
+            at += piece.consumed;
+            if !piece.output_full && at == encoded.len() {
+                return Ok(Progress::More);
+            }
+        }
+    }
+}
+
+/// The parameters of a write, from its query string.
+pub(super) fn params(dialect: Dialect, query: &str) -> Result<WriteParams, String> {
+    let mut precision = "";
+    let mut accept_partial = true;
+    let mut held;
+    for pair in super::http::Query::new(query) {
+        let (name, value) = pair.map_err(|e| e.to_string())?;
+        match &*name {
+            "precision" => {
+                held = value.into_owned();
+                precision = &held;
+            }
+            "accept_partial" => {
+                accept_partial = match &*value {
+                    "true" => true,
+                    "false" => false,
+                    other => return Err(format!("accept_partial is true or false, not {other:?}")),
+                }
+            }
+            // db, bucket, org, rp, consistency, u, p, no_sync: taken, and of no consequence here.
+            _ => {}
+        }
+    }
+    let parsed = Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
+    let all_or_nothing = dialect == Dialect::V3 && !accept_partial;
+    Ok(WriteParams { dialect, precision: parsed, all_or_nothing, content_length: None })
+}
+
+/// The answer to a request that was given up.
+pub(super) fn given_up_answer(dialect: Dialect, why: &GivenUp, result: &WriteResult) -> super::answer::Answer {
+    match why {
+        GivenUp::Body(e) => {
+            // Rows that came before the fault are taken and stay: the counts say so.
+            let counted = (result.accepted + result.rejected > 0).then_some(result);
+            influx::error_answer(dialect, e.status().0, &e.to_string(), counted)
+        }
+        GivenUp::Memory => {
+            influx::error_answer(dialect, 503, "out of memory budget: try again later", None).retry_later()
+        }
+        GivenUp::RefusedWhole => influx::refused_whole_answer(result),
+    }
+}

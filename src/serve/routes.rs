@@ -1,0 +1,94 @@
+//! Which path means what.
+
+use crate::wire::influx::Dialect;
+
+use super::http::Method;
+
+/// What a request asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    /// Rows in line protocol.
+    Influx(Dialect),
+    /// InfluxDB's liveness probe.
+    Ping,
+    /// InfluxDB's query endpoint, as far as writers call it.
+    Query,
+    /// The process is alive.
+    Health,
+    /// The process takes writes.
+    Ready,
+    /// Our own metrics.
+    Metrics,
+    /// Who makes the series.
+    StatusTsdb,
+    /// What this is.
+    Index,
+}
+
+/// Why there is no route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NoRoute {
+    /// Nothing is at this path.
+    Path,
+    /// The path takes other methods, as the `Allow` header lists them.
+    Method(&'static str),
+}
+
+impl Route {
+    /// The route of a request. Of vmagent's prefixes `/influx` is taken.
+    pub(super) fn find(method: Method<'_>, path: &str) -> Result<Route, NoRoute> {
+        let path = match path.strip_prefix("/influx") {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        };
+        let route = match path {
+            "/write" => Route::Influx(Dialect::V1),
+            "/api/v2/write" => Route::Influx(Dialect::V2),
+            "/api/v3/write_lp" => Route::Influx(Dialect::V3),
+            "/ping" => Route::Ping,
+            "/query" => Route::Query,
+            "/health" | "/-/healthy" => Route::Health,
+            "/ready" | "/-/ready" => Route::Ready,
+            "/metrics" => Route::Metrics,
+            "/api/v1/status/tsdb" => Route::StatusTsdb,
+            "/" => Route::Index,
+            _ => return Err(NoRoute::Path),
+        };
+        let allow = route.allow();
+        if allow.split(", ").any(|m| m == method.as_str()) { Ok(route) } else { Err(NoRoute::Method(allow)) }
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            Route::Influx(_) => "POST",
+            Route::Query => "GET, POST",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_prefixes_find_their_route() {
+        for (path, route) in [
+            ("/write", Route::Influx(Dialect::V1)),
+            ("/influx/write", Route::Influx(Dialect::V1)),
+            ("/influx/api/v2/write", Route::Influx(Dialect::V2)),
+            ("/api/v3/write_lp", Route::Influx(Dialect::V3)),
+        ] {
+            assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
+        }
+        assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready));
+    }
+
+    #[test]
+    fn other_paths_and_methods_are_told_apart() {
+        assert_eq!(Route::find(Method::Post, "/influxwrite"), Err(NoRoute::Path));
+        assert_eq!(Route::find(Method::Get, "/writes"), Err(NoRoute::Path));
+        assert_eq!(Route::find(Method::Get, "/write"), Err(NoRoute::Method("POST")));
+        assert_eq!(Route::find(Method::Delete, "/metrics"), Err(NoRoute::Method("GET, HEAD")));
+    }
+}

@@ -1,0 +1,247 @@
+//! The server: its threads, its door, and what its workers share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Poll, Waker};
+
+use crate::engine::{self, Engine};
+use crate::telemetry::WorkerCounters;
+
+use super::http::{HttpLimits, Timeouts};
+use super::memory::MemoryBudget;
+use super::metrics::Facts;
+use super::survey::SurveyBoard;
+use super::worker::{Worker, waker};
+
+/// What a server is told once.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+    /// `limits.memory`, in bytes.
+    pub memory_bytes_max: u64,
+    /// Open connections; further ones wait to be accepted.
+    pub connections_max: usize,
+    /// Bounds on requests.
+    pub http: HttpLimits,
+    /// Time limits on peers.
+    pub timeouts: Timeouts,
+    /// How long a drain may take, in nanoseconds.
+    pub drain_ns_max: u64,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
+            memory_bytes_max: 1 << 30,
+            connections_max: 16_384,
+            http: HttpLimits::default(),
+            timeouts: Timeouts::default(),
+            drain_ns_max: 25_000_000_000,
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    backend_name: &'static str,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    failures: Receiver<Result<(), String>>,
+}
+
+/// What workers share: none of it on the way of a row.
+pub(super) struct Shared {
+    pub(super) options: ServeOptions,
+    pub(super) counters: Vec<Arc<WorkerCounters>>,
+    pub(super) memory: MemoryBudget,
+    pub(super) surveys: SurveyBoard,
+    engine: Engine,
+    seats: Vec<Seat>,
+    draining: AtomicBool,
+}
+
+/// One worker, as the others see it.
+struct Seat {
+    connections: AtomicUsize,
+    inbox: SyncSender<TcpStream>,
+    waker: Waker,
+}
+
+/// Connections that may be on their way to a worker; past it they are closed, as a full backlog would.
+const INBOX_MAX: usize = 1024;
+
+impl Server {
+    /// Opens the engine's workers, binds, and starts to serve.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, a log that cannot be opened, threads that cannot be started.
+    pub fn start(engine: Engine, options: ServeOptions) -> io::Result<Server> {
+        let workers = engine.options().workers as usize;
+        let listeners: Vec<TcpListener> =
+            options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let engines: Vec<engine::Worker> = (0..engine.options().workers)
+            .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
+            .collect::<io::Result<_>>()?;
+        let backend_name = engines.first().map_or("none", engine::Worker::backend_name);
+
+        let mut polls = Vec::with_capacity(workers);
+        let mut seats = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let poll = Poll::new()?;
+            let (inbox, arriving) = sync_channel(INBOX_MAX);
+            seats.push(Seat { connections: AtomicUsize::new(0), inbox, waker: waker(&poll)? });
+            polls.push((poll, arriving));
+        }
+        let shared = Arc::new(Shared {
+            counters: engine.counters().to_vec(),
+            memory: MemoryBudget::new(options.memory_bytes_max),
+            surveys: SurveyBoard::new(workers),
+            options,
+            engine,
+            seats,
+            draining: AtomicBool::new(false),
+        });
+        let (failed, failures) = channel();
+        let mut threads = Vec::with_capacity(workers);
+        let mut listeners = Some(listeners);
+        for (number, ((poll, arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
+            // The first worker has the door: whoever accepts must know who has the fewest connections.
+            let doors = listeners.take().unwrap_or_default();
+            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, doors, arriving)?;
+            let failed = failed.clone();
+            let run = move || {
+                let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
+                let outcome = match ended {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(e)) => Err(format!("worker {number} failed: {e}")),
+                    Err(_) => Err(format!("worker {number} panicked")),
+                };
+                // Nobody listening means that the process is past caring.
+                let _ = failed.send(outcome);
+            };
+            threads.push(engine::spawn(&format!("worker-{number}"), Box::new(run))?);
+        }
+        Ok(Server { addresses, backend_name, shared, threads, failures })
+    }
+
+    /// Where it listens, with the ports that were given for 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What the disk is.
+    pub fn backend_name(&self) -> &'static str {
+        self.backend_name
+    }
+
+    /// A handle that stops the server from another thread.
+    pub fn drainer(&self) -> Drainer {
+        Drainer(Arc::clone(&self.shared))
+    }
+
+    /// Waits until the server has drained.
+    ///
+    /// # Errors
+    /// What made a worker stop before it was asked to; the others are left as they are, and the log is sound.
+    pub fn join(self) -> Result<(), String> {
+        for _ in &self.threads {
+            match self.failures.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => return Err("a worker went without a word".to_owned()),
+            }
+        }
+        for thread in self.threads {
+            // It has said how it ended.
+            let _ = thread.join();
+        }
+        Ok(())
+    }
+}
+
+/// Stops a server.
+#[derive(Clone)]
+pub struct Drainer(Arc<Shared>);
+
+impl Drainer {
+    /// Stops taking writes, answers what is under way, commits, and lets [`Server::join`] return.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        self.0.wake_all();
+    }
+}
+
+impl Shared {
+    /// Whether the server is stopping.
+    pub(super) fn draining(&self) -> bool {
+        // Pairs with the store in `drain`; nothing else is published by it.
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// The worker that the next connection goes to: the one with the fewest. Counts it there.
+    pub(super) fn place(&self) -> usize {
+        let fewest = self.seats.iter().enumerate().min_by_key(|(_, s)| s.connections.load(Ordering::Relaxed));
+        let number = fewest.map_or(0, |(number, _)| number);
+        self.seats[number].connections.fetch_add(1, Ordering::Relaxed);
+        number
+    }
+
+    /// Gives a placed connection to its worker.
+    pub(super) fn hand_over(&self, number: usize, socket: TcpStream) {
+        if self.seats[number].inbox.try_send(socket).is_err() {
+            self.left(number);
+            return;
+        }
+        self.wake(number);
+    }
+
+    /// A connection of this worker is gone.
+    pub(super) fn left(&self, number: usize) {
+        self.seats[number].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether there may be more connections.
+    pub(super) fn has_room(&self) -> bool {
+        let open: usize = self.seats.iter().map(|s| s.connections.load(Ordering::Relaxed)).sum();
+        open < self.options.connections_max
+    }
+
+    /// Wakes all workers.
+    pub(super) fn wake_all(&self) {
+        (0..self.seats.len()).for_each(|n| self.wake(n));
+    }
+
+    /// What the counters do not know.
+    pub(super) fn facts(&self, disk_backend: &'static str) -> Facts {
+        let usage = self.engine.usage();
+        Facts {
+            disk_backend,
+            log_bytes: usage.live_bytes,
+            log_allocated_bytes: usage.allocated_bytes,
+            blocks_damaged: self.engine.blocks_damaged(),
+            memory_limit_bytes: self.options.memory_bytes_max,
+            reload_successful: true,
+        }
+    }
+
+    fn wake(&self, number: usize) {
+        if let Err(e) = self.seats[number].waker.wake() {
+            tracing::error!(worker = number, error = %e, "a worker could not be woken");
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
+}

@@ -1,0 +1,429 @@
+//! A worker's event loop: sockets, the engine's commits, time limits.
+//!
+//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the engine
+//! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
+//! become due are written.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::engine::{self, Event};
+use crate::ingest::Survey;
+use crate::wire::influx::LINE_BYTES_MAX;
+
+use super::body::DecoderPool;
+use super::connection::{Connection, Parked, ReadOutcome, Receiving};
+use super::http::Phase;
+use super::pages;
+use super::receive::Desk;
+use super::server::Shared;
+use super::survey::TOP_PER_WORKER;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Reads a connection gets in a row before others have their turn.
+const READS_IN_A_ROW_MAX: usize = 4;
+
+/// Before the bytes read: room for the longest tail of a body, so that it lies in front of what follows it.
+const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
+
+/// How often time limits are looked at.
+const TICK_NS: u64 = 250_000_000;
+
+const EVENTS_PER_POLL: usize = 256;
+const WAKE: Token = Token(usize::MAX);
+const DISK: Token = Token(usize::MAX - 1);
+/// The first listener's token; the others' follow.
+const LISTEN: usize = usize::MAX - 1024;
+
+/// One worker of the server.
+pub(super) struct Worker {
+    number: usize,
+    poll: Poll,
+    shared: Arc<Shared>,
+    engine: engine::Worker,
+    listeners: Vec<TcpListener>,
+    inbox: Receiver<TcpStream>,
+    connections: Vec<Option<Box<Connection>>>,
+    vacant: Vec<usize>,
+    open: usize,
+    /// Connections that have more to read, or are to be gone on with.
+    again: Vec<usize>,
+    /// Connections with a write that waits for room.
+    stalled: Vec<usize>,
+    /// Connections with answers that wait for a commit.
+    waiting: Vec<usize>,
+    /// Connections that wait for a survey.
+    surveying: Vec<usize>,
+    survey: Option<(u64, Survey)>,
+    survey_done: u64,
+    buffer: Vec<u8>,
+    decoders: DecoderPool,
+    events: Vec<Event>,
+    next_tick_ns: u64,
+    /// While draining: when to stop whatever is under way.
+    drained_by_ns: Option<u64>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: usize,
+        poll: Poll,
+        shared: Arc<Shared>,
+        engine: engine::Worker,
+        mut listeners: Vec<TcpListener>,
+        inbox: Receiver<TcpStream>,
+    ) -> io::Result<Worker> {
+        if let Some(fd) = engine.notify() {
+            poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), DISK, Interest::READABLE)?;
+        }
+        for (i, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
+        }
+        Ok(Worker {
+            number,
+            poll,
+            shared,
+            engine,
+            listeners,
+            inbox,
+            connections: Vec::new(),
+            vacant: Vec::new(),
+            open: 0,
+            again: Vec::new(),
+            stalled: Vec::new(),
+            waiting: Vec::new(),
+            surveying: Vec::new(),
+            survey: None,
+            survey_done: 0,
+            buffer: vec![0; HEADROOM + READ_BYTES],
+            decoders: DecoderPool::new(),
+            events: Vec::new(),
+            next_tick_ns: 0,
+            drained_by_ns: None,
+        })
+    }
+
+    /// Serves until the server is drained, then commits the rest and seals the segment.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_POLL);
+        let mut deadline = self.turn();
+        while !self.finished() {
+            let timeout = self.timeout(deadline);
+            match self.poll.poll(&mut events, timeout) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => other?,
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => self.take_inbox(),
+                    DISK => {}
+                    Token(LISTEN..) => self.accept(),
+                    Token(id) => {
+                        if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
+                            connection.readable |= event.is_readable() || event.is_read_closed();
+                            self.serve(id);
+                        }
+                    }
+                }
+            }
+            for id in std::mem::take(&mut self.again) {
+                self.serve(id);
+            }
+            self.survey_step();
+            deadline = self.turn();
+            self.tick();
+        }
+        let mut last = Vec::new();
+        self.engine.close(&mut last).map_err(|e| io::Error::other(e.to_string()))
+    }
+
+    /// Whether the server drains and this worker has nothing left to answer.
+    fn finished(&mut self) -> bool {
+        if !self.shared.draining() {
+            return false;
+        }
+        let now_ns = self.engine.monotonic_ns();
+        let deadline_ns = *self.drained_by_ns.get_or_insert(now_ns + self.shared.options.drain_ns_max);
+        let busy = self.connections.iter().flatten().any(|c| c.busy());
+        !busy || now_ns >= deadline_ns
+    }
+
+    fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
+        if !self.again.is_empty() || self.survey.is_some() {
+            return Some(Duration::ZERO);
+        }
+        let now_ns = self.engine.monotonic_ns();
+        let tick = if self.open > 0 || self.shared.draining() { Some(self.next_tick_ns) } else { None };
+        let due = [deadline, tick].into_iter().flatten().min()?;
+        Some(Duration::from_nanos(due.saturating_sub(now_ns)))
+    }
+
+    /// Lets the engine commit and report, and passes the news on to the connections.
+    fn turn(&mut self) -> Option<u64> {
+        let arriving = self.again.iter().any(|&id| {
+            self.connections[id].as_ref().is_some_and(|c| matches!(c.receiving, Receiving::Write(_)))
+        });
+        let mut events = std::mem::take(&mut self.events);
+        let mut deadline = self.engine.turn(arriving, &mut events);
+        for event in events.drain(..) {
+            match event {
+                Event::Durable { upto } => {
+                    for id in std::mem::take(&mut self.waiting) {
+                        let Some(connection) = &mut self.connections[id] else { continue };
+                        connection.durable(upto);
+                        if connection.waits_for_commit() {
+                            self.waiting.push(id);
+                        }
+                        self.flush(id);
+                    }
+                }
+                Event::Failed { from, upto, failure } => {
+                    for id in 0..self.connections.len() {
+                        let Some(connection) = &mut self.connections[id] else { continue };
+                        connection.failed(from, upto, failure);
+                        self.serve(id);
+                    }
+                }
+            }
+        }
+        self.events = events;
+        if !self.stalled.is_empty() {
+            for id in std::mem::take(&mut self.stalled) {
+                self.serve(id);
+            }
+            // What they filled may be due at once.
+            let again = self.engine.turn(arriving, &mut self.events);
+            deadline = [deadline, again].into_iter().flatten().min();
+        }
+        deadline
+    }
+
+    fn accept(&mut self) {
+        for i in 0..self.listeners.len() {
+            // While there are too many, the rest waits in the backlog: a later tick looks again.
+            while self.shared.has_room() {
+                match self.listeners[i].accept() {
+                    Ok((socket, _)) => match self.shared.place() {
+                        to if to == self.number => self.add(socket),
+                        to => self.shared.hand_over(to, socket),
+                    },
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => {
+                        // Out of descriptors or memory: the connection stays in the backlog.
+                        tracing::warn!(error = %e, "accept failed");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_inbox(&mut self) {
+        while let Ok(socket) = self.inbox.try_recv() {
+            self.add(socket);
+        }
+    }
+
+    /// Adds a connection that was placed here.
+    fn add(&mut self, mut socket: TcpStream) {
+        // Answers are small and complete: waiting to fill a segment only delays them.
+        let _ = socket.set_nodelay(true);
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(e) = self.poll.registry().register(&mut socket, Token(id), interest) {
+            tracing::warn!(error = %e, "a connection could not be polled");
+            self.vacant.push(id);
+            self.shared.left(self.number);
+            return;
+        }
+        if self.open == 0 {
+            self.next_tick_ns = self.engine.monotonic_ns() + TICK_NS;
+        }
+        self.open += 1;
+        self.connections[id] = Some(Box::new(Connection::new(socket, self.engine.monotonic_ns())));
+        self.serve(id);
+    }
+
+    fn remove(&mut self, id: usize) {
+        if let Some(connection) = self.connections[id].take() {
+            if let Receiving::Write(request) | Receiving::Stalled(request) = connection.receiving {
+                request.recycle(&mut self.decoders);
+            }
+            self.open -= 1;
+            self.vacant.push(id);
+            self.shared.left(self.number);
+        }
+    }
+
+    /// Reads from a connection, takes what it sent, and writes what is due.
+    fn serve(&mut self, id: usize) {
+        let Some(mut connection) = self.connections.get_mut(id).and_then(Option::take) else { return };
+        let open = self.advance(id, &mut connection);
+        self.connections[id] = Some(connection);
+        if open { self.flush(id) } else { self.remove(id) }
+    }
+
+    fn advance(&mut self, id: usize, connection: &mut Connection) -> bool {
+        let mut desk = Desk {
+            engine: &mut self.engine,
+            decoders: &mut self.decoders,
+            shared: &self.shared,
+        };
+        let mut filled = HEADROOM + connection.unread.len();
+        if self.buffer.len() < filled + READ_BYTES {
+            self.buffer.resize(filled + READ_BYTES, 0);
+        }
+        self.buffer[HEADROOM..filled].copy_from_slice(&connection.unread);
+        connection.unread.clear();
+        let mut reads_left = READS_IN_A_ROW_MAX;
+        let mut start = HEADROOM;
+        loop {
+            desk.resume(connection);
+            start = desk.take(connection, &mut self.buffer, start..filled);
+            if connection.parser.is_ended() || !connection.wants_input() || !connection.readable || reads_left == 0 {
+                break;
+            }
+            self.buffer.copy_within(start..filled, HEADROOM);
+            filled = HEADROOM + filled - start;
+            start = HEADROOM;
+            if self.buffer.len() < filled + READ_BYTES {
+                self.buffer.resize(filled + READ_BYTES, 0);
+            }
+            let now_ns = desk.engine.monotonic_ns();
+            match connection.read(&mut self.buffer[filled..filled + READ_BYTES], now_ns) {
+                ReadOutcome::Bytes(n) => filled += n,
+                ReadOutcome::WouldBlock | ReadOutcome::Closed => break,
+                ReadOutcome::Failed => return false,
+            }
+            reads_left -= 1;
+        }
+        connection.unread.extend_from_slice(&self.buffer[start..filled]);
+        if connection.unread.is_empty() {
+            connection.unread = Vec::new();
+        }
+        if matches!(connection.receiving, Receiving::Stalled(_)) {
+            self.stalled.push(id);
+        } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
+            self.again.push(id);
+        }
+        if connection.waits_for_survey() && !self.surveying.contains(&id) {
+            self.surveying.push(id);
+        }
+        if connection.waits_for_commit() && !self.waiting.contains(&id) {
+            self.waiting.push(id);
+        }
+        // A peer that closed its side in the middle of a request gets no answer to it; one that only ended its
+        // sending side still gets those that are due.
+        !(connection.peer_closed && !connection.busy() || connection.peer_closed && connection.parser.in_body())
+    }
+
+    fn flush(&mut self, id: usize) {
+        let now_ns = self.engine.monotonic_ns();
+        let Some(connection) = &mut self.connections[id] else { return };
+        let was_full = !connection.wants_input();
+        let alive = connection.flush(now_ns);
+        let done = connection.peer_closed && !connection.busy();
+        if !alive || done || connection.wind_up(&mut self.buffer[HEADROOM..], now_ns) {
+            return self.remove(id);
+        }
+        connection.keep_pace(now_ns);
+        if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
+            self.again.push(id);
+        }
+    }
+
+    /// Looks at the time limits, and at what is only worth counting now and then.
+    fn tick(&mut self) {
+        let now_ns = self.engine.monotonic_ns();
+        if now_ns < self.next_tick_ns || self.open == 0 {
+            return;
+        }
+        self.next_tick_ns = now_ns + TICK_NS;
+        let mut bytes = 0;
+        for id in 0..self.connections.len() {
+            let Some(connection) = &mut self.connections[id] else { continue };
+            bytes += connection.memory_bytes();
+            let due = connection.pace.deadline_ns(&self.shared.options.timeouts);
+            if due.is_none_or(|due| due > now_ns) {
+                continue;
+            }
+            match connection.pace.phase() {
+                Phase::Head | Phase::Body if !connection.sending() => {
+                    self.time_out(id);
+                }
+                _ => self.remove(id),
+            }
+        }
+        self.engine.counters().connection_memory_bytes.set(bytes as u64);
+        self.engine.counters().connections.set(self.open as u64);
+        self.accept();
+    }
+
+    /// The peer is too slow: it is told so, and the connection closes.
+    fn time_out(&mut self, id: usize) {
+        let Some(connection) = &mut self.connections[id] else { return };
+        if let Receiving::Write(request) | Receiving::Stalled(request) =
+            std::mem::replace(&mut connection.receiving, Receiving::Nothing)
+        {
+            // Rows that were taken stay; nobody is told of them.
+            request.recycle(&mut self.decoders);
+        }
+        connection.parser.close();
+        connection.unread = Vec::new();
+        connection.refuse_slow();
+        self.flush(id);
+    }
+
+    /// Goes on with a survey if one is wanted.
+    fn survey_step(&mut self) {
+        let wanted = self.shared.surveys.wanted();
+        if self.survey.is_none() && wanted > self.survey_done {
+            self.survey = Some((wanted, Survey::new(self.engine.table())));
+        }
+        if let Some((round, survey)) = &mut self.survey
+            && let Some(counts) = survey.step(self.engine.table(), TOP_PER_WORKER)
+        {
+            let round = *round;
+            self.survey = None;
+            self.survey_done = round;
+            if self.shared.surveys.hand_in(round, counts) {
+                self.shared.wake_all();
+            }
+        }
+        if self.surveying.is_empty() {
+            return;
+        }
+        for id in std::mem::take(&mut self.surveying) {
+            let Some(connection) = &mut self.connections[id] else { continue };
+            for parked in &mut connection.parked {
+                if let Parked::Survey { to, round } = parked
+                    && let Some(counts) = self.shared.surveys.result(*round)
+                {
+                    *parked = Parked::Ready { to: *to, answer: Box::new(pages::status_tsdb(&counts)) };
+                }
+            }
+            if connection.waits_for_survey() {
+                self.surveying.push(id);
+            }
+            self.flush(id);
+        }
+    }
+}
+
+/// The token of a worker's waker.
+pub(super) fn waker(poll: &Poll) -> io::Result<Waker> {
+    Waker::new(poll.registry(), WAKE)
+}

@@ -1,0 +1,111 @@
+//! A place for one box, which whoever comes may take.
+//!
+//! A writer keeps its half-full batch here between two calls. During a call it has the batch in hand and the slot is
+//! empty; between calls an engine whose interval is over takes the batch, and the writer, finding nothing, starts
+//! another one. Neither ever waits.
+
+#![allow(unsafe_code)]
+
+use std::ptr::null_mut;
+
+use super::primitive::{AtomicPtr, Ordering};
+
+/// A place for one box.
+///
+/// Invariant: (1) a pointer in `place` that is not null came out of `Box::into_raw` and belongs to the slot; taking
+/// it means swapping it for null.
+#[derive(Debug)]
+pub struct Slot<T> {
+    place: AtomicPtr<T>,
+}
+
+// SAFETY: invariant 1: the slot owns what is in it, and boxes pass between threads through it.
+unsafe impl<T: Send> Send for Slot<T> {}
+// SAFETY: the same; `&Slot` gives boxes away, never references into them.
+unsafe impl<T: Send> Sync for Slot<T> {}
+
+impl<T: Send> Slot<T> {
+    /// An empty slot.
+    pub fn new() -> Slot<T> {
+        Slot { place: AtomicPtr::new(null_mut()) }
+    }
+
+    /// Takes the box, if there is one.
+    pub fn take(&self) -> Option<Box<T>> {
+        // Acquire pairs with the Release of `put`: who takes a box sees all that was done to it.
+        let raw = self.place.swap(null_mut(), Ordering::Acquire);
+        // SAFETY: invariant 1: not null, so it was the slot's, and by the swap it is ours alone.
+        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+    }
+
+    /// Puts a box into the slot.
+    ///
+    /// # Errors
+    /// The box, if there is one already.
+    pub fn put(&self, item: Box<T>) -> Result<(), Box<T>> {
+        let raw = Box::into_raw(item);
+        // Release pairs with the Acquire of `take`. Relaxed on failure: nothing was taken.
+        match self.place.compare_exchange(null_mut(), raw, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            // SAFETY: it did not get into the slot, so it is still ours.
+            Err(_) => Err(unsafe { Box::from_raw(raw) }),
+        }
+    }
+}
+
+impl<T: Send> Default for Slot<T> {
+    fn default() -> Slot<T> {
+        Slot::new()
+    }
+}
+
+impl<T> Drop for Slot<T> {
+    fn drop(&mut self) {
+        // Relaxed would do, with `&mut self`; Acquire for the box's own drop.
+        let raw = self.place.swap(null_mut(), Ordering::Acquire);
+        if !raw.is_null() {
+            // SAFETY: invariant 1.
+            drop(unsafe { Box::from_raw(raw) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::primitive::{Arc, model, thread};
+    use super::*;
+
+    #[test]
+    fn a_batch_is_taken_by_the_writer_or_by_the_engine_and_by_one_of_them() {
+        model(|| {
+            let slot = Arc::new(Slot::<Vec<u32>>::new());
+            slot.put(Box::new(vec![1])).unwrap();
+            let writer = {
+                let slot = slot.clone();
+                thread::spawn(move || {
+                    let mut batch = slot.take().unwrap_or_default();
+                    batch.push(2);
+                    slot.put(batch).unwrap();
+                })
+            };
+            let taken: Option<Box<Vec<u32>>> = slot.take();
+            writer.join().unwrap();
+            let left = slot.take();
+            let mut all: Vec<u32> = taken.into_iter().chain(left).flat_map(|b| *b).collect();
+            all.sort_unstable();
+            assert_eq!(all, [1, 2], "each row once");
+        });
+    }
+
+    #[test]
+    fn a_full_slot_refuses_and_a_dropped_one_drops_its_box() {
+        model(|| {
+            let item = Arc::new(());
+            let slot = Slot::new();
+            slot.put(Box::new(item.clone())).unwrap();
+            assert!(slot.put(Box::new(item.clone())).is_err());
+            drop(slot);
+            assert_eq!(Arc::strong_count(&item), 1);
+        });
+    }
+}

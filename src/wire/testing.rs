@@ -1,0 +1,193 @@
+//! An intake that keeps rows as they came: for tests, benches and whoever wants to see what a decoder makes of bytes.
+//!
+//! It predicts as the real one does (a key's successor is the key that followed it last time), so that decoders meet
+//! predictions that come true and ones that don't. It is not fast and has no bounds.
+
+use std::collections::HashMap;
+
+use crate::model::{
+    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, Series, Shape, ShapeField, ShapeId, heap_place,
+};
+
+/// A row as it was pushed, readable.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// Labels sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Fields in the row's order.
+    pub fields: Vec<(String, Value)>,
+}
+
+/// A field's value. Floats are compared by their bits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// The bits of a double.
+    F64(u64),
+    /// Signed.
+    I64(i64),
+    /// Unsigned.
+    U64(u64),
+    /// Truth.
+    Bool(bool),
+    /// Text or bytes.
+    Bytes(Vec<u8>),
+    /// Nothing.
+    Null,
+}
+
+/// Keeps rows.
+#[derive(Default, Debug)]
+pub struct Rows {
+    /// What was pushed, in order.
+    pub rows: Vec<Row>,
+    /// Rows until the next `Full`; `None` for never. A test empties it and feeds on.
+    pub room: Option<usize>,
+    /// Series at most; `None` for no limit.
+    pub series_max: Option<u64>,
+    /// How often a prediction came true.
+    pub confirmed: u64,
+    /// How many keys were announced.
+    pub announced: u64,
+    keys: HashMap<Vec<u8>, usize>,
+    series: Vec<Known>,
+    shapes: Vec<Shape>,
+    previous: Option<usize>,
+    misses: u32,
+}
+
+#[derive(Debug)]
+struct Known {
+    key: Vec<u8>,
+    labels: Vec<(String, String)>,
+    shape: ShapeId,
+    successor: Option<usize>,
+}
+
+impl Rows {
+    fn arrive(&mut self, key: usize) -> Series {
+        if let Some(previous) = self.previous {
+            self.series[previous].successor = Some(key);
+        }
+        self.previous = Some(key);
+        Series { key: key as u32, shape: self.series[key].shape }
+    }
+
+    fn successor(&self) -> Option<usize> {
+        self.series[self.previous?].successor
+    }
+}
+
+impl Intake for Rows {
+    fn epoch(&self) -> u64 {
+        1
+    }
+
+    fn predicted(&self) -> &[u8] {
+        self.successor().map_or(&[], |key| &self.series[key].key)
+    }
+
+    fn confirm(&mut self) -> Series {
+        self.confirmed += 1;
+        self.misses = 0;
+        let key = self.successor().expect("a prediction was confirmed, so there was one");
+        self.arrive(key)
+    }
+
+    fn announce(&mut self, key: &[u8]) {
+        assert!(!key.is_empty());
+        self.announced += 1;
+    }
+
+    fn wants_announcements(&self) -> bool {
+        self.misses > 4
+    }
+
+    fn find(&mut self, key: &[u8]) -> Option<Series> {
+        self.misses += 1;
+        let key = *self.keys.get(key)?;
+        Some(self.arrive(key))
+    }
+
+    fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal> {
+        assert!(!self.keys.contains_key(key), "a known key is defined again");
+        if let Some(limit) = self.series_max
+            && self.series.len() as u64 >= limit
+        {
+            return Err(Refusal::SeriesLimit { limit });
+        }
+        labels.canonicalize().map_err(Refusal::Labels)?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("labels are text");
+        let number = self.series.len();
+        self.keys.insert(key.to_vec(), number);
+        self.series.push(Known {
+            key: key.to_vec(),
+            labels: labels.iter().map(|(name, value)| (text(name), text(value))).collect(),
+            shape: ShapeId::NONE,
+            successor: None,
+        });
+        Ok(self.arrive(number))
+    }
+
+    fn shape(&self, id: ShapeId) -> &Shape {
+        &self.shapes[id.0 as usize]
+    }
+
+    fn define_shape(&mut self, _: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
+        let mut text = Vec::new();
+        let fields: Vec<ShapeField> = fields
+            .iter()
+            .map(|field| {
+                text.extend_from_slice(field.text);
+                ShapeField { name: field.name.into(), kind: field.kind, text_end: text.len() as u32 }
+            })
+            .collect();
+        for (i, field) in fields.iter().enumerate() {
+            let twin = fields[..i].iter().find(|f| f.name == field.name && f.kind == field.kind);
+            assert!(twin.is_none(), "a shape has two fields of one name and type");
+        }
+        let has_heap = fields.iter().any(|f| f.kind.on_heap());
+        let shape = Shape { text: text.into(), fields: fields.into(), has_heap };
+        let known = self.shapes.iter().position(|s| *s == shape);
+        let id = known.unwrap_or_else(|| {
+            self.shapes.push(shape);
+            self.shapes.len() - 1
+        });
+        Ok(ShapeId(id as u32))
+    }
+
+    fn push(
+        &mut self,
+        series: Series,
+        shape: ShapeId,
+        time_ns: i64,
+        values: &[u64],
+        heap: &[u8],
+    ) -> Result<(), Full> {
+        if let Some(room) = &mut self.room {
+            *room = room.checked_sub(1).ok_or(Full)?;
+        }
+        let fields = &self.shapes[shape.0 as usize].fields;
+        assert_eq!(fields.len(), values.len());
+        let fields = fields.iter().zip(values).map(|(field, &word)| {
+            let name = String::from_utf8(field.name.to_vec()).expect("field names are text");
+            let value = match field.kind {
+                FieldType::F64 => Value::F64(word),
+                FieldType::I64 => Value::I64(word as i64),
+                FieldType::U64 => Value::U64(word),
+                FieldType::Bool => Value::Bool(word == 1),
+                FieldType::Null => Value::Null,
+                _ => {
+                    let (start, len) = heap_place(word);
+                    Value::Bytes(heap[start..start + len].to_vec())
+                }
+            };
+            (name, value)
+        });
+        let known = &mut self.series[series.key as usize];
+        known.shape = shape;
+        self.rows.push(Row { labels: known.labels.clone(), time_ns, fields: fields.collect() });
+        Ok(())
+    }
+}

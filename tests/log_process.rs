@@ -1,0 +1,135 @@
+//! What takes another process: a directory held by somebody else, system calls that fail.
+//!
+//! The other process is this test binary, started again to play a part; `strace` makes its system calls fail, and where
+//! there is none, that is said and skipped.
+
+mod log_kit;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use log_kit::{LOG, commit, open, read_directory, run, settle};
+use tidegate::log::disk::Backend;
+use tidegate::log::{CommitFailure, Directory, LogError};
+
+const PART: &str = "TIDEGATE_TEST_PART";
+const DATA: &str = "TIDEGATE_TEST_DATA";
+
+fn play(part: &str, data: &Path, before: &[&str]) -> Command {
+    let binary = std::env::current_exe().expect("running");
+    let binary = binary.to_str().expect("a plain path");
+    let mut words = before.to_vec();
+    words.extend([binary, "--exact", "--nocapture", "a_part_played_for_another_test"]);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env(PART, part).env(DATA, data).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+fn data() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on a disk")
+}
+
+#[test]
+fn a_part_played_for_another_test() {
+    let (Ok(part), Ok(data)) = (std::env::var(PART), std::env::var(DATA)) else { return };
+    let directory = Directory::open(Path::new(&data), LOG).unwrap();
+    match part.as_str() {
+        "holder" => {
+            println!("holding");
+            // Until the other side closes the pipe.
+            std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        }
+        "backend" => {
+            let (mut log, _) = open(&directory, Backend::probe(), 0, 1).unwrap();
+            assert!(commit(&mut log, LOG, 0, 100).result.is_ok());
+            println!("backend {}", log.backend_name());
+        }
+        "failing" => {
+            let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+            let mut out = Vec::new();
+            for _ in 0..20 {
+                let done = commit(&mut log, LOG, 0, 100);
+                if let Err(failure) = done.result {
+                    println!("failed {} {failure:?}", done.sequence);
+                    while !log.try_reopen() {
+                        log.wait();
+                        log.poll(0, &mut out);
+                    }
+                    println!("reopened");
+                } else {
+                    println!("durable {}", done.sequence);
+                }
+            }
+            settle(&mut log);
+        }
+        other => panic!("no part {other}"),
+    }
+}
+
+#[test]
+fn a_directory_held_by_another_process_is_refused_with_its_number() {
+    let data = data();
+    let mut holder = play("holder", data.path(), &[]).spawn();
+    if holder.is_err() {
+        holder = play("holder", data.path(), &["env"]).spawn();
+    }
+    let mut holder = holder.expect("this binary runs");
+    let mut lines = BufReader::new(holder.stdout.take().expect("piped")).lines();
+    assert!(lines.any(|line| line.expect("text").ends_with("holding")));
+    let refused = Directory::open(data.path(), LOG).expect_err("it is held");
+    assert!(matches!(refused, LogError::Locked { holder: Some(pid), .. } if pid == holder.id()), "{refused}");
+    assert!(refused.to_string().contains(&format!("process {}", holder.id())));
+    drop(holder.stdin.take().map(|mut pipe| pipe.flush()));
+    holder.wait().expect("it ends");
+    assert!(Directory::open(data.path(), LOG).is_ok());
+}
+
+/// Runs a part under strace; `None`, with the reason printed, where that does not work.
+fn under_strace(part: &str, data: &Path, inject: &[&str]) -> Option<String> {
+    if !run("strace", &["-o", "/dev/null", "true"]) {
+        println!("strace does not work here: failing system calls are not tested");
+        return None;
+    }
+    let mut before = vec!["strace", "-f", "-q", "-o", "/dev/null"];
+    before.extend(inject);
+    let output = play(part, data, &before).output().expect("strace runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    Some(text)
+}
+
+#[test]
+fn without_io_uring_threads_commit() {
+    for error in ["EPERM", "ENOSYS", "ENOMEM"] {
+        let data = data();
+        let inject = format!("inject=io_uring_setup:error={error}");
+        let Some(text) = under_strace("backend", data.path(), &["-e", &inject]) else { return };
+        assert!(text.contains("backend threads"), "{text}");
+        assert_eq!(read_directory(data.path()).0, [1]);
+    }
+}
+
+#[test]
+fn a_failed_sync_fails_its_commit_and_the_next_segment_goes_on() {
+    for (what, expected) in [
+        // Counted by thread: the fifth commit, and nothing else that matters.
+        ("inject=fdatasync:error=EIO:when=5", CommitFailure::Io { os_error: Some(libc::EIO) }),
+        ("inject=pwrite64:error=ENOSPC:when=5", CommitFailure::NoSpace),
+    ] {
+        let data = data();
+        let Some(text) = under_strace("failing", data.path(), &["-e", what]) else { return };
+        let sequences = |word: &str| -> Vec<u64> {
+            text.lines()
+                .filter_map(|l| l.strip_prefix(word)?.split_whitespace().next()?.parse().ok())
+                .collect()
+        };
+        let (durable, failed) = (sequences("durable "), sequences("failed "));
+        assert!(!failed.is_empty() && text.contains(&format!("{expected:?}")), "{text}");
+        assert_eq!(durable.len() + failed.len(), 20);
+        let (found, damages) = read_directory(data.path());
+        assert_eq!(damages, []);
+        assert!(durable.iter().all(|s| found.contains(s)), "{durable:?} {found:?}");
+        assert!(found.iter().all(|s| durable.contains(s)), "what failed was cut: {failed:?} {found:?}");
+    }
+}

@@ -1,0 +1,300 @@
+//! Retention: what goes, in which order, what stays, and that sequences and readers survive it.
+
+mod log_kit;
+
+use log_kit::{bytes_of, commit, open, rotate, spawn};
+use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
+use tidegate::log::disk::{Backend, Files, SystemDisk, SystemFiles};
+use tidegate::log::{
+    Directory, Found, ReadDirectory, Retention, SPARES_MAX, Survey, Sweeper, WorkerLog, WorkerOptions,
+    recover_others,
+};
+use tidegate::model::LogId;
+
+const LOG: LogId = LogId(*b"retained-log-001");
+const KEEP_ALL: Retention = Retention { age_ns: None, bytes_max: None, free_percent_min: 0 };
+
+fn options(worker: u32, seed: u64) -> WorkerOptions {
+    WorkerOptions {
+        log: LOG,
+        worker,
+        segment_bytes_min: 32 << 10,
+        segment_bytes_max: 32 << 10,
+        seed,
+        live: None,
+    }
+}
+
+fn simulated(files: &SimulatedFiles, worker: u32, seed: u64) -> WorkerLog<SimulatedDisk> {
+    WorkerLog::open(SimulatedDisk::new(files.clone(), seed), options(worker, seed)).expect("a sound disk").0
+}
+
+/// Segments of two blocks each, one block of 12 KiB a nanosecond in `stamps`.
+fn fill(files: &SimulatedFiles, worker: u32, stamps: std::ops::Range<i64>) {
+    let mut log = simulated(files, worker, stamps.start as u64 + 77);
+    for stamp in stamps {
+        log.stamp(stamp * 100);
+        commit(&mut log, LOG, worker, 8000);
+        if stamp % 2 == 1 {
+            rotate(&mut log, b"f");
+        }
+    }
+    log.close(Box::new(Vec::new), &mut Vec::new()).expect("a sound disk");
+}
+
+fn sequences(files: &impl Files, worker: u32) -> Vec<u64> {
+    let survey = Survey::take(files, LOG, Some(worker)).expect("sound");
+    let (sequences, damages) = log_kit::read_all(files, LOG, &survey);
+    assert_eq!(damages, []);
+    sequences
+}
+
+#[test]
+fn nothing_goes_without_a_reason() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..10);
+    let swept = Sweeper::new(files.clone(), LOG).sweep(&KEEP_ALL, u64::MAX).unwrap();
+    assert_eq!((swept.removed, swept.segments), (0, 6));
+    assert_eq!(sequences(&files, 0), (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn age_counts_from_arrival_and_by_whole_segments() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..10);
+    let mut sweeper = Sweeper::new(files.clone(), LOG);
+    let retention = Retention { age_ns: Some(1000), ..KEEP_ALL };
+    // Blocks 1 and 2 came at 1 and 101, 3 and 4 at 201 and 301; a segment goes by its last one.
+    assert_eq!(sweeper.sweep(&retention, 1101).unwrap().removed, 0);
+    assert_eq!(sweeper.sweep(&retention, 1102).unwrap().removed, 1);
+    assert_eq!(sequences(&files, 0), (3..=10).collect::<Vec<_>>());
+    // Everything, though nobody writes any more; what is left remembers the sequence.
+    sweeper.sweep(&retention, 1_000_000).unwrap();
+    assert_eq!(sequences(&files, 0), [0_u64; 0]);
+    assert_eq!(simulated(&files, 0, 5).next_sequence(), 11);
+}
+
+#[test]
+fn size_takes_the_oldest_of_all_workers_first() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..6);
+    fill(&files, 1, 10..16);
+    let mut sweeper = Sweeper::new(files.clone(), LOG);
+    let before = sweeper.sweep(&KEEP_ALL, 0).unwrap();
+    let one = (before.bytes / before.segments) + 1;
+    let retention = Retention { bytes_max: Some(before.bytes - 2 * one), ..KEEP_ALL };
+    let swept = sweeper.sweep(&retention, 0).unwrap();
+    assert!(swept.bytes <= before.bytes - 2 * one);
+    assert_eq!(sequences(&files, 0), [5, 6]);
+    assert_eq!(sequences(&files, 1), (1..=6).collect::<Vec<_>>());
+    assert_eq!(swept.spares, 0, "what goes for its size is not kept in secret");
+}
+
+#[test]
+fn free_space_takes_spares_first_and_then_segments() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..20);
+    let mut sweeper = Sweeper::new(files.clone(), LOG);
+    let swept = sweeper.sweep(&Retention { age_ns: Some(100), ..KEEP_ALL }, 900).unwrap();
+    assert_eq!((swept.removed, swept.spares), (4, SPARES_MAX as u64));
+    let space = files.space().unwrap();
+    let used = space.total_bytes - space.free_bytes;
+    // Some room is wanted: the spares are enough.
+    files.set_capacity(used);
+    let retention = Retention { free_percent_min: 5, ..KEEP_ALL };
+    let swept = sweeper.sweep(&retention, 0).unwrap();
+    assert_eq!((swept.removed, swept.spares), (0, 2));
+    // More room is wanted.
+    let retention = Retention { free_percent_min: 12, ..KEEP_ALL };
+    let swept = sweeper.sweep(&retention, 0).unwrap();
+    assert!(swept.removed > 0 && swept.spares == 0);
+    assert!(swept.free_bytes * 100 >= used * 12);
+    assert_eq!(sequences(&files, 0).last(), Some(&20), "the newest stay");
+}
+
+#[test]
+fn spares_are_used_again_and_hold_nothing_of_their_past() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..10);
+    let mut sweeper = Sweeper::new(files.clone(), LOG);
+    sweeper.sweep(&Retention { age_ns: Some(1), ..KEEP_ALL }, 550).unwrap();
+    let kept = sequences(&files, 0);
+    let spares = |files: &SimulatedFiles| {
+        files.list().unwrap().iter().filter(|name| name.starts_with("spare-")).count()
+    };
+    let before = spares(&files);
+    assert!(before >= 2);
+    let mut log = simulated(&files, 0, 8);
+    let new = commit(&mut log, LOG, 0, 10).sequence;
+    drop(log);
+    assert!(spares(&files) < before);
+    assert_eq!(sequences(&files, 0), kept.into_iter().chain([new]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_segment_under_a_reader_is_unlinked_and_never_recycled() {
+    let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+    for _ in 0..3 {
+        for _ in 0..3 {
+            commit(&mut log, LOG, 0, 90_000);
+        }
+        rotate(&mut log, b"f");
+    }
+    // Closing waits for the background, which seals.
+    log.close(Box::new(Vec::new), &mut Vec::new()).unwrap();
+
+    let reading = ReadDirectory::open(data.path()).unwrap();
+    let survey = reading.survey().unwrap();
+    let mut reader = reading.open_segment(&survey.segments[1]).unwrap().expect("there");
+    assert!(matches!(reader.read_next(), Some(Found::Block(_))));
+    let mut sweeper = Sweeper::new(directory.files().clone(), LOG);
+    let swept = sweeper.sweep(&Retention { age_ns: Some(0), ..KEEP_ALL }, u64::MAX).unwrap();
+    assert_eq!((swept.removed, swept.spares), (3, 2), "of three, one is being read");
+    let spares: Vec<String> =
+        directory.files().list().unwrap().into_iter().filter(|n| n.starts_with("spare")).collect();
+    assert!(!spares.iter().any(|n| n.contains("-0000000002")), "{spares:?}");
+
+    // New segments take the spares; the reader goes on undisturbed.
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 2).unwrap();
+    for _ in 0..3 {
+        commit(&mut log, LOG, 0, 90_000);
+    }
+    let mut left = Vec::new();
+    while let Some(Found::Block(block)) = reader.read_next() {
+        if block.header.rows > 0 {
+            let sequence = block.header.sequence;
+            assert_eq!(block.payload, Some(&bytes_of(sequence ^ 0xff00, 90_000)[..]));
+            left.push(sequence);
+        }
+    }
+    assert_eq!(left, [5, 6]);
+    assert!(reading.open_segment(&survey.segments[1]).unwrap().is_none(), "its name is gone");
+}
+
+#[test]
+fn workers_that_are_no_more_are_closed_retained_and_not_forgotten() {
+    let files = SimulatedFiles::new(4);
+    for worker in 0..4 {
+        let mut log = simulated(&files, worker, u64::from(worker));
+        for _ in 0..3 {
+            commit(&mut log, LOG, worker, 100);
+        }
+    }
+    let done = recover_others(&files, LOG, |worker| worker < 2).unwrap();
+    assert_eq!(done.iter().map(|(w, r)| (*w, r.closed)).collect::<Vec<_>>(), [(2, 1), (3, 1)]);
+    assert_eq!(sequences(&files, 3), [1, 2, 3]);
+    let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
+    Sweeper::new(files.clone(), LOG).sweep(&retention, u64::MAX).unwrap();
+    assert_eq!(sequences(&files, 3), [0_u64; 0]);
+    assert_eq!(sequences(&files, 1), [1, 2, 3], "open: its worker is to recover it");
+    assert!(simulated(&files, 3, 99).next_sequence() > 3);
+}
+
+#[test]
+fn a_crash_at_any_operation_of_retention_keeps_order() {
+    let mut cut_at = 0;
+    loop {
+        cut_at += 1;
+        let files = SimulatedFiles::new(cut_at);
+        fill(&files, 0, 0..10);
+        fill(&files, 1, 0..4);
+        let before = files.operations();
+        files.cut_power_at(Some(before + cut_at));
+        let retention = Retention { age_ns: Some(300), ..KEEP_ALL };
+        let mut sweeper = Sweeper::new(files.clone(), LOG);
+        let swept = sweeper.sweep(&retention, 1000).and_then(|_| sweeper.sweep(&retention, 5000));
+        // The spares are used while the last sweep may not be durable yet.
+        let written = swept
+            .is_ok()
+            .then(|| WorkerLog::open(SimulatedDisk::new(files.clone(), 5), options(0, 5)).is_ok());
+        let over = !files.is_off();
+        files.power_on();
+        let survey = Survey::take(&files, LOG, None).unwrap();
+        assert_eq!(survey.foreign, []);
+        let (found, damages) = log_kit::read_all(&files, LOG, &survey);
+        assert_eq!(damages, [], "operation {cut_at}, {written:?}");
+        assert!(found.iter().all(|s| *s <= 10));
+        for (worker, sent) in [(0, 10), (1, 4)] {
+            assert!(simulated(&files, worker, 6).next_sequence() > sent, "operation {cut_at}");
+        }
+        if over {
+            assert!(cut_at > 20);
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_full_file_system_refuses_commits_until_there_is_room() {
+    // On a real one where that is possible, and on a simulated one everywhere.
+    let files = SimulatedFiles::new(3);
+    files.set_capacity(200 << 10);
+    let disk = SimulatedDisk::new(files.clone(), 1);
+    let log = WorkerLog::open(disk, options(0, 1)).unwrap().0;
+    let grow = files.clone();
+    fill_up_and_go_on(log, &files, move || grow.set_capacity(1 << 20));
+
+    let Some(mount) = log_kit::mount_tmpfs("size=400k") else { return };
+    let files = SystemFiles::new(mount.path());
+    for backend in [Backend::Threads, Backend::probe()] {
+        let disk = SystemDisk::open(files.clone(), backend, "test", &spawn).unwrap();
+        let log = WorkerLog::open(disk, options(0, 1)).unwrap().0;
+        fill_up_and_go_on(log, &files, || mount.remount("size=4m"));
+        for name in files.list().unwrap() {
+            files.remove(&name).unwrap();
+        }
+        mount.remount("size=400k");
+    }
+}
+
+fn fill_up_and_go_on<D: tidegate::log::disk::Disk>(
+    mut log: WorkerLog<D>,
+    files: &impl Files,
+    grow: impl Fn(),
+) {
+    use tidegate::log::CommitFailure;
+    let mut durable = Vec::new();
+    let failure = loop {
+        let done = commit(&mut log, LOG, 0, 20_000);
+        match done.result {
+            Ok(()) => durable.push(done.sequence),
+            Err(failure) => break failure,
+        }
+    };
+    assert!(matches!(failure, CommitFailure::NoSpace | CommitFailure::Short), "{failure:?}");
+    assert!(log.epoch().is_none());
+    let mut out = Vec::new();
+    let mut reopen = |log: &mut WorkerLog<D>| {
+        log.try_reopen();
+        while log.is_reopening() {
+            log.wait();
+            log.poll(0, &mut out);
+        }
+        log.epoch().is_some()
+    };
+    // Cutting the failed segment may have freed enough for a small one; then it fills up again.
+    let mut rounds = 0;
+    while reopen(&mut log) {
+        rounds += 1;
+        assert!(rounds < 50, "the disk must be full at some time");
+        let done = commit(&mut log, LOG, 0, 20_000);
+        if done.result.is_ok() {
+            durable.push(done.sequence);
+        }
+        while log.epoch().is_some() {
+            let done = commit(&mut log, LOG, 0, 20_000);
+            if done.result.is_ok() {
+                durable.push(done.sequence);
+            }
+        }
+    }
+    let error = log.take_error();
+    assert!(error.as_deref().is_some_and(|e| e.contains("space")), "{error:?}");
+    grow();
+    assert!(reopen(&mut log));
+    durable.push(commit(&mut log, LOG, 0, 20_000).sequence);
+    drop(log);
+    assert_eq!(sequences(files, 0), durable);
+}

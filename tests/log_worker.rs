@@ -1,0 +1,160 @@
+//! A worker's log on real files: commits, rotation, restarts, readers beside a writer.
+
+mod log_kit;
+
+use log_kit::{LOG, block, commit, open, read_directory, rotate, settle};
+use tidegate::log::disk::{Backend, COMMITS_IN_FLIGHT_MAX};
+use tidegate::log::{Directory, LogError, ReadDirectory, Refused, SegmentState};
+
+fn backends() -> Vec<Backend> {
+    let mut all = vec![Backend::Threads];
+    if Backend::probe() == Backend::Uring {
+        all.push(Backend::Uring);
+    } else {
+        eprintln!("io_uring is refused here: only the thread backend is tested");
+    }
+    all
+}
+
+fn data() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory on a disk")
+}
+
+#[test]
+fn commits_complete_in_order_and_are_read_back_after_a_restart() {
+    for backend in backends() {
+        let data = data();
+        {
+            let directory = Directory::open(data.path(), LOG).unwrap();
+            let (mut log, recovery) = open(&directory, backend, 0, 1).unwrap();
+            assert_eq!((recovery.next_sequence, recovery.segments), (1, 0));
+            let mut seen = Vec::new();
+            for i in 0..40 {
+                let next = block(&mut log, LOG, 0, 1000 * i);
+                match log.commit(next, 0) {
+                    Ok(()) => {}
+                    Err(Refused::Busy(buf)) => {
+                        assert_eq!(log.in_flight(), COMMITS_IN_FLIGHT_MAX);
+                        seen.extend(settle(&mut log));
+                        log.commit(buf, 0).unwrap();
+                    }
+                    Err(Refused::Ended(_)) => panic!("nothing failed"),
+                }
+            }
+            seen.extend(settle(&mut log));
+            let sequences: Vec<u64> = seen.iter().map(|c| c.sequence).collect();
+            assert_eq!(sequences, (1..=40).collect::<Vec<_>>());
+            assert!(seen.iter().all(|c| c.result.is_ok()));
+            assert_eq!(log.durable_sequence(), 40);
+            log.close(Box::new(|| b"footer".to_vec()), &mut Vec::new()).unwrap();
+        }
+        let (sequences, damages) = read_directory(data.path());
+        assert_eq!(sequences, (1..=40).collect::<Vec<_>>());
+        assert_eq!(damages, []);
+
+        let directory = Directory::open(data.path(), LOG).unwrap();
+        let (log, recovery) = open(&directory, backend, 0, 2).unwrap();
+        assert_eq!((recovery.next_sequence, log.next_sequence()), (41, 41));
+        assert_eq!((recovery.segments, recovery.closed, recovery.torn), (1, 0, 0));
+    }
+}
+
+#[test]
+fn a_log_that_was_dropped_without_closing_keeps_what_was_durable() {
+    for backend in backends() {
+        let data = data();
+        for start in 0..3u64 {
+            let directory = Directory::open(data.path(), LOG).unwrap();
+            let (mut log, recovery) = open(&directory, backend, 0, start).unwrap();
+            assert_eq!(recovery.closed, u64::from(start > 0));
+            for _ in 0..5 {
+                assert!(commit(&mut log, LOG, 0, 5000).result.is_ok());
+            }
+        }
+        let (sequences, damages) = read_directory(data.path());
+        assert_eq!(sequences.len(), 15);
+        assert!(sequences.windows(2).all(|w| w[0] < w[1]));
+        assert_eq!(damages, []);
+    }
+}
+
+#[test]
+fn rotation_seals_the_old_segment_and_continues_the_sequence() {
+    for backend in backends() {
+        let data = data();
+        let directory = Directory::open(data.path(), LOG).unwrap();
+        let (mut log, _) = open(&directory, backend, 0, 9).unwrap();
+        let first = log.epoch();
+        while !log.wants_rotation(0) {
+            commit(&mut log, LOG, 0, 30_000);
+        }
+        assert!(!log.wants_rotation(1 << 30), "the dictionary outweighs the data");
+        rotate(&mut log, b"the dictionary");
+        assert_ne!(log.epoch(), first);
+        let last = commit(&mut log, LOG, 0, 10).sequence;
+        log.close(Box::new(Vec::new), &mut Vec::new()).unwrap();
+
+        let survey = directory.survey().unwrap();
+        let states: Vec<bool> =
+            survey.segments.iter().map(|s| matches!(s.state, SegmentState::Sealed { .. })).collect();
+        assert_eq!(states, [true, false], "the second was closed without a footer");
+        assert_eq!(survey.segments[1].state, SegmentState::Closed);
+        let (sequences, damages) = read_directory(data.path());
+        assert_eq!((sequences, damages), ((1..=last).collect(), vec![]));
+    }
+}
+
+#[test]
+fn a_reader_beside_the_writer_sees_what_is_durable_and_nothing_else() {
+    let data = data();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+    commit(&mut log, LOG, 0, 100);
+    commit(&mut log, LOG, 0, 100);
+    assert_eq!(read_directory(data.path()).0, [1, 2]);
+
+    // In the file, perhaps even on the disk, but not acknowledged.
+    let next = block(&mut log, LOG, 0, 100);
+    log.commit(next, 0).unwrap();
+    log.wait();
+    assert_eq!(read_directory(data.path()), (vec![1, 2], vec![]));
+    settle(&mut log);
+    assert_eq!(read_directory(data.path()).0, [1, 2, 3]);
+    drop(log);
+    drop(directory);
+    assert_eq!(ReadDirectory::open(data.path()).unwrap().watermarks().unwrap(), None, "no writer any more");
+}
+
+#[test]
+fn a_second_writer_is_told_who_holds_the_directory() {
+    let data = data();
+    let _directory = Directory::open(data.path(), LOG).unwrap();
+    match Directory::open(data.path(), LOG) {
+        Err(LogError::Locked { holder, .. }) => assert_eq!(holder, Some(std::process::id())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_reader_makes_no_directory() {
+    let data = data();
+    let missing = data.path().join("missing");
+    assert!(matches!(ReadDirectory::open(&missing), Err(LogError::Missing { .. })));
+    assert!(!missing.exists());
+    assert!(matches!(ReadDirectory::open(data.path()), Err(LogError::Foreign { .. })));
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_lost_format_file_is_made_again_from_the_segments() {
+    let data = data();
+    {
+        let directory = Directory::open(data.path(), LOG).unwrap();
+        let (mut log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+        commit(&mut log, LOG, 0, 100);
+    }
+    std::fs::remove_file(data.path().join("FORMAT")).unwrap();
+    assert_eq!(read_directory(data.path()).0, [1]);
+    let directory = Directory::open(data.path(), tidegate::model::LogId([7; 16])).unwrap();
+    assert_eq!(directory.log(), LOG);
+}

@@ -1,0 +1,41 @@
+#!/bin/bash
+# What the tests need beside cargo: looks for each, installs what is missing where that is possible (root on a Debian
+# system), and else names the packages in one line and fails.
+set -euo pipefail
+
+# A package, and a command that succeeds where it is installed. Tests call python as /usr/bin/python3: another one that
+# stands first on the PATH lacks the module.
+needs() {
+    echo "gcc              command -v cc"
+    echo "make             command -v make"
+    echo "cmake            command -v cmake"
+    echo "python3          test -x /usr/bin/python3"
+    echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
+    if [ "$(uname)" = Linux ]; then
+        echo "strace           command -v strace"
+        echo "e2fsprogs        PATH=\$PATH:/sbin:/usr/sbin command -v mkfs.ext4"
+        echo "mount            PATH=\$PATH:/sbin:/usr/sbin command -v losetup"
+    fi
+}
+
+missing() {
+    needs | while read -r package probe; do
+        bash -c "$probe" >/dev/null 2>&1 </dev/null || echo "$package"
+    done
+}
+
+mapfile -t packages < <(missing)
+[ ${#packages[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    install=(apt-get install --yes --quiet --no-install-recommends "${packages[@]}")
+    # The lists of a fresh container are empty: fetch them only if that was it.
+    "${install[@]}" >/dev/null 2>&1 || { apt-get update --quiet >/dev/null && "${install[@]}" >/dev/null; } || true
+    mapfile -t packages < <(missing)
+    [ ${#packages[@]} -eq 0 ] && exit 0
+fi
+
+echo "the tests need these Debian packages or their like: ${packages[*]}" >&2
+exit 1

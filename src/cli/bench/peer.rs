@@ -1,7 +1,7 @@
 //! Who the server is, and what it says it has taken.
 //!
-//! Comes in: the answers of its `/metrics`, `/ping` and `/debug/vars`. Goes out: its name and version, the path it takes
-//! writes at, and its own count of what it took. Keeps: a server that is not known is measured all the same, only
+//! Comes in: the answers of its `/metrics`, `/ping` and `/debug/vars`. Goes out: its name and version, the path it
+//! takes writes at, and its own count of what it took. Keeps: a server that is not known is measured all the same, only
 //! without being asked.
 
 use std::io;

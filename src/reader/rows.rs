@@ -127,6 +127,11 @@ impl Rows {
         Ok(true)
     }
 
+    /// The durable sequence of each worker when [`refresh`](Rows::refresh) last looked; `None` if nobody was writing.
+    pub fn watermarks(&self) -> Option<&[u64]> {
+        self.watermarks.as_deref()
+    }
+
     /// What could not be read so far and was not fetched yet: at most
     /// [`LOSSES_KEPT_MAX`](super::LOSSES_KEPT_MAX).
     pub fn take_losses(&mut self) -> Vec<Loss> {
@@ -181,7 +186,6 @@ impl BlockWalk<'_> {
         let open = &*self.open;
         let header = &self.head.header;
         let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
-            self.undefined.rows += table.series.len() as u64;
             self.undefined.see_all(table);
             self.position += table.series.len() as u32;
             return Ok(());
@@ -224,7 +228,8 @@ impl Undefined {
         self.series.insert(series);
     }
 
-    fn see_all(&mut self, table: &Table<'_>) {
+    pub(super) fn see_all(&mut self, table: &Table<'_>) {
+        self.rows += table.series.len() as u64;
         self.series.extend(table.series.iter().map(|s| s.0));
     }
 

@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::text::{Inexpressible, Text};
+use super::text::{LeftOut, Text};
 use crate::block::Value;
 use crate::model::{NAN_CANONICAL_BITS, NAN_STALE_BITS};
 use crate::reader::Row;
@@ -20,21 +20,24 @@ pub(super) struct Ndjson {
     text: Text,
 }
 
+/// A text is not UTF-8.
+#[derive(Debug)]
+struct NotUtf8;
+
 impl Ndjson {
-    /// Appends a row and its newline.
-    ///
-    /// # Errors
-    /// [`Inexpressible`]; nothing was appended.
-    pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Inexpressible> {
+    /// Appends a row and its newline, or nothing, and says what was left out.
+    pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
         let start = out.len();
-        let written = self.try_row(row, out);
-        if written.is_err() {
-            out.truncate(start);
+        match self.try_row(row, out) {
+            Ok(()) => LeftOut::default(),
+            Err(NotUtf8) => {
+                out.truncate(start);
+                LeftOut::ROW
+            }
         }
-        written
     }
 
-    fn try_row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Inexpressible> {
+    fn try_row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), NotUtf8> {
         let series = (row.arrival.worker, row.arrival.sequence, row.series);
         if self.labels_of != Some(series) {
             self.labels_of = None;
@@ -69,7 +72,7 @@ impl Ndjson {
         Ok(())
     }
 
-    fn write_labels(&mut self, row: &Row<'_>) -> Result<(), Inexpressible> {
+    fn write_labels(&mut self, row: &Row<'_>) -> Result<(), NotUtf8> {
         let out = &mut self.labels;
         out.clear();
         out.extend_from_slice(b",\"labels\":{");
@@ -85,7 +88,7 @@ impl Ndjson {
         Ok(())
     }
 
-    fn value(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Inexpressible> {
+    fn value(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), NotUtf8> {
         match value {
             Value::F64(v) => {
                 out.extend_from_slice(b"\"f64\":");
@@ -129,9 +132,9 @@ fn base64(tag: &str, bytes: &[u8], out: &mut Vec<u8>) {
 
 /// A string with what JSON demands to be escaped, and nothing else.
 #[inline]
-fn string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Inexpressible> {
+fn string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NotUtf8> {
     if std::str::from_utf8(bytes).is_err() {
-        return Err(Inexpressible::Row);
+        return Err(NotUtf8);
     }
     out.push(b'"');
     if bytes.iter().any(|&b| must_escape(b)) {
@@ -177,7 +180,7 @@ mod tests {
             (Value::F64(58.2), r#""f64":58.2"#),
             (Value::F64(5.0), r#""f64":5.0"#),
             (Value::F64(-0.0), r#""f64":-0.0"#),
-            (Value::F64(1e300), r#""f64":1e300"#),
+            (Value::F64(1e300), r#""f64":1e+300"#),
             (Value::F64(f64::INFINITY), r#""f64":"+Inf""#),
             (Value::F64(f64::NEG_INFINITY), r#""f64":"-Inf""#),
             (Value::F64(f64::from_bits(NAN_CANONICAL_BITS)), r#""f64":"NaN""#),

@@ -102,7 +102,8 @@ impl Rows {
     /// [`next_block`](Rows::next_block) has given false. True if there may be some.
     ///
     /// Rows that come later come in order of arrival within each worker; between workers they do for those that one
-    /// call found. Rotation and restarts of the writer are passed over.
+    /// call found. Rotation and restarts of the writer are passed over. What a writer wrote last before it was killed
+    /// comes when the next one starts: until then nothing says that it is durable.
     ///
     /// # Errors
     /// As [`Reader::rows`](super::Reader::rows).
@@ -202,7 +203,7 @@ impl BlockWalk<'_> {
                             let (stamp_ns, worker, sequence) =
                                 (header.stamp_ns, header.worker, header.sequence);
                             let arrival = Arrival { stamp_ns, worker, sequence, position };
-                            take(&walk.row(labels, arrival)).map_err(Stop::Take)?;
+                            take(&walk.row(labels, arrival, header.tenant)).map_err(Stop::Take)?;
                         }
                     }
                     Verdict::Lost => self.undefined.see(series.0),

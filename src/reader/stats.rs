@@ -7,13 +7,13 @@ use hashbrown::HashSet;
 use super::dedup::{Hash, RowHasher};
 use super::stream::Open;
 use crate::log::disk::{Access, BlockFile, Files};
-use crate::log::{Found, LogError, ReadDirectory, SEGMENT_PAGE, Survey};
+use crate::log::{Found, LogError, ReadDirectory, Survey};
 use crate::model::BlockKind;
 
 /// What a directory holds. What damage took is counted as far as trailers and headers still tell of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stats {
-    /// Segments.
+    /// Segments that have blocks.
     pub segments: u64,
     /// Blocks of rows.
     pub blocks: u64,
@@ -49,14 +49,19 @@ pub(super) fn stats(directory: &ReadDirectory, survey: &Survey) -> Result<Stats,
     let mut series: HashSet<Hash, RandomState> = HashSet::default();
     for segment in &survey.segments {
         let Some(mut open) = Open::new(directory, segment.clone())? else { continue };
-        stats.segments += 1;
-        if segment.is_closed() {
+        let bytes = if segment.is_closed() {
             let totals = &segment.totals;
             stats.add(totals.blocks, totals.rows, totals.samples, (totals.time_min_ns, totals.time_max_ns));
-            stats.bytes_live += segment.bytes;
+            segment.bytes
         } else {
-            stats.bytes_live += stats.add_blocks(&mut open);
-        }
+            match stats.add_blocks(&mut open) {
+                Some(end) => end,
+                // Prepared and not used yet.
+                None => continue,
+            }
+        };
+        stats.segments += 1;
+        stats.bytes_live += bytes;
         if !open.complete {
             open.learn_blocks(directory);
         }
@@ -79,13 +84,13 @@ impl Stats {
         }
     }
 
-    /// Counts the blocks of a segment that is open: those up to the watermark. Gives where they end.
-    fn add_blocks(&mut self, open: &mut Open) -> u64 {
-        let mut end = SEGMENT_PAGE as u64;
+    /// Counts the blocks of a segment that is open: those up to the watermark. Gives where they end, if there are any.
+    fn add_blocks(&mut self, open: &mut Open) -> Option<u64> {
+        let mut end = None;
         while let Some(found) = open.reader.read_next() {
             let Found::Block(block) = found else { continue };
             let header = block.header;
-            end = block.offset + header.block_len() as u64;
+            end = Some(block.offset + header.block_len() as u64);
             if header.kind != BlockKind::Footer {
                 let times = (header.time_min_ns, header.time_max_ns);
                 self.add(1, u64::from(header.rows), header.samples, times);

@@ -57,7 +57,9 @@ impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Finding::Loss(loss) => loss.fmt(f),
-            Finding::Foreign(segment) => write!(f, "{segment}: nothing in it says that it belongs to this log"),
+            Finding::Foreign(segment) => {
+                write!(f, "{segment}: nothing in it says that it belongs to this log")
+            }
             Finding::Torn { segment, offset } => write!(
                 f,
                 "{segment}: torn tail from byte {offset}: never acknowledged, no damage, cut at the next start"
@@ -81,7 +83,8 @@ pub(super) fn verify<E: From<LogError>>(
     }
     for segment in &survey.segments {
         let Some(open) = Open::new(directory, segment.clone())? else { continue };
-        let mut check = Check { open, footer: None, found: Vec::new(), verified: &mut verified, tell: &mut tell };
+        let mut check =
+            Check { open, footer: None, found: Vec::new(), verified: &mut verified, tell: &mut tell };
         check.segment(directory, &mut done)?;
         verified.segments += 1;
         verified.bytes += segment.bytes;
@@ -150,13 +153,15 @@ impl<E: From<LogError>, F: FnMut(Finding) -> Result<(), E>> Check<'_, F> {
         self.verified.blocks += 1;
         self.found.push((offset, sequence, header.rows));
         if let Some(section) = &copy.dictionary
-            && let Err(error) = decode_dictionary(section).and_then(|parts| self.open.definitions.learn(&parts))
+            && let Err(error) =
+                decode_dictionary(section).and_then(|parts| self.open.definitions.learn(&parts))
         {
             self.undecodable(offset, sequence, 0, error)?;
         }
         let Some(payload) = &copy.payload else { return Ok(()) };
         let mut rows = RowsCheck { open: &mut self.open, header, read: 0, undefined: Undefined::default() };
-        let checked = decode_rows(header, payload).and_then(|block| block.for_each_table(|table| rows.table(table)));
+        let checked =
+            decode_rows(header, payload).and_then(|block| block.for_each_table(|table| rows.table(table)));
         let RowsCheck { read, undefined, .. } = rows;
         self.verified.rows += read;
         if undefined.rows > 0 {

@@ -23,6 +23,7 @@ fn line(segment: &Segment) -> [String; HEAD.len()] {
     let totals = &segment.totals;
     let time = |ns| if totals.rows > 0 { instant(ns) } else { "-".into() };
     let state = match segment.state {
+        SegmentState::Open if totals.blocks == 0 => "prepared",
         SegmentState::Open => "open",
         SegmentState::Closed => "closed",
         SegmentState::Sealed { .. } => "sealed",

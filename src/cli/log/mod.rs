@@ -4,7 +4,9 @@
 //! Keeps: nothing is made or changed, not even a missing directory.
 
 mod cat;
+mod composite;
 mod influx;
+mod json;
 mod ls;
 mod ndjson;
 mod selector;

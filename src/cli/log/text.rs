@@ -25,7 +25,11 @@ impl AddAssign for LeftOut {
 
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} rows and {} values of others are left out: the format can't express them", self.rows, self.values)
+        write!(
+            f,
+            "{} rows and {} values of others are left out: the format can't express them",
+            self.rows, self.values
+        )
     }
 }
 

@@ -25,7 +25,9 @@ fn summary(verified: &Verified) -> String {
     let lost = match (damaged, rows_unknown) {
         (0, _) => "sound".into(),
         (_, false) => format!("{damaged} damaged places, {rows_lost} rows lost"),
-        (_, true) => format!("{damaged} damaged places, {rows_lost} rows lost, and those of blocks that can't be counted"),
+        (_, true) => format!(
+            "{damaged} damaged places, {rows_lost} rows lost, and those of blocks that can't be counted"
+        ),
     };
     format!("{segments} segments, {blocks} blocks, {rows} rows, {bytes} bytes: {lost}\n")
 }

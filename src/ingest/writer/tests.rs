@@ -3,7 +3,7 @@ use crate::ingest::ContextId;
 use crate::model::{FieldType, METRIC_NAME};
 
 fn ingest(series_max: u64) -> Ingest {
-    let series = SeriesBudget { max: series_max, used: Arc::new(SharedCount::default()) };
+    let series = SeriesBudget::new(series_max);
     Ingest::new(KeyHasher::new(1), IngestLimits { series, time_min_ns: i64::MIN, time_max_ns: i64::MAX })
 }
 

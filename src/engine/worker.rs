@@ -13,15 +13,17 @@ use std::sync::Arc;
 use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, encode_footer};
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{Ingest, IngestLimits, KeyHasher, Stream, Table, Writer};
+use crate::ingest::{
+    Guest, Ingest, IngestLimits, KeyHasher, Parcel, SeriesBudget, Stream, Table, TakenIn, Writer,
+};
 use crate::log::disk::{Disk, SystemDisk};
-use crate::log::{CommitFailure, Completion, Footer, LogError, WorkerLog};
+use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
 use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
-use super::Shared;
 use super::far_off::{self, FarOff};
-use super::policy::{BatchState, Decision};
+use super::policy::{Arrivals, BatchState, Decision};
+use super::{Options, Shared};
 
 /// What became of sequences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,9 +70,13 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     suspended: Option<Suspended>,
     first_row_ns: u64,
     waited_since_ns: Option<u64>,
+    /// How long commits take of late.
+    commit_ns: u64,
     far_off: FarOff,
     completions: Vec<Completion>,
     spare: Vec<AlignedBuf>,
+    /// Bytes that are held for this worker beside its ingest.
+    held_bytes: usize,
 }
 
 /// No segment is open; writes are refused until one is.
@@ -81,6 +87,25 @@ struct Suspended {
 }
 
 impl<D: Disk, C: Clock> Worker<D, C> {
+    /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
+    ///
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory, the backend
+    /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
+    ///
+    /// # Errors
+    /// [`LogError`]; damage is none, the [`Recovery`] tells of it.
+    pub fn open_on(
+        disk: D,
+        clock: C,
+        options: Options,
+        log: WorkerOptions,
+        seed: u64,
+    ) -> Result<(Worker<D, C>, Recovery), LogError> {
+        let (number, id) = (log.worker, log.log);
+        let (log, recovery) = WorkerLog::open(disk, log)?;
+        Ok((Worker::open(Shared::new(options, id, seed), number, log, clock), recovery))
+    }
+
     pub(super) fn open(shared: Arc<Shared>, number: u32, log: WorkerLog<D>, clock: C) -> Worker<D, C> {
         let limits =
             IngestLimits { series: shared.series.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
@@ -102,9 +127,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             suspended,
             first_row_ns: 0,
             waited_since_ns: None,
+            commit_ns: 0,
             far_off: FarOff::default(),
             completions: Vec::new(),
             spare: Vec::new(),
+            held_bytes: 0,
         };
         let (low_ns, high_ns) = far_off::bounds(worker.clock.wall_ns());
         worker.ingest.expect_times(low_ns, high_ns);
@@ -116,6 +143,12 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     #[inline]
     pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
         self.ingest.writer(stream)
+    }
+
+    /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them
+    /// [`make_room`](Worker::make_room).
+    pub(super) fn take_in(&mut self, guest: &mut Guest, parcel: &Parcel, from: usize) -> TakenIn {
+        self.ingest.take_in(guest, parcel, from)
     }
 
     /// The sequence of the block that rows pushed now will be in.
@@ -149,14 +182,13 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
-    /// Takes notice of commits that ended, and starts one if it is time. `more_arriving`: another request is just being
-    /// received. Appends to `events`; gives the monotonic time at which to call again at the latest.
-    pub fn turn(&mut self, more_arriving: bool, events: &mut Vec<Event>) -> Option<u64> {
+    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the monotonic time at which to call again at the latest.
+    pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);
         let reopen = self.reopen(now_ns);
         self.finish_rotation();
-        let due = self.commit_if_due(more_arriving, now_ns);
+        let due = self.commit_if_due(arrivals, now_ns);
         [reopen, due].into_iter().flatten().min()
     }
 
@@ -205,6 +237,21 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.ingest.table()
     }
 
+    /// How long a row that nobody waits for may lie.
+    pub(super) fn commit_interval_ns(&self) -> u64 {
+        self.shared.options.commit.interval_ns
+    }
+
+    /// The series that all workers together may have.
+    pub(super) fn series_budget(&self) -> &SeriesBudget {
+        &self.shared.series
+    }
+
+    /// Says how many bytes are held for this worker beside its ingest.
+    pub(super) fn hold(&mut self, bytes: usize) {
+        self.held_bytes = bytes;
+    }
+
     /// The hasher of keys.
     pub fn hasher(&self) -> KeyHasher {
         self.shared.hasher.clone()
@@ -239,6 +286,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
                     self.counters.commits.add(1);
                     self.counters.committed_bytes.add(completion.buf.len() as u64);
                     self.counters.commit_duration.observe(completion.duration_ns);
+                    self.commit_ns += completion.duration_ns / 8;
+                    self.commit_ns -= self.commit_ns / 8;
                     durable = Some(completion.sequence);
                 }
                 Err(failure) => {
@@ -300,7 +349,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
     }
 
-    fn commit_if_due(&mut self, more_arriving: bool, now_ns: u64) -> Option<u64> {
+    fn commit_if_due(&mut self, arrivals: Arrivals, now_ns: u64) -> Option<u64> {
         if self.ingest.batch().is_empty() || !self.may_commit() {
             return None;
         }
@@ -314,7 +363,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             full: false,
             first_row_ns: self.first_row_ns,
             waited_since_ns: self.waited_since_ns,
-            more_arriving,
+            arrivals,
+            commit_ns: self.commit_ns,
         };
         match self.shared.options.commit.decide(&state, now_ns) {
             Decision::At(due) => Some(due),
@@ -410,7 +460,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 
     fn publish(&mut self) {
         self.counters.series.set(self.ingest.table().series_count());
-        self.counters.ingest_memory_bytes.set(self.ingest.memory_bytes() as u64);
+        self.counters.ingest_memory_bytes.set((self.ingest.memory_bytes() + self.held_bytes) as u64);
         let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));
         self.counters.segment_number.set(number);
         self.counters.segment_bytes.set(bytes);

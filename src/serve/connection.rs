@@ -39,6 +39,7 @@ pub(super) struct Connection {
     /// The peer has closed its side.
     pub(super) peer_closed: bool,
     lingered_bytes: u64,
+    last_read_ns: u64,
 }
 
 /// What the current request's body is for.
@@ -95,6 +96,7 @@ impl Connection {
             readable: true,
             peer_closed: false,
             lingered_bytes: 0,
+            last_read_ns: now_ns,
         }
     }
 
@@ -109,6 +111,7 @@ impl Connection {
                 }
                 Ok(n) => {
                     self.pace.received(n, now_ns);
+                    self.last_read_ns = now_ns;
                     return ReadOutcome::Bytes(n);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -212,6 +215,11 @@ impl Connection {
     /// Whether a request is being received or an answer is due.
     pub(super) fn busy(&self) -> bool {
         !matches!(self.receiving, Receiving::Nothing) || !self.parked.is_empty() || self.sending()
+    }
+
+    /// Whether bytes came after that time.
+    pub(super) fn received_since(&self, ns: u64) -> bool {
+        self.last_read_ns > ns
     }
 
     /// Whether an answer waits for a commit.

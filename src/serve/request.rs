@@ -11,8 +11,8 @@ use crate::model::WriteResult;
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Decoder, Dialect, FedState, Precision};
 
-use super::body::{BodyError, ContentDecoder, DecoderPool};
-use super::http::AnswerTo;
+use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
+use super::http::{AnswerTo, HttpLimits};
 use super::influx;
 use super::memory::{MemoryBudget, Reservation};
 
@@ -40,6 +40,8 @@ pub(super) struct WriteRequest {
     /// The body's framing has ended; what is left is in `tail` and `encoded`.
     ended: bool,
     whole: Option<Whole>,
+    /// What the decoder may hold.
+    _decoder: Option<Reservation>,
 }
 
 /// A body that is buffered to be checked before its first row is taken.
@@ -79,6 +81,7 @@ pub(super) struct WriteParams {
     pub(super) precision: Precision,
     pub(super) all_or_nothing: bool,
     pub(super) content_length: Option<u64>,
+    pub(super) encoding: Encoding,
 }
 
 /// What lies in the engine for a request that is complete: its answer waits for these sequences.
@@ -92,10 +95,15 @@ impl WriteRequest {
     pub(super) fn new(
         params: &WriteParams,
         to: AnswerTo,
-        content: ContentDecoder,
+        decoders: &mut DecoderPool,
+        limits: &HttpLimits,
         engine: &Worker,
         budget: &MemoryBudget,
     ) -> Result<WriteRequest, GivenUp> {
+        let decoder = match params.encoding.memory_bytes_max() {
+            0 => None,
+            bytes => Some(budget.reserve(bytes as u64, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?),
+        };
         let whole = if params.all_or_nothing {
             let mut whole = Whole {
                 precision: params.precision,
@@ -112,7 +120,8 @@ impl WriteRequest {
         Ok(WriteRequest {
             dialect: params.dialect,
             to,
-            content,
+            content: decoders.take(params.encoding, limits).ok_or(GivenUp::Memory)?,
+            _decoder: decoder,
             lines: Decoder::new(params.dialect, params.precision, engine.wall_ns()),
             result: WriteResult::default(),
             first: engine.filling(),
@@ -139,7 +148,7 @@ impl WriteRequest {
         budget: &MemoryBudget,
     ) -> Result<Progress, GivenUp> {
         if let Some(whole) = &mut self.whole {
-            return self.content.collect(&buffer[data], &mut self.tail, whole, engine, budget);
+            return collect(&mut self.content, &buffer[data], &mut self.tail, whole, engine, budget);
         }
         if !self.content.is_identity() {
             let encoded = std::mem::take(&mut self.encoded);
@@ -295,27 +304,25 @@ impl Whole {
     }
 }
 
-impl ContentDecoder {
-    /// Appends the decoded bytes to a body that is buffered whole.
-    fn collect(
-        &mut self,
-        encoded: &[u8],
-        body: &mut Vec<u8>,
-        whole: &mut Whole,
-        engine: &Worker,
-        budget: &MemoryBudget,
-    ) -> Result<Progress, GivenUp> {
-        let mut at = 0;
-        loop {
-            body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
-            if body.capacity() as u64 > whole.reserved_bytes {
-                whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
-            }
-            let piece = self.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
-            at += piece.consumed;
-            if !piece.output_full && at == encoded.len() {
-                return Ok(Progress::More);
-            }
+/// Appends the decoded bytes to a body that is buffered whole.
+fn collect(
+    content: &mut ContentDecoder,
+    encoded: &[u8],
+    body: &mut Vec<u8>,
+    whole: &mut Whole,
+    engine: &Worker,
+    budget: &MemoryBudget,
+) -> Result<Progress, GivenUp> {
+    let mut at = 0;
+    loop {
+        body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
+        if body.capacity() as u64 > whole.reserved_bytes {
+            whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
+        }
+        let piece = content.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
+        at += piece.consumed;
+        if !piece.output_full && at == encoded.len() {
+            return Ok(Progress::More);
         }
     }
 }
@@ -346,7 +353,13 @@ pub(super) fn params(dialect: Dialect, query: &str) -> Result<WriteParams, Strin
     let parsed =
         Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
     let all_or_nothing = dialect == Dialect::V3 && !accept_partial;
-    Ok(WriteParams { dialect, precision: parsed, all_or_nothing, content_length: None })
+    Ok(WriteParams {
+        dialect,
+        precision: parsed,
+        all_or_nothing,
+        content_length: None,
+        encoding: Encoding::Identity,
+    })
 }
 
 /// The answer to a request that was given up.

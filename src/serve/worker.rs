@@ -4,6 +4,7 @@
 //! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
 //! become due are written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::engine::{self, Event};
+use crate::engine::{self, Arrivals, Event};
 use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
@@ -25,6 +26,7 @@ use super::pages;
 use super::receive::Desk;
 use super::server::Shared;
 use super::survey::TOP_PER_WORKER;
+use super::timer::Timer;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -35,12 +37,22 @@ const READS_IN_A_ROW_MAX: usize = 4;
 /// Before the bytes read: room for the longest tail of a body, so that it lies in front of what follows it.
 const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
 
+/// For so long after an answer the next request of its connection is expected.
+const EXPECT_NS: u64 = 2_000_000;
+
+/// Connections that are remembered as answered.
+const ANSWERED_MAX: usize = 64;
+
+/// Deadlines nearer than this are left to the timer.
+const POLL_COARSE_NS: u64 = 10_000_000;
+
 /// How often time limits are looked at.
 const TICK_NS: u64 = 250_000_000;
 
 const EVENTS_PER_POLL: usize = 256;
 const WAKE: Token = Token(usize::MAX);
 const DISK: Token = Token(usize::MAX - 1);
+const TIMER: Token = Token(usize::MAX - 2);
 /// The first listener's token; the others' follow.
 const LISTEN: usize = usize::MAX - 1024;
 
@@ -68,6 +80,9 @@ pub(super) struct Worker {
     buffer: Vec<u8>,
     decoders: DecoderPool,
     events: Vec<Event>,
+    timer: Timer,
+    /// Connections answered of late, and when: their next requests are expected.
+    answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
     drained_by_ns: Option<u64>,
@@ -88,6 +103,7 @@ impl Worker {
         for (i, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
         }
+        let timer = Timer::new(poll.registry(), TIMER)?;
         Ok(Worker {
             number,
             poll,
@@ -107,6 +123,8 @@ impl Worker {
             buffer: vec![0; HEADROOM + READ_BYTES],
             decoders: DecoderPool::new(),
             events: Vec::new(),
+            timer,
+            answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
         })
@@ -125,7 +143,7 @@ impl Worker {
             for event in &events {
                 match event.token() {
                     WAKE => self.take_inbox(),
-                    DISK => {}
+                    DISK | TIMER => {}
                     Token(LISTEN..) => self.accept(),
                     Token(id) => {
                         if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
@@ -163,17 +181,18 @@ impl Worker {
         }
         let now_ns = self.engine.monotonic_ns();
         let tick = if self.open > 0 || self.shared.draining() { Some(self.next_tick_ns) } else { None };
-        let due = [deadline, tick].into_iter().flatten().min()?;
+        let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
+        // A poll's own limit is rounded up to milliseconds.
+        let timed = fine && deadline.is_some_and(|due| self.timer.set(due.saturating_sub(now_ns)));
+        let due = [deadline.filter(|_| !timed), tick].into_iter().flatten().min()?;
         Some(Duration::from_nanos(due.saturating_sub(now_ns)))
     }
 
     /// Lets the engine commit and report, and passes the news on to the connections.
     fn turn(&mut self) -> Option<u64> {
-        let arriving = self.again.iter().any(|&id| {
-            self.connections[id].as_ref().is_some_and(|c| matches!(c.receiving, Receiving::Write(_)))
-        });
+        let arrivals = self.arrivals();
         let mut events = std::mem::take(&mut self.events);
-        let mut deadline = self.engine.turn(arriving, &mut events);
+        let mut deadline = self.engine.turn(arrivals, &mut events);
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
@@ -182,6 +201,11 @@ impl Worker {
                         connection.durable(upto);
                         if connection.waits_for_commit() {
                             self.waiting.push(id);
+                        } else {
+                            if self.answered.len() == ANSWERED_MAX {
+                                self.answered.pop_front();
+                            }
+                            self.answered.push_back((id, self.engine.monotonic_ns()));
                         }
                         self.flush(id);
                     }
@@ -201,10 +225,30 @@ impl Worker {
                 self.serve(id);
             }
             // What they filled may be due at once.
-            let again = self.engine.turn(arriving, &mut self.events);
+            let again = self.engine.turn(arrivals, &mut self.events);
             deadline = [deadline, again].into_iter().flatten().min();
         }
         deadline
+    }
+
+    /// What is known of requests to come, for the engine to decide whether its commit lingers.
+    fn arrivals(&mut self) -> Arrivals {
+        let now_ns = self.engine.monotonic_ns();
+        while self.answered.front().is_some_and(|(_, at_ns)| at_ns + EXPECT_NS < now_ns) {
+            self.answered.pop_front();
+        }
+        let mut arrivals = Arrivals::None;
+        for (id, _) in &self.answered {
+            let Some(connection) = &self.connections[*id] else { continue };
+            arrivals = arrivals.max(match connection.receiving {
+                Receiving::Write(_) if connection.received_since(now_ns.saturating_sub(EXPECT_NS)) => {
+                    Arrivals::Arriving
+                }
+                Receiving::Nothing if !connection.busy() => Arrivals::Expected,
+                _ => Arrivals::None,
+            });
+        }
+        arrivals
     }
 
     fn accept(&mut self) {

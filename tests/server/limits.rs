@@ -1,0 +1,86 @@
+//! Bounds on what the server holds: series, memory.
+
+use serde_json::json;
+
+use super::client::{get, post};
+use super::harness::{Setup, wait_until};
+use super::log::{cat, verify};
+
+#[test]
+fn rows_of_series_over_the_limit_are_rejected_for_good_and_the_others_go_on() {
+    let mut server = Setup::config("limits: {series_max: 100}").start();
+    let lines = |from: u32, to: u32| -> String { (from..to).map(|n| format!("m,s={n} a=1 {n}\n")).collect() };
+    let mut client = server.client();
+    client.ask(&post("/write", lines(0, 90))).expect(204);
+    let body = client.ask(&post("/write", lines(80, 120))).expect(400).json();
+    assert_eq!((&body["accepted"], &body["rejected"]), (&json!(20), &json!(20)), "{body}");
+    let error = body["error"].as_str().unwrap();
+    assert!(error.starts_with("partial write: ") && error.ends_with(" dropped=20"), "{error}");
+    assert!(body["errors"][0]["error"].as_str().unwrap().contains("100"), "{body}");
+    assert_eq!(body["errors"][0]["index"], 21);
+
+    // Nothing but rows of new series: still permanent, never 5xx, in each version's words.
+    for (path, status) in [("/write", 400), ("/api/v2/write", 422), ("/api/v3/write_lp", 400)] {
+        let body = client.ask(&post(path, lines(200, 210))).expect(status).json();
+        assert_eq!((&body["accepted"], &body["rejected"]), (&json!(0), &json!(10)), "{path} {body}");
+    }
+    client.ask(&post("/write", lines(0, 100))).expect(204);
+    assert_eq!(
+        server.metric("tidegate_rows_rejected_total{protocol=\"influx\",reason=\"series_limit\"}"),
+        50.0
+    );
+    assert_eq!(server.metric("tidegate_series"), 100.0);
+    let status = client.ask(&get("/api/v1/status/tsdb")).expect(200).json();
+    assert_eq!(status["data"]["seriesCountByMetricName"][0], json!({"name": "m", "value": 100}));
+    assert_eq!(status["data"]["labelValueCountByLabelName"][0], json!({"name": "s", "value": 100}));
+    client.ask(&get("/ready")).expect(200);
+    assert_eq!(cat(&server.data).len(), 90 + 20 + 100);
+    server.stop();
+    verify(&server.data);
+}
+
+#[test]
+fn a_flood_of_new_series_meets_the_memory_limit_and_not_the_machines() {
+    const LIMIT_BYTES: u64 = 64 << 20;
+    let mut server = Setup::config("limits: {memory: 64MiB}").start();
+    let mut client = server.client();
+    let (mut refused, mut acknowledged, mut most_bytes) = (0, 0u64, 0);
+    // About 900 MB of keys, in requests that are each a good part of the limit.
+    for request in 0..60u64 {
+        let body: String =
+            (0..20_000).map(|n| format!("flood,a={request}-{n},b={:0200}-{request} v=1 1\n", n)).collect();
+        let reply = client.ask(&post("/write", &body));
+        if reply.status == 204 {
+            acknowledged += 20_000;
+        } else {
+            reply.expect(503);
+            refused += 1;
+            if reply.header("connection") == Some("close") {
+                client = server.client();
+            }
+        }
+        most_bytes = most_bytes.max(server.metric("process_resident_memory_bytes") as u64);
+    }
+    assert!(refused > 0, "nothing was refused");
+    assert!(acknowledged > 0, "nothing was taken");
+    assert!(most_bytes < 3 * LIMIT_BYTES, "{most_bytes} bytes are resident");
+    // It is not for ever: when the flood is over, writers are served.
+    wait_until("a write is taken again", || client.ask(&post("/write", "calm v=1 1")).status == 204);
+    let rows = cat(&server.data).len() as u64;
+    assert!(rows >= acknowledged, "{rows} rows of {acknowledged} acknowledged");
+    server.stop();
+    verify(&server.data);
+}
+
+#[test]
+fn one_endless_body_of_new_series_is_stopped_on_its_way() {
+    const LIMIT_BYTES: u64 = 64 << 20;
+    let server = Setup::config("limits: {memory: 64MiB}").start();
+    let body: String = (0..400_000).map(|n| format!("flood,a={n},b={n:0200} v=1 1\n")).collect();
+    let small = zstd::encode_all(body.as_bytes(), 1).unwrap();
+    let reply =
+        server.ask(&super::client::request("POST", "/write", &[("Content-Encoding", "zstd")], &small));
+    assert!(reply.status == 204 || reply.expect(503).status == 503);
+    let bytes = server.metric("process_resident_memory_bytes") as u64;
+    assert!(bytes < 3 * LIMIT_BYTES, "{bytes} bytes are resident after {}", reply.status);
+}

@@ -1,0 +1,242 @@
+//! Peers that are slow, broken or hostile: they are told so or left, and others are served meanwhile.
+
+use std::time::Duration;
+
+use super::client::{Client, chunked, get, head, post, request};
+use super::harness::{Server, Setup, wait_until};
+use super::log::cat;
+
+/// Limits that a test can wait for.
+const SHORT: &str = "limits: {header_timeout: 300ms, body_idle_timeout: 300ms, idle_timeout: 600ms}";
+
+/// Asserts that the server still takes writes.
+#[track_caller]
+fn still_serves(server: &Server) {
+    server.ask(&post("/write", "ok a=1 1")).expect(204);
+}
+
+#[test]
+fn a_head_that_drips_is_408_however_steadily_it_comes() {
+    let server = Setup::config(SHORT).start();
+    let mut silent = server.client();
+    silent.send(b"POST /write HT");
+    silent.reply().expect(408);
+    silent.expect_end();
+
+    let mut dripping = server.client();
+    let endless = head("POST", "/write", &[("X-Long", &"x".repeat(10_000))]);
+    let mut sent = endless.iter();
+    // A byte each time the server has had nothing to say for a while.
+    while !dripping.has_answer_within(Duration::from_millis(20)) {
+        dripping.send(&[*sent.next().expect("given up long before the head's end")]);
+    }
+    dripping.reply().expect(408);
+    still_serves(&server);
+}
+
+#[test]
+fn a_body_that_stands_still_is_408_and_its_whole_lines_may_stay() {
+    let server = Setup::config(SHORT).start();
+    let whole = post("/write", "slow a=1 1\nslow a=2 2\n");
+    let mut client = server.client();
+    client.send(&whole[..whole.len() - 5]);
+    client.reply().expect(408);
+    client.expect_end();
+    let mut client = server.client();
+    let pieces = chunked("/write", &[], b"slow a=3 3\n", &[4]);
+    client.send(&pieces[..pieces.len() - 5]);
+    client.reply().expect(408);
+    still_serves(&server);
+    let rows = cat(&server.data);
+    assert!(rows.iter().all(|row| row["time"] != 2), "half a line is no row: {rows:?}");
+}
+
+#[test]
+fn an_idle_connection_is_closed_in_silence() {
+    let server = Setup::config(SHORT).start();
+    let mut fresh = server.client();
+    let mut used = server.client();
+    used.ask(&post("/write", "m a=1 1")).expect(204);
+    fresh.expect_end();
+    used.expect_end();
+    wait_until("only the asking connection is open", || server.metric("tidegate_connections") <= 1.0);
+}
+
+#[test]
+fn a_peer_that_never_reads_its_answers_is_held_to_a_bound_and_left() {
+    let mut server = Setup::config("limits: {body_idle_timeout: 500ms}").start();
+    let before = resident_bytes(&mut server);
+    let mut deaf = server.client();
+    let asked: Vec<u8> = get("/metrics").repeat(100);
+    let mut sent = 0;
+    // Until it is cut off. Answers to all of this would be hundreds of megabytes.
+    while sent < 100_000 && deaf.try_send(&asked).is_ok() {
+        sent += 100;
+    }
+    assert!(sent < 100_000, "it was never cut off");
+    let grown = resident_bytes(&mut server).saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes were kept for a peer that reads nothing");
+    still_serves(&server);
+}
+
+fn resident_bytes(server: &mut Server) -> u64 {
+    server.metric("process_resident_memory_bytes") as u64
+}
+
+#[test]
+fn half_a_request_and_then_the_end_is_no_answer_and_no_harm() {
+    let server = Server::start();
+    for piece in [
+        &b"P"[..],
+        b"POST /write HTTP/1.1\r\nHost: x\r\n",
+        b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nm a=",
+    ] {
+        let mut client = server.client();
+        client.send(piece);
+        client.end_sending();
+        client.expect_end();
+        let mut gone = server.client();
+        gone.send(piece);
+        drop(gone);
+    }
+    // What came whole before the half is answered.
+    let mut client = server.client();
+    let mut bytes = post("/write", "m a=1 1");
+    bytes.extend_from_slice(&post("/write", "m a=2 2")[..40]);
+    client.send(&bytes);
+    client.end_sending();
+    client.reply().expect(204);
+    client.expect_end();
+    // In the middle of a body, too.
+    let mut client = server.client();
+    let mut bytes = post("/write", "m a=1 1");
+    let half = post("/write", "m a=2 2");
+    bytes.extend_from_slice(&half[..half.len() - 3]);
+    client.send(&bytes);
+    client.end_sending();
+    client.reply().expect(204);
+    client.expect_end();
+    // And one that has sent all and only then ended its side.
+    let mut client = server.client();
+    client.send(&post("/write", "m a=3 3"));
+    client.end_sending();
+    client.reply().expect(204);
+    client.expect_end();
+    assert_eq!(cat(&server.data).len(), 3);
+    still_serves(&server);
+}
+
+#[test]
+fn heads_that_are_too_large_are_refused_before_they_end() {
+    let server = Server::start();
+    let long = "x".repeat(20_000);
+    for (bytes, status) in [
+        (head("POST", "/write", &[("X-Long", &long)]), 431),
+        (head("POST", &format!("/write?db={long}"), &[]), 414),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\n{}", "X-N: 1\r\n".repeat(10_000)).into_bytes(), 431),
+        (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: 1\r\n".repeat(100)).into_bytes(), 431),
+    ] {
+        let mut client = server.client();
+        // It may stop reading before all is sent.
+        _ = client.try_send(&bytes);
+        client.reply().expect(status);
+        client.expect_end();
+    }
+    still_serves(&server);
+}
+
+#[test]
+fn an_early_413_reaches_a_client_that_is_still_sending() {
+    let server = Setup::config("limits: {body_size_max: 64KiB}").start();
+    for announced in [true, false] {
+        let mut client = server.client();
+        let body = vec![b'x'; 512 << 10];
+        let bytes = if announced {
+            request("POST", "/write", &[], &body)
+        } else {
+            chunked("/write", &[], &body, &[10_000])
+        };
+        // More than socket buffers hold: it is still being sent when the answer comes, and is read away.
+        client.send(&bytes);
+        client.reply().expect(413);
+        client.expect_end();
+    }
+    still_serves(&server);
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_closed() {
+    let server = Server::start();
+    for (bytes, status) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n"[..], 400),
+        (b"cpu a=1 1\ncpu a=2 2\n\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"POST /write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nExpect: a-miracle\r\n\r\n", 417),
+    ] {
+        let mut client: Client = server.client();
+        client.send(bytes);
+        let reply = client.reply();
+        assert_eq!(reply.status, status, "{}", String::from_utf8_lossy(bytes));
+        assert!(reply.json()["error"].is_string());
+        client.expect_end();
+    }
+    // A good request before the garbage is answered first.
+    let mut client = server.client();
+    let mut bytes = post("/write", "m a=1 1");
+    bytes.extend_from_slice(b"\0\0\0\0garbage\r\n\r\n");
+    client.send(&bytes);
+    client.reply().expect(204);
+    client.reply().expect(400);
+    client.expect_end();
+    still_serves(&server);
+}
+
+#[test]
+fn others_are_answered_while_hundreds_of_peers_dawdle() {
+    let server = Setup::config("workers: 2").start();
+    let mut dawdlers: Vec<Client> = (0..300).map(|_| server.client()).collect();
+    let request = post("/write", "slow a=1 1\n");
+    for (n, client) in dawdlers.iter_mut().enumerate() {
+        client.send(&request[..n % request.len()]);
+    }
+    let mut quick = server.client();
+    for n in 0..200 {
+        quick.ask(&post("/write", format!("quick a={n} {n}"))).expect(204);
+    }
+    // None of them was harmed either.
+    for (n, client) in dawdlers.iter_mut().enumerate() {
+        client.send(&request[n % request.len()..]);
+        client.reply().expect(204);
+    }
+    assert_eq!(cat(&server.data).len(), 500);
+}
+
+#[test]
+fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
+    let server = Setup::config("workers: 2\nlimits: {connections_max: 2}").start();
+    for _ in 0..4 {
+        let mut first = server.client();
+        first.ask(&get("/health")).expect(200);
+        let mut second = server.client();
+        second.ask(&get("/health")).expect(200);
+        let mut third = server.client();
+        third.send(&get("/health"));
+        assert!(!third.has_answer_within(Duration::from_millis(50)), "two are the limit");
+        drop(first);
+        third.reply().expect(200);
+        let mut fourth = server.client();
+        fourth.send(&get("/health"));
+        drop(second);
+        drop(third);
+        fourth.reply().expect(200);
+    }
+}

@@ -173,6 +173,12 @@ impl Ingest {
         old
     }
 
+    /// Lets go of the table before the present one, if it is still kept: its series are then new when they send again.
+    pub fn forget_previous(&mut self) {
+        self.previous = None;
+        self.promote_rows_left = 0;
+    }
+
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.table.memory_bytes()

@@ -370,6 +370,11 @@ impl<D: Disk> WorkerLog<D> {
             && data_bytes >= DATA_TO_DICTIONARY_MIN.saturating_mul(dictionary_bytes)
     }
 
+    /// Whether the next segment is ready.
+    pub fn may_rotate(&self) -> bool {
+        matches!((&self.state, &self.next), (State::Open(_), Next::Ready(_)))
+    }
+
     /// Ends the segment and opens the prepared next one, with a new epoch. The old one is sealed in the background,
     /// with the payload that `footer` makes; an empty one is none.
     ///

@@ -19,4 +19,4 @@ mod server;
 mod survey;
 mod worker;
 
-pub use server::{Drainer, ServeOptions, Server};
+pub use server::{Control, ServeOptions, Server};

@@ -16,7 +16,7 @@ packages:
 # The lock-free types of src/sync under every interleaving of their threads. Built apart: the flag changes every crate.
 loom:
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 \
-		cargo test --locked --release --lib --no-default-features --target-dir target/loom -- sync
+		cargo test --locked --lib --no-default-features --target-dir target/loom -- sync
 
 # Each decoder on made-up bytes, FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 600

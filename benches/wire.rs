@@ -5,7 +5,7 @@
 //! copies rows into a batch. The unflattering classes stand beside the others: keys that are not predicted, series
 //! that are new, small pieces, strings with escapes.
 //!
-//! `cargo bench --bench wire [-- CLASS]`
+//! `cargo bench --bench wire [-- CLASS... [runs=N]]`; under callgrind with `runs=1`, for instruction counts.
 
 #![allow(missing_docs, reason = "a program")]
 
@@ -20,11 +20,15 @@ use tidegate::model::{
 use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let (runs, wanted): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .partition(|arg| arg.starts_with("runs="));
+    let runs = runs.first().map_or(RUNS, |arg| arg["runs=".len()..].parse().expect("runs=N"));
     println!("{:<34} {:>9} {:>9} {:>8} {:>7}", "class", "ns/sample", "ns/line", "B/line", "GB/s");
     for class in classes() {
         if wanted.is_empty() || wanted.iter().any(|w| class.name.contains(w.as_str())) {
-            measure(&class);
+            measure(&class, runs);
         }
     }
 }
@@ -50,7 +54,7 @@ enum Order {
     New,
 }
 
-fn measure(class: &Class) {
+fn measure(class: &Class, runs: usize) {
     let mut script = Script::default();
     let mut decoder = Decoder::new(Dialect::V1, Precision::Nanos, 0);
     let mut pass = |script: &mut Script| {
@@ -84,7 +88,7 @@ fn measure(class: &Class) {
     if !class.words.is_empty() {
         assert!(kept == class.words, "{}: the values are not those that the body was made of", class.name);
     }
-    let mut ns: Vec<f64> = (0..RUNS)
+    let mut ns: Vec<f64> = (0..runs)
         .map(|_| {
             if class.order == Order::New {
                 script = Script::default();

@@ -7,6 +7,8 @@
 //! - `v1-*.blocks`, `v1-*.ndjson`: blocks as version 1 wrote them first. They are never rewritten: the test writes
 //!   one only where there is none, and only if `TIDEGATE_WRITE_GOLDEN` is set.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,7 +81,9 @@ fn blocks_of_version_1_stay_readable() {
 #[test]
 fn the_python_reader_gives_the_rows_that_went_in() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, batches) in golden_batches() {
+    for (name, batches) in
+        golden_batches().into_iter().chain([("unsorted", vec![unsorted(900), unsorted(40)])])
+    {
         let path = directory.path().join(name);
         let (blocks, _) = encode(&batches);
         std::fs::write(&path, &blocks[..]).unwrap();
@@ -139,9 +143,9 @@ fn golden_batches() -> Vec<(&'static str, Vec<Vec<PlainRow>>)> {
                 ("percent", Plain::f64((random() % 10_000) as f64 / 100.0)),
                 ("usage", Plain::I64((random() % 100) as i64)),
             ];
-            host(h, batch * 20 + i, &fields)
+            host(h, batch * 15 + i, &fields)
         };
-        (0..30).flat_map(|h| (0..20).map(move |i| (h, i))).map(|(h, i)| row(h, i, &mut random)).collect()
+        (0..20).flat_map(|h| (0..15).map(move |i| (h, i))).map(|(h, i)| row(h, i, &mut random)).collect()
     });
     let odd =
         [0x7ff8_0000_0000_0001, 0x7ff0_0000_0000_0002, 0xfff8_0000_0000_0003, 1 << 63, 0x7ff0_0000_0000_0000];
@@ -161,6 +165,22 @@ fn golden_batches() -> Vec<(&'static str, Vec<Vec<PlainRow>>)> {
         ("kinds", vec![kinds]),
         ("single", vec![(0..3).map(single).collect(), vec![single(3)]]),
     ]
+}
+
+/// Rows that are sorted when they are encoded, of so many shapes that tables are split and directories compressed.
+fn unsorted(rows: usize) -> Vec<PlainRow> {
+    let row = |i: usize| {
+        let host = format!("host_{}", i * 7 % 31);
+        let names: Vec<String> =
+            (0..1 + i % 4).map(|f| format!("field_{}", (i + f) % (3 + i % 40))).collect();
+        let mut fields: Vec<_> = names.iter().map(|n| (n.as_str(), Plain::f64((i as f64).sqrt()))).collect();
+        fields.sort_by_key(|f| f.0);
+        fields.dedup_by_key(|f| f.0);
+        fields.push(("text", Plain::String(format!("state {}", i % 5).into())));
+        let metric = ["cpu", "disk", "net"][i % 3];
+        PlainRow::new(&[("__name__", metric), ("host", &host)], i as i64 * 999, &fields)
+    };
+    (0..rows).map(row).collect()
 }
 
 /// The batches as blocks of one segment, and what its footer lists.

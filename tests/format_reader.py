@@ -145,18 +145,18 @@ class Container:
         stored = outer.bytes(stored_len)
         directory = Input(stored if stored_len == raw_len else self.unzstd(stored, raw_len, None))
         self.frames, total = [], 0
-        for _ in range(directory.count(directory.left(), "frames")):
+        for _ in range(directory.count(65536, "frames")):
             codec = directory.u8()
             refuse_if(codec > 2, "frame codec")
             stored_len = directory.varint()
             raw_len = stored_len if codec == 0 else directory.varint()
             dictionary = directory.varint() if codec == 2 else None
             total += raw_len
-            check(raw_len <= 32 << 20 and total <= 256 << 20, "frames too long")
+            check((codec == 0 or raw_len <= 32 << 20) and total <= 256 << 20, "frames too long")
             self.frames.append([codec, outer.bytes(stored_len), raw_len, dictionary, None])
         outer.end()
         self.entries = []
-        for _ in range(directory.count(directory.left(), "entries")):
+        for _ in range(directory.count(131072, "entries")):
             kind = directory.u8()
             self.entries.append((kind, directory.bytes(directory.varint())))
         directory.end()
@@ -405,7 +405,7 @@ class Table:
         check(self.rows > 0, "a table without rows")
         self.metric = source.varint()
         self.sections, self.fields, self.samples = {}, [], 0
-        for _ in range(source.count(source.left(), "sections")):
+        for _ in range(source.count(262144 + 64, "sections")):
             kind = source.u8()
             section = Input(source.bytes(source.varint()))
             if kind not in kinds:

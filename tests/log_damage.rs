@@ -5,7 +5,9 @@ mod log_kit;
 use log_kit::{block, commit, rotate, settle, spawn};
 use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
 use tidegate::log::disk::{Access, BlockFile, Files, ThreadDisk};
-use tidegate::log::{Damage, DamagedPart, SEGMENT_PAGE, SegmentState, Survey, WorkerLog, WorkerOptions};
+use tidegate::log::{
+    Damage, DamagedPart, Found, SEGMENT_PAGE, SegmentReader, SegmentState, Survey, WorkerLog, WorkerOptions,
+};
 use tidegate::model::{BLOCK_ALIGN, BlockHeader, HEADER_LEN, LogId};
 
 const LOG: LogId = LogId(*b"log-with-damages");
@@ -290,4 +292,60 @@ fn the_simulation_and_the_thread_backend_are_the_same_to_a_log() {
     commit(&mut log, LOG, 0, 3000);
     drop(log);
     assert_eq!(read(&files), ((1..=21).collect(), vec![]));
+}
+
+#[test]
+fn a_follower_takes_up_what_was_half_written_when_it_came_by() {
+    let files = example();
+    // Block 6 is not there yet when 7 and 8 are: overlapping commits finish in any order.
+    let name = "w000-0000000002.seg";
+    let file = files.open(name, Access::Write).unwrap();
+    let place = blocks(&files).into_iter().find(|(.., sequence)| *sequence == 6).unwrap();
+    let mut whole = vec![0; 8192];
+    file.read_full_at(&mut whole, place.1).unwrap();
+    for missing in [0..4096, 4096..8192, 0..8192] {
+        let mut part = whole.clone();
+        part[missing].fill(0);
+        file.write_all_at(&part, place.1).unwrap();
+        let mut survey = Survey::take(&files, LOG, None).unwrap();
+        survey.limit(0, 5);
+        let segment = &survey.segments[1];
+        let mut reader = SegmentReader::new(file.clone(), LOG, segment);
+        let mut next = || match reader.read_next() {
+            Some(Found::Block(block)) => Some(block.header.sequence),
+            Some(Found::Damage(damage)) => panic!("{damage}"),
+            None => None,
+        };
+        assert_eq!((next(), next(), next()), (Some(5), None, None));
+        file.write_all_at(&whole, place.1).unwrap();
+        reader.extend(8, segment.bytes);
+        let mut seen = Vec::new();
+        while let Some(Found::Block(block)) = reader.read_next() {
+            seen.push(block.header.sequence);
+        }
+        assert_eq!(seen, [6, 7, 8]);
+    }
+}
+
+#[test]
+fn a_footer_and_single_blocks_are_read_without_what_lies_before_them() {
+    let files = example();
+    let survey = Survey::take(&files, LOG, None).unwrap();
+    let file = files.open("w000-0000000001.seg", Access::Read).unwrap();
+    let mut reader = SegmentReader::new(file, LOG, &survey.segments[0]);
+    assert_eq!(reader.read_footer(), Some(&[5; 6000][..]));
+    for (name, offset, _, sequence) in blocks(&files) {
+        if name == "w000-0000000001.seg" && sequence != 0 {
+            let block = reader.read_block(offset).expect("sound");
+            assert_eq!((block.header.sequence, block.damage()), (sequence, None));
+            assert!(reader.read_block(offset + 1).is_none());
+        }
+    }
+    assert!(reader.read_block(u64::MAX).is_none());
+    assert!(
+        matches!(reader.read_next(), Some(Found::Block(b)) if b.header.sequence == 1),
+        "still at its start"
+    );
+    let file = files.open("w000-0000000002.seg", Access::Read).unwrap();
+    assert_eq!(SegmentReader::new(file, LOG, &survey.segments[1]).read_footer(), None);
 }

@@ -40,6 +40,28 @@ fn a_part_played_for_another_test() {
             // Until the other side closes the pipe.
             std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         }
+        "endless" => {
+            let (mut log, recovery) =
+                open(&directory, Backend::probe(), 0, std::process::id().into()).unwrap();
+            println!("damaged {}", recovery.damaged);
+            let mut out = Vec::new();
+            for size in (0..200_000).step_by(777).cycle() {
+                if log.in_flight() < 3 {
+                    let next = log_kit::block(&mut log, LOG, 0, size);
+                    log.commit(next, 0).expect("it is not busy");
+                } else {
+                    log.wait();
+                }
+                log.poll(0, &mut out);
+                if log.wants_rotation(0) && log.in_flight() == 0 {
+                    log.rotate(Box::new(|| vec![3; 3000]));
+                }
+                for done in out.drain(..) {
+                    assert!(done.result.is_ok());
+                    println!("durable {}", done.sequence);
+                }
+            }
+        }
         "backend" => {
             let (mut log, _) = open(&directory, Backend::probe(), 0, 1).unwrap();
             assert!(commit(&mut log, LOG, 0, 100).result.is_ok());
@@ -132,4 +154,33 @@ fn a_failed_sync_fails_its_commit_and_the_next_segment_goes_on() {
         assert!(durable.iter().all(|s| found.contains(s)), "{durable:?} {found:?}");
         assert!(found.iter().all(|s| durable.contains(s)), "what failed was cut: {failed:?} {found:?}");
     }
+}
+
+#[test]
+fn a_killed_writer_loses_nothing_that_it_acknowledged() {
+    let data = data();
+    let mut acknowledged = Vec::new();
+    for round in 0..12 {
+        let mut writer = play("endless", data.path(), &["env"]).spawn().expect("this binary runs");
+        let wanted = 20 + 13 * round;
+        let lines = BufReader::new(writer.stdout.take().expect("piped")).lines();
+        let mut seen = 0;
+        // What it said before it died counts, also what is still in the pipe.
+        for line in lines.map_while(Result::ok) {
+            if let Some(sequence) = line.strip_prefix("durable ").and_then(|s| s.parse::<u64>().ok()) {
+                acknowledged.push(sequence);
+                seen += 1;
+            }
+            assert!(!line.ends_with("damaged 1"), "{line}");
+            if seen == wanted {
+                writer.kill().expect("it runs");
+            }
+        }
+        writer.wait().expect("it was killed");
+        let (found, damages) = read_directory(data.path());
+        assert_eq!(damages, []);
+        let lost: Vec<_> = acknowledged.iter().filter(|s| found.binary_search(s).is_err()).collect();
+        assert!(lost.is_empty(), "round {round}: lost {lost:?}");
+    }
+    assert!(acknowledged.windows(2).all(|w| w[0] < w[1]), "sequences rise over all starts");
 }

@@ -227,6 +227,39 @@ fn a_crash_at_any_operation_of_retention_keeps_order() {
 }
 
 #[test]
+fn a_recycled_file_does_not_speak_of_its_past_even_without_its_header() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..4);
+    files.rename("w000-0000000001.seg", "spare-w000-0000000001.seg").unwrap();
+    let mut log = simulated(&files, 0, 8);
+    let (name, _) = log.segment().expect("open");
+    let new = commit(&mut log, LOG, 0, 10).sequence;
+    drop(log);
+    // Its old trailer would still be at the end, were it not wiped.
+    files.flip(&name.to_string(), 50, 1);
+    assert_eq!(sequences(&files, 0), [3, 4, new]);
+}
+
+#[test]
+fn a_file_is_not_overwritten_before_its_old_name_is_gone_for_good() {
+    for cut_at in 1.. {
+        let files = SimulatedFiles::new(cut_at);
+        fill(&files, 0, 0..4);
+        // A sweep that has not come to its end yet, and a worker that takes what it has put aside.
+        files.rename("w000-0000000001.seg", "spare-w000-0000000001.seg").unwrap();
+        files.cut_power_at(Some(files.operations() + cut_at));
+        let opened = WorkerLog::open(SimulatedDisk::new(files.clone(), 5), options(0, 5)).is_ok();
+        files.power_on();
+        assert_eq!(Survey::take(&files, LOG, None).unwrap().foreign, [], "operation {cut_at}");
+        let found = sequences(&files, 0);
+        assert!(found == [1, 2, 3, 4] || found == [3, 4], "operation {cut_at}: {found:?}");
+        if opened {
+            return;
+        }
+    }
+}
+
+#[test]
 fn a_full_file_system_refuses_commits_until_there_is_room() {
     // On a real one where that is possible, and on a simulated one everywhere.
     let files = SimulatedFiles::new(3);

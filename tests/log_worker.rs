@@ -2,9 +2,9 @@
 
 mod log_kit;
 
-use log_kit::{LOG, block, commit, open, read_directory, rotate, settle};
+use log_kit::{LOG, SEGMENT_BYTES, block, commit, open, read_directory, rotate, settle};
 use tidegate::log::disk::{Backend, COMMITS_IN_FLIGHT_MAX};
-use tidegate::log::{Directory, LogError, ReadDirectory, Refused, SegmentState};
+use tidegate::log::{Directory, Found, LogError, ReadDirectory, Refused, SegmentState, verify};
 
 fn backends() -> Vec<Backend> {
     let mut all = vec![Backend::Threads];
@@ -157,4 +157,86 @@ fn a_lost_format_file_is_made_again_from_the_segments() {
     assert_eq!(read_directory(data.path()).0, [1]);
     let directory = Directory::open(data.path(), tidegate::model::LogId([7; 16])).unwrap();
     assert_eq!(directory.log(), LOG);
+}
+
+#[test]
+fn the_lock_lasts_as_long_as_a_worker_may_write() {
+    let data = data();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+    drop(directory);
+    assert!(matches!(Directory::open(data.path(), LOG), Err(LogError::Locked { .. })));
+    drop(log);
+    assert!(Directory::open(data.path(), LOG).is_ok());
+}
+
+#[test]
+fn a_segment_that_is_outrun_grows_and_is_still_sound() {
+    let data = data();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+    let mut last = 0;
+    // Never rotated, though it is full: four times what was prepared.
+    while log.segment().is_some_and(|(_, end)| end < 4 * SEGMENT_BYTES) {
+        last = commit(&mut log, LOG, 0, 50_000).sequence;
+    }
+    assert_eq!(read_directory(data.path()), ((1..=last).collect(), vec![]));
+    drop(log);
+    assert_eq!(read_directory(data.path()), ((1..=last).collect(), vec![]));
+}
+
+#[test]
+fn a_reader_follows_a_segment_that_is_being_written() {
+    let data = data();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+    commit(&mut log, LOG, 0, 100);
+    let reading = ReadDirectory::open(data.path()).unwrap();
+    let survey = reading.survey().unwrap();
+    let mut reader = reading.open_segment(&survey.segments[0]).unwrap().expect("there");
+    let mut seen = Vec::new();
+    for _ in 0..30 {
+        while let Some(found) = reader.read_next() {
+            let Found::Block(found) = found else { panic!("{found:?}") };
+            assert!(found.damage().is_none());
+            seen.push(found.header.sequence);
+        }
+        assert_eq!(seen.last(), Some(&log.durable_sequence()));
+        let next = block(&mut log, LOG, 0, 30_000);
+        log.commit(next, 0).unwrap();
+        assert!(reader.read_next().is_none(), "not durable yet");
+        settle(&mut log);
+        reader.extend(reading.watermarks().unwrap().expect("a writer")[0], 8 * SEGMENT_BYTES);
+    }
+    assert_eq!(seen, (1..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn verify_counts_what_is_sound_and_names_what_is_not() {
+    let data = data();
+    {
+        let directory = Directory::open(data.path(), LOG).unwrap();
+        let (mut log, _) = open(&directory, Backend::Threads, 0, 9).unwrap();
+        for _ in 0..10 {
+            commit(&mut log, LOG, 0, 5000);
+        }
+        log.close(Box::new(|| vec![1; 100]), &mut Vec::new()).unwrap();
+    }
+    let path = data.path().join("log").join("w000-0000000001.seg");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096 + 3 * 8192 + 5000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let reading = ReadDirectory::open(data.path()).unwrap();
+    let mut named = Vec::new();
+    let verified = verify(
+        reading.files(),
+        reading.log(),
+        &reading.survey().unwrap(),
+        |_, block| assert_eq!(block.header.rows, 7),
+        |segment, damage| named.push(format!("{}: {damage}", segment.name)),
+    )
+    .unwrap();
+    assert_eq!((verified.blocks, verified.rows, verified.damaged_blocks), (9, 63, 1));
+    assert_eq!(named, ["w000-0000000001.seg: damaged payload at byte 28672, 8192 bytes, sequence 4"]);
 }

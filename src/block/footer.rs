@@ -152,3 +152,58 @@ const DICTIONARY_COMPLETE: u8 = 1;
 
 /// More blocks of 4 KiB than this would be a segment of 4 GiB.
 const BLOCKS_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::DictionaryPart;
+    use crate::model::{SymbolId, encode_series};
+
+    fn entry(i: u64) -> BlockEntry {
+        BlockEntry {
+            offset: 4096 + i * 8192,
+            len: 8192,
+            sequence: 10 + i,
+            stamp_ns: 1_700_000_000_000_000_000 + i * i,
+            rows: 7 * i as u32,
+            samples: 70 * i,
+            time_min_ns: -5,
+            time_max_ns: i64::MAX - i as i64,
+        }
+    }
+
+    #[test]
+    fn a_footer_gives_back_blocks_and_dictionary() {
+        let mut dictionary = Dictionary::default();
+        for text in ["host", "a", "b"] {
+            dictionary.add_symbol(text.as_bytes()).unwrap();
+        }
+        let mut key = Vec::new();
+        encode_series(&mut key, SymbolId(0), SymbolId(2));
+        dictionary.add_series(&key).unwrap();
+        let blocks: Vec<BlockEntry> = (0..100).map(entry).collect();
+        let body = encode_footer(&dictionary, &blocks);
+        let footer = decode_footer(&body).unwrap();
+        assert_eq!(footer.blocks, blocks);
+        let mut known = DictionaryMark::default();
+        let count = |part: DictionaryPart<'_>| {
+            match part {
+                DictionaryPart::Symbols(part) => known.symbols += part.iter().count() as u32,
+                DictionaryPart::Series(part) => {
+                    let labels: Vec<_> = part.iter().map(|(_, labels)| labels.to_vec()).collect();
+                    assert_eq!(labels, [[(SymbolId(0), SymbolId(2))]]);
+                    known.series += 1;
+                }
+            }
+            Ok::<_, DecodeError>(())
+        };
+        footer.dictionary.unwrap().for_each(count).unwrap();
+        assert_eq!(known, dictionary.mark());
+    }
+
+    #[test]
+    fn a_segment_without_blocks_has_a_footer() {
+        let body = encode_footer(&Dictionary::default(), &[]);
+        assert_eq!(decode_footer(&body).unwrap().blocks, []);
+    }
+}

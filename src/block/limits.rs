@@ -2,13 +2,22 @@
 //!
 //! Writers keep them by construction, readers refuse what breaks them; `format.md` lists them.
 
-use crate::model::{BATCH_BYTES_MAX, BLOCK_ALIGN, BLOCK_BYTES_MAX, HEADER_LEN};
+use crate::model::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, BLOCK_ALIGN, BLOCK_BYTES_MAX, HEADER_LEN};
 
 /// Rows in a block.
 pub(super) const ROWS_MAX: usize = 1 << 20;
 
 /// Values in a block.
 pub(super) const SAMPLES_MAX: usize = 8 << 20;
+
+/// Fields of a row, and columns of a table. Whoever takes rows refuses longer ones.
+pub const FIELDS_MAX: usize = 1 << 18;
+
+/// Entries in a directory: a table for each row of a batch, and as many again.
+pub(super) const ENTRIES_MAX: usize = 1 << 17;
+
+/// Frames of a container.
+pub(super) const FRAMES_MAX: usize = 1 << 16;
 
 /// Bytes of a directory, decompressed.
 pub(super) const DIRECTORY_BYTES_MAX: usize = 32 << 20;
@@ -41,7 +50,7 @@ pub(super) const REPEAT_BYTES_MAX: u64 = 1 << 20;
 // columns, and a row costs 16 bytes of the batch, a value 8: see `descriptors_are_bounded` in `tests.rs` for the
 // measured worst case, below four bytes of directory for each byte of batch. A column's data are no longer than
 // its words. Definitions: an item's text or key, and at most 10 bytes of lengths and numbers beside each label's two.
-const DIRECTORY_GROWTH: usize = 4;
+pub(super) const DIRECTORY_GROWTH: usize = 4;
 const DEFINITION_GROWTH: usize = 2;
 const ZSTD_OVERHEAD: usize = 1 << 20;
 const LONGEST: usize = HEADER_LEN
@@ -50,5 +59,6 @@ const LONGEST: usize = HEADER_LEN
     + ZSTD_OVERHEAD
     + BLOCK_ALIGN;
 const _: () = assert!(LONGEST <= BLOCK_BYTES_MAX);
+const _: () = assert!(BATCH_ROWS_MAX < ENTRIES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX * DIRECTORY_GROWTH <= DIRECTORY_BYTES_MAX);
 const _: () = assert!(FRAMES_BYTES_MAX < u32::MAX as usize);

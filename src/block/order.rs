@@ -93,3 +93,60 @@ impl Sorter {
 const SORT_ROWS_MIN: usize = 32;
 const DIGIT_BITS_MAX: u32 = 12;
 const SAMPLE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SeriesId, Shape, ShapeId};
+    use proptest::prelude::*;
+
+    fn batch(series: &[u32], time: impl Fn(usize) -> i64) -> Batch {
+        let shape = Shape { text: Box::default(), fields: Box::default(), has_heap: false };
+        let mut batch = Batch::default();
+        for (i, &s) in series.iter().enumerate() {
+            batch.push(SeriesId(s), ShapeId(0), &shape, time(i), &[], &[]).unwrap();
+        }
+        batch
+    }
+
+    proptest! {
+        #[test]
+        fn sorting_is_stable_and_loses_no_row(
+            series in prop::collection::vec(any::<u32>(), 1..2000),
+            shift in 0u32..32,
+            skip in 1usize..4,
+        ) {
+            let series: Vec<u32> = series.iter().map(|s| s >> shift).collect();
+            let batch = batch(&series, |i| i as i64);
+            let mut rows: Vec<u32> = (0..series.len() as u32).step_by(skip).collect();
+            let mut sorted = rows.clone();
+            sorted.sort_by_key(|&row| series[row as usize]);
+            let arrived = rows.clone();
+            match Sorter::default().arrange(&mut rows, &series, &batch) {
+                RowOrder::Series => prop_assert_eq!(rows, sorted),
+                _ => prop_assert_eq!(rows, arrived),
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_few_series_are_sorted_and_rows_in_order_stay() {
+        let rounds: Vec<u32> = (0..1000).map(|i| i % 100).collect();
+        let mut rows: Vec<u32> = (0..1000).collect();
+        let order = Sorter::default().arrange(&mut rows, &rounds, &batch(&rounds, |i| i as i64 / 100));
+        assert_eq!((order, &rows[..3]), (RowOrder::Series, &[0, 100, 200][..]));
+        let few = [5, 3, 4];
+        let mut rows = vec![0, 1, 2];
+        assert_eq!(Sorter::default().arrange(&mut rows, &few, &batch(&few, |_| 0)), RowOrder::Arrival);
+    }
+
+    #[test]
+    fn rows_of_as_many_series_are_sorted_only_if_times_allow() {
+        let series: Vec<u32> = (0..1000u32).map(|i| i.wrapping_mul(0x9e37_79b1) >> 12).collect();
+        let mut rows: Vec<u32> = (0..1000).collect();
+        assert_eq!(Sorter::default().arrange(&mut rows, &series, &batch(&series, |_| 7)), RowOrder::Series);
+        let mut rows: Vec<u32> = (0..1000).collect();
+        let jitter = |i: usize| i as i64 * 1_000_000_000_000;
+        assert_eq!(Sorter::default().arrange(&mut rows, &series, &batch(&series, jitter)), RowOrder::Arrival);
+    }
+}

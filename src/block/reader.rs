@@ -14,8 +14,9 @@ pub struct BlockRows<'a> {
 
 /// Opens the payload of a block whose checksum was right.
 ///
-/// Memory: the directory (32 MiB at most); what is decoded later: the payload's frames (256 MiB at most, as they are
-/// needed) and, for one table at a time, at most 24 bytes for each of at most 1,048,576 rows and 8,388,608 values.
+/// Memory: the directory (32 MiB and 12 MiB of lists at most). What is decoded later: the payload's frames (256 MiB at
+/// most, as they are needed) and, for one table at a time, at most 24 bytes for each of 1,048,576 rows and 8,388,608
+/// values, and 256 bytes for each of 262,144 columns.
 ///
 /// # Errors
 /// [`DecodeError`] if the directory is not sound or does not fit the header.
@@ -25,10 +26,11 @@ pub fn decode_rows<'a>(header: &BlockHeader, payload: &'a [u8]) -> Result<BlockR
         return Err(DecodeError::TooLarge("rows or values in a block"));
     }
     let (mut row_count, mut samples) = (0, 0);
-    for head in rows.heads()? {
+    rows.for_each_head(|head| {
         row_count += head.rows as u64;
         samples += head.samples();
-    }
+        Ok::<_, DecodeError>(())
+    })?;
     if row_count != u64::from(header.rows) || samples != header.samples {
         return Err(DecodeError::Damaged("tables do not add up to the header's rows and values"));
     }
@@ -44,21 +46,20 @@ impl BlockRows<'_> {
         &self,
         mut take: impl FnMut(&Table<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for head in self.heads()? {
-            take(&head.decode(&self.container)?)?;
-        }
-        Ok(())
+        self.for_each_head(|head| take(&head.decode(&self.container)?))
     }
 
-    fn heads(&self) -> Result<Vec<TableHead<'_>>, DecodeError> {
-        let mut heads = Vec::new();
+    fn for_each_head<E: From<DecodeError>>(
+        &self,
+        mut take: impl FnMut(TableHead<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for entry in self.container.entries()? {
             match entry.kind {
-                entry::ROWS => heads.push(TableHead::read(entry.body, self.rows)?),
+                entry::ROWS => take(TableHead::read(entry.body, self.rows)?)?,
                 kind if kind & OPTIONAL != 0 => {}
-                _ => return Err(DecodeError::Newer("an entry of a payload")),
+                _ => return Err(DecodeError::Newer("an entry of a payload").into()),
             }
         }
-        Ok(heads)
+        Ok(())
     }
 }

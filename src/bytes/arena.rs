@@ -7,7 +7,7 @@ pub const ARENA_ENTRY_BYTES_MAX: usize = 256 << 10;
 
 /// Byte strings in chunks. Each is a varint length and its bytes; its number is where it starts.
 ///
-/// The first chunks are small and double up to [`CHUNK_BYTES_MAX`], so that a small arena is small.
+/// The first chunks are small and double up to 1 MiB, so that a small arena is small.
 #[derive(Default, Debug)]
 pub struct Arena {
     chunks: Vec<Vec<u8>>,
@@ -62,6 +62,18 @@ impl Arena {
         &rest[..len]
     }
 
+    /// The byte string of this number, to be changed in place.
+    ///
+    /// # Panics
+    /// May panic on a number that [`push`](Arena::push) did not give.
+    #[inline]
+    pub fn bytes_mut(&mut self, at: u32) -> &mut [u8] {
+        let len = self.bytes(at).len();
+        let chunk = &mut self.chunks[at as usize >> CHUNK_BITS];
+        let start = (at as usize & (CHUNK_BYTES_MAX - 1)) + varint_len(len);
+        &mut chunk[start..start + len]
+    }
+
     /// The address of a byte string, for prefetching.
     #[inline]
     pub fn address(&self, at: u32) -> *const u8 {
@@ -77,6 +89,12 @@ impl Arena {
     pub fn content_bytes(&self) -> u64 {
         self.content_bytes
     }
+}
+
+/// Bytes of the length before a byte string.
+#[inline]
+fn varint_len(len: usize) -> usize {
+    1 + usize::from(len >= 1 << 7) + usize::from(len >= 1 << 14)
 }
 
 const CHUNK_BITS: usize = 20;
@@ -100,6 +118,7 @@ mod tests {
         let at: Vec<u32> = (0..3000).map(|i| arena.push(&text(i)).unwrap()).collect();
         for (i, &at) in at.iter().enumerate() {
             assert_eq!(arena.bytes(at), text(i));
+            assert_eq!(arena.bytes_mut(at), text(i));
         }
         assert!(arena.memory_bytes() as u64 >= arena.content_bytes());
     }

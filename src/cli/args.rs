@@ -135,8 +135,8 @@ pub struct CatArgs {
     #[arg(long, value_enum)]
     pub dedup: Option<Dedup>,
 
-    /// Go on with rows as they become durable
-    #[arg(long)]
+    /// Go on with rows as they become durable; not with --dedup
+    #[arg(long, conflicts_with = "dedup")]
     pub follow: bool,
 }
 
@@ -200,19 +200,19 @@ mod tests {
             "-1h",
             "--end",
             "-5",
-            "--dedup",
-            "last",
             "--follow",
         ]);
         let args = args.unwrap();
         assert_eq!(args.data.data, Some("d".into()));
-        assert_eq!((args.format, args.dedup, args.follow), (CatFormat::Influx, Some(Dedup::Last), true));
+        assert_eq!((args.format, args.dedup, args.follow), (CatFormat::Influx, None, true));
         assert_eq!(args.matches, ["a", "b{c=\"d\"}"]);
         assert_eq!(args.start, Some(Moment::Ago(3_600_000_000_000)));
         assert_eq!(args.end, Some(Moment::At(-5_000_000_000)));
 
         let args = cat(&[]).unwrap();
         assert_eq!((args.format, args.dedup, args.follow), (CatFormat::Ndjson, None, false));
+        assert_eq!(cat(&["--dedup", "last"]).unwrap().dedup, Some(Dedup::Last));
+        assert!(cat(&["--dedup", "exact", "--follow"]).unwrap_err().contains("cannot be used with"));
         assert!(cat(&["--start", "soon"]).unwrap_err().contains("expected RFC 3339"));
     }
 

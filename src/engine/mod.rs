@@ -2,12 +2,21 @@
 //!
 //! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one thread's. What a worker
 //! is given is durable when it says so, and not before.
+//!
+//! Programs that have rows in threads of their own start an [`Embedded`] engine, which runs the workers, and give each of
+//! these threads a [`RowWriter`]. `examples/embed.rs` is one to copy.
 
+mod bell;
+mod embedded;
 mod far_off;
+mod guests;
+mod host;
 mod keeper;
 mod policy;
 mod random;
 mod rate;
+mod row_writer;
+mod seat;
 mod threads;
 mod usage;
 mod worker;
@@ -23,15 +32,18 @@ use crate::log::{
     Sweeper, WorkerLog, WorkerOptions, recover_others,
 };
 use crate::model::LogId;
-use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
 use keeper::Keeper;
 use rate::CommitRate;
 
+pub use crate::ingest::{FieldValue, SeriesHandle};
 pub use crate::log::CommitFailure;
+pub use embedded::{CloseError, Embedded};
 pub use policy::CommitPolicy;
 pub use random::random_u64;
+pub use row_writer::{LinesWritten, NotDurable, RowWriter, Token, WriteError};
+pub use seat::LOADS_MAX;
 pub use threads::spawn;
 pub use usage::Usage;
 pub use worker::{Event, Worker};
@@ -103,7 +115,7 @@ impl Shared {
         Arc::new(Shared {
             log_id,
             hasher: KeyHasher::new(seed),
-            series: SeriesBudget { max: options.series_max, used: Arc::new(SharedCount::default()) },
+            series: SeriesBudget::new(options.series_max),
             rate: CommitRate::new(options.commits_per_second_max),
             counters: (0..options.workers).map(|_| Arc::default()).collect(),
             options,

@@ -13,15 +13,17 @@ use std::sync::Arc;
 use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, encode_footer};
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{Ingest, IngestLimits, KeyHasher, Stream, Table, Writer};
+use crate::ingest::{
+    Guest, Ingest, IngestLimits, KeyHasher, Parcel, SeriesBudget, Stream, Table, TakenIn, Writer,
+};
 use crate::log::disk::{Disk, SystemDisk};
-use crate::log::{CommitFailure, Completion, Footer, LogError, WorkerLog};
+use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
 use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
-use super::Shared;
 use super::far_off::{self, FarOff};
 use super::policy::{BatchState, Decision};
+use super::{Options, Shared};
 
 /// What became of sequences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +75,8 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     far_off: FarOff,
     completions: Vec<Completion>,
     spare: Vec<AlignedBuf>,
+    /// Bytes that are held for this worker beside its ingest.
+    held_bytes: usize,
 }
 
 /// No segment is open; writes are refused until one is.
@@ -83,6 +87,25 @@ struct Suspended {
 }
 
 impl<D: Disk, C: Clock> Worker<D, C> {
+    /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
+    ///
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory, the backend
+    /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
+    ///
+    /// # Errors
+    /// [`LogError`]; damage is none, the [`Recovery`] tells of it.
+    pub fn open_on(
+        disk: D,
+        clock: C,
+        options: Options,
+        log: WorkerOptions,
+        seed: u64,
+    ) -> Result<(Worker<D, C>, Recovery), LogError> {
+        let (number, id) = (log.worker, log.log);
+        let (log, recovery) = WorkerLog::open(disk, log)?;
+        Ok((Worker::open(Shared::new(options, id, seed), number, log, clock), recovery))
+    }
+
     pub(super) fn open(shared: Arc<Shared>, number: u32, log: WorkerLog<D>, clock: C) -> Worker<D, C> {
         let limits =
             IngestLimits { series: shared.series.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
@@ -108,6 +131,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             far_off: FarOff::default(),
             completions: Vec::new(),
             spare: Vec::new(),
+            held_bytes: 0,
         };
         let (low_ns, high_ns) = far_off::bounds(worker.clock.wall_ns());
         worker.ingest.expect_times(low_ns, high_ns);
@@ -119,6 +143,12 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     #[inline]
     pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
         self.ingest.writer(stream)
+    }
+
+    /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them
+    /// [`make_room`](Worker::make_room).
+    pub(super) fn take_in(&mut self, guest: &mut Guest, parcel: &Parcel, from: usize) -> TakenIn {
+        self.ingest.take_in(guest, parcel, from)
     }
 
     /// The sequence of the block that rows pushed now will be in.
@@ -230,6 +260,21 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// The series table.
     pub fn table(&self) -> &Table {
         self.ingest.table()
+    }
+
+    /// How long a row that nobody waits for may lie.
+    pub(super) fn commit_interval_ns(&self) -> u64 {
+        self.shared.options.commit.interval_ns
+    }
+
+    /// The series that all workers together may have.
+    pub(super) fn series_budget(&self) -> &SeriesBudget {
+        &self.shared.series
+    }
+
+    /// Says how many bytes are held for this worker beside its ingest.
+    pub(super) fn hold(&mut self, bytes: usize) {
+        self.held_bytes = bytes;
     }
 
     /// The hasher of keys.
@@ -465,7 +510,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 
     fn publish(&mut self) {
         self.counters.series.set(self.ingest.table().series_count());
-        self.counters.ingest_memory_bytes.set(self.ingest.memory_bytes() as u64);
+        self.counters.ingest_memory_bytes.set((self.ingest.memory_bytes() + self.held_bytes) as u64);
         let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));
         self.counters.segment_number.set(number);
         self.counters.segment_bytes.set(bytes);

@@ -11,8 +11,12 @@
 //! whose memory is fetched in parallel; then a plain probe; then the previous generation; then the decoder is asked to
 //! parse the labels.
 
+mod guest;
 mod hash;
 mod index;
+mod keys;
+mod packer;
+mod parcel;
 mod prefetch;
 mod rehearsal;
 mod shapes;
@@ -21,7 +25,10 @@ mod survey;
 mod table;
 mod writer;
 
+pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
+pub use packer::{FieldValue, NotPushed, Packer, SeriesHandle};
+pub use parcel::{PARCEL_BYTES_MAX, PARCEL_ROWS_MAX, Parcel};
 pub use rehearsal::Rehearsal;
 pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};

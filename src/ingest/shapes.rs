@@ -69,6 +69,16 @@ impl Shapes {
         &self.shapes[(id.0 - self.first) as usize].symbols
     }
 
+    /// The metric's name that is part of the shape; empty for shapes of one field.
+    pub(super) fn metric(&self, id: ShapeId) -> &[u8] {
+        &self.shapes[(id.0 - self.first) as usize].metric
+    }
+
+    /// The lowest number that still means a shape.
+    pub(super) fn first(&self) -> u32 {
+        self.first
+    }
+
     /// Whether the number still means a shape.
     #[inline]
     pub(super) fn knows(&self, id: ShapeId) -> bool {

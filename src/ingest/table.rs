@@ -3,27 +3,26 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key (2 bytes of context, 1-2 of length), 16 bytes of
-//! [`KeyEntry`], the canonical key of about 2 bytes a label, and for each of key, series and new symbols an index slot
-//! and the 4-byte number that says where it lies.
+//! Memory per series, the figure that the layout serves: the raw key with a head of 14 bytes before it (see [`Keys`]), the
+//! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the latter two
+//! the 4-byte number that says where they lie.
 
-use crate::bytes::{ARENA_ENTRY_BYTES_MAX, Arena, PagedVec};
+use crate::bytes::ARENA_ENTRY_BYTES_MAX;
 use crate::model::{
     Dictionary, LabelsBuf, METRIC_NAME, Refusal, SeriesId, ShapeId, SymbolId, decode_series, encode_series,
 };
 
 use super::hash::KeyHasher;
 use super::index::Index;
-use super::prefetch::prefetch;
-use super::stream::{ContextId, NO_KEY};
+use super::keys::{HEAD_BYTES, Key, Keys};
+use super::stream::ContextId;
 
 /// The series of one generation.
 #[derive(Debug)]
 pub struct Table {
     generation: u32,
     hasher: KeyHasher,
-    keys: Arena,
-    entries: PagedVec<KeyEntry>,
+    keys: Keys,
     key_index: Index,
     series_index: Index,
     symbol_index: Index,
@@ -31,25 +30,11 @@ pub struct Table {
     scratch: Vec<u8>,
 }
 
-/// What is known of a raw key. Four fit a cache line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KeyEntry {
-    /// Where context and key lie.
-    at: u32,
-    /// The series; several keys may spell one.
-    pub(super) series: SeriesId,
-    /// The key of the row that followed in the same stream, last time.
-    pub(super) next: u32,
-    /// The shape of the last row.
-    pub(super) shape: ShapeId,
-}
-
 /// The symbol of [`METRIC_NAME`], first in every dictionary.
 const METRIC_NAME_SYMBOL: SymbolId = SymbolId(0);
 
 /// The longest raw key. Longer than any label set that a receiver would take.
-const KEY_BYTES_MAX: usize = ARENA_ENTRY_BYTES_MAX - CONTEXT_BYTES;
-const CONTEXT_BYTES: usize = 2;
+const KEY_BYTES_MAX: usize = ARENA_ENTRY_BYTES_MAX - HEAD_BYTES;
 
 impl Table {
     /// An empty table. Generations of one worker must differ.
@@ -57,8 +42,7 @@ impl Table {
         let mut table = Table {
             generation,
             hasher,
-            keys: Arena::default(),
-            entries: PagedVec::default(),
+            keys: Keys::default(),
             key_index: Index::default(),
             series_index: Index::default(),
             symbol_index: Index::default(),
@@ -88,7 +72,6 @@ impl Table {
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes()
-            + self.entries.memory_bytes()
             + self.key_index.memory_bytes()
             + self.series_index.memory_bytes()
             + self.symbol_index.memory_bytes()
@@ -110,37 +93,34 @@ impl Table {
 
     #[inline]
     pub(super) fn find(&self, context: ContextId, key: &[u8], hash: u64) -> Option<u32> {
-        self.key_index.find(hash, |n| {
-            let stored = self.keys.bytes(self.entries[n].at);
-            stored.len() == key.len() + CONTEXT_BYTES
-                && stored[CONTEXT_BYTES..] == *key
-                && stored[..CONTEXT_BYTES] == context.0.to_le_bytes()
+        self.key_index.find(hash, |at| {
+            let stored = self.keys.key(at);
+            stored.bytes == key && stored.context == context
         })
     }
 
+    /// What is known of a key.
     #[inline]
-    pub(super) fn entry(&self, key: u32) -> &KeyEntry {
-        &self.entries[key]
+    pub(super) fn key(&self, key: u32) -> Key<'_> {
+        self.keys.key(key)
     }
 
+    /// Notes that `next` followed `key`.
     #[inline]
-    pub(super) fn entry_mut(&mut self, key: u32) -> &mut KeyEntry {
-        &mut self.entries[key]
+    pub(super) fn set_next(&mut self, key: u32, next: u32) {
+        self.keys.set_next(key, next);
     }
 
-    /// The raw bytes of a key.
+    /// Notes the shape of the key's last row.
     #[inline]
-    pub(super) fn key_bytes(&self, key: u32) -> &[u8] {
-        &self.keys.bytes(self.entries[key].at)[CONTEXT_BYTES..]
+    pub(super) fn set_shape(&mut self, key: u32, shape: ShapeId) {
+        self.keys.set_shape(key, shape);
     }
 
     /// Fetches what comparing with this key will read.
     #[inline]
     pub(super) fn prefetch_key(&self, key: u32) {
-        let start = self.keys.address(self.entries[key].at);
-        prefetch(start);
-        prefetch(start.wrapping_add(64));
-        prefetch(start.wrapping_add(128));
+        self.keys.prefetch(key);
     }
 
     #[inline]
@@ -148,15 +128,11 @@ impl Table {
         self.key_index.prefetch(hash);
     }
 
-    /// The key that a hash probably means, its entry on the way.
+    /// Fetches the key that a hash probably means.
     #[inline]
-    pub(super) fn prefetch_entry(&self, hash: u64) -> u32 {
-        match self.key_index.candidate(hash) {
-            Some(key) => {
-                prefetch(self.entries.address(key));
-                key
-            }
-            None => NO_KEY,
+    pub(super) fn prefetch_candidate(&self, hash: u64) {
+        if let Some(key) = self.key_index.candidate(hash) {
+            self.keys.prefetch(key);
         }
     }
 
@@ -187,23 +163,22 @@ impl Table {
 
     /// Adds a key of the frozen table `old`, with its series, symbol by symbol.
     pub(super) fn promote(&mut self, old: &Table, old_key: u32, hash: u64) -> Result<u32, Refusal> {
-        let stored = old.keys.bytes(old.entries[old_key].at);
-        let context = ContextId(u16::from_le_bytes([stored[0], stored[1]]));
+        let old_key = old.keys.key(old_key);
         let mut canonical = std::mem::take(&mut self.scratch);
         canonical.clear();
-        let mut labels = decode_series(old.dictionary.series_key(old.entries[old_key].series));
+        let mut labels = decode_series(old.dictionary.series_key(old_key.series));
         let interned = labels.try_for_each(|(name, value)| {
             let name = self.intern(old.dictionary.symbol(name))?;
             encode_series(&mut canonical, name, self.intern(old.dictionary.symbol(value))?);
             Some(())
         });
         let added = match interned {
-            Some(()) => self.add_key(context, &stored[CONTEXT_BYTES..], hash, &canonical),
+            Some(()) => self.add_key(old_key.context, old_key.bytes, hash, &canonical),
             None => Err(FULL),
         };
         self.scratch = canonical;
         let key = added?;
-        self.entries[key].shape = old.entries[old_key].shape;
+        self.keys.set_shape(key, old_key.shape);
         Ok(key)
     }
 
@@ -240,10 +215,9 @@ impl Table {
                 series
             }
         };
-        let at = self.keys.push_parts(&context.0.to_le_bytes(), key).ok_or(FULL)?;
-        let entry = self.entries.push(KeyEntry { at, series, next: NO_KEY, shape: ShapeId::NONE });
-        self.key_index.insert(hash, entry).map_err(|_| FULL)?;
-        Ok(entry)
+        let at = self.keys.push(context, key, series).ok_or(FULL)?;
+        self.key_index.insert(hash, at).map_err(|_| FULL)?;
+        Ok(at)
     }
 }
 
@@ -273,10 +247,10 @@ mod tests {
         let a = add(&mut table, 0, "cpu,a=1,b=2", &[("__name__", "cpu"), ("a", "1"), ("b", "2")]);
         let b = add(&mut table, 0, "cpu,b=2,a=1", &[("__name__", "cpu"), ("b", "2"), ("a", "1")]);
         let c = add(&mut table, 0, "cpu,b=2,a=2", &[("__name__", "cpu"), ("b", "2"), ("a", "2")]);
-        assert_eq!(table.entry(a).series, table.entry(b).series);
-        assert_ne!(table.entry(a).series, table.entry(c).series);
+        assert_eq!(table.key(a).series, table.key(b).series);
+        assert_ne!(table.key(a).series, table.key(c).series);
         assert_eq!(table.series_count(), 2);
-        assert_eq!(table.metric_name(table.entry(c).series), b"cpu");
+        assert_eq!(table.metric_name(table.key(c).series), b"cpu");
     }
 
     #[test]
@@ -298,7 +272,7 @@ mod tests {
         assert_eq!(new.find(ContextId(3), b"cpu,b=2,a=1", hash), Some(promoted));
         let text: Vec<_> = new
             .dictionary()
-            .series_labels(new.entry(promoted).series)
+            .series_labels(new.key(promoted).series)
             .map(|(n, v)| (new.dictionary().symbol(n), new.dictionary().symbol(v)))
             .collect();
         assert_eq!(text, [(&b"__name__"[..], &b"cpu"[..]), (b"a", b"1"), (b"b", b"2")]);

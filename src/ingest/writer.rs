@@ -10,7 +10,7 @@ use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
 use super::shapes::Shapes;
-use super::stream::{NO_KEY, Stream};
+use super::stream::{ContextId, NO_KEY, Stream};
 use super::table::Table;
 
 /// The bounds that ingest keeps.
@@ -31,6 +31,32 @@ pub struct SeriesBudget {
     pub max: u64,
     /// Series in the workers' present tables.
     pub used: Arc<SharedCount>,
+    /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
+    pub counted: bool,
+}
+
+impl SeriesBudget {
+    /// A budget of which nothing is used.
+    pub fn new(max: u64) -> SeriesBudget {
+        SeriesBudget { max, used: Arc::default(), counted: true }
+    }
+
+    /// The same budget for one whose series others count.
+    pub(super) fn observed(&self) -> SeriesBudget {
+        SeriesBudget { counted: false, ..self.clone() }
+    }
+
+    fn add(&self, series: u64) {
+        if self.counted {
+            self.used.add(series);
+        }
+    }
+
+    fn subtract(&self, series: u64) {
+        if self.counted {
+            self.used.subtract(series);
+        }
+    }
 }
 
 /// The memory of one worker's ingest.
@@ -54,7 +80,7 @@ pub struct Ingest {
 }
 
 /// Bytes of definitions after which a batch takes no more rows: one of the longest lines may still reach over it.
-const DEFINE_BYTES_MAX: u64 = 6 << 20;
+pub(super) const DEFINE_BYTES_MAX: u64 = 6 << 20;
 
 /// Takes the rows of one stream; see [`Intake`].
 #[derive(Debug)]
@@ -165,7 +191,7 @@ impl Ingest {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());
         let old = Arc::new(std::mem::replace(&mut self.table, next));
-        self.limits.series.used.subtract(old.series_count());
+        self.limits.series.subtract(old.series_count());
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
         self.defined = DictionaryMark::default();
@@ -177,6 +203,113 @@ impl Ingest {
     pub fn forget_previous(&mut self) {
         self.previous = None;
         self.promote_rows_left = 0;
+    }
+
+    /// Exchanges the batch being filled for another one.
+    pub(super) fn swap_batch(&mut self, batch: &mut Batch) {
+        std::mem::swap(&mut self.batch, batch);
+    }
+
+    /// Bytes that the batch's block will have to define, about.
+    pub(super) fn define_bytes(&self) -> u64 {
+        self.define_bytes
+    }
+
+    /// The series of a key: known, promoted, or new. Bounded by the table alone: a limit on series was kept before.
+    pub(super) fn adopt(
+        &mut self,
+        context: ContextId,
+        key: &[u8],
+        labels: &mut LabelsBuf,
+    ) -> Result<SeriesId, Refusal> {
+        let hash = self.table.hash(context, key);
+        let found = self.table.find(context, key, hash).or_else(|| self.promote(context, key, hash));
+        let key = match found {
+            Some(key) => key,
+            None => self.define(context, key, hash, labels)?,
+        };
+        Ok(self.table.entry(key).series)
+    }
+
+    /// The number of a shape: see [`Shapes`].
+    pub(super) fn define_shape_in(
+        &mut self,
+        context: ContextId,
+        metric: &[u8],
+        fields: &[FieldText<'_>],
+    ) -> Result<ShapeId, Refusal> {
+        // Field names become symbols when the batch is sealed; those known already are counted in vain.
+        self.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
+        self.shapes.define(context, metric, fields)
+    }
+
+    /// The shape that the next row of this key will probably have.
+    pub(super) fn remember_shape(&mut self, key: u32, shape: ShapeId) {
+        self.table.entry_mut(key).shape = shape;
+    }
+
+    /// Appends a row of another batch under this ingest's numbers.
+    #[inline]
+    pub(super) fn copy_row(
+        &mut self,
+        from: &Batch,
+        row: usize,
+        series: SeriesId,
+        shape: ShapeId,
+    ) -> Result<(), Full> {
+        self.batch.push_row(from, row, series, shape, self.shapes.shape(shape))?;
+        self.shapes.mark_used(shape, self.batch_number);
+        self.judge_time(from.row(row).time_ns);
+        Ok(())
+    }
+
+    /// So many rows have come since the previous table was last of use.
+    pub(super) fn age_previous(&mut self, rows: u64) {
+        if self.promote_rows_left > 0 {
+            self.promote_rows_left = self.promote_rows_left.saturating_sub(rows);
+            if self.promote_rows_left == 0 {
+                self.previous = None;
+            }
+        }
+    }
+
+    #[inline]
+    fn judge_time(&mut self, time_ns: i64) {
+        if time_ns < self.limits.time_min_ns || time_ns > self.limits.time_max_ns {
+            self.rows_far_off += 1;
+        }
+    }
+
+    #[cold]
+    fn promote(&mut self, context: ContextId, key: &[u8], hash: u64) -> Option<u32> {
+        let old = self.previous.as_ref()?;
+        let old_key = old.find(context, key, hash)?;
+        let before = self.defined_so_far();
+        let promoted = self.table.promote(old, old_key, hash).ok();
+        self.count_definitions(before);
+        promoted
+    }
+
+    fn define(
+        &mut self,
+        context: ContextId,
+        key: &[u8],
+        hash: u64,
+        labels: &mut LabelsBuf,
+    ) -> Result<u32, Refusal> {
+        let before = self.defined_so_far();
+        let defined = self.table.define(context, key, hash, labels);
+        self.count_definitions(before);
+        defined
+    }
+
+    fn defined_so_far(&self) -> (u64, u64) {
+        (self.table.series_count(), self.table.dictionary().content_bytes())
+    }
+
+    fn count_definitions(&mut self, (series, bytes): (u64, u64)) {
+        self.limits.series.add(self.table.series_count() - series);
+        self.define_bytes += self.table.dictionary().content_bytes() - bytes;
     }
 
     /// Bytes of memory held.
@@ -193,31 +326,15 @@ const PROMOTE_ROWS_PER_SERIES: u64 = 2;
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.limits.series.used.subtract(self.table.series_count());
+        self.limits.series.subtract(self.table.series_count());
     }
 }
 
 impl Writer<'_> {
     fn known(&self, key: u32) -> Series {
-        let shape = self.ingest.table.entry(key).shape;
+        let shape = self.ingest.table.key(key).shape;
         let shape = if self.ingest.shapes.knows(shape) { shape } else { ShapeId::NONE };
         Series { key, shape }
-    }
-
-    #[cold]
-    fn promote(&mut self, key: &[u8], hash: u64) -> Option<u32> {
-        let old = self.ingest.previous.as_ref()?;
-        let old_key = old.find(self.stream.context, key, hash)?;
-        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
-        let promoted = self.ingest.table.promote(old, old_key, hash).ok();
-        self.count_definitions(before);
-        promoted
-    }
-
-    fn count_definitions(&mut self, (series, bytes): (u64, u64)) {
-        let table = &self.ingest.table;
-        self.ingest.limits.series.used.add(table.series_count() - series);
-        self.ingest.define_bytes += table.dictionary().content_bytes() - bytes;
     }
 
     fn series_limit(&self) -> Option<Refusal> {
@@ -238,7 +355,7 @@ impl Intake for Writer<'_> {
             NO_KEY => &[],
             // Looking at a wrong one would cost what a look-up costs.
             _ if self.stream.unpredictable() => &[],
-            key => self.ingest.table.key_bytes(key),
+            key => self.ingest.table.key(key).bytes,
         }
     }
 
@@ -273,7 +390,8 @@ impl Intake for Writer<'_> {
             None => self.ingest.table.hash(self.stream.context, key),
         };
         let found = self.ingest.table.find(self.stream.context, key, hash);
-        found.or_else(|| self.promote(key, hash)).map(|key| self.known(key))
+        let context = self.stream.context;
+        found.or_else(|| self.ingest.promote(context, key, hash)).map(|key| self.known(key))
     }
 
     #[cold]
@@ -286,10 +404,8 @@ impl Intake for Writer<'_> {
         if let Some(refusal) = self.series_limit() {
             return Err(refusal);
         }
-        let before = (self.ingest.table.series_count(), self.ingest.table.dictionary().content_bytes());
-        let defined = self.ingest.table.define(self.stream.context, key, hash, labels);
-        self.count_definitions(before);
-        Ok(self.known(defined?))
+        let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
+        Ok(self.known(defined))
     }
 
     #[inline]
@@ -298,9 +414,9 @@ impl Intake for Writer<'_> {
     }
 
     fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
-        let series: SeriesId = self.ingest.table.entry(series.key).series;
+        let series: SeriesId = self.ingest.table.key(series.key).series;
         let metric = self.ingest.table.metric_name(series);
-        // Field names become symbols when the batch is sealed; those known already are counted in vain.
+        // As in `define_shape_in`, which would need the metric's name copied out of the table.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
         self.ingest.shapes.define(self.stream.context, metric, fields)
     }
@@ -318,23 +434,23 @@ impl Intake for Writer<'_> {
         if ingest.define_bytes > DEFINE_BYTES_MAX && !ingest.batch.is_empty() {
             return Err(Full);
         }
-        let entry = ingest.table.entry_mut(series.key);
-        entry.shape = shape;
-        let (id, next) = (entry.series, entry.next);
-        ingest.batch.push(id, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        let key = ingest.table.key(series.key);
+        let next = key.next;
+        ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        if key.shape != shape {
+            ingest.table.set_shape(series.key, shape);
+        }
         ingest.shapes.mark_used(shape, ingest.batch_number);
         self.stream.judge(series.key);
         if self.stream.expected != series.key && self.stream.previous != NO_KEY {
-            ingest.table.entry_mut(self.stream.previous).next = series.key;
+            ingest.table.set_next(self.stream.previous, series.key);
         }
         self.stream.previous = series.key;
         self.stream.expected = next;
         if next != NO_KEY && !self.stream.unpredictable() {
             ingest.table.prefetch_key(next);
         }
-        if time_ns < ingest.limits.time_min_ns || time_ns > ingest.limits.time_max_ns {
-            ingest.rows_far_off += 1;
-        }
+        ingest.judge_time(time_ns);
         if ingest.promote_rows_left > 0 {
             ingest.promote_rows_left -= 1;
             if ingest.promote_rows_left == 0 {
@@ -351,7 +467,7 @@ impl Announced {
         self.taken = 0;
     }
 
-    /// The hash of `key` if it is the next one announced. At the first one taken the entries and keys of all are
+    /// The hash of `key` if it is the next one announced. At the first one taken the keys of all are
     /// fetched: by then their slots have arrived.
     #[inline]
     fn take(&mut self, key: &[u8], table: &Table) -> Option<u64> {
@@ -371,13 +487,7 @@ impl Announced {
     }
 
     fn fetch(&self, table: &Table) {
-        let mut candidates = [NO_KEY; ANNOUNCED_MAX];
-        for (candidate, announced) in candidates.iter_mut().zip(&self.keys[..self.len]) {
-            *candidate = table.prefetch_entry(announced.hash);
-        }
-        for &key in candidates[..self.len].iter().filter(|&&k| k != NO_KEY) {
-            table.prefetch_key(key);
-        }
+        self.keys[..self.len].iter().for_each(|announced| table.prefetch_candidate(announced.hash));
     }
 }
 

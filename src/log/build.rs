@@ -213,5 +213,5 @@ pub(super) fn is_spare(name: &str) -> bool {
 pub const FOOTER_BYTES_MAX: usize = BLOCK_BYTES_MAX - HEADER_LEN;
 
 const SPARE_PREFIX: &str = "spare-";
-/// Zeros go to the disk in writes of this size.
-const ZERO_BYTES: usize = 1 << 20;
+/// Zeros go to the disk in writes of this size: a commit that comes between two of them waits for one at most.
+const ZERO_BYTES: usize = 256 << 10;

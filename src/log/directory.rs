@@ -21,15 +21,13 @@ use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName};
 use super::survey::{Segment, Survey};
 use crate::model::{FORMAT_VERSION, LogId};
 
-/// A data directory, open for writing. Dropping it gives the lock back.
+/// A data directory, open for writing. Its lock lasts until it and all [`LiveSlot`]s of it are dropped.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
     log: LogId,
     files: SystemFiles,
     live: LivePage,
-    _live_file: File,
-    _lock: File,
 }
 
 impl Directory {
@@ -53,8 +51,8 @@ impl Directory {
                 log
             }
         };
-        let (live, live_file) = share(path).map_err(LogError::io("share", path.join(LIVE)))?;
-        Ok(Directory { path: path.to_owned(), log, files, live, _live_file: live_file, _lock: lock })
+        let live = share(path, lock).map_err(LogError::io("share", path.join(LIVE)))?;
+        Ok(Directory { path: path.to_owned(), log, files, live })
     }
 
     /// Where it is.
@@ -227,13 +225,10 @@ fn lock(data: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-/// Makes the shared page, and locks its file to tell readers that it is alive.
-fn share(data: &Path) -> io::Result<(LivePage, File)> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(data.join(LIVE))?;
-    let page = LivePage::create(&file)?;
-    file.lock()?;
-    Ok((page, file))
+fn share(data: &Path, lock: File) -> io::Result<LivePage> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(data.join(LIVE))?;
+    LivePage::create(file, lock)
 }
 
 fn read_format(data: &Path) -> Result<Option<LogId>, LogError> {

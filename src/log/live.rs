@@ -14,16 +14,25 @@ use super::calls::{PAGE_BYTES, PAGE_WORDS, SharedPage};
 /// Workers that the page has room for; the first two words are kept free.
 pub const LIVE_WORKERS_MAX: u32 = (PAGE_WORDS as u32 - 2) / 2;
 
-/// The page, in the process that writes.
+/// The page, in the process that writes. It holds the directory's locks: they last as long as any worker may write.
 #[derive(Clone, Debug)]
-pub(super) struct LivePage(Arc<SharedPage>);
+pub(super) struct LivePage(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    page: SharedPage,
+    _locks: [File; 2],
+}
 
 impl LivePage {
-    /// Maps the page of `file`, all zeros.
-    pub(super) fn create(file: &File) -> io::Result<LivePage> {
+    /// Maps the page of `file`, all zeros, and locks it, which tells readers that it is alive. `lock` is the lock that
+    /// keeps other writers out.
+    pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
         file.set_len(0)?;
         file.set_len(PAGE_BYTES as u64)?;
-        Ok(LivePage(Arc::new(SharedPage::map(file)?)))
+        let page = SharedPage::map(&file)?;
+        file.lock()?;
+        Ok(LivePage(Arc::new(Held { page, _locks: [file, lock] })))
     }
 
     /// A worker's place.
@@ -42,8 +51,8 @@ pub struct LiveSlot {
 impl LiveSlot {
     pub(super) fn publish(&self, epoch: u64, durable_sequence: u64) {
         let at = 2 + 2 * self.worker as usize;
-        self.page.0.store(at, epoch);
-        self.page.0.store(at + 1, durable_sequence);
+        self.page.0.page.store(at, epoch);
+        self.page.0.page.store(at + 1, durable_sequence);
     }
 }
 

@@ -22,6 +22,7 @@ mod recovery;
 mod retention;
 mod segment;
 mod survey;
+mod verify;
 mod walk;
 mod worker;
 
@@ -34,6 +35,7 @@ pub use recovery::{DAMAGES_KEPT_MAX, Recovery, recover_others};
 pub use retention::{RESERVE_BYTES, Retention, SPARES_MAX, Sweeper, Swept};
 pub use segment::{PageError, SEGMENT_PAGE, SegmentHeader, SegmentName, Totals, Trailer};
 pub use survey::{Segment, SegmentState, Survey};
+pub use verify::{Verified, verify};
 pub use worker::{
     Completion, DATA_TO_DICTIONARY_MIN, Footer, Refused, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WorkerLog,
     WorkerOptions,

@@ -78,6 +78,7 @@ pub struct SegmentReader<F> {
     /// Blocks above this are not shown.
     limit: u64,
     open: bool,
+    footer_offset: Option<u64>,
     previous: u64,
     held: Option<(u64, BlockHeader)>,
     header: Option<BlockHeader>,
@@ -96,6 +97,10 @@ impl<F: BlockFile> SegmentReader<F> {
             must_have: segment.must_have,
             limit: segment.limit,
             open: segment.state == SegmentState::Open,
+            footer_offset: match segment.state {
+                SegmentState::Sealed { footer_offset, .. } => Some(footer_offset),
+                _ => None,
+            },
             previous: segment.expected_first.saturating_sub(1),
             held: None,
             header: None,
@@ -123,6 +128,20 @@ impl<F: BlockFile> SegmentReader<F> {
             },
         };
         self.block(offset, header)
+    }
+
+    /// The block at `offset`, where a footer says that one is; for who needs only some. `None` if there is no sound header
+    /// of this segment. Does not move what [`read_next`](SegmentReader::read_next) reads.
+    pub fn read_block(&mut self, offset: u64) -> Option<Block<'_>> {
+        let header = self.walk.block_at(offset)?;
+        let (dictionary, payload) = self.load(offset, &header);
+        Some(self.show(offset, header, dictionary, payload))
+    }
+
+    /// The payload of the footer; `None` if the segment has none, or it is damaged.
+    pub fn read_footer(&mut self) -> Option<&[u8]> {
+        let offset = self.footer_offset?;
+        self.read_block(offset).filter(|b| b.header.kind == BlockKind::Footer)?.payload
     }
 
     /// Bytes without a block before a block: damage, or a tear and so the end.
@@ -170,7 +189,8 @@ impl<F: BlockFile> SegmentReader<F> {
         if self.open && !(dictionary && payload) {
             if footer {
                 // Its writer was about to close the segment. All blocks have been seen.
-                self.over = true;
+                self.tear(offset);
+                self.torn = None;
                 return None;
             }
             if header.sequence > self.must_have {
@@ -179,11 +199,16 @@ impl<F: BlockFile> SegmentReader<F> {
             }
         }
         self.previous = self.previous.max(header.sequence);
+        Some(Found::Block(self.show(offset, header, dictionary, payload)))
+    }
+
+    /// What was loaded, without the sections that are not sound.
+    fn show(&mut self, offset: u64, header: BlockHeader, dictionary: bool, payload: bool) -> Block<'_> {
         let header = self.header.insert(header);
         let payload_at = HEADER_LEN + header.dictionary_len as usize;
         let dictionary = dictionary.then(|| &self.buf[HEADER_LEN..payload_at]);
         let payload = payload.then(|| &self.buf[payload_at..header.content_len()]);
-        Some(Found::Block(Block { offset, header, dictionary, payload }))
+        Block { offset, header, dictionary, payload }
     }
 
     /// Reads a block and says which of its sections, dictionary and payload, are sound.
@@ -199,9 +224,11 @@ impl<F: BlockFile> SegmentReader<F> {
         (dictionary, payload)
     }
 
+    /// The end, for now: in a segment that is being written it may be a block soon.
     fn tear(&mut self, offset: u64) {
         self.torn = Some(offset);
         self.over = true;
+        self.walk.rewind(offset);
     }
 
     /// Raises the watermark of a segment that is being written: blocks up to it may be read now.
@@ -209,6 +236,7 @@ impl<F: BlockFile> SegmentReader<F> {
         self.limit = self.limit.max(durable_sequence);
         self.must_have = self.must_have.max(durable_sequence);
         self.walk.extend(file_bytes);
+        self.torn = None;
         self.over = false;
     }
 

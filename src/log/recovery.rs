@@ -158,6 +158,18 @@ impl Recovery {
         Ok(())
     }
 
+    /// Gives back the storage of unused segments, and leaves their headers, which remember the sequence.
+    pub(super) fn shrink_unused<S: Files>(&self, files: &S) -> io::Result<()> {
+        for name in &self.unused {
+            let file = files.open(name, Access::Write)?;
+            if file.len()? > SEGMENT_PAGE as u64 {
+                file.set_len(SEGMENT_PAGE as u64)?;
+                file.sync()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes way: what a worker's unfinished files took is free again.
     pub(super) fn remove_unused<S: Files>(&mut self, files: &S) -> io::Result<()> {
         for name in self.unused.drain(..) {

@@ -47,6 +47,17 @@ impl<F: BlockFile> Walk<F> {
         Walk { file, owner, at: SEGMENT_PAGE as u64, end, window: AlignedBuf::new(), window_at: 0 }
     }
 
+    /// The header of a block of ours at `offset`, if there is one. Does not move the walk.
+    pub(super) fn block_at(&mut self, offset: u64) -> Option<BlockHeader> {
+        self.window.clear();
+        self.header_at(offset, BLOCK_ALIGN)
+    }
+
+    /// Goes back to where there was no block.
+    pub(super) fn rewind(&mut self, offset: u64) {
+        self.at = offset;
+    }
+
     /// Says that the file has grown.
     pub(super) fn extend(&mut self, end: u64) {
         self.end = self.end.max(end);

@@ -28,6 +28,8 @@ pub struct Batch {
     samples: u64,
     time_min: i64,
     time_max: i64,
+    rows_max: usize,
+    bytes_max: usize,
 }
 
 /// One row of a batch.
@@ -45,7 +47,17 @@ pub struct RowRef<'a> {
 
 impl Default for Batch {
     fn default() -> Batch {
+        Batch::bounded(BATCH_ROWS_MAX, BATCH_BYTES_MAX)
+    }
+}
+
+impl Batch {
+    /// An empty batch with bounds of its own, below the usual ones. It always has room for one row.
+    pub fn bounded(rows_max: usize, bytes_max: usize) -> Batch {
+        debug_assert!((1..=BATCH_ROWS_MAX).contains(&rows_max) && bytes_max <= BATCH_BYTES_MAX);
         Batch {
+            rows_max,
+            bytes_max,
             words: Vec::new(),
             offsets: Vec::new(),
             heap: Vec::new(),
@@ -54,9 +66,7 @@ impl Default for Batch {
             time_max: i64::MIN,
         }
     }
-}
 
-impl Batch {
     /// Appends a row.
     ///
     /// # Errors
@@ -72,31 +82,68 @@ impl Batch {
         heap: &[u8],
     ) -> Result<(), Full> {
         debug_assert_eq!(values.len(), shape.fields.len());
-        let bytes = (self.words.len() + ROW_HEAD_WORDS + values.len()) * 8 + self.heap.len() + heap.len();
-        if self.offsets.len() == BATCH_ROWS_MAX || (bytes > BATCH_BYTES_MAX && !self.offsets.is_empty()) {
+        if !self.has_room(values.len(), heap.len()) {
             return Err(Full);
         }
-        self.offsets.push(self.words.len() as u32);
-        self.words.push(u64::from(series.0) | u64::from(shape_id.0) << 32);
-        self.words.push(time_ns as u64);
+        self.push_head(series, shape_id, time_ns, values.len());
         if shape.has_heap {
-            self.push_with_heap(shape, values, heap);
+            self.push_with_heap(shape, values, heap, 0);
         } else {
             self.words.extend_from_slice(values);
         }
-        self.samples += values.len() as u64;
-        self.time_min = self.time_min.min(time_ns);
-        self.time_max = self.time_max.max(time_ns);
         Ok(())
     }
 
+    /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_row(
+        &mut self,
+        from: &Batch,
+        i: usize,
+        series: SeriesId,
+        shape_id: ShapeId,
+        shape: &Shape,
+    ) -> Result<(), Full> {
+        let row = from.row(i);
+        if !shape.has_heap {
+            return self.push(series, shape_id, shape, row.time_ns, row.values, &[]);
+        }
+        let (start, end) = heap_extent(shape, row.values);
+        if !self.has_room(row.values.len(), end - start) {
+            return Err(Full);
+        }
+        self.push_head(series, shape_id, row.time_ns, row.values.len());
+        self.push_with_heap(shape, row.values, &from.heap[start..end], start);
+        Ok(())
+    }
+
+    #[inline]
+    fn has_room(&self, values: usize, heap_bytes: usize) -> bool {
+        let bytes = (self.words.len() + ROW_HEAD_WORDS + values) * 8 + self.heap.len() + heap_bytes;
+        self.offsets.len() < self.rows_max && (bytes <= self.bytes_max || self.offsets.is_empty())
+    }
+
+    #[inline]
+    fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, values: usize) {
+        self.offsets.push(self.words.len() as u32);
+        self.words.push(u64::from(series.0) | u64::from(shape.0) << 32);
+        self.words.push(time_ns as u64);
+        self.samples += values as u64;
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+    }
+
+    /// The values' places in `heap` count from `origin`.
     #[cold]
-    fn push_with_heap(&mut self, shape: &Shape, values: &[u64], heap: &[u8]) {
+    fn push_with_heap(&mut self, shape: &Shape, values: &[u64], heap: &[u8], origin: usize) {
         let base = self.heap.len();
         for (field, &word) in shape.fields.iter().zip(values) {
             if field.kind.on_heap() {
                 let (start, len) = heap_place(word);
-                self.words.push(heap_word(base + start, len));
+                self.words.push(heap_word(base + start - origin, len));
             } else {
                 self.words.push(word);
             }
@@ -171,6 +218,11 @@ impl Batch {
         &self.heap
     }
 
+    /// Whether it may take no further row, however small.
+    pub fn is_full(&self) -> bool {
+        self.offsets.len() == self.rows_max || self.bytes() >= self.bytes_max
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.words.clear();
@@ -182,4 +234,66 @@ impl Batch {
     }
 }
 
+/// Where the values of a row lie on its batch's heap: start and end of the stretch that holds them all.
+fn heap_extent(shape: &Shape, values: &[u64]) -> (usize, usize) {
+    let on_heap = shape.fields.iter().zip(values).filter(|(field, _)| field.kind.on_heap());
+    let places = on_heap.map(|(_, &word)| heap_place(word));
+    places.fold((usize::MAX, 0), |(low, high), (start, len)| (low.min(start), high.max(start + len)))
+}
+
 const ROW_HEAD_WORDS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FieldType, ShapeField};
+
+    fn shape(kinds: &[FieldType]) -> Shape {
+        let field = |&kind| ShapeField { name: Box::default(), kind, text_end: 0 };
+        let has_heap = kinds.iter().any(|k| k.on_heap());
+        Shape { text: Box::default(), fields: kinds.iter().map(field).collect(), has_heap }
+    }
+
+    #[test]
+    fn a_row_taken_over_from_another_batch_is_the_same_row() {
+        let shape = shape(&[FieldType::String, FieldType::I64, FieldType::Bytes]);
+        let (mut from, mut to) = (Batch::default(), Batch::default());
+        for i in 0..20u64 {
+            let heap = format!("text {i}bytes");
+            let values = [heap_word(0, heap.len() - 5), i, heap_word(heap.len() - 5, i as usize % 6)];
+            from.push(SeriesId(i as u32), ShapeId(7), &shape, i as i64, &values, heap.as_bytes()).unwrap();
+        }
+        let picked = [3, 19, 3, 0];
+        for i in picked {
+            to.push_row(&from, i, SeriesId(100 + i as u32), ShapeId(1), &shape).unwrap();
+        }
+        let text = |batch: &Batch, word| {
+            let (start, len) = heap_place(word);
+            batch.heap()[start..start + len].to_vec()
+        };
+        for (at, i) in picked.into_iter().enumerate() {
+            let (new, old) = (to.row(at), from.row(i));
+            assert_eq!((new.series.0, new.shape.0, new.time_ns), (100 + i as u32, 1, i as i64));
+            assert_eq!(new.values[1], old.values[1]);
+            for field in [0, 2] {
+                assert_eq!(text(&to, new.values[field]), text(&from, old.values[field]));
+            }
+        }
+        assert_eq!((to.samples(), to.time_range()), (12, (0, 19)));
+    }
+
+    #[test]
+    fn bounds_of_its_own_are_kept() {
+        let shape = shape(&[FieldType::F64]);
+        let mut batch = Batch::bounded(3, 1 << 10);
+        for _ in 0..3 {
+            assert!(!batch.is_full());
+            batch.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]).unwrap();
+        }
+        assert!(batch.is_full());
+        assert_eq!(batch.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]), Err(Full));
+        let mut small = Batch::bounded(100, 40);
+        small.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]).unwrap();
+        assert_eq!(small.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]), Err(Full), "48 bytes");
+    }
+}

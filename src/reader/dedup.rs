@@ -138,6 +138,7 @@ impl RowHasher {
     fn row(&mut self, row: &Row<'_>, dedup: Dedup) -> Hash {
         self.buf.clear();
         self.put_labels(row.labels);
+        self.buf.extend_from_slice(&row.tenant.to_le_bytes());
         self.buf.extend_from_slice(&row.time_ns.to_le_bytes());
         if dedup == Dedup::Exact {
             for (name, value) in row.fields() {

@@ -49,7 +49,9 @@ mod pages;
 mod query;
 mod row;
 mod rows;
+mod stats;
 mod stream;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub use loss::{LOSSES_KEPT_MAX, Loss, LossKind};
 pub use query::{Dedup, Query, SeriesFilter};
 pub use row::{Arrival, Row};
 pub use rows::Rows;
+pub use stats::Stats;
+pub use verify::{Finding, Verified};
 
 use dedup::{Dropped, PASS_ROWS};
 
@@ -99,5 +103,30 @@ impl Reader {
         let Some(dedup) = query.dedup else { return Ok(open()) };
         let rows_max = survey.segments.iter().map(|s| s.totals.rows).sum();
         Ok(open().without(Dropped::find(dedup, rows_max, PASS_ROWS, open)?))
+    }
+
+    /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told the bytes read so far, out of
+    /// those that `survey` shows.
+    ///
+    /// # Errors
+    /// What `tell` says, or [`LogError::Io`] if a segment cannot be opened.
+    pub fn verify<E: From<LogError>>(
+        &self,
+        survey: &Survey,
+        tell: impl FnMut(Finding) -> Result<(), E>,
+        done: impl FnMut(u64),
+    ) -> Result<Verified, E> {
+        verify::verify(&self.directory, survey, tell, done)
+    }
+
+    /// Counts what there is, without decoding rows.
+    ///
+    /// Memory: the definitions of one segment, and about 20 bytes for each series of the directory, up to 40 while the
+    /// table of them grows.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn stats(&self) -> Result<Stats, LogError> {
+        stats::stats(&self.directory, &self.survey()?)
     }
 }

@@ -14,6 +14,8 @@ pub struct Row<'r> {
     pub labels: Labels<'r>,
     /// Its place in the order of arrival.
     pub arrival: Arrival,
+    /// Its tenant; 0 where there are none.
+    pub tenant: u32,
     /// The number of its series. Rows that follow on one another in one segment and have the same number have the
     /// same labels; a series may have several numbers.
     pub series: u32,
@@ -86,11 +88,12 @@ impl<'t> TableWalk<'t> {
 
     /// The present row, with these labels.
     #[inline]
-    pub(super) fn row<'w>(&'w self, labels: Labels<'w>, arrival: Arrival) -> Row<'w> {
+    pub(super) fn row<'w>(&'w self, labels: Labels<'w>, arrival: Arrival, tenant: u32) -> Row<'w> {
         Row {
             time_ns: self.table.times[self.row],
             labels,
             arrival,
+            tenant,
             series: self.table.series[self.row].0,
             fields: &self.fields,
             seen: &self.seen,

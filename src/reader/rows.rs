@@ -102,7 +102,8 @@ impl Rows {
     /// [`next_block`](Rows::next_block) has given false. True if there may be some.
     ///
     /// Rows that come later come in order of arrival within each worker; between workers they do for those that one
-    /// call found. Rotation and restarts of the writer are passed over.
+    /// call found. Rotation and restarts of the writer are passed over. What a writer wrote last before it was killed
+    /// comes when the next one starts: until then nothing says that it is durable.
     ///
     /// # Errors
     /// As [`Reader::rows`](super::Reader::rows).
@@ -125,6 +126,11 @@ impl Rows {
         }
         self.watermarks = watermarks;
         Ok(true)
+    }
+
+    /// The durable sequence of each worker when [`refresh`](Rows::refresh) last looked; `None` if nobody was writing.
+    pub fn watermarks(&self) -> Option<&[u64]> {
+        self.watermarks.as_deref()
     }
 
     /// What could not be read so far and was not fetched yet: at most
@@ -181,7 +187,6 @@ impl BlockWalk<'_> {
         let open = &*self.open;
         let header = &self.head.header;
         let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
-            self.undefined.rows += table.series.len() as u64;
             self.undefined.see_all(table);
             self.position += table.series.len() as u32;
             return Ok(());
@@ -198,7 +203,7 @@ impl BlockWalk<'_> {
                             let (stamp_ns, worker, sequence) =
                                 (header.stamp_ns, header.worker, header.sequence);
                             let arrival = Arrival { stamp_ns, worker, sequence, position };
-                            take(&walk.row(labels, arrival)).map_err(Stop::Take)?;
+                            take(&walk.row(labels, arrival, header.tenant)).map_err(Stop::Take)?;
                         }
                     }
                     Verdict::Lost => self.undefined.see(series.0),
@@ -224,7 +229,8 @@ impl Undefined {
         self.series.insert(series);
     }
 
-    fn see_all(&mut self, table: &Table<'_>) {
+    pub(super) fn see_all(&mut self, table: &Table<'_>) {
+        self.rows += table.series.len() as u64;
         self.series.extend(table.series.iter().map(|s| s.0));
     }
 

@@ -36,11 +36,11 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) segment: Segment,
-    file: SystemFile,
-    reader: SegmentReader<SystemFile>,
+    pub(super) file: SystemFile,
+    pub(super) reader: SegmentReader<SystemFile>,
     pub(super) definitions: Definitions,
     /// All that the segment defines is known; else what the blocks read so far define.
-    complete: bool,
+    pub(super) complete: bool,
     pub(super) series: Pages<Verdict>,
 }
 
@@ -63,7 +63,7 @@ impl Stream {
     pub(super) fn new(worker: u32, segments: impl Iterator<Item = Segment>) -> Stream {
         let mut stream =
             Stream { worker, queue: VecDeque::new(), open: None, head: None, payload: Vec::new() };
-        stream.queue.extend(segments);
+        stream.queue.extend(segments.filter(|s| s.is_closed() || shows_blocks(s) || misses_blocks(s)));
         stream
     }
 
@@ -136,6 +136,11 @@ fn shows_blocks(segment: &Segment) -> bool {
     segment.totals.blocks > 0 && segment.totals.first_sequence <= segment.limit
 }
 
+/// Whether blocks must be there of which no header can be read.
+fn misses_blocks(segment: &Segment) -> bool {
+    segment.must_have >= segment.expected_first
+}
+
 impl Open {
     /// Opens a segment; `None` if retention was faster.
     pub(super) fn new(directory: &ReadDirectory, segment: Segment) -> Result<Option<Open>, LogError> {
@@ -169,7 +174,7 @@ impl Open {
     }
 
     /// Takes the definitions out of all blocks of the segment that can be read.
-    fn learn_blocks(&mut self, directory: &ReadDirectory) {
+    pub(super) fn learn_blocks(&mut self, directory: &ReadDirectory) {
         let mut reader = SegmentReader::new(self.file.clone(), directory.log(), &self.segment);
         while let Some(found) = reader.read_next() {
             let Found::Block(block) = found else { continue };
@@ -253,6 +258,8 @@ impl Open {
             error,
         })?;
         self.reader.extend(upto, bytes);
+        // What comes now may define more.
+        self.complete = false;
         self.segment.limit = self.segment.limit.max(upto);
         self.segment.must_have = self.segment.must_have.max(upto);
         self.segment.bytes = self.segment.bytes.max(bytes);
@@ -261,7 +268,7 @@ impl Open {
 }
 
 /// A damaged dictionary section takes definitions; which rows that costs is told where they are read.
-fn without_saved_rows(damage: Damage) -> Damage {
+pub(super) fn without_saved_rows(damage: Damage) -> Damage {
     let rows = if damage.part == DamagedPart::Dictionary { 0 } else { damage.rows };
     Damage { rows, ..damage }
 }

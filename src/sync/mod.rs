@@ -2,7 +2,7 @@
 //! durable watermark; beside it counts and a turnstile.
 //!
 //! Each type is small enough to be checked by loom as it ships (`make loom`), and argues each of its orderings.
-//! [`primitive`] alone chooses between the standard library and loom.
+//! `primitive` alone chooses between the standard library and loom.
 
 mod count;
 mod pool;

@@ -76,6 +76,29 @@ pub(super) fn wait_while<T>(
     true
 }
 
+/// A number whose accesses loom watches: what it holds must have been handed over properly.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Watched(Cell<u32>);
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+impl Watched {
+    pub(super) fn new(value: u32) -> Watched {
+        Watched(Cell::new(value))
+    }
+
+    pub(super) fn add(&mut self, more: u32) {
+        // SAFETY: `&mut self`.
+        self.0.with_mut(|p| unsafe { *p += more });
+    }
+
+    pub(super) fn value(&self) -> u32 {
+        // SAFETY: only `add` writes, by `&mut self`.
+        self.0.with(|p| unsafe { *p })
+    }
+}
+
 /// Runs a test's body: all its interleavings under loom, once otherwise.
 #[cfg(test)]
 pub(super) fn model(body: impl Fn() + Sync + Send + 'static) {

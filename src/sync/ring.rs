@@ -170,28 +170,74 @@ mod tests {
     use super::super::primitive::{model, thread};
     use super::*;
 
+    /// Loom has to be told that the receiver waits for others.
+    fn receive_one<T>(receiver: &mut Receiver<T>) -> T {
+        loop {
+            match receiver.receive() {
+                Some(item) => return item,
+                None => thread::yield_now(),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_received_is_all_there() {
+        model(|| {
+            let (sender, mut receiver) = ring::<Box<usize>>(2);
+            let thread = thread::spawn(move || {
+                for i in 0..3 {
+                    let mut item = Box::new(i);
+                    while let Err(back) = sender.send(item) {
+                        item = back;
+                        thread::yield_now();
+                    }
+                }
+            });
+            for i in 0..3 {
+                assert_eq!(*receive_one(&mut receiver), i);
+            }
+            thread.join().unwrap();
+        });
+    }
+
     #[test]
     fn items_of_two_senders_arrive_once_and_in_their_order() {
         model(|| {
-            let (sender, mut receiver) = ring::<Box<usize>>(2);
-            let threads: Vec<_> = [10, 20]
-                .map(|base| {
-                    let sender = sender.clone();
-                    thread::spawn(move || (0..2).filter(|i| sender.send(Box::new(base + i)).is_ok()).count())
+            let (sender, mut receiver) = ring::<Box<usize>>(4);
+            let threads = [10, 20].map(|base| {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    for i in 0..2 {
+                        sender.send(Box::new(base + i)).expect("there is room for all");
+                    }
                 })
-                .into_iter()
-                .collect();
-            let mut got = Vec::new();
-            got.extend(receiver.receive());
-            let sent: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
-            while let Some(item) = receiver.receive() {
-                got.push(item);
+            });
+            let got: Vec<usize> = (0..4).map(|_| *receive_one(&mut receiver)).collect();
+            assert!(receiver.receive().is_none());
+            for thread in threads {
+                thread.join().unwrap();
             }
-            assert_eq!(got.len(), sent);
             for base in [10, 20] {
-                let own: Vec<usize> = got.iter().map(|b| **b).filter(|i| i / 10 * 10 == base).collect();
-                assert!(own.windows(2).all(|w| w[0] < w[1]), "{own:?}");
+                let own: Vec<usize> = got.iter().copied().filter(|i| i / 10 * 10 == base).collect();
+                assert_eq!(own, [base, base + 1]);
             }
+        });
+    }
+
+    #[test]
+    fn two_senders_and_one_place() {
+        model(|| {
+            let (sender, mut receiver) = ring::<Box<usize>>(2);
+            sender.send(Box::new(0)).unwrap();
+            let threads = [1, 2].map(|i| {
+                let sender = sender.clone();
+                thread::spawn(move || sender.send(Box::new(i)).is_ok())
+            });
+            let sent: usize = threads.map(|t| usize::from(t.join().unwrap())).iter().sum();
+            assert_eq!(sent, 1);
+            assert_eq!(receiver.receive().as_deref(), Some(&0));
+            assert!(matches!(receiver.receive().as_deref(), Some(1 | 2)));
+            assert!(receiver.receive().is_none());
         });
     }
 

@@ -104,6 +104,12 @@ impl Watermark {
         }
     }
 
+    /// How far sequences have come to an end; the greatest number once the worker has.
+    pub fn settled(&self) -> u64 {
+        // Acquire pairs with the Release in `settle`.
+        self.settled.load(Ordering::Acquire)
+    }
+
     /// How a sequence came to an end; `None` if it has not.
     pub fn outcome(&self, sequence: u64) -> Option<Outcome> {
         // Acquire pairs with the Release in `settle`.

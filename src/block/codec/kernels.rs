@@ -46,16 +46,6 @@ fn range_any(words: &[u64]) -> (i64, i64) {
 }
 
 dispatch! {
-    /// All words' bits together.
-    pub(super) fn union(words: &[u64]) -> u64 => union_any
-}
-
-#[inline(always)]
-fn union_any(words: &[u64]) -> u64 {
-    words.iter().fold(0, |all, &w| all | w)
-}
-
-dispatch! {
     /// Differences of neighbours, one fewer than words; their least and greatest.
     pub(super) fn deltas(words: &[u64], out: &mut [u64]) -> (i64, i64) => deltas_any
 }
@@ -127,41 +117,40 @@ fn divide_any(words: &mut [u64], by: Divisor) {
     }
 }
 
-dispatch! {
-    /// Makes words small and unsigned: zigzag.
-    pub(super) fn zigzags(words: &mut [u64]) => zigzags_any
+/// How signed words become small unsigned ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Small {
+    /// By zigzag.
+    Zigzag,
+    /// By their distance from the least one.
+    From(u64),
 }
 
-#[inline(always)]
-fn zigzags_any(words: &mut [u64]) {
-    for w in words {
-        *w = zigzag(*w as i64);
+impl Small {
+    #[inline(always)]
+    pub(super) fn of(self, word: u64) -> u64 {
+        match self {
+            Small::Zigzag => zigzag(word as i64),
+            Small::From(base) => word.wrapping_sub(base),
+        }
     }
 }
 
 dispatch! {
-    /// Makes words small and unsigned: their distance from the least one.
-    pub(super) fn subtract(words: &mut [u64], base: u64) => subtract_any
+    /// Writes the bytes of the words, made small, from bit `shift` on as planes: all words' first such byte, then all
+    /// their second.
+    pub(super) fn planes(words: &[u64], small: Small, shift: u32, out: &mut [u8]) => planes_any
 }
 
 #[inline(always)]
-fn subtract_any(words: &mut [u64], base: u64) {
-    for w in words {
-        *w = w.wrapping_sub(base);
-    }
-}
-
-dispatch! {
-    /// Writes bytes `shift / 8 ..` of the words as planes: all words' first such byte, then all their second.
-    pub(super) fn planes(words: &[u64], shift: u32, out: &mut [u8]) => planes_any
-}
-
-#[inline(always)]
-fn planes_any(words: &[u64], shift: u32, out: &mut [u8]) {
+fn planes_any(words: &[u64], small: Small, shift: u32, out: &mut [u8]) {
     let mut shift = shift;
     for plane in out.chunks_exact_mut(words.len()) {
-        for (o, &w) in plane.iter_mut().zip(words) {
-            *o = (w >> shift) as u8;
+        let bytes = plane.iter_mut().zip(words);
+        // One loop for each, so that neither decides anything inside.
+        match small {
+            Small::Zigzag => bytes.for_each(|(o, &w)| *o = (Small::Zigzag.of(w) >> shift) as u8),
+            Small::From(base) => bytes.for_each(|(o, &w)| *o = (w.wrapping_sub(base) >> shift) as u8),
         }
         shift += 8;
     }
@@ -223,22 +212,23 @@ pub(super) fn sum(words: &mut [u64], start: u64, base: u64, zigzagged: bool) {
     }
 }
 
-/// Writes the low `width` bits of each word, one behind the other, least bit first. `out` has 8 bytes to spare.
-pub(super) fn pack(words: &[u64], width: u32, out: &mut [u8]) {
+/// Writes the low `width` bits of each word, made small, one behind the other, least bit first. `out` has 8 bytes to
+/// spare.
+pub(super) fn pack(words: &[u64], small: Small, width: u32, out: &mut [u8]) {
     if width.is_multiple_of(8) {
         let step = width as usize / 8;
         let mut at = 0;
-        for w in words {
+        for &w in words {
             // Scribbles over the place of the next word, which is written after.
-            out[at..at + 8].copy_from_slice(&w.to_le_bytes());
+            out[at..at + 8].copy_from_slice(&small.of(w).to_le_bytes());
             at += step;
         }
         return;
     }
     let mask = (1u64 << width) - 1;
     let (mut at, mut bits, mut filled) = (0, 0u128, 0);
-    for w in words {
-        bits |= u128::from(w & mask) << filled;
+    for &w in words {
+        bits |= u128::from(small.of(w) & mask) << filled;
         filled += width;
         if filled >= 64 {
             out[at..at + 8].copy_from_slice(&(bits as u64).to_le_bytes());
@@ -252,13 +242,15 @@ pub(super) fn pack(words: &[u64], width: u32, out: &mut [u8]) {
 
 /// Undoes [`pack`].
 pub(super) fn unpack(bytes: &[u8], width: u32, words: &mut [u64]) {
-    let mask = if width == 64 { u64::MAX } else { (1u64 << width) - 1 };
+    let mask = u64::MAX >> (64 - width);
     for (i, w) in words.iter_mut().enumerate() {
         let bit = i * width as usize;
         let from = &bytes[bit / 8..];
-        let mut window = [0; 16];
-        let len = from.len().min(WINDOW);
-        window[..len].copy_from_slice(&from[..len]);
+        let window = from.first_chunk().copied().unwrap_or_else(|| {
+            let mut window = [0; WINDOW];
+            window[..from.len()].copy_from_slice(from);
+            window
+        });
         *w = (u128::from_le_bytes(window) >> (bit % 8)) as u64 & mask;
     }
 }
@@ -277,5 +269,76 @@ pub(in crate::block) fn prefetch<T>(items: &[T], index: usize) {
     let _ = (items, index);
 }
 
-/// 64 bits that start within a byte touch nine.
-const WINDOW: usize = 9;
+/// 64 bits that start within a byte touch nine; a load takes sixteen.
+const WINDOW: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words() -> impl Strategy<Value = Vec<u64>> {
+        (0u32..64, prop::collection::vec(any::<u64>(), 1..200))
+            .prop_map(|(shift, words)| words.into_iter().map(|w| (w as i64 >> shift) as u64).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn dispatched_loops_do_what_plain_ones_do(words in words(), base: u64, scale in 1.0..1e9f64) {
+            prop_assert_eq!(range(&words), range_any(&words));
+            let (mut a, mut b) = (vec![0; words.len()], vec![0; words.len()]);
+            prop_assert_eq!(decimals(&words, scale, &mut a), decimals_any(&words, scale, &mut b));
+            prop_assert_eq!(&a, &b);
+            prop_assert_eq!(deltas(&words, &mut a), deltas_any(&words, &mut b));
+            prop_assert_eq!(&a, &b);
+            for small in [Small::Zigzag, Small::From(base)] {
+                let (mut a, mut b) = (vec![0; words.len() * 2], vec![0; words.len() * 2]);
+                planes(&words, small, 5, &mut a);
+                planes_any(&words, small, 5, &mut b);
+                prop_assert_eq!(a, b);
+            }
+        }
+
+        #[test]
+        fn planes_and_packed_bits_are_where_the_format_says(words in words(), width in 1u32..=64) {
+            let mut packed = vec![0; (words.len() * width as usize).div_ceil(8) + 8];
+            pack(&words, Small::From(0), width, &mut packed);
+            for (i, w) in words.iter().enumerate() {
+                for b in 0..width {
+                    let bit = i * width as usize + b as usize;
+                    prop_assert_eq!(packed[bit / 8] >> (bit % 8) & 1, (w >> b) as u8 & 1);
+                }
+            }
+            let mut back = vec![0; words.len()];
+            unpack(&packed[..packed.len() - 8], width, &mut back);
+            let kept: Vec<u64> = words.iter().map(|w| w & u64::MAX >> (64 - width)).collect();
+            prop_assert_eq!(&back, &kept);
+
+            let mut bytes = vec![0; words.len() * 8];
+            planes(&words, Small::From(0), 0, &mut bytes);
+            for (i, w) in words.iter().enumerate() {
+                for p in 0..8 {
+                    prop_assert_eq!(bytes[p * words.len() + i], (w >> (8 * p)) as u8);
+                }
+            }
+            let mut back = vec![0; words.len()];
+            unplanes(&bytes, 0, &mut back);
+            prop_assert_eq!(back, words);
+        }
+
+        #[test]
+        fn division_is_exact_or_refused(words in words(), origin: u64, scale in 1u64..=i64::MAX as u64) {
+            let by = Divisor::new(origin, scale);
+            let exact = |w: &u64| w.wrapping_sub(origin) as i64 % scale as i64 == 0;
+            prop_assert_eq!(divides(&words, by), words.iter().all(exact));
+            let multiples: Vec<u64> = words.iter().map(|w| {
+                origin.wrapping_add((*w as i64 / scale as i64).wrapping_mul(scale as i64) as u64)
+            }).collect();
+            prop_assert!(divides(&multiples, by));
+            let mut quotients = multiples.clone();
+            divide(&mut quotients, by);
+            let expected: Vec<u64> = words.iter().map(|w| (*w as i64 / scale as i64) as u64).collect();
+            prop_assert_eq!(quotients, expected);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 
 use super::super::DecodeError;
 use super::super::input::Input;
-use super::super::limits::{DIRECTORY_BYTES_MAX, FRAME_BYTES_MAX, FRAMES_BYTES_MAX};
+use super::super::limits::{DIRECTORY_BYTES_MAX, ENTRIES_MAX, FRAME_BYTES_MAX, FRAMES_BYTES_MAX, FRAMES_MAX};
 use super::{FrameCodec, Stream};
 use zstd::bulk::Decompressor;
 
@@ -55,9 +55,8 @@ impl<'a> Container<'a> {
 
     fn read_frames(&self, mut data: Input<'a>) -> Result<Vec<Frame<'a>>, DecodeError> {
         let mut input = Input(self.directory());
-        // A frame takes at least two bytes of the directory.
-        let count = input.count(self.directory().len() / 2, "frames")?;
-        let mut frames = Vec::with_capacity(count);
+        let count = input.count(FRAMES_MAX, "frames")?;
+        let mut frames = Vec::with_capacity(count.min(input.0.len()));
         let mut total = 0;
         for _ in 0..count {
             let codec = match input.u8()? {
@@ -101,9 +100,8 @@ impl<'a> Container<'a> {
                 input.u64()?;
             }
         }
-        // An entry takes at least two bytes of the directory.
-        let count = input.count(self.directory().len() / 2, "entries")?;
-        let mut entries = Vec::with_capacity(count);
+        let count = input.count(ENTRIES_MAX, "entries")?;
+        let mut entries = Vec::with_capacity(count.min(input.0.len()));
         for _ in 0..count {
             entries.push(Entry { kind: input.u8()?, body: input.sized()? });
         }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::super::limits::REPEAT_BYTES_MAX;
-use crate::model::{Dictionary, DictionaryMark};
+use crate::model::{Dictionary, DictionaryMark, SeriesId, SymbolId};
 
 /// How far the rolling checkpoint of a segment has come.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -19,7 +19,7 @@ impl Checkpoint {
     /// The range that the next block repeats: for [`EncodeInput::repeat`](super::super::EncodeInput::repeat).
     ///
     /// `known` is the dictionary's mark before the block's own definitions, `rows` the block's rows. A slice is at
-    /// least [`SLICE_ITEMS_MIN`] of each, if there are so many, and at most 1 MiB of text and keys.
+    /// least 16 of each, if there are so many, and at most 1 MiB of text and keys.
     pub fn next_slice(
         &mut self,
         dictionary: &Dictionary,
@@ -44,7 +44,7 @@ impl Checkpoint {
     }
 }
 
-/// Ends a slice early where its items are longer than the dictionary's are on average.
+/// Ends a slice early where its items are long.
 fn clip(dictionary: &Dictionary, start: DictionaryMark, end: &mut DictionaryMark) {
     let within = |len: usize, budget: &mut u64| {
         let fits = len as u64 <= *budget;
@@ -53,11 +53,11 @@ fn clip(dictionary: &Dictionary, start: DictionaryMark, end: &mut DictionaryMark
     };
     let mut budget = REPEAT_BYTES_MAX / 2;
     let mut symbols = start.symbols..end.symbols;
-    let over = symbols.find(|&s| !within(dictionary.symbol(crate::model::SymbolId(s)).len(), &mut budget));
+    let over = symbols.find(|&s| !within(dictionary.symbol(SymbolId(s)).len(), &mut budget));
     end.symbols = over.unwrap_or(end.symbols);
     let mut budget = REPEAT_BYTES_MAX / 2;
     let mut series = start.series..end.series;
-    let over = series.find(|&s| !within(dictionary.series_key(crate::model::SeriesId(s)).len(), &mut budget));
+    let over = series.find(|&s| !within(dictionary.series_key(SeriesId(s)).len(), &mut budget));
     end.series = over.unwrap_or(end.series);
 }
 

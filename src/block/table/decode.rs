@@ -4,6 +4,7 @@ use super::super::DecodeError;
 use super::super::codec::{Codec, floats, integers, strings};
 use super::super::container::{Container, OPTIONAL, Stream};
 use super::super::input::Input;
+use super::super::limits::FIELDS_MAX;
 use super::{PARTIAL, RowOrder, codec_fits, section};
 use crate::model::{FieldType, SeriesId, SymbolId};
 
@@ -97,8 +98,7 @@ impl<'a> TableHead<'a> {
             m => Some(SymbolId(u32::try_from(m - 1).map_err(|_| DecodeError::Damaged("a metric's symbol"))?)),
         };
         let (mut series, mut times, mut fields) = (None, None, Vec::new());
-        // A section takes at least two bytes.
-        for _ in 0..input.count(input.0.len() / 2, "sections")? {
+        for _ in 0..input.count(SECTIONS_MAX, "sections")? {
             let kind = input.u8()?;
             let body = input.sized()?;
             match kind {
@@ -140,6 +140,9 @@ impl<'a> TableHead<'a> {
         Ok(Table { order: self.order, metric: self.metric, series, times, columns })
     }
 }
+
+/// A table's sections: its columns, and what is not a column.
+const SECTIONS_MAX: usize = FIELDS_MAX + 64;
 
 fn decode_words(
     rows: usize,

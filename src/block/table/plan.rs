@@ -6,6 +6,7 @@ use rapidhash::{RapidHashMap, RapidHashSet};
 
 use super::super::codec::prefetch;
 use super::super::encoder::EncodeInput;
+use super::super::limits::FIELDS_MAX;
 use crate::model::{Batch, FieldType, ShapeId, SymbolId};
 
 /// The tables of a batch. Its memory is kept between blocks.
@@ -72,7 +73,7 @@ impl Plan {
         self.series.clear();
         self.slot_of.clear();
         let (words, offsets) = (batch.words(), batch.offsets());
-        let (mut last, mut slot) = (ShapeId::NONE, 0);
+        let mut last = ShapeId::NONE;
         for (i, &offset) in offsets.iter().enumerate() {
             if let Some(&ahead) = offsets.get(i + HEADS_AHEAD) {
                 prefetch(words, ahead as usize);
@@ -80,12 +81,21 @@ impl Plan {
             let head = words[offset as usize];
             let shape = ShapeId((head >> 32) as u32);
             if shape != last {
+                self.end_run(last, i);
                 last = shape;
-                slot = self.slot(shape);
             }
-            self.shapes[slot as usize].rows += 1;
             self.series.push(head as u32);
-            self.slot_of.push(slot);
+        }
+        self.end_run(last, offsets.len());
+    }
+
+    /// Rows up to `end` that have no slot yet have this shape.
+    fn end_run(&mut self, shape: ShapeId, end: usize) {
+        let run = end - self.slot_of.len();
+        if run > 0 {
+            let slot = self.slot(shape);
+            self.shapes[slot as usize].rows += run as u32;
+            self.slot_of.resize(end, slot);
         }
     }
 
@@ -144,6 +154,10 @@ impl Plan {
         for &slot in slots {
             let shape = &self.shapes[slot as usize];
             let view = (input.shapes)(shape.id);
+            assert!(
+                view.fields.len() <= FIELDS_MAX,
+                "rows of too many fields are refused before they get here"
+            );
             rows += u64::from(shape.rows);
             samples += u64::from(shape.rows) * view.fields.len() as u64;
             if slots.len() > 1 {
@@ -153,7 +167,7 @@ impl Plan {
         let first = (input.shapes)(self.shapes[slots[0] as usize].id);
         let metric = (first.fields.len() != 1).then_some(first.metric);
         let sparse = self.union.len() as u64 * rows > samples * CELLS_PER_SAMPLE_MAX;
-        let step = if sparse { 1 } else { slots.len() };
+        let step = if sparse || self.union.len() > FIELDS_MAX { 1 } else { slots.len() };
         for at in (start..end).step_by(step) {
             let shapes = at as u32..(at + step) as u32;
             self.tables.push(TableRows { metric, shapes, rows: 0..0 });

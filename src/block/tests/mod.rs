@@ -166,3 +166,69 @@ fn a_small_block_is_one_page() {
     assert_eq!((stats.block_len, out.len()), (BLOCK_ALIGN, BLOCK_ALIGN));
     assert_eq!(read_block(&out, &mut Known::default()).unwrap().0, [row]);
 }
+
+/// The arithmetic in `limits.rs` counts on this.
+#[test]
+fn descriptors_are_bounded() {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let name = |i: usize| format!("{i}");
+    let alone = |i: usize, random: &mut dyn FnMut() -> u64| {
+        let fields = [(&*name(i), Plain::F64(random()))];
+        PlainRow::new(&[("__name__", "m"), ("host", &name(i))], random() as i64, &fields)
+    };
+    let rows_of_one: Vec<_> = (0..20_000).map(|i| alone(i, &mut random)).collect();
+    let names: Vec<String> = (0..30_000).map(name).collect();
+    let wide = |random: &mut dyn FnMut() -> u64| {
+        let fields: Vec<_> = names.iter().map(|n| (n.as_str(), Plain::I64(random() as i64))).collect();
+        PlainRow::new(&[("__name__", "m"), ("host", &name(random() as usize))], random() as i64, &fields)
+    };
+    let one_wide = vec![wide(&mut random)];
+    let two_wide = vec![wide(&mut random), wide(&mut random)];
+    for rows in [rows_of_one, one_wide, two_wide] {
+        let mut segment = Segment::default();
+        rows.iter().for_each(|row| segment.push(row));
+        let batch = segment.batch.bytes();
+        let mut out = AlignedBuf::new();
+        segment.seal(&mut Encoder::new(), &mut out);
+        let header = BlockHeader::decode(&out).unwrap();
+        let payload = HEADER_LEN + header.dictionary_len as usize;
+        let directory = u32::from_le_bytes(out[payload + 4..payload + 8].try_into().unwrap()) as usize;
+        assert!(directory <= super::limits::DIRECTORY_GROWTH * batch, "{directory} bytes for {batch}");
+    }
+}
+
+#[test]
+fn metrics_with_little_in_common_are_split_by_shape() {
+    let row = |i: usize| {
+        let names: Vec<String> = (0..3).map(|f| format!("f{i}_{f}")).collect();
+        let fields: Vec<_> = names.iter().map(|n| (n.as_str(), Plain::I64(i as i64))).collect();
+        PlainRow::new(&[("__name__", "m")], i as i64, &fields)
+    };
+    let rows: Vec<PlainRow> = (0..20).map(row).collect();
+    let mut segment = Segment::default();
+    rows.iter().for_each(|row| segment.push(row));
+    let stats = segment.encode(&mut Encoder::new(), &mut AlignedBuf::new());
+    assert_eq!(stats.tables, 20);
+    round_trip(&[rows]);
+}
+
+#[test]
+fn single_values_share_a_table_across_names_and_wide_rows_one_by_name() {
+    let row = |metric: &str, fields: &[&str]| {
+        let fields: Vec<_> = fields.iter().map(|&f| (f, Plain::f64(0.5))).collect();
+        PlainRow::new(&[("__name__", metric)], 1, &fields)
+    };
+    let mut segment = Segment::default();
+    for row in [row("a", &["value"]), row("b", &["value"]), row("c", &["x", "y"]), row("c", &["x", "y", "z"])]
+    {
+        segment.push(&row);
+    }
+    let stats = segment.encode(&mut Encoder::new(), &mut AlignedBuf::new());
+    assert_eq!(stats.tables, 2);
+}

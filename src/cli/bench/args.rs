@@ -67,7 +67,12 @@ pub struct BenchArgs {
     pub batch: NonZeroU32,
 
     /// Connections, each kept alive, with one request at a time.
-    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u32).range(1..=CONNECTIONS_MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "4",
+        value_parser = clap::value_parser!(u32).range(1..=CONNECTIONS_MAX)
+    )]
     pub connections: u32,
 
     /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed.

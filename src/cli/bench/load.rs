@@ -105,8 +105,8 @@ impl Load<'_> {
     }
 }
 
-/// A sleep may end 50 us late, for the sake of batteries; at a fixed rate the server would be charged with that. Threads
-/// inherit the setting from the one that starts them. Where it can't be had, the 50 us remain.
+/// A sleep may end 50 us late, for the sake of batteries; at a fixed rate the server would be charged with that.
+/// Threads inherit the setting from the one that starts them. Where it can't be had, the 50 us remain.
 fn sharpen_sleep() {
     // Not an error anywhere: a matter of precision on Linux, absent elsewhere.
     drop(std::fs::write("/proc/self/timerslack_ns", "1"));

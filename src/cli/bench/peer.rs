@@ -1,7 +1,7 @@
 //! Who the server is, and what it says it has taken.
 //!
-//! Comes in: the answers of its `/metrics`, `/ping` and `/debug/vars`. Goes out: its name and version, the path it takes
-//! writes at, and its own count of what it took. Keeps: a server that is not known is measured all the same, only
+//! Comes in: the answers of its `/metrics`, `/ping` and `/debug/vars`. Goes out: its name and version, the path it
+//! takes writes at, and its own count of what it took. Keeps: a server that is not known is measured all the same, only
 //! without being asked.
 
 use std::io;
@@ -52,10 +52,8 @@ impl Peer {
 
     fn from_metrics(text: &str) -> Option<Peer> {
         if let Some(build) = samples(text, "tidegate_build_info").next() {
-            let backend = samples(text, "tidegate_disk_backend")
-                .find(|sample| sample.value > 0.0)
-                .and_then(|sample| sample.label("backend"))
-                .or_else(|| build.label("disk_backend"));
+            let backend = samples(text, "tidegate_disk_backend_info").next();
+            let backend = backend.and_then(|backend| backend.label("backend"));
             let version = build.label("version").unwrap_or_default();
             return Some(Peer { kind: Kind::Tidegate, version, disk_backend: backend });
         }
@@ -198,8 +196,7 @@ mod tests {
 
     const TIDEGATE: &str = "# TYPE tidegate_build_info gauge\n\
         tidegate_build_info{version=\"0.1.0\",revision=\"abc\"} 1\n\
-        tidegate_disk_backend{backend=\"io_uring\"} 0\n\
-        tidegate_disk_backend{backend=\"threads\"} 1\n\
+        tidegate_disk_backend_info{backend=\"threads\"} 1\n\
         tidegate_samples_accepted_total{protocol=\"json\"} 5\n\
         tidegate_samples_accepted_total{protocol=\"influx\"} 1.5e7\n\
         tidegate_log_bytes 4096\n";

@@ -1,19 +1,59 @@
 //! `tidegate log cat`: rows on stdout.
 
 use std::io::{self, StdoutLock, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::influx::Influx;
 use super::ndjson::Ndjson;
-use super::text::Inexpressible;
-use crate::cli::args::CatArgs;
+use super::selector::Selector;
+use super::text::LeftOut;
+use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
-use crate::reader::{Query, Reader, Rows};
+use crate::clock::{Clock, SystemClock};
+use crate::reader::{self, Query, Reader, Row, Rows, SeriesFilter};
 
-pub(super) fn run(args: &CatArgs, reader: &Reader) -> Result<(), Failure> {
-    let _ = args;
-    let mut rows = reader.rows(Query::default())?;
-    let mut output = Output::new();
+pub(super) fn run(args: &CatArgs, query: Query, reader: &Reader) -> Result<(), Failure> {
+    let mut rows = reader.rows(query)?;
+    let mut output = Output::new(args.format);
     print_all(&mut rows, &mut output)?;
+    while args.follow {
+        while !rows.refresh()? {
+            std::thread::sleep(FOLLOW_INTERVAL);
+        }
+        print_all(&mut rows, &mut output)?;
+        if rows.watermarks().is_none() {
+            std::thread::sleep(FOLLOW_INTERVAL);
+        }
+    }
     output.finish(rows.losses())
+}
+
+/// What the arguments ask for.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub(super) fn query(args: &CatArgs) -> Result<Query, Failure> {
+    let now_ns = SystemClock::default().wall_ns();
+    Ok(Query {
+        series: filter(&args.matches)?,
+        start_ns: args.start.map(|start| start.ns(now_ns)),
+        end_ns: args.end.map(|end| end.ns(now_ns)),
+        dedup: args.dedup.map(|dedup| match dedup {
+            Dedup::Exact => reader::Dedup::Exact,
+            Dedup::Last => reader::Dedup::Last,
+        }),
+    })
+}
+
+/// Takes what any of the selectors takes; without one, everything.
+fn filter(texts: &[String]) -> Result<Option<SeriesFilter>, Failure> {
+    let parse = |text: &String| {
+        Selector::parse(text).map_err(|error| Failure::Usage(format!("--match: \"{text}\": {error}")))
+    };
+    let selectors = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let any = move |labels: reader::Labels<'_>| selectors.iter().any(|selector| selector.takes(labels));
+    Ok((!texts.is_empty()).then(|| Arc::new(any) as SeriesFilter))
 }
 
 /// Prints the rows that there are now, and what could not be read.
@@ -32,26 +72,35 @@ fn print_all(rows: &mut Rows, output: &mut Output) -> Result<(), Failure> {
 
 /// Rows on their way to stdout.
 struct Output {
-    format: Ndjson,
+    format: Format,
     buf: Vec<u8>,
     stdout: StdoutLock<'static>,
-    rows_left_out: u64,
+    left_out: LeftOut,
+}
+
+enum Format {
+    Ndjson(Box<Ndjson>),
+    Influx(Box<Influx>),
 }
 
 impl Output {
-    fn new() -> Output {
+    fn new(format: CatFormat) -> Output {
         Output {
-            format: Ndjson::default(),
+            format: match format {
+                CatFormat::Ndjson => Format::Ndjson(Box::default()),
+                CatFormat::Influx => Format::Influx(Box::default()),
+            },
             buf: Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 4),
             stdout: io::stdout().lock(),
-            rows_left_out: 0,
+            left_out: LeftOut::default(),
         }
     }
 
-    fn row(&mut self, row: &crate::reader::Row<'_>) -> Result<(), Failure> {
-        if let Err(Inexpressible::Row) = self.format.row(row, &mut self.buf) {
-            self.rows_left_out += 1;
-        }
+    fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+        self.left_out += match &mut self.format {
+            Format::Ndjson(format) => format.row(row, &mut self.buf),
+            Format::Influx(format) => format.row(row, &mut self.buf),
+        };
         if self.buf.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -63,18 +112,22 @@ impl Output {
 
     fn finish(mut self, losses: u64) -> Result<(), Failure> {
         self.flush()?;
-        if losses > 0 {
-            return Err(Failure::Failed(format!("{losses} damaged places; their rows were left out")));
+        let incomplete = self.left_out != LeftOut::default();
+        match losses {
+            0 if incomplete => Err(Failure::Incomplete(self.left_out.to_string())),
+            0 => Ok(()),
+            _ => {
+                if incomplete {
+                    _ = writeln!(io::stderr(), "tidegate: {}", self.left_out);
+                }
+                Err(Failure::Failed(format!("{losses} damaged places: what was in them is left out")))
+            }
         }
-        if self.rows_left_out > 0 {
-            let rows = self.rows_left_out;
-            return Err(Failure::Incomplete(format!(
-                "{rows} rows were left out: the format can't express them"
-            )));
-        }
-        Ok(())
     }
 }
 
 /// Rows are written to stdout in pieces of about this size.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// How often a directory that is followed is looked at.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);

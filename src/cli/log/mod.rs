@@ -4,30 +4,51 @@
 //! Keeps: nothing is made or changed, not even a missing directory.
 
 mod cat;
+mod composite;
+mod influx;
+mod json;
+mod ls;
 mod ndjson;
+mod selector;
+mod stats;
 mod text;
+mod verify;
 
-use std::path::Path;
+use std::io::{self, Write};
 
-use super::args::LogCommand;
+use super::args::{DataArgs, LogCommand};
 use super::exit::Failure;
 use crate::app::config::Environment;
 use crate::log::LogError;
 use crate::reader::Reader;
 
 pub(super) fn run(command: &LogCommand, environment: Environment<'_>) -> Result<(), Failure> {
+    let open = |data: &DataArgs| Reader::open(&data.directory(environment)).map_err(Failure::from);
     match command {
-        LogCommand::Cat(args) => cat::run(args, &open(&args.data.directory(environment))?),
-        _ => Err(Failure::Usage("not yet".into())),
+        LogCommand::Ls(data) => ls::run(&open(data)?),
+        LogCommand::Cat(args) => {
+            // Arguments that can't be used are said before a directory that can't be read.
+            let query = cat::query(args)?;
+            cat::run(args, query, &open(&args.data)?)
+        }
+        LogCommand::Verify(data) => verify::run(&open(data)?),
+        LogCommand::Stats(data) => stats::run(&open(data)?),
     }
-}
-
-fn open(directory: &Path) -> Result<Reader, Failure> {
-    Ok(Reader::open(directory)?)
 }
 
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         Failure::Failed(error.to_string())
     }
+}
+
+/// Writes to stdout.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::of_stdout)
+}
+
+/// A time for people: RFC 3339, UTC.
+fn instant(ns: i64) -> String {
+    jiff::Timestamp::from_nanosecond(ns.into()).map_or_else(|_| ns.to_string(), |time| time.to_string())
 }

@@ -1,10 +1,36 @@
-//! Numbers as text, and what a format has no text for.
+//! What both formats need: numbers as text, and a count of what a format has no text for.
 
-/// A format can't express something.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Inexpressible {
-    /// The row; nothing of it was written.
-    Row,
+use std::ops::AddAssign;
+
+/// What was left out, because the format can't express it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct LeftOut {
+    /// Whole rows.
+    pub(super) rows: u64,
+    /// Values of rows that are there without them.
+    pub(super) values: u64,
+}
+
+impl LeftOut {
+    /// A row.
+    pub(super) const ROW: LeftOut = LeftOut { rows: 1, values: 0 };
+}
+
+impl AddAssign for LeftOut {
+    fn add_assign(&mut self, other: LeftOut) {
+        self.rows += other.rows;
+        self.values += other.values;
+    }
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} rows and {} values of others are left out: the format can't express them",
+            self.rows, self.values
+        )
+    }
 }
 
 /// Prints numbers without allocating.

@@ -3,7 +3,7 @@ use crate::ingest::ContextId;
 use crate::model::{FieldType, METRIC_NAME};
 
 fn ingest(series_max: u64) -> Ingest {
-    let series = SeriesBudget { max: series_max, used: Arc::new(SharedCount::default()) };
+    let series = SeriesBudget::new(series_max);
     Ingest::new(KeyHasher::new(1), IngestLimits { series, time_min_ns: i64::MIN, time_max_ns: i64::MAX })
 }
 
@@ -105,7 +105,7 @@ fn announced_keys_are_found_and_forgotten_ones_too() {
                 assert!(writer.find(b"metric_0").is_some());
             }
             let series = writer.find(name.as_bytes()).expect("known");
-            assert_eq!(writer.ingest.table.key_bytes(series.key), name.as_bytes());
+            assert_eq!(writer.ingest.table.key(series.key).bytes, name.as_bytes());
         }
     }
 }
@@ -125,7 +125,7 @@ fn an_announcement_of_bytes_that_changed_since_does_no_harm() {
         Some(series) => series,
         None => writer.define(&buffer, &mut labels("bbbb")).unwrap(),
     };
-    assert_eq!(writer.ingest.table.key_bytes(series.key), b"bbbb");
+    assert_eq!(writer.ingest.table.key(series.key).bytes, b"bbbb");
     assert_eq!(ingest.table().series_count(), 2);
 }
 

@@ -120,6 +120,20 @@ impl Decoder {
         scan::dispatch(Feeding { decoder: self, input, last, intake, result })
     }
 
+    /// [`feed`](Decoder::feed) as on a processor without vector instructions.
+    #[cfg(test)]
+    pub(super) fn feed_scalar<I: Intake>(
+        &mut self,
+        input: &[u8],
+        last: bool,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Fed {
+        self.plans.enter_epoch(intake.epoch());
+        self.ahead.clear();
+        self.feed_with::<scan::scalar::Scalar, I>(input, last, intake, result)
+    }
+
     #[inline(always)]
     fn feed_with<S: Scan, I: Intake>(
         &mut self,
@@ -132,12 +146,14 @@ impl Decoder {
         // Behind the last newline there is no whole line: its key is not asked for before the rest has come.
         let whole_end = if last { input.len() } else { self.last_newline(input, at) };
         while at < input.len() {
+            if at >= whole_end && self.looked == 0 && input.len() - at <= LOOKED_BYTES_MAX {
+                // A short piece of a line comes again: it is not worth a search.
+                break;
+            }
             let fast = at < whole_end && self.looked <= LOOKED_BYTES_MAX;
-            let key = match if fast {
-                self.take_fast::<S, I>(input, at, intake, result)
-            } else {
-                Fast::Unexpected(None)
-            } {
+            let tried =
+                if fast { self.take_fast::<S, I>(input, at, intake, result) } else { Fast::Unexpected(None) };
+            let key = match tried {
                 Fast::Row(next) => {
                     at = next;
                     continue;

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | a delimiter is escaped if | the byte before it is `\` | the same | the `\` before it is not escaped itself |
 //! | `\\` in a name | two backslashes | two | one |
-//! | the same in a field key | the `\` before it is not escaped itself | the byte before it is `\` | as elsewhere |
+//! | and in v1's field keys | the `\` before it is not escaped itself | | |
 //! | a `\` before a newline outside strings | joins the lines | nothing | joins the lines |
 //! | a quote opens a string | in a value, fields seen so far | at the start of a value | as v1 |
 //! | `\n` `\r` `\t` in a string | as they stand | the control character | as they stand |
@@ -16,6 +16,9 @@
 //! | `\r` before the newline | part of the line | ignored | part of the line |
 //! | control characters in names | taken | errors | tab is an error |
 //! | one field name twice in a line | the last one wins | the last one wins | error |
+//!
+//! Of two fields of one name in a line the last one wins even where their types differ, as in InfluxDB 1, which keeps
+//! a point's fields by name.
 //!
 //! Two things are tidegate's own, in every dialect: names and strings must be UTF-8, since labels are text; and a
 //! comment ends at the first newline, whatever quotes it holds, so that it hides no row.

@@ -265,3 +265,17 @@ fn parse_time(dialect: Dialect, clockwork: &Clockwork, line: &[u8], at: usize) -
 fn skip_gap(dialect: Dialect, line: &[u8], from: usize) -> usize {
     from + line[from..].iter().take_while(|&&b| dialect.is_gap(b)).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_recycled_without_allocating() {
+        let text = FieldText { text: b"a=", name: b"a", kind: FieldType::F64 };
+        let texts = vec![text; 9];
+        let (place, capacity) = (texts.as_ptr() as usize, texts.capacity());
+        let again: Vec<FieldText<'static>> = recycle(texts);
+        assert_eq!((again.as_ptr() as usize, again.capacity(), again.len()), (place, capacity, 0));
+    }
+}

@@ -27,6 +27,12 @@ pub(super) fn of_decimal(mantissa: u64, exponent: i32, negative: bool) -> Option
     Some(if negative { -magnitude } else { magnitude })
 }
 
+/// The value of `mantissa / 10^places`, both below eight digits' worth.
+#[inline(always)]
+pub(super) fn of_short(mantissa: u64, places: usize) -> f64 {
+    mantissa as f64 / EXACT_TEN_TO[places]
+}
+
 /// The value of a decimal float that has been checked against a grammar.
 pub(super) fn of_text(text: &[u8]) -> f64 {
     fast_float2::parse(text).expect("the grammar checked before is a subset of fast-float2's")

@@ -5,14 +5,12 @@
 //! a time, and the newline is met rather than searched for. Whatever is not as expected ends the attempt; nothing is
 //! pushed before the newline is reached, and the line then goes the plain way ([`super::fields`]).
 //!
-//! Every read is of eight bytes or more: lines that end near the input's end go the plain way too.
+//! Reads are of many bytes: lines that end near the input's end go the plain way too.
 
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
-use super::number::{
-    DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, more_digits, number_in_word, parse_f64,
-};
-use super::scan::Scan;
+use super::number::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word, parse_f64};
+use super::scan::{BLOCK_BYTES, Scan};
 use super::text::unescape_string;
 use super::time::Clockwork;
 use super::{Dialect, NAME_BYTES_MAX_V3, float};
@@ -33,13 +31,15 @@ pub(super) struct Plan {
     long: Vec<u8>,
     /// The byte between the last value and the line's end or its time: the suffix of integers.
     last_suffix: Option<u8>,
+    /// The type of all values, if they have one and every text is shorter than a block.
+    only_kind: Option<FieldType>,
 }
 
 /// One field: the text before its value, with the suffix of the value before it.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    text: [u64; STEP_WORDS],
-    mask: [u64; STEP_WORDS],
+    text: [u8; BLOCK_BYTES],
+    /// The length of the whole text.
     len: u32,
     /// Where the bytes that `text` has no room for start in [`Plan::long`].
     long_start: u32,
@@ -90,6 +90,7 @@ impl Plans {
             steps: Vec::new(),
             long: Vec::new(),
             last_suffix: None,
+            only_kind: None,
         });
         let shape = intake.shape(id);
         if shape.fields.is_empty() || shape.fields.len() > PLAN_FIELDS_MAX {
@@ -112,19 +113,12 @@ impl Plan {
                 return None;
             }
             let text: Vec<u8> = suffix.into_iter().chain(wire.iter().copied()).collect();
-            let mut step = Step {
-                text: [0; STEP_WORDS],
-                mask: [0; STEP_WORDS],
-                len: text.len() as u32,
-                long_start: self.long.len() as u32,
-                kind: field.kind,
-            };
-            for (at, &byte) in text.iter().take(STEP_BYTES).enumerate() {
-                step.text[at / 8] |= u64::from(byte) << (8 * (at % 8));
-                step.mask[at / 8] |= 0xff << (8 * (at % 8));
-            }
-            self.long.extend_from_slice(text.get(STEP_BYTES..).unwrap_or_default());
-            self.steps.push(step);
+            let (near, far) = text.split_at(text.len().min(BLOCK_BYTES));
+            let mut block = [0; BLOCK_BYTES];
+            block[..near.len()].copy_from_slice(near);
+            let long_start = self.long.len() as u32;
+            self.long.extend_from_slice(far);
+            self.steps.push(Step { text: block, len: text.len() as u32, long_start, kind: field.kind });
             suffix = match field.kind {
                 FieldType::I64 => Some(b'i'),
                 FieldType::U64 => Some(b'u'),
@@ -134,6 +128,9 @@ impl Plan {
             };
         }
         self.last_suffix = suffix;
+        let first = shape.fields.first()?.kind;
+        let short = self.steps.iter().all(|step| (step.len as usize) < BLOCK_BYTES);
+        self.only_kind = (short && shape.fields.iter().all(|field| field.kind == first)).then_some(first);
         self.shape = id;
         Some(())
     }
@@ -156,16 +153,15 @@ impl Plan {
         values: &mut [u64],
         heap: &mut Vec<u8>,
     ) -> Option<RowEnd> {
-        for (i, (step, value)) in self.steps.iter().zip(values.iter_mut()).enumerate() {
-            at = self.match_text(step, i, input, at)?;
-            at = match step.kind {
-                FieldType::I64 => read_i64(input, at, value)?,
-                FieldType::F64 => read_f64(dialect, input, at, value)?,
-                FieldType::U64 => read_u64(input, at, value)?,
-                FieldType::Bool => read_bool(input, at, value)?,
-                _ => read_string::<S>(dialect, input, at, value, heap)?,
-            };
-        }
+        // Rows of one type have a loop of their own: it is the common case, and half the instructions.
+        at = match self.only_kind {
+            Some(FieldType::I64) => Uniform { plan: self, input, at, values, read: read_i64 }.run::<S>(),
+            Some(FieldType::F64) => {
+                let read = |near: &[u8; NEAR_BYTES], from, rest: &[u8]| read_f64(dialect, near, from, rest);
+                Uniform { plan: self, input, at, values, read }.run::<S>()
+            }
+            _ => self.read_mixed::<S>(dialect, input, at, values, heap),
+        }?;
         if let Some(suffix) = self.last_suffix {
             if *input.get(at)? != suffix {
                 return None;
@@ -175,147 +171,215 @@ impl Plan {
         read_end(dialect, clockwork, input, at)
     }
 
-    /// Where the value behind the step's text starts.
+    /// Reads the fields at `at`; the answer is where the last value ends.
     #[inline(always)]
-    fn match_text(&self, step: &Step, i: usize, input: &[u8], at: usize) -> Option<usize> {
-        let near: &[u8; STEP_BYTES] = input.get(at..)?.first_chunk()?;
-        let word =
-            |w: usize| u64::from_le_bytes(*near[8 * w..].first_chunk().expect("STEP_BYTES is whole words"));
-        let mut different = 0;
-        for w in 0..STEP_WORDS {
-            different |= (word(w) ^ step.text[w]) & step.mask[w];
-        }
-        if different != 0 {
-            return None;
-        }
-        let len = step.len as usize;
-        if len > STEP_BYTES {
-            let long_end = self.steps.get(i + 1).map_or(self.long.len(), |next| next.long_start as usize);
-            let long = &self.long[step.long_start as usize..long_end];
-            if input.get(at + STEP_BYTES..at + len)? != long {
+    fn read_mixed<S: Scan>(
+        &self,
+        dialect: Dialect,
+        input: &[u8],
+        at: usize,
+        values: &mut [u64],
+        heap: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let mut rest = input.get(at..)?;
+        for (step, value) in self.steps.iter().zip(values) {
+            let len = step.len as usize;
+            if !S::same_start(block(rest.first_chunk()?), &step.text, len.min(BLOCK_BYTES)) {
                 return None;
             }
+            if len > BLOCK_BYTES {
+                let long = &self.long[step.long_start as usize..][..len - BLOCK_BYTES];
+                if rest.get(BLOCK_BYTES..len)? != long {
+                    return None;
+                }
+            }
+            rest = rest.get(len..)?;
+            let (word, end) = match step.kind {
+                FieldType::F64 => read_f64(dialect, rest.first_chunk()?, 0, rest),
+                FieldType::I64 => read_i64(rest.first_chunk()?, 0, rest),
+                FieldType::U64 => digits(rest, 0),
+                FieldType::Bool => read_bool(rest),
+                _ => read_string::<S>(dialect, rest, heap),
+            }?;
+            *value = word;
+            rest = rest.get(end..)?;
         }
-        Some(at + len)
+        Some(input.len() - rest.len())
     }
 }
 
-/// Reads digits up to the suffix, which the next text begins with.
-#[inline(always)]
-fn read_i64(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let negative = *input.get(at)? == b'-';
-    let at = at + usize::from(negative);
-    let (magnitude, count) = digits(input, at)?;
-    let limit = i64::MAX as u64 + u64::from(negative);
-    if magnitude > limit {
-        return None;
+/// Reading the fields of a row whose values are all of one type and whose texts are short.
+struct Uniform<'a, R> {
+    plan: &'a Plan,
+    input: &'a [u8],
+    at: usize,
+    values: &'a mut [u64],
+    read: R,
+}
+
+impl<R: Fn(&[u8; NEAR_BYTES], usize, &[u8]) -> Option<(u64, usize)>> Uniform<'_, R> {
+    /// Where the last value ends.
+    #[inline(always)]
+    fn run<S: Scan>(self) -> Option<usize> {
+        let mut rest = self.input.get(self.at..)?;
+        for (step, value) in self.plan.steps.iter().zip(self.values) {
+            let near: &[u8; NEAR_BYTES] = rest.first_chunk()?;
+            // The remainder does nothing to a length below a block's; it spares the checks of `near`.
+            let len = step.len as usize % BLOCK_BYTES;
+            if !S::same_start(block(near), &step.text, len) {
+                return None;
+            }
+            let (word, end) = (self.read)(near, len, rest)?;
+            *value = word;
+            rest = rest.get(end..)?;
+        }
+        Some(self.input.len() - rest.len())
     }
-    *value = if negative { magnitude.wrapping_neg() } else { magnitude };
-    Some(at + count)
 }
 
 #[inline(always)]
-fn read_u64(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let (magnitude, count) = digits(input, at)?;
-    *value = magnitude;
-    Some(at + count)
+fn block(near: &[u8; NEAR_BYTES]) -> &[u8; BLOCK_BYTES] {
+    near.first_chunk().expect("a block is shorter")
 }
 
+/// The eight bytes at `from`, which is below a block's length.
 #[inline(always)]
-fn read_f64(dialect: Dialect, input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let start = at;
-    let negative = *input.get(at)? == b'-';
-    let at = at + usize::from(negative);
-    let word = load_word(input, at)?;
+fn near_word(near: &[u8; NEAR_BYTES], from: usize) -> u64 {
+    u64::from_le_bytes(*near[from..].first_chunk().expect("a block and a word are shorter"))
+}
+
+/// Reads an integer at `from`, up to its suffix, which the next text begins with: value and end. `rest` starts where
+/// `near` does.
+#[inline(always)]
+fn read_i64(near: &[u8; NEAR_BYTES], from: usize, rest: &[u8]) -> Option<(u64, usize)> {
+    let (word, negative) = take_minus(near_word(near, from));
+    let from = from + negative as usize;
+    let count = digits_in_word(word);
+    let (magnitude, count) =
+        if is_short(count) { (number_in_word(word, count), count) } else { long_digits(rest, from)? };
+    // Two's complement, without a branch: signs are not predictable.
+    Some(((magnitude ^ negative.wrapping_neg()).wrapping_add(negative), from + count))
+}
+
+/// A word without the minus it may begin with, and 1 if there was one. A zero byte comes in at the top.
+#[inline(always)]
+fn take_minus(word: u64) -> (u64, u64) {
+    let negative = u64::from(word as u8 == b'-');
+    (word >> (8 * negative), negative)
+}
+
+/// Whether a word's digits are some, and certainly all of the number's: the last byte may be missing.
+#[inline(always)]
+fn is_short(count: usize) -> bool {
+    (1..7).contains(&count)
+}
+
+/// The digits of an integer that is not short. What may be out of range is left to the plain way.
+#[inline(never)]
+fn long_digits(rest: &[u8], from: usize) -> Option<(u64, usize)> {
+    digits(rest, from).filter(|&(magnitude, _)| magnitude <= i64::MAX as u64)
+}
+
+/// Reads a float at `from`: its bits and end. `rest` starts where `near` does.
+#[inline(always)]
+fn read_f64(dialect: Dialect, near: &[u8; NEAR_BYTES], from: usize, rest: &[u8]) -> Option<(u64, usize)> {
+    let (word, negative) = take_minus(near_word(near, from));
+    let start = from + negative as usize;
     let whole_count = digits_in_word(word);
-    if whole_count == 0 {
-        return None;
+    if !is_short(whole_count) {
+        return read_f64_plainly(dialect, rest, from);
     }
-    let whole = number_in_word(word, whole_count);
-    if whole_count == 8 {
-        return read_f64_plainly(dialect, input, start, value);
+    let mut joined = word;
+    if (word >> (8 * whole_count)) as u8 == b'.' {
+        // Take the point out; a zero byte comes in at the top.
+        let below = (1 << (8 * whole_count)) - 1;
+        joined = word & below | (word >> 8) & !below;
     }
-    let (mantissa, fraction_count) = if (word >> (8 * whole_count)) as u8 == b'.' {
-        let from = at + whole_count + 1;
-        let word = load_word(input, from)?;
-        let count = digits_in_word(word);
-        if count == 0 {
-            return None;
+    let count = digits_in_word(joined);
+    let places = count - whole_count;
+    if count >= 6 || places == 0 {
+        return read_f64_long(dialect, rest, from, start, whole_count);
+    }
+    if (joined >> (8 * count)) as u8 | 0x20 == b'e' {
+        return read_f64_plainly(dialect, rest, from);
+    }
+    let bits = float::of_short(number_in_word(joined, count), places).to_bits();
+    Some((bits | negative << 63, start + count + 1))
+}
+
+/// [`read_f64`] for what does not fit a word, and for whole numbers.
+#[inline(always)]
+fn read_f64_long(
+    dialect: Dialect,
+    rest: &[u8],
+    from: usize,
+    start: usize,
+    whole_count: usize,
+) -> Option<(u64, usize)> {
+    let whole = number_in_word(load_word(rest, start)?, whole_count);
+    let point = start + whole_count;
+    let (mantissa, places, end) = if *rest.get(point)? == b'.' {
+        let (fraction, places) = digits(rest, point + 1)?;
+        if whole_count + places > DIGITS_SAFE {
+            return read_f64_plainly(dialect, rest, from);
         }
-        let first = number_in_word(word, count);
-        let (fraction, count) = if count < 8 { (first, count) } else { more_digits(input, from, first)? };
-        if whole_count + count > DIGITS_SAFE {
-            return read_f64_plainly(dialect, input, start, value);
-        }
-        (whole * TEN_TO[count] + fraction, count)
+        (whole * TEN_TO[places] + fraction, places, point + 1 + places)
     } else {
-        (whole, 0)
+        (whole, 0, point)
     };
-    let end = at + whole_count + fraction_count + usize::from(fraction_count > 0);
-    if input.get(end)? | 0x20 == b'e' {
-        return read_f64_plainly(dialect, input, start, value);
+    if rest.get(end)? | 0x20 == b'e' {
+        return read_f64_plainly(dialect, rest, from);
     }
-    let Some(float) = float::of_decimal(mantissa, -(fraction_count as i32), negative) else {
-        return read_f64_plainly(dialect, input, start, value);
-    };
-    *value = float.to_bits();
-    Some(end)
+    match float::of_decimal(mantissa, -(places as i32), start > from) {
+        Some(float) => Some((float.to_bits(), end)),
+        None => read_f64_plainly(dialect, rest, from),
+    }
 }
 
 /// [`read_f64`] for long mantissas and exponents.
 #[cold]
 #[inline(never)]
-fn read_f64_plainly(dialect: Dialect, input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let rest = &input[at..];
-    let len = rest.iter().position(|&b| matches!(b, b',' | b' ' | b'\n' | b'\r'))?;
-    *value = parse_f64(dialect, &rest[..len]).ok()?.to_bits();
-    Some(at + len)
+fn read_f64_plainly(dialect: Dialect, rest: &[u8], from: usize) -> Option<(u64, usize)> {
+    let text = &rest[from..];
+    let len = text.iter().position(|&b| matches!(b, b',' | b' ' | b'\n' | b'\r'))?;
+    Some((parse_f64(dialect, &text[..len]).ok()?.to_bits(), from + len))
 }
 
 #[inline(always)]
-fn read_bool(input: &[u8], at: usize, value: &mut u64) -> Option<usize> {
-    let word = load_word(input, at)?;
+fn read_bool(rest: &[u8]) -> Option<(u64, usize)> {
+    let word = load_word(rest, 0)?;
     let has = |text: &[u8]| {
         let mut wanted = [0; 8];
         wanted[..text.len()].copy_from_slice(text);
         (word ^ u64::from_le_bytes(wanted)) << (64 - 8 * text.len()) == 0
     };
-    let (truth, len) = if has(b"true") || has(b"True") || has(b"TRUE") {
-        (1, 4)
+    if has(b"true") || has(b"True") || has(b"TRUE") {
+        Some((1, 4))
     } else if has(b"false") || has(b"False") || has(b"FALSE") {
-        (0, 5)
+        Some((0, 5))
     } else if has(b"t") || has(b"T") {
-        (1, 1)
+        Some((1, 1))
     } else if has(b"f") || has(b"F") {
-        (0, 1)
+        Some((0, 1))
     } else {
-        return None;
-    };
-    *value = truth;
-    Some(at + len)
+        None
+    }
 }
 
 #[inline(always)]
-fn read_string<S: Scan>(
-    dialect: Dialect,
-    input: &[u8],
-    at: usize,
-    value: &mut u64,
-    heap: &mut Vec<u8>,
-) -> Option<usize> {
-    if *input.get(at)? != b'"' {
+fn read_string<S: Scan>(dialect: Dialect, rest: &[u8], heap: &mut Vec<u8>) -> Option<(u64, usize)> {
+    if *rest.first()? != b'"' {
         return None;
     }
-    let from = at + 1;
-    let mut end = S::string_stop(input, from);
-    let plain = input.get(end) == Some(&b'"');
-    while *input.get(end)? == b'\\' {
-        if end + 2 > input.len() {
+    let mut end = S::string_stop(rest, 1);
+    let plain = rest.get(end) == Some(&b'"');
+    while *rest.get(end)? == b'\\' {
+        if end + 2 > rest.len() {
             return None;
         }
-        end = S::string_stop(input, end + 2);
+        end = S::string_stop(rest, end + 2);
     }
-    let raw = &input[from..end];
+    let raw = &rest[1..end];
     std::str::from_utf8(raw).ok()?;
     let start = heap.len();
     if plain {
@@ -327,8 +391,7 @@ fn read_string<S: Scan>(
     if dialect == Dialect::V3 && len > NAME_BYTES_MAX_V3 {
         return None;
     }
-    *value = heap_word(start, len);
-    Some(end + 1)
+    Some((heap_word(start, len), end + 1))
 }
 
 /// Reads what follows the last value: a time or none, and the newline.
@@ -350,11 +413,11 @@ fn read_end(dialect: Dialect, clockwork: &Clockwork, input: &[u8], at: usize) ->
     (*input.get(at)? == b'\n').then_some(RowEnd { next: at + 1, time_ns })
 }
 
+/// Bytes looked at from a text's start: those of a block, and of a value behind it.
+const NEAR_BYTES: usize = 64;
+
 /// Plans kept at a time: a connection's measurements, as a rule.
 const PLANS: usize = 16;
 
 /// Fields of a plan at most, so that all plans stay below 4 MiB.
 const PLAN_FIELDS_MAX: usize = 4096;
-
-const STEP_WORDS: usize = 3;
-const STEP_BYTES: usize = 8 * STEP_WORDS;

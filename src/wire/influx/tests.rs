@@ -12,6 +12,18 @@ const DEFAULT_NS: i64 = 1_234_567_890_123_456_789;
 
 /// Feeds a body in pieces whose lengths repeat `pieces`, with room for `room` rows between two `Full`s.
 fn decode(dialect: Dialect, body: &[u8], pieces: &[usize], room: Option<usize>) -> (Rows, WriteResult) {
+    decode_by(Decoder::feed, dialect, body, pieces, room)
+}
+
+type Feed = fn(&mut Decoder, &[u8], bool, &mut Rows, &mut WriteResult) -> Fed;
+
+fn decode_by(
+    feed: Feed,
+    dialect: Dialect,
+    body: &[u8],
+    pieces: &[usize],
+    room: Option<usize>,
+) -> (Rows, WriteResult) {
     let mut rows = Rows::default();
     rows.room = room;
     let mut result = WriteResult::default();
@@ -21,7 +33,7 @@ fn decode(dialect: Dialect, body: &[u8], pieces: &[usize], room: Option<usize>) 
     loop {
         end = (end + pieces.next().unwrap()).min(body.len());
         let last = end == body.len();
-        let fed = decoder.feed(&body[at..end], last, &mut rows, &mut result);
+        let fed = feed(&mut decoder, &body[at..end], last, &mut rows, &mut result);
         at += fed.consumed;
         match fed.state {
             FedState::Full => rows.room = Some(room.unwrap().max(1)),
@@ -45,6 +57,8 @@ fn check(dialect: Dialect, body: &[u8], pieces: &[usize], room: Option<usize>) -
     let first: Vec<_> = expected.faults.iter().take(10).copied().collect();
     assert_eq!(faults, first, "{dialect:?} {pieces:?} {shown:?} {:?}", result.errors);
     assert_eq!(result.rejected, expected.faults.len() as u64);
+    let (scalar_rows, scalar_result) = decode_by(Decoder::feed_scalar, dialect, body, pieces, room);
+    assert_eq!((scalar_rows.rows, scalar_result), (rows.rows.clone(), result));
     rows
 }
 

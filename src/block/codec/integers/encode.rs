@@ -1,7 +1,7 @@
 //! Encoding words: choose by a sample, transform in a few vectorized passes, split.
 
 use super::super::super::container::ContainerWriter;
-use super::super::kernels::{self, Divisor};
+use super::super::kernels::{self, Divisor, Small};
 use super::form;
 use crate::bytes::{write_varint, zigzag};
 
@@ -18,7 +18,7 @@ pub(in crate::block) fn encode(
     container: &mut ContainerWriter,
     out: &mut Vec<u8>,
 ) {
-    let (mut min, max) = kernels::range(words);
+    let (mut min, mut max) = kernels::range(words);
     if min == max {
         out.push(0);
         write_varint(out, zigzag(min));
@@ -31,7 +31,7 @@ pub(in crate::block) fn encode(
         let by = Divisor::new(origin, scale);
         if kernels::divides(words, by) {
             kernels::divide(words, by);
-            min = kernels::range(words).0;
+            (min, max) = kernels::range(words);
         } else {
             scale = 1;
         }
@@ -46,8 +46,8 @@ pub(in crate::block) fn encode(
         if scale > 1 {
             write_varint(out, scale);
         }
-        kernels::subtract(words, base);
-        split(words, container, out);
+        let bits = significant((max as u64).wrapping_sub(base));
+        split(words, Small::From(base), bits, container, out);
         return;
     }
 
@@ -73,12 +73,11 @@ pub(in crate::block) fn encode(
         write_varint(out, zigzag(first as i64));
     }
     if zigzagged {
-        kernels::zigzags(deltas);
+        split(deltas, Small::Zigzag, significant(zigzag_max), container, out);
     } else {
         write_varint(out, zigzag(range.0));
-        kernels::subtract(deltas, range.0 as u64);
+        split(deltas, Small::From(range.0 as u64), significant(spread), container, out);
     }
-    split(deltas, container, out);
 }
 
 /// Encodes truth values, words of 0 and 1, as a bit map.
@@ -98,21 +97,20 @@ pub(in crate::block) fn encode_bits(words: &[u64], container: &mut ContainerWrit
     stream.write(out);
 }
 
-/// Writes unsigned words: low bits to the stored frame, high bytes to be compressed.
-fn split(words: &[u64], container: &mut ContainerWriter, out: &mut Vec<u8>) {
-    let bits = significant(kernels::union(words));
-    let low = noise_bits(words, bits);
+/// Writes words, made small, of at most `bits` bits: low bits to the stored frame, high bytes to be compressed.
+fn split(words: &[u64], small: Small, bits: u32, container: &mut ContainerWriter, out: &mut Vec<u8>) {
+    let low = noise_bits(words, small, bits);
     let planes = (bits - low).div_ceil(8);
     out.extend_from_slice(&[low as u8, planes as u8]);
     if low > 0 {
         let (stream, mut room) = container.hard((words.len() * low as usize).div_ceil(8));
-        kernels::pack(words, low, &mut room);
+        kernels::pack(words, small, low, &mut room);
         drop(room);
         stream.write(out);
     }
     if planes > 0 {
         let (stream, room) = container.soft(words.len() * planes as usize);
-        kernels::planes(words, low, room);
+        kernels::planes(words, small, low, room);
         stream.write(out);
     }
 }
@@ -120,14 +118,14 @@ fn split(words: &[u64], container: &mut ContainerWriter, out: &mut Vec<u8>) {
 /// How many of the low bits are noise, judged by a sample.
 ///
 /// From the top byte down: the first that looks random, and all below it, if the lowest looks random too.
-fn noise_bits(words: &[u64], bits: u32) -> u32 {
+fn noise_bits(words: &[u64], small: Small, bits: u32) -> u32 {
     if words.len() < NOISE_WORDS_MIN {
         return 0;
     }
     let step = words.len() / SAMPLE;
     let mut sample = [0; SAMPLE];
     for (s, w) in sample.iter_mut().zip(words.iter().step_by(step)) {
-        *s = *w;
+        *s = small.of(*w);
     }
     let top = bits.div_ceil(8);
     for plane in (0..top).rev() {

@@ -3,9 +3,10 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_testc_si256,
 };
 
-use super::{Job, Scan, scalar};
+use super::{BLOCK_BYTES, Job, Scan, mask, scalar};
 
 /// Whether this processor can run [`Avx2`] .
 #[inline]
@@ -39,6 +40,12 @@ impl Scan for Avx2 {
     fn string_stop(input: &[u8], from: usize) -> usize {
         // SAFETY: invariant 1.
         unsafe { find(input, from, [b'"', b'\\']) }
+    }
+
+    #[inline(always)]
+    fn same_start(a: &[u8; BLOCK_BYTES], b: &[u8; BLOCK_BYTES], len: usize) -> bool {
+        // SAFETY: invariant 1.
+        unsafe { same_start(a, b, mask(len)) }
     }
 }
 
@@ -77,6 +84,18 @@ fn find<const N: usize>(input: &[u8], from: usize, wanted: [u8; N]) -> usize {
         at += LANES;
     }
     scalar::find(input, at, |b| wanted.contains(&b))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+fn same_start(a: &[u8; BLOCK_BYTES], b: &[u8; BLOCK_BYTES], mask: &[u8; BLOCK_BYTES]) -> bool {
+    const { assert!(BLOCK_BYTES == LANES) };
+    let load = |block: &[u8; BLOCK_BYTES]| {
+        // SAFETY: a block is LANES bytes long, and the load needs no alignment.
+        unsafe { _mm256_loadu_si256(block.as_ptr().cast::<__m256i>()) }
+    };
+    // The carry of this test is set where no bit of the mask is missing in the comparison.
+    _mm256_testc_si256(_mm256_cmpeq_epi8(load(a), load(b)), load(mask)) != 0
 }
 
 const LANES: usize = 32;

@@ -17,6 +17,31 @@ pub(super) trait Scan {
 
     /// Where the first quote or backslash is at or after `from`; the input's length if there is none.
     fn string_stop(input: &[u8], from: usize) -> usize;
+
+    /// Whether the first `len` bytes of two blocks are the same; `len` is 1 to [`BLOCK_BYTES`].
+    fn same_start(a: &[u8; BLOCK_BYTES], b: &[u8; BLOCK_BYTES], len: usize) -> bool;
+}
+
+/// Bytes compared at a time.
+pub(super) const BLOCK_BYTES: usize = 32;
+
+/// Masks of 1 to [`BLOCK_BYTES`] bytes, each a window of this.
+static MASKS: [u8; 2 * BLOCK_BYTES] = {
+    let mut masks = [0; 2 * BLOCK_BYTES];
+    let mut i = 0;
+    while i < BLOCK_BYTES {
+        masks[i] = 0xff;
+        i += 1;
+    }
+    masks
+};
+
+/// A block whose first `len` bytes are ones.
+#[inline(always)]
+fn mask(len: usize) -> &'static [u8; BLOCK_BYTES] {
+    // The remainder does nothing to a length within bounds; it spares a check.
+    let skipped = (BLOCK_BYTES - len) % BLOCK_BYTES;
+    MASKS[skipped..].first_chunk().expect("the window starts in the first half")
 }
 
 /// Work that is compiled once for each way of scanning.
@@ -59,6 +84,22 @@ mod tests {
                 agree::<avx2::Avx2>(&input, from);
             }
             agree::<scalar::Scalar>(&input, from);
+        }
+    }
+
+    #[test]
+    fn starts_are_compared_up_to_their_length() {
+        let a: [u8; BLOCK_BYTES] = std::array::from_fn(|i| i as u8);
+        for len in 1..=BLOCK_BYTES {
+            for other in 0..BLOCK_BYTES {
+                let mut b = a;
+                b[other] ^= 0x40;
+                assert_eq!(scalar::Scalar::same_start(&a, &b, len), other >= len);
+                #[cfg(target_arch = "x86_64")]
+                if avx2::available() {
+                    assert_eq!(avx2::Avx2::same_start(&a, &b, len), other >= len);
+                }
+            }
         }
     }
 

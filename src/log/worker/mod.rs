@@ -5,21 +5,24 @@
 //! failure means that the block and all before it in its segment are on stable storage; nothing is written behind a
 //! failed commit in the same segment. Not known: rows, codecs, sockets, the clock.
 //!
-//! Files are prepared and closed in the background. A worker only ever writes blocks, one behind the other.
+//! Files are prepared and closed in the background: see [`segments`]. A worker only ever writes blocks, one behind
+//! the other.
+
+mod segments;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::build::{Ending, Prepared, close, prepare};
-use super::disk::{BlockFile, COMMITS_IN_FLIGHT_MAX, Disk, Files, JOBS_MAX, Write, Written};
-use super::error::{CommitFailure, LogError};
-use super::live::LiveSlot;
-use super::random::Random;
-use super::recovery::{Recovery, end, recover};
-use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
 use crate::bytes::AlignedBuf;
+use crate::log::build::{Prepared, close};
+use crate::log::disk::{COMMITS_IN_FLIGHT_MAX, Disk, Files, JOBS_MAX, Write, Written};
+use crate::log::error::{CommitFailure, LogError};
+use crate::log::live::LiveSlot;
+use crate::log::random::Random;
+use crate::log::recovery::{Recovery, recover};
+use crate::log::segment::{SEGMENT_PAGE, SegmentName, Totals};
 use crate::model::{BLOCK_ALIGN, BLOCK_BYTES_MAX, BlockHeader, LogId};
 
 /// What a worker's log is told once.
@@ -114,7 +117,7 @@ struct Active<F> {
     /// Where the acknowledged blocks end.
     sound_end: u64,
     totals: Totals,
-    /// At which length to ask for the next segment again, should that have failed.
+    /// At which length to ask for the next segment.
     prepare_at: u64,
 }
 
@@ -170,23 +173,10 @@ impl<D: Disk> WorkerLog<D> {
             last_error: None,
             options,
         };
-        let header = log.next_header();
-        match prepare_some(
-            log.disk.files(),
-            &header,
-            log.options.segment_bytes_min,
-            log.options.segment_bytes_min,
-        ) {
-            Ok(segment) => log.activate(segment),
-            Err(e) if CommitFailure::from(&e) == CommitFailure::NoSpace => {
-                log.last_error = Some(e.to_string());
-            }
-            Err(e) => return Err(LogError::io("prepare", header.name.to_string())(e)),
-        }
+        log.open_first(&recovery)?;
         if let State::Open(_) = log.state {
             // Only now: an unused segment may be all that remembers the sequence.
             recovery.remove_unused(log.disk.files()).map_err(LogError::io("remove", "unused segments"))?;
-            log.prepare_next();
         }
         Ok((log, recovery))
     }
@@ -336,142 +326,6 @@ impl<D: Disk> WorkerLog<D> {
         };
     }
 
-    fn notice(&mut self, report: Report<FileOf<D>>) {
-        match report {
-            Report::Prepared(Ok(segment)) => self.next = Next::Ready(segment),
-            Report::Prepared(Err(e)) => {
-                self.last_error = Some(format!("prepare a segment: {e}"));
-                self.next = Next::None;
-                if let State::Open(active) = &mut self.state {
-                    active.prepare_at = active.at + PREPARE_AGAIN_BYTES;
-                }
-            }
-            Report::Closed(_, Ok(())) => {}
-            Report::Closed(name, Err(e)) => self.last_error = Some(format!("close {name}: {e}")),
-            Report::Reopened(Ok(segment)) => {
-                self.activate(segment);
-                self.prepare_next();
-            }
-            Report::Reopened(Err(e)) => {
-                self.last_error = Some(format!("open a new segment: {e}"));
-                self.state = State::Ended(None);
-            }
-        }
-    }
-
-    /// Whether it is time to [`rotate`](WorkerLog::rotate), given the bytes of the segment's dictionary. Never while
-    /// the next segment is not ready: until then the old one grows.
-    pub fn wants_rotation(&self, dictionary_bytes: u64) -> bool {
-        let (State::Open(active), Next::Ready(_)) = (&self.state, &self.next) else {
-            return false;
-        };
-        let data_bytes = active.at - SEGMENT_PAGE as u64;
-        active.at >= active.segment.bytes.min(self.options.segment_bytes_max)
-            && data_bytes >= DATA_TO_DICTIONARY_MIN.saturating_mul(dictionary_bytes)
-    }
-
-    /// Whether the next segment is ready.
-    pub fn may_rotate(&self) -> bool {
-        matches!((&self.state, &self.next), (State::Open(_), Next::Ready(_)))
-    }
-
-    /// Ends the segment and opens the prepared next one, with a new epoch. The old one is sealed in the background,
-    /// with the payload that `footer` makes; an empty one is none.
-    ///
-    /// Returns false, and drops `footer`, if commits are under way or the next segment is not ready.
-    pub fn rotate(&mut self, footer: Footer) -> bool {
-        let idle = self.in_flight.is_empty() && self.jobs + 2 <= JOBS_MAX;
-        if !idle || !matches!((&self.state, &self.next), (State::Open(_), Next::Ready(_))) {
-            return false;
-        }
-        let Next::Ready(segment) = std::mem::replace(&mut self.next, Next::None) else {
-            unreachable!("matched above");
-        };
-        let State::Open(old) = std::mem::replace(&mut self.state, State::Ended(None)) else {
-            unreachable!("matched above");
-        };
-        self.activate(segment);
-        self.seal(old, footer);
-        self.prepare_next();
-        true
-    }
-
-    fn seal(&mut self, old: Active<FileOf<D>>, footer: Footer) {
-        let (file, ending) = self.ending(old);
-        let report = self.report.clone();
-        self.run(Box::new(move || {
-            // An empty segment has nothing to look up.
-            let footer = if ending.totals.blocks == 0 { Vec::new() } else { footer() };
-            let closed = close(&file, &ending, &footer);
-            let _ = report.try_send(Report::Closed(ending.name, closed));
-        }));
-    }
-
-    fn ending(&self, old: Active<FileOf<D>>) -> (FileOf<D>, Ending) {
-        let ending = Ending {
-            log: self.options.log,
-            name: old.segment.name,
-            epoch: old.segment.epoch,
-            data_end: old.sound_end,
-            sequence_floor: self.next_sequence,
-            totals: old.totals,
-        };
-        (old.segment.file, ending)
-    }
-
-    /// After a failure: has a new segment opened in the background; returns whether one is open.
-    ///
-    /// Ask again, with a pause, while it returns false. When it returns true, [`epoch`](WorkerLog::epoch) is new, and
-    /// blocks must define again everything they use.
-    pub fn try_reopen(&mut self) -> bool {
-        match self.state {
-            State::Open(_) => return true,
-            State::Reopening => return false,
-            State::Ended(_) => self.reopen_wanted = true,
-        }
-        self.start_reopening();
-        false
-    }
-
-    /// Whether [`try_reopen`](WorkerLog::try_reopen) has started something that has not ended yet.
-    pub fn is_reopening(&self) -> bool {
-        self.reopen_wanted || matches!(self.state, State::Reopening)
-    }
-
-    /// Starts it once nothing is under way any more.
-    fn start_reopening(&mut self) {
-        let busy =
-            !self.in_flight.is_empty() || matches!(self.next, Next::Preparing) || self.jobs == JOBS_MAX;
-        if !self.reopen_wanted || busy {
-            return;
-        }
-        self.reopen_wanted = false;
-        let State::Ended(broken) = &mut self.state else {
-            return;
-        };
-        let broken = broken.take().map(|active| self.ending(active));
-        self.state = State::Reopening;
-        let files = self.disk.files().clone();
-        let report = self.report.clone();
-        let header = self.next_header();
-        let ready = std::mem::replace(&mut self.next, Next::None);
-        let (bytes, min) = (self.next_bytes, self.options.segment_bytes_min);
-        self.run(Box::new(move || {
-            if let Some((file, ending)) = broken {
-                // First of all, so that what failed does not come back. A disk that refuses this, too, leaves the
-                // blocks in doubt in the file, and recovery may find them.
-                if let Err(error) = end(&file, &ending, &[]) {
-                    tracing::warn!(segment = %ending.name, %error, "a failed segment could not be cut");
-                }
-            }
-            let reopened = match ready {
-                Next::Ready(segment) => refresh(segment, &header),
-                _ => prepare_some(&files, &header, bytes, min),
-            };
-            let _ = report.try_send(Report::Reopened(reopened));
-        }));
-    }
-
     /// Waits for what is under way, seals the segment, and gives the disk back for a last look at its files.
     ///
     /// # Errors
@@ -499,45 +353,6 @@ impl<D: Disk> WorkerLog<D> {
         Ok(())
     }
 
-    fn activate(&mut self, segment: Prepared<FileOf<D>>) {
-        let at = SEGMENT_PAGE as u64;
-        let totals = Totals::empty(self.next_sequence, segment.created_ns);
-        self.state = State::Open(Active { segment, at, sound_end: at, totals, prepare_at: 0 });
-        self.publish();
-    }
-
-    fn prepare_next(&mut self) {
-        if !matches!(self.next, Next::None) || self.jobs == JOBS_MAX {
-            return;
-        }
-        self.next_bytes = (self.next_bytes * 2).min(self.options.segment_bytes_max);
-        let header = self.next_header();
-        let files = self.disk.files().clone();
-        let report = self.report.clone();
-        let (bytes, min) = (self.next_bytes, self.options.segment_bytes_min);
-        self.next = Next::Preparing;
-        self.run(Box::new(move || {
-            let _ = report.try_send(Report::Prepared(prepare_some(&files, &header, bytes, min)));
-        }));
-    }
-
-    fn run(&mut self, job: super::disk::Job) {
-        self.jobs += 1;
-        self.disk.run(job);
-    }
-
-    fn next_header(&mut self) -> SegmentHeader {
-        self.last_number += 1;
-        SegmentHeader {
-            compatible: 0,
-            log: self.options.log,
-            name: SegmentName { worker: self.options.worker, number: self.last_number },
-            epoch: self.random.next().max(1),
-            created_ns: self.last_stamp_ns,
-            sequence_floor: self.next_sequence,
-        }
-    }
-
     fn publish(&self) {
         if let Some(live) = &self.options.live {
             live.publish(self.epoch().unwrap_or(0), self.durable_sequence);
@@ -545,30 +360,5 @@ impl<D: Disk> WorkerLog<D> {
     }
 }
 
-/// Prepares a segment of `bytes` or, if there is no room for that, of `bytes_min`.
-fn prepare_some<S: Files>(
-    files: &S,
-    header: &SegmentHeader,
-    bytes: u64,
-    bytes_min: u64,
-) -> io::Result<Prepared<S::File>> {
-    match prepare(files, header, bytes) {
-        Err(e) if bytes > bytes_min && CommitFailure::from(&e) == CommitFailure::NoSpace => {
-            prepare(files, header, bytes_min)
-        }
-        prepared => prepared,
-    }
-}
-
-/// Brings the header of a prepared segment up to date: sequences were used up since.
-fn refresh<F: BlockFile>(segment: Prepared<F>, header: &SegmentHeader) -> io::Result<Prepared<F>> {
-    let header = SegmentHeader { name: segment.name, epoch: segment.epoch, ..header.clone() };
-    segment.file.write_all_at(&header.encode(), 0)?;
-    segment.file.sync()?;
-    Ok(segment)
-}
-
-/// A segment that is longer than it was prepared for asks for its successor again each time it has grown by this.
-const PREPARE_AGAIN_BYTES: u64 = 16 << 20;
 const _: () = assert!(SEGMENT_PAGE == BLOCK_ALIGN);
 const _: () = assert!(SEGMENT_BYTES_MIN <= SEGMENT_BYTES_MAX);

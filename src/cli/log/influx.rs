@@ -1,0 +1,123 @@
+//! A row as a line of line protocol, as `/write` takes it: fields sorted by name, times in nanoseconds.
+//!
+//! Line protocol has no form for: a row without a metric's name; labels without a value; names and values of labels
+//! that end in a backslash (it would escape what follows) or have a newline in them; floats that are not finite;
+//! bytes, null, nested values, histograms; a second value of one name. A label that can't be written costs the row,
+//! since it would become another series' row; a field costs only itself, unless it is the last.
+
+use super::text::{LeftOut, Text};
+use crate::block::Value;
+use crate::model::METRIC_NAME;
+use crate::reader::{Labels, Row};
+
+/// Writes rows; keeps what rows of one series have in common.
+#[derive(Default)]
+pub(super) struct Influx {
+    /// Measurement and tags as they are written, of the series named beside them; empty if they can't be.
+    key: Vec<u8>,
+    key_of: Option<(u32, u64, u32)>,
+    text: Text,
+}
+
+impl Influx {
+    /// Appends a row and its newline, or nothing, and says what was left out.
+    pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
+        let series = (row.arrival.worker, row.arrival.sequence, row.series);
+        if self.key_of != Some(series) {
+            self.key.clear();
+            if write_key(row.labels, &mut self.key).is_none() {
+                self.key.clear();
+            }
+            self.key_of = Some(series);
+        }
+        if self.key.is_empty() {
+            return LeftOut::ROW;
+        }
+        let start = out.len();
+        out.extend_from_slice(&self.key);
+        let mut separator = b' ';
+        let mut left_out = LeftOut::default();
+        let mut previous: Option<&[u8]> = None;
+        for (name, value) in row.fields() {
+            let field = out.len();
+            out.push(separator);
+            if previous == Some(name) || write_name(name, b",= ", out).is_none() || !self.value(value, out) {
+                out.truncate(field);
+                left_out.values += 1;
+                continue;
+            }
+            previous = Some(name);
+            separator = b',';
+        }
+        if separator == b' ' {
+            out.truncate(start);
+            return LeftOut::ROW;
+        }
+        out.push(b' ');
+        self.text.integer(row.time_ns, out);
+        out.push(b'\n');
+        left_out
+    }
+
+    /// Whether there is a form for the value.
+    fn value(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> bool {
+        out.push(b'=');
+        match value {
+            Value::F64(v) if v.is_finite() => self.text.float(v, out),
+            Value::I64(v) => {
+                self.text.integer(v, out);
+                out.push(b'i');
+            }
+            Value::U64(v) => {
+                self.text.integer(v, out);
+                out.push(b'u');
+            }
+            Value::Bool(v) => out.extend_from_slice(if v { b"true" } else { b"false" }),
+            Value::String(v) if std::str::from_utf8(v).is_ok() => {
+                out.push(b'"');
+                for &byte in v {
+                    if matches!(byte, b'"' | b'\\') {
+                        out.push(b'\\');
+                    }
+                    out.push(byte);
+                }
+                out.push(b'"');
+            }
+            Value::F64(_) | Value::String(_) | Value::Bytes(_) => return false,
+            Value::Null | Value::Nested(_) | Value::Histogram(_) => return false,
+        }
+        true
+    }
+}
+
+/// Measurement and tags; `None` if they can't be written.
+fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {
+    let metric = labels.value(METRIC_NAME)?;
+    // A line that starts so is a comment, or its start is passed over.
+    if metric.starts_with(b"#") || metric.first().is_some_and(|b| b.is_ascii_whitespace() || *b == 0) {
+        return None;
+    }
+    write_name(metric, b", ", out)?;
+    for (name, value) in labels.iter().filter(|&(name, _)| name != METRIC_NAME) {
+        out.push(b',');
+        write_name(name, b",= ", out)?;
+        out.push(b'=');
+        write_name(value, b",= ", out)?;
+    }
+    Some(())
+}
+
+/// A name or a label's value, with a backslash before each of `special`.
+fn write_name(text: &[u8], special: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let unwritable = text.is_empty() || text.ends_with(b"\\") || text.contains(&b'\n');
+    if unwritable || std::str::from_utf8(text).is_err() {
+        return None;
+    }
+    for &byte in text {
+        if special.contains(&byte) {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    Some(())
+}

@@ -1,0 +1,334 @@
+//! Series selectors of PromQL: `cpu`, `{__name__=~"c.*",host!="a"}`, `cpu{host="a"}`, `{"my.metric","label.name"="x"}`.
+//!
+//! ```text
+//! selector = [ NAME ] [ "{" [ matcher { "," matcher } [ "," ] ] "}" ], and not empty
+//! matcher  = ( NAME | STRING ) OPERATOR STRING | STRING
+//! OPERATOR = "=" | "!=" | "=~" | "!~"
+//! STRING   = "..." | '...' with Go's escapes | `...` without
+//! ```
+//!
+//! As in Prometheus a label that a series does not have is empty, regular expressions match whole values, a string
+//! alone is the metric's name, and names that are not plain stand in quotes. As in `promtool tsdb dump`, and not as in queries, a selector may take everything.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::model::METRIC_NAME;
+use crate::reader::Labels;
+
+/// A selector: all its matchers must take a series.
+#[derive(Clone, Debug)]
+pub(super) struct Selector(Vec<Matcher>);
+
+#[derive(Clone, Debug)]
+struct Matcher {
+    name: Vec<u8>,
+    test: Test,
+    negated: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Test {
+    Equal(Vec<u8>),
+    Regex(Regex),
+}
+
+/// Why a text is no selector.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SelectorError {
+    /// Where, in bytes from 0.
+    at: usize,
+    message: String,
+}
+
+impl Selector {
+    /// Reads a selector.
+    ///
+    /// # Errors
+    /// [`SelectorError`].
+    pub(super) fn parse(text: &str) -> Result<Selector, SelectorError> {
+        let mut parser = Parser { text, at: 0 };
+        let selector = parser.selector()?;
+        parser.space();
+        if parser.at < text.len() {
+            return Err(parser.expected("the end"));
+        }
+        Ok(selector)
+    }
+
+    /// Whether it takes a series.
+    pub(super) fn takes(&self, labels: Labels<'_>) -> bool {
+        self.takes_values(|name| labels.value(name).unwrap_or(b""))
+    }
+
+    fn takes_values<'v>(&self, value: impl Fn(&[u8]) -> &'v [u8]) -> bool {
+        self.0.iter().all(|matcher| {
+            let value = value(&matcher.name);
+            let matches = match &matcher.test {
+                Test::Equal(wanted) => value == wanted.as_slice(),
+                Test::Regex(regex) => regex.is_match(value),
+            };
+            matches != matcher.negated
+        })
+    }
+}
+
+impl std::fmt::Display for SelectorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "position {}: {}", self.at + 1, self.message)
+    }
+}
+
+impl std::error::Error for SelectorError {}
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn selector(&mut self) -> Result<Selector, SelectorError> {
+        self.space();
+        let mut matchers = Vec::new();
+        let metric = self.name(|c| c == ':');
+        if let Some(metric) = metric {
+            matchers.push(equal(METRIC_NAME, metric.as_bytes()));
+        }
+        if self.take("{") {
+            while !self.take("}") {
+                matchers.push(self.matcher()?);
+                if !self.take(",") && !self.rest().starts_with('}') {
+                    return Err(self.expected("\",\" or \"}\""));
+                }
+            }
+        } else if metric.is_none() {
+            return Err(self.expected("a metric's name or \"{\""));
+        }
+        Ok(Selector(matchers))
+    }
+
+    fn matcher(&mut self) -> Result<Matcher, SelectorError> {
+        let (name, quoted) = match self.name(|_| false) {
+            Some(name) => (name.as_bytes().to_vec(), false),
+            None if self.rest().starts_with(QUOTES) => (self.string()?, true),
+            None => return Err(self.expected("a label's name or \"}\"")),
+        };
+        self.space();
+        let alone = quoted && self.rest().starts_with([',', '}']);
+        if alone {
+            return Ok(equal(METRIC_NAME, &name));
+        }
+        let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| self.take(operator));
+        let operator = operator.ok_or_else(|| self.expected("=, !=, =~ or !~"))?;
+        if !self.rest().starts_with(QUOTES) {
+            return Err(self.expected("a string in quotes"));
+        }
+        let at = self.at;
+        let value = self.string()?;
+        let test = match operator.ends_with('~') {
+            true => Test::Regex(regex(&value).map_err(|message| SelectorError { at, message })?),
+            false => Test::Equal(value),
+        };
+        self.space();
+        Ok(Matcher { name, test, negated: operator.starts_with('!') })
+    }
+
+    /// A plain name; `also` takes more characters than label names have.
+    fn name(&mut self, also: impl Fn(char) -> bool) -> Option<&'t str> {
+        let rest = self.rest();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || also(c);
+        let len = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let name = &rest[..len];
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        self.at += len;
+        self.space();
+        Some(name)
+    }
+
+    /// The string that starts here, without its quotes.
+    fn string(&mut self) -> Result<Vec<u8>, SelectorError> {
+        let start = self.at;
+        let open = |message: &str| SelectorError { at: start, message: message.into() };
+        let mut rest = self.rest().chars();
+        let quote = rest.next().ok_or_else(|| open("a string was expected"))?;
+        let mut out = Vec::new();
+        loop {
+            let at = self.text.len() - rest.as_str().len();
+            match rest.next() {
+                None => return Err(open("a string without its closing quote")),
+                Some(c) if c == quote => {
+                    self.at = at + 1;
+                    return Ok(out);
+                }
+                Some('\n') if quote != '`' => return Err(open("a string without its closing quote")),
+                Some('\\') if quote != '`' => {
+                    let spelled = escape(rest.as_str(), quote, &mut out);
+                    let used = spelled.map_err(|message| SelectorError { at, message: message.into() })?;
+                    rest = rest.as_str()[used..].chars();
+                }
+                Some(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+            self.space();
+        }
+        found
+    }
+
+    fn space(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+    }
+
+    fn rest(&self) -> &'t str {
+        &self.text[self.at..]
+    }
+
+    fn expected(&self, what: &str) -> SelectorError {
+        SelectorError { at: self.at, message: format!("expected {what}") }
+    }
+}
+
+/// Appends what the escape behind a backslash spells, and gives its length.
+fn escape(rest: &str, quote: char, out: &mut Vec<u8>) -> Result<usize, &'static str> {
+    let first = rest.chars().next().ok_or("an escape is cut short")?;
+    let simple = match first {
+        'a' => 0x07,
+        'b' => 0x08,
+        'f' => 0x0c,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 0x0b,
+        '\\' => b'\\',
+        c if c == quote => c as u8,
+        'x' | 'u' | 'U' | '0'..='7' => return numeric_escape(rest, first, out),
+        _ => return Err("an escape that is none"),
+    };
+    out.push(simple);
+    Ok(1)
+}
+
+fn numeric_escape(rest: &str, first: char, out: &mut Vec<u8>) -> Result<usize, &'static str> {
+    let (skip, digits, radix) = match first {
+        'x' => (1, 2, 16),
+        'u' => (1, 4, 16),
+        'U' => (1, 8, 16),
+        _ => (0, 3, 8),
+    };
+    let text = rest.get(skip..skip + digits).ok_or("an escape is cut short")?;
+    if !text.bytes().all(|b| char::from(b).is_digit(radix)) {
+        return Err("an escape with a digit that is none");
+    }
+    let number = u32::from_str_radix(text, radix).map_err(|_| "an escape that is none")?;
+    if matches!(first, 'u' | 'U') {
+        let c = char::from_u32(number).ok_or("an escape of no character")?;
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    } else {
+        out.push(u8::try_from(number).map_err(|_| "an escape of no byte")?);
+    }
+    Ok(skip + digits)
+}
+
+fn equal(name: &[u8], value: &[u8]) -> Matcher {
+    Matcher { name: name.to_vec(), test: Test::Equal(value.to_vec()), negated: false }
+}
+
+/// A regular expression for whole values, in which a dot takes newlines, too.
+fn regex(pattern: &[u8]) -> Result<Regex, String> {
+    let pattern = std::str::from_utf8(pattern).map_err(|_| "a regular expression that is not UTF-8")?;
+    let build = |text: &str| RegexBuilder::new(text).dot_matches_new_line(true).build();
+    // By itself first: what is wrong must not be hidden by the parentheses around it.
+    build(pattern).and_then(|_| build(&format!("^(?:{pattern})$"))).map_err(|error| {
+        let text = error.to_string();
+        let line = text.lines().last().unwrap_or("not a regular expression").trim();
+        format!("regular expression: {}", line.strip_prefix("error: ").unwrap_or(line))
+    })
+}
+
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let selector = Selector::parse(selector).unwrap_or_else(|e| panic!("{selector}: {e}"));
+        selector.takes_values(|name| {
+            labels.iter().find(|(n, _)| n.as_bytes() == name).map_or(b"", |(_, v)| v.as_bytes())
+        })
+    }
+
+    #[test]
+    fn selectors_take_what_promql_takes() {
+        let labels = [("__name__", "cpu"), ("host", "a1"), ("my.label", "x\ny"), ("text", "two\nlines")];
+        for (selector, taken) in [
+            ("cpu", true),
+            ("  cpu  ", true),
+            ("mem", false),
+            ("cpu{}", true),
+            ("{}", true),
+            (r#"{__name__="cpu"}"#, true),
+            (r#"{__name__=~"c.*",host!="a"}"#, true),
+            (r#"{__name__=~"c.*",host!="a1"}"#, false),
+            (r#"cpu { host = "a1" , }"#, true),
+            (r#"cpu{host=~"a"}"#, false),
+            (r#"cpu{host=~"a|a1"}"#, true),
+            (r#"cpu{host!~"a|b1"}"#, true),
+            (r#"cpu{host!~"a."}"#, false),
+            ("cpu{host='a1'}", true),
+            ("cpu{host=`a1`}", true),
+            (r"cpu{host=~`a\d`}", true),
+            (r#"cpu{host=~"a\\d"}"#, true),
+            (r#"cpu{absent=""}"#, true),
+            (r#"cpu{absent!=""}"#, false),
+            (r#"cpu{absent=~".*"}"#, true),
+            (r#"cpu{absent=~".+"}"#, false),
+            (r#"cpu{host=""}"#, false),
+            (r#"{"cpu"}"#, true),
+            (r#"{"cpu", host="a1"}"#, true),
+            (r#"{"mem"}"#, false),
+            (r#"{"host"="a1"}"#, true),
+            (r#"{"my.label"=~"x.y"}"#, true),
+            (r#"{"my.label"="x\ny"}"#, true),
+            (r#"{text=~"two.lines"}"#, true),
+            (r#"cpu{host="\x61\061"}"#, true),
+            (r#"cpu{host="\u0061\U00000031"}"#, true),
+            (r#"cpu{__name__=~"c.+"}"#, true),
+        ] {
+            assert_eq!(takes(selector, &labels), taken, "{selector}");
+        }
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        for (selector, error) in [
+            ("", "position 1: expected a metric's name or \"{\""),
+            ("1cpu", "position 1: expected a metric's name or \"{\""),
+            ("cpu mem", "position 5: expected the end"),
+            ("cpu{", "position 5: expected a label's name or \"}\""),
+            ("cpu{host}", "position 9: expected =, !=, =~ or !~"),
+            ("cpu{host=}", "position 10: expected a string in quotes"),
+            ("cpu{host=a}", "position 10: expected a string in quotes"),
+            ("cpu{host=\"a}", "position 10: a string without its closing quote"),
+            ("cpu{host=\"a\nb\"}", "position 10: a string without its closing quote"),
+            ("cpu{host=\"a\" x=\"b\"}", "position 14: expected \",\" or \"}\""),
+            ("cpu{,}", "position 5: expected a label's name or \"}\""),
+            ("cpu{a:b=\"c\"}", "position 6: expected =, !=, =~ or !~"),
+            ("cpu{host=\"\\q\"}", "position 11: an escape that is none"),
+            ("cpu{host='\\\"'}", "position 11: an escape that is none"),
+            ("cpu{host=\"\\xg0\"}", "position 11: an escape with a digit that is none"),
+            ("cpu{host=\"\\777\"}", "position 11: an escape of no byte"),
+            ("cpu{host=\"\\ud800\"}", "position 11: an escape of no character"),
+            ("cpu{host=~\"a(\"}", "position 11: regular expression: unclosed group"),
+        ] {
+            assert_eq!(Selector::parse(selector).unwrap_err().to_string(), error, "{selector}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `tidegate log verify`: what is damaged, and what that costs.
+
+use super::say;
+use crate::cli::exit::Failure;
+use crate::cli::progress::Progress;
+use crate::reader::{Reader, Verified};
+
+pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
+    let survey = reader.survey()?;
+    let progress = Progress::of(survey.segments.iter().map(|s| s.bytes).sum(), "bytes");
+    progress.step("verify");
+    let tell = |finding| say(&format!("{finding}\n"));
+    let verified = reader.verify(&survey, tell, |bytes| progress.done(bytes))?;
+    drop(progress);
+    say(&summary(&verified))?;
+    match verified.damaged {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("1 damaged place".into())),
+        places => Err(Failure::Failed(format!("{places} damaged places"))),
+    }
+}
+
+fn summary(verified: &Verified) -> String {
+    let Verified { segments, blocks, rows, bytes, damaged, rows_lost, rows_unknown } = verified;
+    let lost = match (damaged, rows_unknown) {
+        (0, _) => "sound".into(),
+        (_, false) => format!("{damaged} damaged places, {rows_lost} rows lost"),
+        (_, true) => format!(
+            "{damaged} damaged places, {rows_lost} rows lost, and those of blocks that can't be counted"
+        ),
+    };
+    format!("{segments} segments, {blocks} blocks, {rows} rows, {bytes} bytes: {lost}\n")
+}

@@ -1,0 +1,203 @@
+//! An engine that runs in a host's process: threads for the workers, writers for the host's own threads.
+//!
+//! Kept: the data directory's lock is held until the last of the threads has ended, also when nobody waits for that; a
+//! thread that panics takes no other one along, and its writers are told.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::log::LogError;
+use crate::log::disk::Disk;
+use crate::sync::ring;
+use crate::telemetry::WorkerCounters;
+
+use super::bell::Bell;
+use super::host::Host;
+use super::row_writer::{RowWriter, WriteError};
+use super::seat::{LOADS_MAX, Seat, SeatState};
+use super::{Engine, Options, Worker, spawn};
+
+/// A running engine without sockets. Threads share it by reference, or in an [`Arc`].
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate::engine::{Embedded, Options};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let engine = Embedded::open(Options::new(directory.path()))?;
+/// let mut rows = engine.writer()?;
+/// let load = rows.series(&[("__name__", "load"), ("host", "a")])?;
+/// rows.push(load, 1_700_000_000_000_000_000, 0.5)?;
+/// rows.flush()?.wait(Duration::from_secs(10))?;
+/// engine.close(Duration::from_secs(10))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Embedded {
+    seats: Vec<Arc<Seat>>,
+    threads: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    thread: JoinHandle<()>,
+    outcome: Arc<Mutex<Option<LogError>>>,
+}
+
+/// Why an engine did not close in order. What was told durable is so all the same.
+#[derive(Debug)]
+pub enum CloseError {
+    /// It is not done yet. The threads go on, and end by themselves.
+    TimedOut,
+    /// A thread has panicked.
+    Panicked,
+    /// A segment could not be sealed; the next start will do it.
+    Log(LogError),
+}
+
+/// How long dropping an engine waits for it to close.
+const DROP_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Embedded {
+    /// Opens a data directory and starts its workers.
+    ///
+    /// # Errors
+    /// [`LogError`]: among others, another process has the directory open.
+    pub fn open(options: Options) -> Result<Embedded, LogError> {
+        let engine = Engine::open(options)?;
+        let workers = (0..engine.options().workers).map(|n| engine.worker(n)).collect::<Result<_, _>>()?;
+        Embedded::start_keeping(workers, Some(&engine))
+    }
+
+    /// Starts workers that were opened one by one: on simulated disks, or with clocks of the caller's.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if a thread cannot be started.
+    pub fn start<D, C>(workers: Vec<Worker<D, C>>) -> Result<Embedded, LogError>
+    where
+        D: Disk + Send + 'static,
+        C: Clock + Send + 'static,
+    {
+        Embedded::start_keeping(workers, None)
+    }
+
+    /// A writer for one of the host's threads. It belongs to the worker that has the fewest.
+    ///
+    /// # Errors
+    /// [`WriteError::Closed`], [`WriteError::Poisoned`].
+    pub fn writer(&self) -> Result<RowWriter, WriteError> {
+        let seat = self.seats.iter().min_by_key(|seat| seat.writers.value()).ok_or(WriteError::Closed)?;
+        match seat.add_desk() {
+            Some(desk) => Ok(RowWriter::new(Arc::clone(seat), desk)),
+            None if seat.state() == SeatState::Poisoned => Err(WriteError::Poisoned),
+            None => Err(WriteError::Closed),
+        }
+    }
+
+    /// What the workers count.
+    pub fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> {
+        self.seats.iter().map(|seat| &seat.counters)
+    }
+
+    /// Takes what the writers have pushed, commits it, seals the segments, and ends the threads. Writers that are left
+    /// are told that it is closed. Dropping an engine does the same, with a timeout of ten seconds.
+    ///
+    /// # Errors
+    /// [`CloseError`].
+    pub fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
+        self.end(timeout)
+    }
+
+    fn start_keeping<D, C>(workers: Vec<Worker<D, C>>, keep: Option<&Engine>) -> Result<Embedded, LogError>
+    where
+        D: Disk + Send + 'static,
+        C: Clock + Send + 'static,
+    {
+        let failed = |error| LogError::Io { action: "start a thread of", path: "engine".into(), error };
+        let mut embedded = Embedded { seats: Vec::new(), threads: Vec::new() };
+        for (number, worker) in workers.into_iter().enumerate() {
+            let (sender, receiver) = ring(LOADS_MAX);
+            let seat = Arc::new(Seat::new(
+                sender,
+                Bell::new().map_err(failed)?,
+                Arc::clone(worker.counters()),
+                worker.hasher(),
+                worker.series_budget().clone(),
+            ));
+            let host = Host::new(worker, Arc::clone(&seat), receiver);
+            let outcome = Arc::new(Mutex::new(None));
+            let (own_seat, own_outcome, engine) = (Arc::clone(&seat), Arc::clone(&outcome), keep.cloned());
+            let run = move || {
+                let ended = catch_unwind(AssertUnwindSafe(|| host.run()));
+                let state = if ended.is_ok() { SeatState::Closed } else { SeatState::Poisoned };
+                if let Ok(Err(error)) = ended {
+                    *own_outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+                // The directory's lock goes before anybody learns that the thread has ended.
+                drop(engine);
+                own_seat.end(state);
+            };
+            let thread = spawn(&format!("worker-{number}"), Box::new(run)).map_err(failed)?;
+            embedded.seats.push(seat);
+            embedded.threads.push(Running { thread, outcome });
+        }
+        Ok(embedded)
+    }
+
+    fn end(&mut self, timeout: Duration) -> Result<(), CloseError> {
+        self.seats.iter().for_each(|seat| seat.ask_to_close());
+        let clock = SystemClock::default();
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        for (seat, running) in self.seats.iter().zip(self.threads.drain(..)) {
+            let left_ns = timeout_ns.saturating_sub(clock.monotonic_ns());
+            if !seat.wait_for_end(Duration::from_nanos(left_ns)) {
+                return Err(CloseError::TimedOut);
+            }
+            // It has said that it ends, and does nothing after that.
+            let _ = running.thread.join();
+            if seat.state() == SeatState::Poisoned {
+                return Err(CloseError::Panicked);
+            }
+            if let Some(error) = running.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Err(CloseError::Log(error));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if !self.threads.is_empty()
+            && let Err(error) = self.end(DROP_PATIENCE)
+        {
+            tracing::error!(%error, "the engine did not close in order");
+        }
+    }
+}
+
+impl std::fmt::Display for CloseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CloseError::TimedOut => f.write_str("the engine is still closing"),
+            CloseError::Panicked => f.write_str("the engine has panicked"),
+            CloseError::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CloseError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            CloseError::Log(error) => Some(error),
+            _ => None,
+        }
+    }
+}

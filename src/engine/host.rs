@@ -1,0 +1,180 @@
+//! The thread of a worker that has no sockets: loads in from its writers, the worker's turn, word to the writers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::log::LogError;
+use crate::log::disk::Disk;
+use crate::sync::Receiver;
+use crate::telemetry::Protocol;
+
+use super::guests::Guests;
+use super::seat::{Load, Seat, SeatState};
+use super::{Event, Worker};
+
+/// Loads that are taken in before the worker has its turn.
+const LOADS_IN_A_ROW_MAX: usize = 16;
+
+/// A disk that cannot be polled is asked this often: simulated ones.
+const DISK_PAUSE_NS: u64 = 1_000_000;
+
+/// A load that was in its writer's hands when it was looked for is looked for again after this part of the interval.
+const SWEEP_AGAIN_PART: u64 = 8;
+
+/// Runs a worker for its writers.
+pub(super) struct Host<D: Disk, C: Clock> {
+    worker: Worker<D, C>,
+    seat: Arc<Seat>,
+    arriving: Receiver<Box<Load>>,
+    guests: Guests,
+    /// A load of which only the rows before this one are taken in.
+    pending: Option<(Box<Load>, usize)>,
+    /// When to look into the slots.
+    sweep_ns: Option<u64>,
+    events: Vec<Event>,
+}
+
+impl<D: Disk, C: Clock> Host<D, C> {
+    pub(super) fn new(worker: Worker<D, C>, seat: Arc<Seat>, arriving: Receiver<Box<Load>>) -> Host<D, C> {
+        Host {
+            worker,
+            seat,
+            arriving,
+            guests: Guests::default(),
+            pending: None,
+            sweep_ns: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// Serves writers until it is asked to close; then takes what they have pushed, commits it and seals the segment.
+    pub(super) fn run(mut self) -> Result<(), LogError> {
+        loop {
+            // Asked first: what was pushed before the wish to close is found after it.
+            let closing = self.seat.state() != SeatState::Open;
+            let sweep_ns = self.sweep(closing);
+            let more = self.receive();
+            let due_ns = self.worker.turn(false, &mut self.events);
+            let told = self.tell();
+            if closing && !more && (self.pending.is_none() || self.worker.accepts().is_err()) {
+                break;
+            }
+            if !more && !told {
+                let due_ns = [due_ns, sweep_ns].into_iter().flatten().min();
+                self.sleep(due_ns);
+            }
+        }
+        self.end()
+    }
+
+    /// Takes in what has arrived, as far as there is room. Whether there is more that can be taken at once.
+    fn receive(&mut self) -> bool {
+        for _ in 0..LOADS_IN_A_ROW_MAX {
+            if self.worker.accepts().is_err() {
+                return false;
+            }
+            let (load, from) = match self.pending.take() {
+                Some(pending) => pending,
+                None => match self.next() {
+                    Some(load) => (load, 0),
+                    None => return false,
+                },
+            };
+            if let Some(from) = self.take_in(&load, from) {
+                self.pending = Some((load, from));
+                return false;
+            }
+            self.seat.return_load(load);
+        }
+        true
+    }
+
+    fn next(&mut self) -> Option<Box<Load>> {
+        loop {
+            if let Some(load) = self.guests.next() {
+                return Some(load);
+            }
+            let load = self.arriving.receive()?;
+            self.guests.arrive(load, &self.seat);
+        }
+    }
+
+    /// Takes in the rows of a load; gives the first that found no room.
+    fn take_in(&mut self, load: &Load, mut from: usize) -> Option<usize> {
+        let rows = load.parcel.batch().rows();
+        let mut refused = 0;
+        loop {
+            let taken = self.worker.take_in(self.guests.guest(load), &load.parcel, from);
+            if taken.upto as u64 > from as u64 + taken.refused {
+                self.guests.note_rows(load, self.worker.filling());
+            }
+            refused += taken.refused;
+            from = taken.upto;
+            if taken.refused > 0 {
+                self.worker.counters().count_rejected(Protocol::Library, "too_large", taken.refused);
+            }
+            if from == rows {
+                break;
+            }
+            if !self.worker.make_room() {
+                return Some(from);
+            }
+        }
+        if load.urgent {
+            self.worker.wait();
+        }
+        self.worker.counters().count_rows(
+            Protocol::Library,
+            rows as u64 - refused,
+            load.parcel.batch().samples(),
+        );
+        self.guests.note_end(load, self.worker.last_filled(), refused > 0);
+        None
+    }
+
+    /// Looks into the slots if it is time; says when it will be.
+    fn sweep(&mut self, now: bool) -> Option<u64> {
+        if self.sweep_ns.is_none() && !self.seat.is_stirred() && !now {
+            return None;
+        }
+        let now_ns = self.worker.monotonic_ns();
+        let interval_ns = self.worker.commit_interval_ns();
+        // Half of the interval for lying in the slot, which leaves half of it for the commit.
+        let due_ns = *self.sweep_ns.get_or_insert(now_ns + interval_ns / 2);
+        if now || due_ns <= now_ns {
+            let again = self.guests.sweep(&self.seat);
+            self.sweep_ns = again.then_some(now_ns + interval_ns / SWEEP_AGAIN_PART);
+            self.worker.hold(self.guests.memory_bytes());
+        }
+        self.sweep_ns
+    }
+
+    /// Passes the worker's events on. Whether there were any: they may have made room.
+    fn tell(&mut self) -> bool {
+        let told = !self.events.is_empty();
+        self.events.drain(..).for_each(|event| self.guests.tell(&event));
+        told
+    }
+
+    fn sleep(&self, due_ns: Option<u64>) {
+        let disk = self.worker.notify();
+        let pause_ns = disk.is_none().then(|| self.worker.monotonic_ns() + DISK_PAUSE_NS);
+        let due_ns = [due_ns, pause_ns].into_iter().flatten().min();
+        let timeout = due_ns.map(|due| Duration::from_nanos(due.saturating_sub(self.worker.monotonic_ns())));
+        self.seat.bell.sleep(disk, timeout);
+    }
+
+    fn end(self) -> Result<(), LogError> {
+        let Host { worker, seat, mut arriving, mut guests, pending, mut events, .. } = self;
+        // The log has failed and could not be opened again, else there is none of these.
+        let mut rest: u64 = pending.map_or(0, |(load, from)| (load.parcel.batch().rows() - from) as u64);
+        while let Some(load) = guests.next().or_else(|| arriving.receive()) {
+            rest += load.parcel.batch().rows() as u64;
+        }
+        seat.counters.rows_discarded.add(rest);
+        let closed = worker.close(&mut events);
+        events.iter().for_each(|event| guests.tell(event));
+        closed
+    }
+}

@@ -1,0 +1,247 @@
+//! Where writers' threads and a worker's thread meet: the ring, the pool, and a desk for each writer.
+//!
+//! ```text
+//!            pool ---- empty load ----> writer ---- full or flushed ----> ring ----> worker
+//!             ^                          |  ^                                          |
+//!             |                    between calls                                       |
+//!             |                          v  |                                          |
+//!             |                          slot ------ idle for too long --------------->|
+//!             +------------------------------------------------------------------------+
+//! ```
+//!
+//! Invariants: there are [`LOADS_MAX`] loads, each in one place at a time; the ring has room for all of them; loads of
+//! one writer are numbered from 1 without gaps, and the writer's watermark settles them in that order.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::ingest::{KeyHasher, Parcel, SeriesBudget};
+use crate::sync::{Outcome, Pool, Sender, SharedCount, Slot, Watermark};
+use crate::telemetry::WorkerCounters;
+
+use super::bell::Bell;
+
+/// Loads that go round between the writers of one worker and the worker: the bound on rows that are not in its batch
+/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring needs a power
+/// of two.
+pub const LOADS_MAX: usize = 32;
+
+/// A parcel on its way.
+#[derive(Default, Debug)]
+pub(super) struct Load {
+    pub(super) parcel: Parcel,
+    /// The writer's number.
+    pub(super) writer: u32,
+    /// Its number among the writer's loads.
+    pub(super) number: u64,
+    /// Somebody waits for it.
+    pub(super) urgent: bool,
+}
+
+/// A worker, as its writers see it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) ring: Sender<Box<Load>>,
+    pool: Pool<Load>,
+    /// How many loads were given back, for those who wait for one.
+    returned: Watermark,
+    pub(super) bell: Bell,
+    /// A load was put into a slot since the worker last looked into all of them.
+    stirred: AtomicBool,
+    state: AtomicU8,
+    /// Settles 1 when the thread has ended.
+    end: Watermark,
+    desks: Mutex<Desks>,
+    /// How many writers there are now, to spread them.
+    pub(super) writers: SharedCount,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) hasher: KeyHasher,
+    pub(super) series: SeriesBudget,
+}
+
+/// A writer, as its worker sees it.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) number: u32,
+    /// The writer's load between two of its calls.
+    pub(super) slot: Slot<Load>,
+    /// The writer's loads, as they come to an end.
+    pub(super) watermark: Watermark,
+    /// The load that the writer last put into the slot for the first time.
+    pub(super) started: AtomicU64,
+    /// The worker found the slot empty although a load was begun: it would like to have it after the call.
+    pub(super) wanted: AtomicBool,
+    /// The last load of a writer that is gone; [`PRESENT`] until then.
+    pub(super) last: AtomicU64,
+}
+
+/// Of [`Desk::last`]: the writer is there.
+pub(super) const PRESENT: u64 = u64::MAX;
+
+#[derive(Default, Debug)]
+pub(super) struct Desks {
+    /// In the order of their numbers.
+    pub(super) all: Vec<Arc<Desk>>,
+    made: u32,
+    closed: bool,
+}
+
+/// How a seat is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum SeatState {
+    Open = 0,
+    Closing = 1,
+    Closed = 2,
+    Poisoned = 3,
+}
+
+impl Seat {
+    pub(super) fn new(
+        ring: Sender<Box<Load>>,
+        bell: Bell,
+        counters: Arc<WorkerCounters>,
+        hasher: KeyHasher,
+        series: SeriesBudget,
+    ) -> Seat {
+        let pool = Pool::new(LOADS_MAX);
+        for _ in 0..LOADS_MAX {
+            assert!(pool.give(Box::default()).is_ok(), "as many places as loads");
+        }
+        Seat {
+            ring,
+            pool,
+            returned: Watermark::new(0),
+            bell,
+            stirred: AtomicBool::new(false),
+            state: AtomicU8::new(SeatState::Open as u8),
+            end: Watermark::new(0),
+            desks: Mutex::default(),
+            writers: SharedCount::default(),
+            counters,
+            hasher,
+            series,
+        }
+    }
+
+    pub(super) fn state(&self) -> SeatState {
+        // Acquire pairs with the Release in `set_state`; what it orders is said by the watermarks, too.
+        match self.state.load(Ordering::Acquire) {
+            0 => SeatState::Open,
+            1 => SeatState::Closing,
+            2 => SeatState::Closed,
+            _ => SeatState::Poisoned,
+        }
+    }
+
+    fn set_state(&self, state: SeatState) {
+        // States only rise. Release pairs with the Acquire in `state`.
+        self.state.fetch_max(state as u8, Ordering::Release);
+    }
+
+    /// A desk for a new writer; `None` if the worker has ended.
+    pub(super) fn add_desk(&self) -> Option<Arc<Desk>> {
+        let mut desks = self.desks();
+        if desks.closed {
+            return None;
+        }
+        desks.made += 1;
+        let desk = Arc::new(Desk {
+            number: desks.made,
+            slot: Slot::new(),
+            watermark: Watermark::new(0),
+            started: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            last: AtomicU64::new(PRESENT),
+        });
+        desks.all.push(Arc::clone(&desk));
+        self.writers.add(1);
+        Some(desk)
+    }
+
+    /// The desks. Taken when writers come and go, never on the way of rows.
+    pub(super) fn desks(&self) -> MutexGuard<'_, Desks> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty load; waits for one for at most `patience`. `None`: there is none.
+    pub(super) fn take_load(&self, patience: Duration) -> Option<Box<Load>> {
+        if let Some(load) = self.pool.take() {
+            return Some(load);
+        }
+        if patience.is_zero() {
+            return None;
+        }
+        let clock = SystemClock::default();
+        let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            // Looked at before the pool: a load that comes back after this ends the wait.
+            let seen = self.returned.settled();
+            if let Some(load) = self.pool.take() {
+                return Some(load);
+            }
+            let left_ns = patience_ns.checked_sub(clock.monotonic_ns()).filter(|&left| left > 0)?;
+            if self.returned.wait(seen.saturating_add(1), Duration::from_nanos(left_ns))
+                == Some(Outcome::Closed)
+            {
+                return None;
+            }
+        }
+    }
+
+    /// Gives a load back from a writer that has not used it, or will not.
+    pub(super) fn give_back(&self, mut load: Box<Load>) {
+        load.parcel.clear();
+        // A full pool would mean more loads than were made; then this one goes.
+        let _ = self.pool.give(load);
+    }
+
+    /// Gives a load back and wakes who waits for one. For the worker's thread.
+    pub(super) fn return_load(&self, load: Box<Load>) {
+        self.give_back(load);
+        self.returned.advance(self.returned.settled() + 1);
+    }
+
+    /// Says that there is something to find in the slots, by and by.
+    pub(super) fn stir(&self) {
+        // AcqRel pairs with `calm`: either this is seen there, or the ring follows it.
+        if !self.stirred.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+    }
+
+    pub(super) fn is_stirred(&self) -> bool {
+        self.stirred.load(Ordering::Relaxed)
+    }
+
+    /// The worker looks into all slots now. AcqRel pairs with `stir`: what was put before a stir seen here is found.
+    pub(super) fn calm(&self) {
+        self.stirred.swap(false, Ordering::AcqRel);
+    }
+
+    /// Asks the worker to take what there is, commit it and end.
+    pub(super) fn ask_to_close(&self) {
+        self.set_state(SeatState::Closing);
+        self.bell.ring();
+    }
+
+    /// Whether the thread has ended, after at most `timeout`.
+    pub(super) fn wait_for_end(&self, timeout: Duration) -> bool {
+        self.end.wait(1, timeout).is_some()
+    }
+
+    /// The worker's thread ends: nothing comes to an end any more. For that thread.
+    pub(super) fn end(&self, state: SeatState) {
+        self.set_state(state);
+        {
+            let mut desks = self.desks();
+            desks.closed = true;
+            desks.all.iter().for_each(|desk| desk.watermark.close());
+            desks.all.clear();
+        }
+        self.returned.close();
+        self.end.close();
+    }
+}

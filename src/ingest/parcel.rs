@@ -1,0 +1,124 @@
+//! A parcel: a batch that one thread fills and another one takes in, with all that its numbers mean.
+//!
+//! Rows name series and shapes by the numbers of the [`Packer`](super::Packer) that filled the parcel. The first row of
+//! a series, or of a shape, brings its definition along; who has taken in all earlier parcels of that packer
+//! ([`Guest`](super::Guest)) therefore understands every row. Memory is kept and used again, by whichever packer.
+//!
+//! ```text
+//! series: | number | bytes of key | key |  next ...      key:   | bytes of name | name | bytes of value | value | ...
+//! shape:  | number | bytes of metric | metric | fields | kind, bytes of name, name | ...    (numbers and lengths varints)
+//! ```
+
+use crate::bytes::{read_varint, write_varint};
+use crate::model::{Batch, FieldType, LabelsBuf, Shape};
+
+/// Rows that a parcel holds at most: enough for handing it over to cost nothing per row, few enough for many parcels.
+pub const PARCEL_ROWS_MAX: usize = 8_192;
+
+/// Bytes that a parcel's rows hold at most, a single longer row aside.
+pub const PARCEL_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of definitions after which a parcel is full.
+const DEFINITION_BYTES_MAX: usize = 1 << 20;
+
+/// A batch with its definitions.
+#[derive(Debug)]
+pub struct Parcel {
+    pub(super) batch: Batch,
+    /// The packer's generation: series of another one have other numbers.
+    pub(super) generation: u32,
+    /// Shapes below this number are forgotten.
+    pub(super) shapes_from: u32,
+    /// Rows whose numbers are defined, here or in an earlier parcel.
+    pub(super) packed_rows: usize,
+    pub(super) series: Vec<u8>,
+    pub(super) shapes: Vec<u8>,
+}
+
+impl Default for Parcel {
+    fn default() -> Parcel {
+        Parcel {
+            batch: Batch::bounded(PARCEL_ROWS_MAX, PARCEL_BYTES_MAX),
+            generation: 0,
+            shapes_from: 0,
+            packed_rows: 0,
+            series: Vec::new(),
+            shapes: Vec::new(),
+        }
+    }
+}
+
+impl Parcel {
+    /// Its rows.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Whether it should be handed over: there is no room, or it defines much.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_full() || self.series.len() + self.shapes.len() > DEFINITION_BYTES_MAX
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+        self.packed_rows = 0;
+        self.series.clear();
+        self.shapes.clear();
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.batch.memory_bytes() + self.series.capacity() + self.shapes.capacity()
+    }
+}
+
+/// Appends a length and the bytes.
+pub(super) fn write_sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Takes bytes with their length off the front of what [`write_sized`] wrote.
+pub(super) fn read_sized<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = read_varint(input)? as usize;
+    let (bytes, rest) = input.split_at_checked(len)?;
+    *input = rest;
+    Some(bytes)
+}
+
+/// Takes a number off the front.
+pub(super) fn read_number(input: &mut &[u8]) -> Option<u32> {
+    u32::try_from(read_varint(input)?).ok()
+}
+
+/// The labels of a key, as they stand in it.
+pub(super) fn labels_of(mut key: &[u8], labels: &mut LabelsBuf) {
+    labels.clear();
+    while let (Some(name), Some(value)) = (read_sized(&mut key), read_sized(&mut key)) {
+        labels.push(name, value);
+    }
+}
+
+/// Appends what a shape is.
+pub(super) fn write_shape(out: &mut Vec<u8>, metric: &[u8], shape: &Shape) {
+    write_sized(out, metric);
+    write_varint(out, shape.fields.len() as u64);
+    for field in &shape.fields {
+        out.push(field.kind as u8);
+        write_sized(out, &field.name);
+    }
+}
+
+/// Takes a shape off the front: its metric's name, and its fields by type and name.
+pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Vec<(FieldType, &'a [u8])>)> {
+    let metric = read_sized(input)?;
+    let count = read_varint(input)?;
+    let mut fields = Vec::new();
+    for _ in 0..count {
+        let (&kind, rest) = input.split_first()?;
+        *input = rest;
+        fields.push((FieldType::from_number(kind)?, read_sized(input)?));
+    }
+    Some((metric, fields))
+}

@@ -1,0 +1,277 @@
+//! The embedded engine: many threads write, every row is found again once, and tokens tell the truth.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use tidegate::block::Value;
+use tidegate::engine::{CommitPolicy, Embedded, FieldValue, NotDurable, Options, RowWriter, WriteError};
+use tidegate::log::LogError;
+use tidegate::reader::{Query, Reader};
+use tidegate::wire::influx::{Dialect, Precision};
+
+#[path = "../examples/embed.rs"]
+#[allow(unreachable_pub, reason = "an example is a program of its own")]
+mod embed;
+
+const LONG: Duration = Duration::from_secs(60);
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// Options for tests: nothing is committed but on demand, unless they say otherwise.
+fn options(directory: &Path) -> Options {
+    Options { commit: CommitPolicy { linger_ns: 0, interval_ns: HOUR_NS }, ..Options::new(directory) }
+}
+
+/// Every row as text, with how often it was found.
+fn rows(directory: &Path) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    let mut rows = Reader::open(directory).unwrap().rows(Query::default()).unwrap();
+    rows.for_each(|row| {
+        let labels: Vec<_> = row.labels.iter().map(|(n, v)| format!("{}={}", text(n), text(v))).collect();
+        let fields: Vec<_> = row.fields().map(|(n, v)| format!("{}={}", text(n), value(v))).collect();
+        *found.entry(format!("{} {} {}", labels.join(","), fields.join(","), row.time_ns)).or_default() += 1;
+        Ok::<_, LogError>(())
+    })
+    .unwrap();
+    assert_eq!(rows.losses(), 0);
+    found
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn value(value: Value<'_>) -> String {
+    match value {
+        Value::F64(v) => format!("{v}"),
+        Value::I64(v) => format!("{v}i"),
+        Value::U64(v) => format!("{v}u"),
+        Value::Bool(v) => format!("{v}"),
+        Value::String(v) => format!("{:?}", text(v)),
+        Value::Bytes(v) => format!("bytes {v:?}"),
+        Value::Null => "null".into(),
+        Value::Nested(v) | Value::Histogram(v) => format!("{v:?}"),
+    }
+}
+
+/// Pushes `count` samples with times from `start` on, and gives what a reader should show of them.
+fn push(writer: &mut RowWriter, host: &str, start: i64, count: i64) -> Vec<String> {
+    let series = writer.series(&[("host", host), ("__name__", "load")]).unwrap();
+    (start..start + count)
+        .map(|time| {
+            writer.push(series, time, time as f64 * 0.5).unwrap();
+            format!("__name__=load,host={host} value={} {time}", time as f64 * 0.5)
+        })
+        .collect()
+}
+
+fn once(rows: impl IntoIterator<Item = String>) -> BTreeMap<String, u64> {
+    rows.into_iter().map(|row| (row, 1)).collect()
+}
+
+fn discarded(engine: &Embedded) -> u64 {
+    engine.counters().map(|c| c.rows_discarded.value()).sum()
+}
+
+#[test]
+fn the_example_reads_back_what_it_wrote() {
+    let directory = tempfile::tempdir().unwrap();
+    let (count, sum) = embed::run(directory.path()).unwrap();
+    assert_eq!((count, sum), (2_000, 2.0 * (0..500).map(|i| f64::from(i) / 10.0).sum::<f64>()));
+}
+
+#[test]
+fn rows_of_many_threads_are_found_once_each() {
+    let directory = tempfile::tempdir().unwrap();
+    // Twelve writers a worker, and rows enough for each load to go round several times.
+    let engine = Embedded::open(Options { workers: 2, ..options(directory.path()) }).unwrap();
+    let pushed: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..24)
+            .map(|n| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    let mut writer = engine.writer().unwrap();
+                    writer.set_patience(LONG);
+                    let mut pushed = Vec::new();
+                    for round in 0..3 {
+                        // The same series from several threads, and one of the thread's own.
+                        pushed.extend(push(
+                            &mut writer,
+                            &format!("h{}", n % 5),
+                            (n * 10 + round) * 100_000,
+                            9_000,
+                        ));
+                        pushed.extend(push(&mut writer, &format!("own{n}"), round * 1_000, 7));
+                        writer.flush().unwrap().wait(LONG).unwrap();
+                    }
+                    pushed
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    });
+    assert_eq!(pushed.len(), 24 * 3 * 9_007);
+    let expected = once(pushed);
+    assert!(rows(directory.path()) == expected, "while the engine runs");
+    let accepted: u64 = engine.counters().flat_map(|c| c.rows_accepted.iter().map(|r| r.value())).sum();
+    assert_eq!(accepted, expected.len() as u64);
+    engine.close(LONG).unwrap();
+    assert!(rows(directory.path()) == expected, "after it was closed");
+    // A second engine on the directory goes on where the first one ended.
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let more = push(&mut writer, "h0", -10, 10);
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert!(rows(directory.path()) == expected.into_iter().chain(once(more)).collect());
+}
+
+#[test]
+fn fields_of_every_type_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let a = writer.series(&[("__name__", "m"), ("k", "a")]).unwrap();
+    let b = writer.series(&[("__name__", "m"), ("k", "b")]).unwrap();
+    assert_eq!(writer.series(&[("k", "a"), ("__name__", "m")]), Ok(a), "the same labels, the same series");
+    assert!(matches!(writer.series(&[("k", "a"), ("k", "b")]), Err(WriteError::Refused(_))));
+    let mut expected = Vec::new();
+    for i in 0..100u64 {
+        let string = format!("text {i}");
+        let fields = [
+            ("b", FieldValue::Bool(i % 2 == 0)),
+            ("f", FieldValue::F64(i as f64 / 4.0)),
+            ("i", FieldValue::I64(-(i as i64))),
+            ("n", FieldValue::Null),
+            ("s", FieldValue::String(&string)),
+            ("u", FieldValue::U64(i)),
+            ("y", FieldValue::Bytes(&string.as_bytes()[..i as usize % 5])),
+        ];
+        // Two series of one shape in turn, and rows that leave something out.
+        let fields = &fields[..7 - i as usize % 3];
+        let (series, k) = if i % 2 == 0 { (a, "a") } else { (b, "b") };
+        writer.push_row(series, i as i64, fields).unwrap();
+        let all = [
+            format!("b={},f={},i={}i,n=null,s={string:?}", i % 2 == 0, i as f64 / 4.0, -(i as i64)),
+            format!("u={i}u"),
+            format!("y=bytes {:?}", &string.as_bytes()[..i as usize % 5]),
+        ];
+        expected.push(format!("__name__=m,k={k} {} {i}", all[..3 - i as usize % 3].join(",")));
+    }
+    assert_eq!(writer.push_row(a, 0, &[]), Err(WriteError::Fields));
+    let twice = [("x", FieldValue::Null), ("x", FieldValue::Bool(true))];
+    assert_eq!(writer.push_row(a, 0, &twice), Err(WriteError::Fields));
+    let mut other = engine.writer().unwrap();
+    assert_eq!(other.push(a, 0, 1.0), Err(WriteError::ForeignSeries));
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert_eq!(rows(directory.path()), once(expected));
+}
+
+#[test]
+fn line_protocol_is_taken_and_its_bad_lines_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let mut body = String::new();
+    let mut expected = Vec::new();
+    for i in 0..20_000 {
+        body.push_str(&format!("cpu,host=h{} v={i}i,s=\"t{i}\" {i}\n", i % 7));
+        expected.push(format!("__name__=cpu,host=h{} s=\"t{i}\",v={i}i {i}", i % 7));
+    }
+    body.push_str("bad\n");
+    let written = writer.write_lines(body.as_bytes(), Dialect::V2, Precision::Nanos);
+    assert_eq!((written.result.accepted, written.result.rejected), (20_000, 1));
+    assert_eq!((written.result.errors[0].index, written.consumed), (20_001, body.len()));
+    assert_eq!(written.stopped, None);
+    // The same series by its labels is the same series.
+    let series = writer.series(&[("__name__", "cpu"), ("host", "h0")]).unwrap();
+    writer.push_row(series, -1, &[("v", FieldValue::I64(1)), ("s", FieldValue::String("t"))]).unwrap();
+    expected.push("__name__=cpu,host=h0 s=\"t\",v=1i -1".into());
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert_eq!(engine.counters().map(|c| c.series.value()).sum::<u64>(), 7);
+    assert!(rows(directory.path()) == once(expected));
+}
+
+#[test]
+fn rows_of_an_idle_writer_become_durable_without_a_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let commit = CommitPolicy { linger_ns: 0, interval_ns: 20_000_000 };
+    let engine = Embedded::open(Options { commit, ..options(directory.path()) }).unwrap();
+    let mut writers: Vec<_> = (0..3).map(|_| engine.writer().unwrap()).collect();
+    for round in 0..3 {
+        for (n, writer) in writers.iter_mut().enumerate() {
+            push(writer, &format!("h{n}"), round, 1);
+        }
+        let deadline = std::time::Instant::now() + LONG;
+        while rows(directory.path()).len() < 3 * (round as usize + 1) {
+            assert!(std::time::Instant::now() < deadline, "round {round}");
+            std::thread::yield_now();
+        }
+    }
+    drop(writers);
+    assert_eq!(discarded(&engine), 0, "nothing was left to be discarded");
+}
+
+#[test]
+fn nothing_is_committed_before_it_is_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let token = writer.flush().unwrap();
+    assert!(token.is_durable(), "of nothing, all is durable");
+    let mut expected = push(&mut writer, "a", 0, 5);
+    assert_eq!(rows(directory.path()).len(), 0);
+    let token = writer.flush().unwrap();
+    expected.extend(push(&mut writer, "a", 5, 3));
+    drop(writer);
+    // A token outlives its writer.
+    token.wait(LONG).unwrap();
+    assert!(token.is_durable());
+    assert_eq!(rows(directory.path()), once(expected[..5].to_vec()));
+    assert_eq!(discarded(&engine), 3, "rows that were not flushed are discarded, and counted");
+}
+
+#[test]
+fn closing_takes_what_was_pushed_and_refuses_what_comes_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let expected = push(&mut writer, "a", 0, 5);
+    engine.close(LONG).unwrap();
+    assert_eq!(rows(directory.path()), once(expected));
+    let series = writer.series(&[("__name__", "load")]).unwrap();
+    assert_eq!(writer.push(series, 0, 0.0), Err(WriteError::Closed));
+    assert!(matches!(writer.flush(), Err(WriteError::Closed)));
+    let written = writer.write_lines(b"m v=1", Dialect::V1, Precision::Nanos);
+    assert_eq!((written.stopped, written.consumed), (Some(WriteError::Closed), 0));
+    // The directory is free for the next one.
+    Embedded::open(options(directory.path())).unwrap();
+}
+
+#[test]
+fn a_limit_on_series_refuses_new_ones_and_lets_known_ones_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(Options { series_max: 3, ..options(directory.path()) }).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let mut expected = Vec::new();
+    for n in 0..3 {
+        expected.extend(push(&mut writer, &format!("h{n}"), 0, 1));
+        writer.flush().unwrap().wait(LONG).unwrap();
+    }
+    assert!(matches!(writer.series(&[("__name__", "one_more")]), Err(WriteError::Refused(_))));
+    expected.extend(push(&mut writer, "h0", 1, 1));
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert_eq!(rows(directory.path()), once(expected));
+}
+
+#[test]
+fn waiting_ends_when_its_time_is_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    push(&mut writer, "a", 0, 5);
+    let token = writer.flush().unwrap();
+    // Whichever is first: the commit or the time.
+    let outcome = token.wait(Duration::ZERO);
+    assert!(matches!(outcome, Ok(()) | Err(NotDurable::TimedOut)), "{outcome:?}");
+    token.wait(LONG).unwrap();
+}

@@ -112,7 +112,7 @@ fn settle(worker: &mut Worker) {
     worker.wait();
     let mut events = Vec::new();
     loop {
-        worker.turn(false, &mut events);
+        worker.turn(tidegate::engine::Arrivals::None, &mut events);
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } if upto >= last => return,

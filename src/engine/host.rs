@@ -10,6 +10,7 @@ use crate::sync::Receiver;
 use crate::telemetry::Protocol;
 
 use super::guests::Guests;
+use super::policy::Arrivals;
 use super::seat::{Load, Seat, SeatState};
 use super::{Event, Worker};
 
@@ -55,7 +56,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
             let closing = self.seat.state() != SeatState::Open;
             let sweep_ns = self.sweep(closing);
             let more = self.receive();
-            let due_ns = self.worker.turn(false, &mut self.events);
+            let due_ns = self.worker.turn(Arrivals::None, &mut self.events);
             let told = self.tell();
             if closing && !more && (self.pending.is_none() || self.worker.accepts().is_err()) {
                 break;

@@ -40,7 +40,7 @@ use rate::CommitRate;
 pub use crate::ingest::{FieldValue, SeriesHandle};
 pub use crate::log::CommitFailure;
 pub use embedded::{CloseError, Embedded};
-pub use policy::CommitPolicy;
+pub use policy::{Arrivals, CommitPolicy};
 pub use random::random_u64;
 pub use row_writer::{LinesWritten, NotDurable, RowWriter, Token, WriteError};
 pub use seat::LOADS_MAX;

@@ -2,8 +2,9 @@
 //!
 //! A commit starts when none is in flight and the batch is full, or somebody waits for a row of it, or its oldest row has
 //! lain for `interval`. While a commit is in flight the next batch fills, so batches grow with load by themselves. If
-//! somebody waits but more requests are just arriving, the commit lingers for them a moment: larger batches cost less
-//! of everything per row.
+//! somebody waits but another request is just arriving, the commit lingers for it, `linger` at most; if one is only
+//! expected, because its sender was answered a moment ago, then no longer than a commit takes. Larger batches cost
+//! less of everything per row.
 
 /// The two times that the policy knows.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,17 @@ pub struct CommitPolicy {
     pub linger_ns: u64,
     /// How long a row that nobody waits for may lie.
     pub interval_ns: u64,
+}
+
+/// What is known of requests to come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Arrivals {
+    /// Nothing.
+    None,
+    /// A sender was answered a moment ago and may send its next request.
+    Expected,
+    /// A request is being received.
+    Arriving,
 }
 
 /// What the policy looks at. Times are monotonic.
@@ -23,8 +35,10 @@ pub(super) struct BatchState {
     pub(super) first_row_ns: u64,
     /// When the first one began to wait for it.
     pub(super) waited_since_ns: Option<u64>,
-    /// Whether another request is just arriving.
-    pub(super) more_arriving: bool,
+    /// What is known of requests to come.
+    pub(super) arrivals: Arrivals,
+    /// How long commits take of late.
+    pub(super) commit_ns: u64,
 }
 
 /// What to do with a batch that has rows.
@@ -40,8 +54,11 @@ impl CommitPolicy {
     pub(super) fn decide(&self, batch: &BatchState, now_ns: u64) -> Decision {
         let due = match batch.waited_since_ns {
             _ if batch.full => return Decision::Commit,
-            Some(since) if batch.more_arriving => since + self.linger_ns,
-            Some(_) => return Decision::Commit,
+            Some(since) => match batch.arrivals {
+                Arrivals::None => return Decision::Commit,
+                Arrivals::Expected => since + self.linger_ns.min(batch.commit_ns),
+                Arrivals::Arriving => since + self.linger_ns,
+            },
             None => batch.first_row_ns + self.interval_ns,
         };
         if due <= now_ns { Decision::Commit } else { Decision::At(due) }
@@ -52,9 +69,14 @@ impl CommitPolicy {
 mod tests {
     use super::*;
 
-    const POLICY: CommitPolicy = CommitPolicy { linger_ns: 2, interval_ns: 200 };
-    const IDLE: BatchState =
-        BatchState { full: false, first_row_ns: 1000, waited_since_ns: None, more_arriving: false };
+    const POLICY: CommitPolicy = CommitPolicy { linger_ns: 20, interval_ns: 200 };
+    const IDLE: BatchState = BatchState {
+        full: false,
+        first_row_ns: 1000,
+        waited_since_ns: None,
+        arrivals: Arrivals::None,
+        commit_ns: 7,
+    };
 
     #[test]
     fn rows_that_nobody_waits_for_go_within_the_interval() {
@@ -63,18 +85,21 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_goes_at_once_unless_more_is_arriving() {
+    fn a_waiter_goes_at_once_unless_more_is_coming() {
         let waited = BatchState { waited_since_ns: Some(1010), ..IDLE };
         assert_eq!(POLICY.decide(&waited, 1010), Decision::Commit);
-        let arriving = BatchState { more_arriving: true, ..waited };
-        assert_eq!(POLICY.decide(&arriving, 1010), Decision::At(1012));
-        assert_eq!(POLICY.decide(&arriving, 1012), Decision::Commit);
+        let arriving = BatchState { arrivals: Arrivals::Arriving, ..waited };
+        assert_eq!(POLICY.decide(&arriving, 1010), Decision::At(1030));
+        assert_eq!(POLICY.decide(&arriving, 1030), Decision::Commit);
+        let expected = BatchState { arrivals: Arrivals::Expected, ..waited };
+        assert_eq!(POLICY.decide(&expected, 1010), Decision::At(1017));
+        assert_eq!(POLICY.decide(&BatchState { commit_ns: 90, ..expected }, 1010), Decision::At(1030));
     }
 
     #[test]
     fn a_full_batch_goes_at_once() {
         assert_eq!(
-            POLICY.decide(&BatchState { full: true, more_arriving: true, ..IDLE }, 0),
+            POLICY.decide(&BatchState { full: true, arrivals: Arrivals::Arriving, ..IDLE }, 0),
             Decision::Commit
         );
     }

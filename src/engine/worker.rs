@@ -22,7 +22,7 @@ use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
 use super::far_off::{self, FarOff};
-use super::policy::{BatchState, Decision};
+use super::policy::{Arrivals, BatchState, Decision};
 use super::{Options, Shared};
 
 /// What became of sequences.
@@ -72,6 +72,8 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     relief_wanted: bool,
     first_row_ns: u64,
     waited_since_ns: Option<u64>,
+    /// How long commits take of late.
+    commit_ns: u64,
     far_off: FarOff,
     completions: Vec<Completion>,
     spare: Vec<AlignedBuf>,
@@ -128,6 +130,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             relief_wanted: false,
             first_row_ns: 0,
             waited_since_ns: None,
+            commit_ns: 0,
             far_off: FarOff::default(),
             completions: Vec::new(),
             spare: Vec::new(),
@@ -182,9 +185,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
-    /// Takes notice of commits that ended, and starts one if it is time. `more_arriving`: another request is just being
-    /// received. Appends to `events`; gives the monotonic time at which to call again at the latest.
-    pub fn turn(&mut self, more_arriving: bool, events: &mut Vec<Event>) -> Option<u64> {
+    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the monotonic time at which to call again at the latest.
+    pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);
         let reopen = self.reopen(now_ns, events);
@@ -192,7 +194,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             self.relieve_if_ready();
         }
         self.finish_rotation();
-        let due = self.commit_if_due(more_arriving, now_ns);
+        let due = self.commit_if_due(arrivals, now_ns);
         [reopen, due].into_iter().flatten().min()
     }
 
@@ -311,6 +313,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
                     self.counters.commits.add(1);
                     self.counters.committed_bytes.add(completion.buf.len() as u64);
                     self.counters.commit_duration.observe(completion.duration_ns);
+                    self.commit_ns += completion.duration_ns / 8;
+                    self.commit_ns -= self.commit_ns / 8;
                     durable = Some(completion.sequence);
                 }
                 Err(failure) => {
@@ -387,7 +391,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
     }
 
-    fn commit_if_due(&mut self, more_arriving: bool, now_ns: u64) -> Option<u64> {
+    fn commit_if_due(&mut self, arrivals: Arrivals, now_ns: u64) -> Option<u64> {
         if self.ingest.batch().is_empty() || !self.may_commit() {
             return None;
         }
@@ -401,7 +405,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             full: false,
             first_row_ns: self.first_row_ns,
             waited_since_ns: self.waited_since_ns,
-            more_arriving,
+            arrivals,
+            commit_ns: self.commit_ns,
         };
         match self.shared.options.commit.decide(&state, now_ns) {
             Decision::At(due) => Some(due),

@@ -158,7 +158,7 @@ impl Packer {
         if !self.ingest.shapes().knows(self.value_shape) {
             self.value_shape = self.define_value_shape()?;
         }
-        let (id, shape) = (self.ingest.table().entry(key).series, self.value_shape);
+        let (id, shape) = (self.ingest.table().key(key).series, self.value_shape);
         let fields = self.ingest.shapes().shape(shape);
         parcel.batch.push(id, shape, fields, time_ns, &[value.to_bits()], &[]).map_err(|Full| NotPushed::Full)
     }
@@ -175,7 +175,7 @@ impl Packer {
         fields: &[(&str, FieldValue<'_>)],
     ) -> Result<(), NotPushed> {
         let key = self.key_of(series)?;
-        let mut shape = self.ingest.table().entry(key).shape;
+        let mut shape = self.ingest.table().key(key).shape;
         if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields) {
             shape = self.define_shape(key, fields)?;
         }
@@ -197,7 +197,7 @@ impl Packer {
             let max = ROW_HEAP_BYTES_MAX as u64;
             return Err(NotPushed::Refused(Refusal::TooLarge { what: "the row", max }));
         }
-        let id = self.ingest.table().entry(key).series;
+        let id = self.ingest.table().key(key).series;
         let known = self.ingest.shapes().shape(shape);
         let pushed = parcel.batch.push(id, shape, known, time_ns, &self.values, &self.heap);
         pushed.map_err(|Full| NotPushed::Full)
@@ -322,7 +322,7 @@ impl Packer {
         let texts: Vec<_> = fields.iter().map(text).collect();
         let texts: Vec<_> =
             texts.iter().map(|(name, kind)| FieldText { text: name, name, kind: *kind }).collect();
-        let metric = self.ingest.table().metric_name(self.ingest.table().entry(key).series).to_vec();
+        let metric = self.ingest.table().metric_name(self.ingest.table().key(key).series).to_vec();
         let shape = self.ingest.define_shape_in(LIBRARY, &metric, &texts).map_err(NotPushed::Refused)?;
         self.ingest.remember_shape(key, shape);
         Ok(shape)

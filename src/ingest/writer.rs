@@ -228,7 +228,7 @@ impl Ingest {
             Some(key) => key,
             None => self.define(context, key, hash, labels)?,
         };
-        Ok(self.table.entry(key).series)
+        Ok(self.table.key(key).series)
     }
 
     /// The number of a shape: see [`Shapes`].
@@ -245,7 +245,7 @@ impl Ingest {
 
     /// The shape that the next row of this key will probably have.
     pub(super) fn remember_shape(&mut self, key: u32, shape: ShapeId) {
-        self.table.entry_mut(key).shape = shape;
+        self.table.set_shape(key, shape);
     }
 
     /// Appends a row of another batch under this ingest's numbers.

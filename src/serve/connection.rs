@@ -43,6 +43,7 @@ pub(super) struct Connection {
     /// The peer has closed its side.
     pub(super) peer_closed: bool,
     lingered_bytes: u64,
+    last_read_ns: u64,
 }
 
 /// What the current request's body is for.
@@ -99,6 +100,7 @@ impl Connection {
             readable: true,
             peer_closed: false,
             lingered_bytes: 0,
+            last_read_ns: now_ns,
         }
     }
 
@@ -113,6 +115,7 @@ impl Connection {
                 }
                 Ok(n) => {
                     self.pace.received(n, now_ns);
+                    self.last_read_ns = now_ns;
                     return ReadOutcome::Bytes(n);
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
@@ -229,6 +232,11 @@ impl Connection {
     /// Whether the server may end without this peer being wronged: it has its answers, and they are not torn away.
     pub(super) fn is_settled(&self) -> bool {
         !self.busy() && self.pace.phase() != Phase::Lingering
+    }
+
+    /// Whether bytes came after that time.
+    pub(super) fn received_since(&self, ns: u64) -> bool {
+        self.last_read_ns > ns
     }
 
     /// Whether an answer waits for a commit.

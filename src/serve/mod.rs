@@ -17,6 +17,7 @@ mod request;
 mod routes;
 mod server;
 mod survey;
+mod timer;
 mod worker;
 
 pub use server::{Control, ServeOptions, Server};

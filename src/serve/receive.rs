@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::engine;
+use crate::model::WriteResult;
 
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
@@ -166,7 +167,7 @@ impl Desk<'_> {
         }
         if self.shared.memory.exhausted(self.engine.memory_held_bytes()) {
             self.shared.want_relief(self.engine.memory_held_bytes());
-            return Err(given_up_answer(dialect, &GivenUp::Memory, &Default::default()));
+            return Err(given_up_answer(dialect, &GivenUp::Memory, &WriteResult::default()));
         }
         let encoding = Encoding::parse(head.headers.content_encoding).ok_or_else(|| {
             let name = String::from_utf8_lossy(head.headers.content_encoding);
@@ -175,13 +176,11 @@ impl Desk<'_> {
         if let (BodyLength::Bytes(length), Encoding::Identity) = (head.length, encoding) {
             params.content_length = Some(length);
         }
-        let content = self
-            .decoders
-            .take(encoding, &self.shared.options.http)
-            .ok_or_else(|| given_up_answer(dialect, &GivenUp::Memory, &Default::default()))?;
-        WriteRequest::new(&params, to, content, self.engine, &self.shared.memory)
+        params.encoding = encoding;
+        let limits = &self.shared.options.http;
+        WriteRequest::new(&params, to, self.decoders, limits, self.engine, &self.shared.memory)
             .map(Box::new)
-            .map_err(|why| given_up_answer(dialect, &why, &Default::default()))
+            .map_err(|why| given_up_answer(dialect, &why, &WriteResult::default()))
     }
 
     /// Lets the client send its body if it asks first.

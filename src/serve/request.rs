@@ -11,8 +11,8 @@ use crate::model::WriteResult;
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Decoder, Dialect, FedState, Precision};
 
-use super::body::{BodyError, ContentDecoder, DecoderPool};
-use super::http::AnswerTo;
+use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
+use super::http::{AnswerTo, HttpLimits};
 use super::influx;
 use super::memory::{MemoryBudget, Reservation};
 
@@ -42,6 +42,8 @@ pub(super) struct WriteRequest {
     whole: Option<Whole>,
     /// When the engine last had no room for a row of it, having had some before.
     stalled_since_ns: Option<u64>,
+    /// What the decoder may hold.
+    _decoder: Option<Reservation>,
 }
 
 /// A body that is buffered to be checked before its first row is taken.
@@ -83,6 +85,7 @@ pub(super) struct WriteParams {
     pub(super) precision: Precision,
     pub(super) all_or_nothing: bool,
     pub(super) content_length: Option<u64>,
+    pub(super) encoding: Encoding,
 }
 
 /// What lies in the engine for a request that is complete: its answer waits for these sequences.
@@ -96,10 +99,15 @@ impl WriteRequest {
     pub(super) fn new(
         params: &WriteParams,
         to: AnswerTo,
-        content: ContentDecoder,
+        decoders: &mut DecoderPool,
+        limits: &HttpLimits,
         engine: &Worker,
         budget: &MemoryBudget,
     ) -> Result<WriteRequest, GivenUp> {
+        let decoder = match params.encoding.memory_bytes_max() {
+            0 => None,
+            bytes => Some(budget.reserve(bytes as u64, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?),
+        };
         let whole = if params.all_or_nothing {
             let mut whole = Whole {
                 precision: params.precision,
@@ -116,7 +124,8 @@ impl WriteRequest {
         Ok(WriteRequest {
             dialect: params.dialect,
             to,
-            content,
+            content: decoders.take(params.encoding, limits).ok_or(GivenUp::Memory)?,
+            _decoder: decoder,
             lines: Decoder::new(params.dialect, params.precision, engine.wall_ns()),
             result: WriteResult::default(),
             first: engine.filling(),
@@ -144,7 +153,7 @@ impl WriteRequest {
         budget: &MemoryBudget,
     ) -> Result<Progress, GivenUp> {
         if let Some(whole) = &mut self.whole {
-            return self.content.collect(&buffer[data], &mut self.tail, whole, engine, budget);
+            return collect(&mut self.content, &buffer[data], &mut self.tail, whole, engine, budget);
         }
         if !self.content.is_identity() {
             let encoded = std::mem::take(&mut self.encoded);
@@ -325,27 +334,25 @@ impl Whole {
     }
 }
 
-impl ContentDecoder {
-    /// Appends the decoded bytes to a body that is buffered whole.
-    fn collect(
-        &mut self,
-        encoded: &[u8],
-        body: &mut Vec<u8>,
-        whole: &mut Whole,
-        engine: &Worker,
-        budget: &MemoryBudget,
-    ) -> Result<Progress, GivenUp> {
-        let mut at = 0;
-        loop {
-            body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
-            if body.capacity() as u64 > whole.reserved_bytes {
-                whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
-            }
-            let piece = self.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
-            at += piece.consumed;
-            if !piece.output_full && at == encoded.len() {
-                return Ok(Progress::More);
-            }
+/// Appends the decoded bytes to a body that is buffered whole.
+fn collect(
+    content: &mut ContentDecoder,
+    encoded: &[u8],
+    body: &mut Vec<u8>,
+    whole: &mut Whole,
+    engine: &Worker,
+    budget: &MemoryBudget,
+) -> Result<Progress, GivenUp> {
+    let mut at = 0;
+    loop {
+        body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
+        if body.capacity() as u64 > whole.reserved_bytes {
+            whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
+        }
+        let piece = content.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
+        at += piece.consumed;
+        if !piece.output_full && at == encoded.len() {
+            return Ok(Progress::More);
         }
     }
 }
@@ -376,7 +383,13 @@ pub(super) fn params(dialect: Dialect, query: &str) -> Result<WriteParams, Strin
     let parsed =
         Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
     let all_or_nothing = dialect == Dialect::V3 && !accept_partial;
-    Ok(WriteParams { dialect, precision: parsed, all_or_nothing, content_length: None })
+    Ok(WriteParams {
+        dialect,
+        precision: parsed,
+        all_or_nothing,
+        content_length: None,
+        encoding: Encoding::Identity,
+    })
 }
 
 /// The answer to a request that was given up.

@@ -4,6 +4,7 @@
 //! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
 //! become due are written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::engine::{self, Event};
+use crate::engine::{self, Arrivals, Event};
 use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
@@ -25,6 +26,7 @@ use super::pages;
 use super::receive::Desk;
 use super::server::Shared;
 use super::survey::TOP_PER_WORKER;
+use super::timer::Timer;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -37,6 +39,14 @@ const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
 
 /// How long a write waits for room in the engine before it is refused.
 const STALL_NS_MAX: u64 = 1_000_000_000;
+/// For so long after an answer the next request of its connection is expected.
+const EXPECT_NS: u64 = 2_000_000;
+
+/// Connections that are remembered as answered.
+const ANSWERED_MAX: usize = 64;
+
+/// Deadlines nearer than this are left to the timer.
+const POLL_COARSE_NS: u64 = 10_000_000;
 
 /// How often time limits are looked at.
 const TICK_NS: u64 = 250_000_000;
@@ -44,6 +54,7 @@ const TICK_NS: u64 = 250_000_000;
 const EVENTS_PER_POLL: usize = 256;
 const WAKE: Token = Token(usize::MAX);
 const DISK: Token = Token(usize::MAX - 1);
+const TIMER: Token = Token(usize::MAX - 2);
 /// The first listener's token; the others' follow.
 const LISTEN: usize = usize::MAX - 1024;
 
@@ -77,6 +88,9 @@ pub(super) struct Worker {
     connection_bytes: u64,
     /// The last round of relief that this worker has begun.
     relief_begun: u64,
+    timer: Timer,
+    /// Connections answered of late, and when: their next requests are expected.
+    answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
     drained_by_ns: Option<u64>,
@@ -97,6 +111,7 @@ impl Worker {
         for (i, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
         }
+        let timer = Timer::new(poll.registry(), TIMER)?;
         Ok(Worker {
             number,
             poll,
@@ -119,6 +134,8 @@ impl Worker {
             events: Vec::new(),
             connection_bytes: 0,
             relief_begun: 0,
+            timer,
+            answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
         })
@@ -137,7 +154,7 @@ impl Worker {
             for event in &events {
                 match event.token() {
                     WAKE => self.take_inbox(),
-                    DISK => {}
+                    DISK | TIMER => {}
                     Token(LISTEN..) => self.accept(),
                     Token(id) => {
                         if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
@@ -183,14 +200,21 @@ impl Worker {
         }
     }
 
+    /// Whether there is something to look at now and then.
+    fn ticks(&self) -> bool {
+        self.open > 0 || self.accept_again || self.shared.draining()
+    }
+
     fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
         if !self.again.is_empty() || self.survey.is_some() {
             return Some(Duration::ZERO);
         }
         let now_ns = self.engine.monotonic_ns();
-        let ticks = self.open > 0 || self.accept_again || self.shared.draining();
-        let tick = ticks.then_some(self.next_tick_ns);
-        let due = [deadline, tick].into_iter().flatten().min()?;
+        let tick = self.ticks().then_some(self.next_tick_ns);
+        let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
+        // A poll's own limit is rounded up to milliseconds.
+        let timed = fine && deadline.is_some_and(|due| self.timer.set(due.saturating_sub(now_ns)));
+        let due = [deadline.filter(|_| !timed), tick].into_iter().flatten().min()?;
         Some(Duration::from_nanos(due.saturating_sub(now_ns)))
     }
 
@@ -208,11 +232,9 @@ impl Worker {
     }
 
     fn turn_engine(&mut self) -> Option<u64> {
-        let arriving = self.again.iter().any(|&id| {
-            self.connections[id].as_ref().is_some_and(|c| matches!(c.receiving, Receiving::Write(_)))
-        });
+        let arrivals = self.arrivals();
         let mut events = std::mem::take(&mut self.events);
-        let deadline = self.engine.turn(arriving, &mut events);
+        let deadline = self.engine.turn(arrivals, &mut events);
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
@@ -221,6 +243,11 @@ impl Worker {
                         connection.durable(upto);
                         if connection.waits_for_commit() {
                             self.waiting.push(id);
+                        } else {
+                            if self.answered.len() == ANSWERED_MAX {
+                                self.answered.pop_front();
+                            }
+                            self.answered.push_back((id, self.engine.monotonic_ns()));
                         }
                         self.flush(id);
                     }
@@ -237,6 +264,26 @@ impl Worker {
         }
         self.events = events;
         deadline
+    }
+
+    /// What is known of requests to come, for the engine to decide whether its commit lingers.
+    fn arrivals(&mut self) -> Arrivals {
+        let now_ns = self.engine.monotonic_ns();
+        while self.answered.front().is_some_and(|(_, at_ns)| at_ns + EXPECT_NS < now_ns) {
+            self.answered.pop_front();
+        }
+        let mut arrivals = Arrivals::None;
+        for (id, _) in &self.answered {
+            let Some(connection) = &self.connections[*id] else { continue };
+            arrivals = arrivals.max(match connection.receiving {
+                Receiving::Write(_) if connection.received_since(now_ns.saturating_sub(EXPECT_NS)) => {
+                    Arrivals::Arriving
+                }
+                Receiving::Nothing if !connection.busy() => Arrivals::Expected,
+                _ => Arrivals::None,
+            });
+        }
+        arrivals
     }
 
     fn accept(&mut self) {
@@ -388,7 +435,7 @@ impl Worker {
     /// Looks at the time limits, and at what is only worth counting now and then.
     fn tick(&mut self) {
         let now_ns = self.engine.monotonic_ns();
-        if now_ns < self.next_tick_ns || self.open == 0 && !self.accept_again {
+        if now_ns < self.next_tick_ns || !self.ticks() {
             return;
         }
         self.next_tick_ns = now_ns + TICK_NS;

@@ -82,15 +82,8 @@ impl Setup {
             }
         });
         let pid = child.id();
-        let mut server = Server {
-            child,
-            pid,
-            address: String::new(),
-            data,
-            lines,
-            seen: Vec::new(),
-            directory,
-        };
+        let mut server =
+            Server { child, pid, address: String::new(), data, lines, seen: Vec::new(), directory };
         let line = server.line("msg=\"started\"");
         let listen = line.split(' ').find_map(|word| word.strip_prefix("listen=")).unwrap();
         server.address = listen.trim_matches('"').to_owned();

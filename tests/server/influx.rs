@@ -54,7 +54,10 @@ fn a_partial_write_names_lines_and_counts_in_each_versions_words() {
     let body = reply.expect(400).json();
     ours(&body);
     assert_eq!(body["error"], "partial write of line protocol occurred");
-    assert_eq!((&body["data"][0]["line_number"], &body["data"][0]["original_line"]), (&json!(2), &json!("cpu 2")));
+    assert_eq!(
+        (&body["data"][0]["line_number"], &body["data"][0]["original_line"]),
+        (&json!(2), &json!("cpu 2"))
+    );
     assert_eq!(reply.header("content-type"), Some("application/json"));
 
     assert_eq!(values(&cat(&server.data), "a"), [1.0, 3.0, 1.0, 3.0, 1.0, 3.0]);
@@ -112,11 +115,19 @@ fn precisions_scale_to_nanoseconds_and_unknown_ones_are_400() {
     let server = Server::start();
     let mut expected = Vec::new();
     for (path, names) in [
-        ("/write", &[("n", 1), ("ns", 1), ("u", 1_000), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000i64)][..]),
+        (
+            "/write",
+            &[("n", 1), ("ns", 1), ("u", 1_000), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000i64)][..],
+        ),
         ("/api/v2/write", &[("ns", 1), ("us", 1_000), ("u", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)]),
         (
             "/api/v3/write_lp",
-            &[("nanosecond", 1), ("microsecond", 1_000), ("millisecond", 1_000_000), ("second", 1_000_000_000)],
+            &[
+                ("nanosecond", 1),
+                ("microsecond", 1_000),
+                ("millisecond", 1_000_000),
+                ("second", 1_000_000_000),
+            ],
         ),
     ] {
         for (name, scale) in names {
@@ -202,7 +213,12 @@ fn a_body_that_is_not_what_its_coding_says_is_400() {
     for (name, encoded) in encodings(b"cpu a=1 1\n").iter().filter(|(name, _)| *name != "identity") {
         let cut = &encoded[..encoded.len() - 3];
         server.ask(&request("POST", "/write", &[("Content-Encoding", name)], cut)).expect(400);
-        let reply = server.ask(&request("POST", "/api/v2/write", &[("Content-Encoding", name)], b"\x01\x02 not that"));
+        let reply = server.ask(&request(
+            "POST",
+            "/api/v2/write",
+            &[("Content-Encoding", name)],
+            b"\x01\x02 not that",
+        ));
         assert_eq!(reply.expect(400).json()["code"], "invalid");
     }
     let reply = server.ask(&request("POST", "/api/v2/write", &[("Content-Encoding", "br")], b"xx"));
@@ -243,7 +259,9 @@ fn expect_continue_is_granted_refused_early_or_not_needed() {
     assert!(matches!(client.reply().status, 100));
     client.reply().expect(204);
     // What will be refused is refused before the body is sent.
-    for (target, length, status) in [("/write", 3000, 413), ("/nowhere", 9, 404), ("/write?precision=x", 9, 400)] {
+    for (target, length, status) in
+        [("/write", 3000, 413), ("/nowhere", 9, 404), ("/write?precision=x", 9, 400)]
+    {
         let mut client = server.client();
         client.ask(&expecting(target, length)).expect(status);
         client.expect_end();

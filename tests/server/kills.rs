@@ -119,7 +119,8 @@ fn check(data: &Path, told: &BTreeMap<(u64, usize), Told>) {
     for line in cat_text(data).lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let field = |name: &str| row["fields"][name]["i64"].as_u64().unwrap();
-        let (round, connection, request, number) = (field("round"), field("c") as usize, field("q"), field("r"));
+        let (round, connection, request, number) =
+            (field("round"), field("c") as usize, field("q"), field("r"));
         let sent = told[&(round, connection)].sent;
         assert!(request < sent, "never sent: {line}");
         let rows = found.entry((round, connection, request)).or_default();
@@ -134,7 +135,11 @@ fn check(data: &Path, told: &BTreeMap<(u64, usize), Told>) {
     for (&(round, connection), told) in told {
         for request in 0..told.acknowledged {
             let rows = found.get(&(round, connection, request)).copied().unwrap_or(0);
-            assert_eq!(rows, (1 << rows_of(request)) - 1, "round {round}, connection {connection}, request {request}");
+            assert_eq!(
+                rows,
+                (1 << rows_of(request)) - 1,
+                "round {round}, connection {connection}, request {request}"
+            );
         }
     }
 }

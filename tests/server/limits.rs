@@ -25,7 +25,10 @@ fn rows_of_series_over_the_limit_are_rejected_for_good_and_the_others_go_on() {
         assert_eq!((&body["accepted"], &body["rejected"]), (&json!(0), &json!(10)), "{path} {body}");
     }
     client.ask(&post("/write", lines(0, 100))).expect(204);
-    assert_eq!(server.metric("tidegate_rows_rejected_total{protocol=\"influx\",reason=\"series_limit\"}"), 50.0);
+    assert_eq!(
+        server.metric("tidegate_rows_rejected_total{protocol=\"influx\",reason=\"series_limit\"}"),
+        50.0
+    );
     assert_eq!(server.metric("tidegate_series"), 100.0);
     let status = client.ask(&get("/api/v1/status/tsdb")).expect(200).json();
     assert_eq!(status["data"]["seriesCountByMetricName"][0], json!({"name": "m", "value": 100}));
@@ -44,9 +47,8 @@ fn a_flood_of_new_series_meets_the_memory_limit_and_not_the_machines() {
     let (mut refused, mut acknowledged, mut most_bytes) = (0, 0u64, 0);
     // About 900 MB of keys, in requests that are each a good part of the limit.
     for request in 0..60u64 {
-        let body: String = (0..20_000)
-            .map(|n| format!("flood,a={request}-{n},b={:0200}-{request} v=1 1\n", n))
-            .collect();
+        let body: String =
+            (0..20_000).map(|n| format!("flood,a={request}-{n},b={:0200}-{request} v=1 1\n", n)).collect();
         let reply = client.ask(&post("/write", &body));
         if reply.status == 204 {
             acknowledged += 20_000;
@@ -76,7 +78,8 @@ fn one_endless_body_of_new_series_is_stopped_on_its_way() {
     let server = Setup::config("limits: {memory: 64MiB}").start();
     let body: String = (0..400_000).map(|n| format!("flood,a={n},b={n:0200} v=1 1\n")).collect();
     let small = zstd::encode_all(body.as_bytes(), 1).unwrap();
-    let reply = server.ask(&super::client::request("POST", "/write", &[("Content-Encoding", "zstd")], &small));
+    let reply =
+        server.ask(&super::client::request("POST", "/write", &[("Content-Encoding", "zstd")], &small));
     assert!(reply.status == 204 || reply.expect(503).status == 503);
     let bytes = server.metric("process_resident_memory_bytes") as u64;
     assert!(bytes < 3 * LIMIT_BYTES, "{bytes} bytes are resident after {}", reply.status);

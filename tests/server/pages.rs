@@ -127,7 +127,10 @@ fn the_status_names_who_makes_the_series_over_all_workers() {
         client.ask(&post("/write", lines.replace("cpu", &format!("cpu{n}")))).expect(204);
     }
     let status = server.ask(&get("/api/v1/status/tsdb")).expect(200).json();
-    assert_eq!((&status["status"], &status["data"]["headStats"]["numSeries"]), (&json!("success"), &json!(120)));
+    assert_eq!(
+        (&status["status"], &status["data"]["headStats"]["numSeries"]),
+        (&json!("success"), &json!(120))
+    );
     let by_metric = &status["data"]["seriesCountByMetricName"];
     assert_eq!(by_metric[0], json!({"name": "cpu0", "value": 30}), "{by_metric}");
     let values = &status["data"]["labelValueCountByLabelName"][0];

@@ -86,7 +86,11 @@ fn resident_bytes(server: &mut Server) -> u64 {
 #[test]
 fn half_a_request_and_then_the_end_is_no_answer_and_no_harm() {
     let server = Server::start();
-    for piece in [&b"P"[..], b"POST /write HTTP/1.1\r\nHost: x\r\n", b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nm a="] {
+    for piece in [
+        &b"P"[..],
+        b"POST /write HTTP/1.1\r\nHost: x\r\n",
+        b"POST /write HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nm a=",
+    ] {
         let mut client = server.client();
         client.send(piece);
         client.end_sending();

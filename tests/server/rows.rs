@@ -10,7 +10,8 @@ use super::log::{cat, cat_text, ls, verify};
 
 /// One row of every kind of value that is hard to keep, and what is expected of it.
 fn hard_rows() -> Vec<(String, Json)> {
-    let row = |time: i64, labels: Json, fields: Json| json!({"time": time, "labels": labels, "fields": fields});
+    let row =
+        |time: i64, labels: Json, fields: Json| json!({"time": time, "labels": labels, "fields": fields});
     let plain = |fields| row(1, json!({"__name__": "m"}), fields);
     let mut rows: Vec<(String, Json)> = [
         ("v=0", json!({"v": {"f64": 0.0}})),
@@ -37,13 +38,22 @@ fn hard_rows() -> Vec<(String, Json)> {
     .collect();
     let f = json!({"v": {"i64": 1}});
     rows.extend([
-        ("m v=1i -9223372036854775806\n".into(), row(-9223372036854775806, json!({"__name__": "m"}), f.clone())),
-        ("m v=1i 9223372036854775806\n".into(), row(9223372036854775806, json!({"__name__": "m"}), f.clone())),
+        (
+            "m v=1i -9223372036854775806\n".into(),
+            row(-9223372036854775806, json!({"__name__": "m"}), f.clone()),
+        ),
+        (
+            "m v=1i 9223372036854775806\n".into(),
+            row(9223372036854775806, json!({"__name__": "m"}), f.clone()),
+        ),
         (
             "m\\ n\\,o,t\\=a\\ g=v\\,a\\ l,a=1 v=1i 2\n".into(),
             row(2, json!({"__name__": "m n,o", "a": "1", "t=a g": "v,a l"}), f.clone()),
         ),
-        (format!("m,b={} v=1i 3\n", "x".repeat(2000)), row(3, json!({"__name__": "m", "b": "x".repeat(2000)}), f)),
+        (
+            format!("m,b={} v=1i 3\n", "x".repeat(2000)),
+            row(3, json!({"__name__": "m", "b": "x".repeat(2000)}), f),
+        ),
     ]);
     rows
 }
@@ -173,7 +183,9 @@ fn many_connections_on_two_workers_write_at_once() {
                 let mut client = super::client::Client::connect(address);
                 for n in 0..REQUESTS {
                     let lines: String = (0..LINES)
-                        .map(|line| format!("m,c={connection},l={line} n={n}i,l={line}i {}\n", n * LINES + line))
+                        .map(|line| {
+                            format!("m,c={connection},l={line} n={n}i,l={line}i {}\n", n * LINES + line)
+                        })
                         .collect();
                     if n % 2 == 0 {
                         client.ask(&post("/write", &lines)).expect(204);

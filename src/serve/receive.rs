@@ -20,7 +20,7 @@ use super::server::Shared;
 const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// A body that nobody needs is read away if it is at most so long; else the connection closes.
-const DISCARD_BYTES_MAX: u64 = 1 << 20;
+const DISCARD_BYTES_MAX: u64 = 8 << 20;
 
 /// What taking requests needs of its worker.
 pub(super) struct Desk<'a> {

@@ -199,6 +199,12 @@ impl Ingest {
         old
     }
 
+    /// Lets go of the table before the present one, if it is still kept: its series are then new when they send again.
+    pub fn forget_previous(&mut self) {
+        self.previous = None;
+        self.promote_rows_left = 0;
+    }
+
     /// Exchanges the batch being filled for another one.
     pub(super) fn swap_batch(&mut self, batch: &mut Batch) {
         std::mem::swap(&mut self.batch, batch);

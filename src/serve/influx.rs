@@ -29,8 +29,10 @@ pub(super) fn write_answer(dialect: Dialect, result: &WriteResult) -> Answer {
         None => String::new(),
     };
     let partial = format!("partial write: {cause} dropped={}", result.rejected);
+    // What parses and is over a limit is a partial write also where it is all: so InfluxDB tells it.
+    let parsed_nothing = result.accepted == 0 && first.is_some_and(|e| e.reason != "series_limit");
     match (dialect, result.accepted) {
-        (Dialect::V1, 0) | (Dialect::V2, 0) => error_answer(dialect, 400, &cause, Some(result)),
+        (Dialect::V1 | Dialect::V2, 0) if parsed_nothing => error_answer(dialect, 400, &cause, Some(result)),
         (Dialect::V1, _) => error_answer(dialect, 400, &partial, Some(result)),
         (Dialect::V2, _) => {
             let message = format!("failure writing points to database: {partial}");

@@ -20,4 +20,4 @@ mod survey;
 mod timer;
 mod worker;
 
-pub use server::{Drainer, ServeOptions, Server};
+pub use server::{Control, ServeOptions, Server};

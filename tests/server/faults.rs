@@ -159,8 +159,8 @@ fn a_failed_sync_is_503_and_a_new_segment_takes_the_next_writes() {
     for what in ["fdatasync:error=EIO", "pwrite64:error=EIO", "fdatasync:error=ENOSPC"] {
         let directory = directory();
         let data = directory.path().join("data");
-        // Counted by thread: of the thread that commits it is the sixth.
-        let inject = format!("inject={what}:when=6");
+        // Counted by thread: of the thread that commits it is the fifteenth. At the start others make fewer.
+        let inject = format!("inject={what}:when=15");
         let mut server = start_under_strace("workers: 1\ndata: {disk: threads}", &data, &inject);
         let mut client = server.client();
         // In the middle of its body while the log fails: its later rows belong to the next segment.

@@ -310,6 +310,9 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.counters.rows_in_doubt.add(self.ingest.batch().rows() as u64);
         self.ingest.end_batch();
         self.waited_since_ns = None;
+        // The segment was not sealed in time: recovery, or the cut that follows, closes it.
+        self.rotating = None;
+        self.blocks.clear();
         if self.suspended.is_none() {
             tracing::error!(worker = self.number, sequence = from, %failure, "commit failed; its rows are in doubt");
             self.suspended = Some(Suspended { failure, retry_ns: now_ns });
@@ -323,8 +326,6 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             if self.log.try_reopen() {
                 tracing::info!(worker = self.number, "the log is open again");
                 self.suspended = None;
-                self.rotating = None;
-                self.blocks.clear();
                 self.start_generation();
                 return None;
             }

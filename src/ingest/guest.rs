@@ -173,3 +173,6 @@ impl Ingest {
         Some(shape.here)
     }
 }
+
+#[cfg(test)]
+mod tests;

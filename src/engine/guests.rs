@@ -154,10 +154,9 @@ impl Guests {
             // Acquire pairs with the Release of a writer that is gone: all that it sent was sent before.
             let last = desk.last.load(Ordering::Acquire);
             if last != PRESENT {
-                if seated.is_over(last) {
-                    over.push(desk.number)
-                } else {
-                    again = true
+                match seated.is_over(last) {
+                    true => over.push(desk.number),
+                    false => again = true,
                 }
                 continue;
             }

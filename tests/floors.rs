@@ -31,7 +31,8 @@ const STEPS: [&[&str]; 10] = [
 ];
 
 /// Who may nevertheless import whom, and why.
-const EXCEPTIONS: [(&str, &str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str, &str); 1] =
+    [("wire/influx", "wire/testing", "the decoders' tests and benches share one collecting intake")];
 
 /// The files that put rooms together and belong to none.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
@@ -254,7 +255,9 @@ fn untidy(text: &str) -> Vec<String> {
     // In two parts, so that this line is not one of those that it looks for.
     let unfinished = concat!("todo", "!");
     for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
-        if line.chars().count() > COLUMNS_MAX {
+        // A row of a table cannot be wrapped.
+        let table = ["//! |", "/// |"].iter().any(|start| line.trim_start().starts_with(start));
+        if line.chars().count() > COLUMNS_MAX && !table {
             found.push(format!("line {number} is longer than {COLUMNS_MAX} columns"));
         }
         if !line.is_ascii() {

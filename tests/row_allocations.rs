@@ -109,7 +109,7 @@ fn server_rounds(rounds: usize) -> Vec<usize> {
         worker.wait();
         let sequence = worker.filling();
         while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(false, &mut events);
+            worker.turn(tidegate::engine::Arrivals::None, &mut events);
             std::thread::yield_now();
         }
         events.clear();

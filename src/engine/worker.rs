@@ -1,10 +1,12 @@
 //! One thread's engine: rows in, durable blocks out, and word of what became of them.
 //!
 //! It joins ingest, block and log, and keeps these promises: rows of one batch are in one block, with the sequence that
-//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block and all before it
+//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block
+//! and all before it
 //! in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
 //!
-//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of input and whenever
+//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of
+//! input and whenever
 //! [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
 
 use std::os::fd::BorrowedFd;
@@ -91,7 +93,8 @@ struct Suspended {
 impl<D: Disk, C: Clock> Worker<D, C> {
     /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
     ///
-    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory, the backend
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory,
+    /// the backend
     /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
     ///
     /// # Errors
@@ -185,7 +188,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
-    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the monotonic time at which to call again at the latest.
+    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the
+    /// monotonic time at which to call again at the latest.
     pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! series: | number | bytes of key | key |  next ...      key:   | bytes of name | name | bytes of value | value | ...
-//! shape:  | number | bytes of metric | metric | fields | kind, bytes of name, name | ...    (numbers and lengths varints)
+//! shape:  | number | bytes of metric | metric | fields | kind, bytes of name, name | ...    (numbers and
+//! lengths varints)
 //! ```
 
 use crate::bytes::{read_varint, write_varint};

@@ -63,7 +63,7 @@ impl Shapes {
         &self.shapes[(id.0 - self.first) as usize].shape
     }
 
-    /// The symbols of a shape that [`resolve`](Shapes::resolve) has seen.
+    /// The symbols of a shape that was resolved for the batch.
     #[inline]
     pub fn symbols(&self, id: ShapeId) -> &ShapeSymbols {
         &self.shapes[(id.0 - self.first) as usize].symbols

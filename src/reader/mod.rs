@@ -112,7 +112,8 @@ impl Reader {
         Ok(open().without(dropped))
     }
 
-    /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told the bytes read so far, out of
+    /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told the bytes read
+    /// so far, out of
     /// those that `survey` shows.
     ///
     /// # Errors

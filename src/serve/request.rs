@@ -1,6 +1,7 @@
 //! A write being received: body bytes in, rows into the engine, at last an answer that waits for their commit.
 //!
-//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can wait for all
+//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can
+//! wait for all
 //! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
 
 use std::ops::Range;
@@ -408,7 +409,8 @@ pub(super) fn given_up_answer(
             influx::error_answer(dialect, 503, "out of memory budget: try again later", None).retry_later()
         }
         GivenUp::Overload => {
-            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None).retry_later()
+            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None)
+                .retry_later()
         }
         GivenUp::RefusedWhole => influx::refused_whole_answer(result),
     }

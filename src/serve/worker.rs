@@ -1,6 +1,7 @@
 //! A worker's event loop: sockets, the engine's commits, time limits.
 //!
-//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the engine
+//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there;
+//! the engine
 //! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
 //! become due are written.
 

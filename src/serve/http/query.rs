@@ -138,7 +138,7 @@ mod tests {
         };
         assert_eq!(pairs("db=mydb&precision=ms"), expect(&[("db", "mydb"), ("precision", "ms")]));
         assert_eq!(pairs("a=1+2%2B3&&b&=c"), expect(&[("a", "1 2+3"), ("b", ""), ("", "c")]));
-        assert_eq!(pairs("a=b=c&p=%C3%A4"), expect(&[("a", "b=c"), ("p", "\u{e4}")]));
+        assert_eq!(pairs("a=b=c&p=%C3%A4"), expect(&[("a", "b=c"), ("p", "ä")]));
         assert_eq!(pairs(""), expect(&[]));
         assert_eq!(pairs("a=%4"), Err(QueryError::Escape));
         assert_eq!(pairs("a=%zz"), Err(QueryError::Escape));
@@ -157,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "[%&=+a-f0-9\u{e9}]{0,300}") {
+        fn any_text_is_read_or_refused(text in "[%&=+a-f0-9é]{0,300}") {
             let _ = pairs(&text);
             let _ = decode_segment(&text);
         }

@@ -28,7 +28,7 @@ impl Precision {
     pub fn parse(dialect: Dialect, text: &str) -> Option<Precision> {
         let short = match text {
             "n" | "ns" => Precision::Nanos,
-            "u" | "us" | "\u{b5}s" => Precision::Micros,
+            "u" | "us" | "µs" => Precision::Micros,
             "ms" => Precision::Millis,
             "s" => Precision::Seconds,
             "m" if dialect == Dialect::V1 => Precision::Minutes,

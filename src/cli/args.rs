@@ -74,8 +74,9 @@ pub enum LogCommand {
 
     /// Print the rows
     ///
-    /// Of a live directory, all that was durable when it was asked, or with --follow what comes as well. What the
-    /// format can't express is left out, counted on stderr, and makes the exit code 3.
+    /// In order of arrival. Of a live directory, all that was durable when it was asked, or with --follow what comes as
+    /// well. What the format can't express is left out, counted on stderr, and makes the exit code 3. Damage costs what
+    /// was damaged, is named on stderr, and makes the exit code 1.
     #[command(after_long_help = help::CAT)]
     Cat(CatArgs),
 

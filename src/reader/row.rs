@@ -16,8 +16,10 @@ pub struct Row<'r> {
     pub arrival: Arrival,
     /// Its tenant; 0 where there are none.
     pub tenant: u32,
-    /// The number of its series. Rows that follow on one another in one segment and have the same number have the
-    /// same labels; a series may have several numbers.
+    /// The number of its segment among those of its worker.
+    pub segment: u64,
+    /// The number of its series within the segment. Equal numbers are equal labels; a series has another number in
+    /// each segment.
     pub series: u32,
     fields: &'r [Field<'r>],
     /// How many values of each column stood in rows before, or that all rows have it.
@@ -36,6 +38,13 @@ pub struct Arrival {
     pub sequence: u64,
     /// Its place in the block.
     pub position: u32,
+}
+
+/// What the rows of a block share.
+#[derive(Clone, Copy)]
+pub(super) struct BlockPlace {
+    pub(super) segment: u64,
+    pub(super) tenant: u32,
 }
 
 /// A column with its name.
@@ -88,12 +97,13 @@ impl<'t> TableWalk<'t> {
 
     /// The present row, with these labels.
     #[inline]
-    pub(super) fn row<'w>(&'w self, labels: Labels<'w>, arrival: Arrival, tenant: u32) -> Row<'w> {
+    pub(super) fn row<'w>(&'w self, labels: Labels<'w>, arrival: Arrival, block: BlockPlace) -> Row<'w> {
         Row {
             time_ns: self.table.times[self.row],
             labels,
             arrival,
-            tenant,
+            tenant: block.tenant,
+            segment: block.segment,
             series: self.table.series[self.row].0,
             fields: &self.fields,
             seen: &self.seen,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::dedup::Dropped;
 use super::loss::{Loss, LossKind, Losses};
 use super::query::Query;
-use super::row::{Arrival, Row, TableWalk};
+use super::row::{Arrival, BlockPlace, Row, TableWalk};
 use super::stream::{Head, Open, Stream, Verdict};
 use crate::block::{DecodeError, Table, decode_rows};
 use crate::log::{LogError, ReadDirectory, Survey};
@@ -181,6 +181,7 @@ impl BlockWalk<'_> {
         }
         let open = &*self.open;
         let header = &self.head.header;
+        let place = BlockPlace { segment: open.segment.name.number, tenant: header.tenant };
         let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
             self.undefined.see_all(table);
             self.position += table.series.len() as u32;
@@ -197,7 +198,7 @@ impl BlockWalk<'_> {
                             let (stamp_ns, worker, sequence) =
                                 (header.stamp_ns, header.worker, header.sequence);
                             let arrival = Arrival { stamp_ns, worker, sequence, position };
-                            take(&walk.row(labels, arrival, header.tenant)).map_err(Stop::Take)?;
+                            take(&walk.row(labels, arrival, place)).map_err(Stop::Take)?;
                         }
                     }
                     Verdict::Lost => self.undefined.see(series.0),

@@ -6,36 +6,32 @@
 //! A label that can't be written costs the row,
 //! since it would become another series' row; a field costs only itself, unless it is the last.
 
+use super::series::Series;
 use super::text::{LeftOut, Text};
 use crate::block::Value;
 use crate::model::METRIC_NAME;
 use crate::reader::{Labels, Row};
 
-/// Writes rows; keeps what rows of one series have in common.
+/// Writes rows.
 #[derive(Default)]
 pub(super) struct Influx {
-    /// Measurement and tags as they are written, of the series named beside them; empty if they can't be.
-    key: Vec<u8>,
-    key_of: Option<(u32, u64, u32)>,
+    series: Series,
     text: Text,
 }
 
 impl Influx {
     /// Appends a row and its newline, or nothing, and says what was left out.
     pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
-        let series = (row.arrival.worker, row.arrival.sequence, row.series);
-        if self.key_of != Some(series) {
-            self.key.clear();
-            if write_key(row.labels, &mut self.key).is_none() {
-                self.key.clear();
+        let key = self.series.labels(row, |labels, key| {
+            if write_key(labels, key).is_none() {
+                key.clear();
             }
-            self.key_of = Some(series);
-        }
-        if self.key.is_empty() {
+        });
+        if key.is_empty() {
             return LeftOut::ROW;
         }
         let start = out.len();
-        out.extend_from_slice(&self.key);
+        out.extend_from_slice(key);
         let mut separator = b' ';
         let mut left_out = LeftOut::default();
         let mut previous: Option<&[u8]> = None;
@@ -112,6 +108,10 @@ fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {
 /// be told from
 /// the delimiter's escape.
 fn write_field(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if is_plain(name) {
+        out.extend_from_slice(name);
+        return Some(());
+    }
     let mut odd = false;
     for &byte in name {
         if odd && matches!(byte, b',' | b'=' | b' ') {
@@ -122,6 +122,12 @@ fn write_field(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if is_skipped(name) { None } else { write_name(name, b",= ", out) }
 }
 
+/// Whether a text stands for itself everywhere: a way through for nearly all.
+fn is_plain(text: &[u8]) -> bool {
+    let plain = |b: u8| (b > b' ') & (b < 0x7f) & (b != b',') & (b != b'=') & (b != b'\\');
+    !text.is_empty() && text.iter().fold(true, |all, &b| all & plain(b))
+}
+
 /// Whether a line's parser passes over the start of a name.
 fn is_skipped(name: &[u8]) -> bool {
     name.first().is_some_and(|&byte| byte == 0 || byte != b' ' && byte.is_ascii_whitespace())
@@ -129,6 +135,10 @@ fn is_skipped(name: &[u8]) -> bool {
 
 /// A name or a label's value, with a backslash before each of `special`.
 fn write_name(text: &[u8], special: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if is_plain(text) {
+        out.extend_from_slice(text);
+        return Some(());
+    }
     let unwritable = text.is_empty() || text.ends_with(b"\\") || text.contains(&b'\n');
     if unwritable || std::str::from_utf8(text).is_err() {
         return None;

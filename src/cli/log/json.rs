@@ -26,7 +26,8 @@ fn not_finite(value: f64, out: &mut Vec<u8>) {
 #[inline]
 pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let plain = !bytes.iter().any(|&b| must_escape(b)) && std::str::from_utf8(bytes).is_ok();
+    // One pass without a branch: names and labels are short and nearly always plain.
+    let plain = bytes.iter().fold(true, |plain, &b| plain & (b < 0x80) & !must_escape(b));
     if plain {
         out.extend_from_slice(bytes);
     } else {

@@ -10,6 +10,7 @@ mod json;
 mod ls;
 mod ndjson;
 mod selector;
+mod series;
 mod stats;
 mod text;
 mod verify;

@@ -4,16 +4,15 @@
 
 use super::composite::{self, Malformed};
 use super::json;
+use super::series::Series;
 use super::text::{LeftOut, Text};
 use crate::block::Value;
-use crate::reader::Row;
+use crate::reader::{Labels, Row};
 
-/// Writes rows; keeps what rows of one series have in common.
+/// Writes rows.
 #[derive(Default)]
 pub(super) struct Ndjson {
-    /// The labels as they are written, of the series named beside them.
-    labels: Vec<u8>,
-    labels_of: Option<(u32, u64, u32)>,
+    series: Series,
     text: Text,
 }
 
@@ -32,11 +31,6 @@ impl Ndjson {
     }
 
     fn try_row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let series = (row.arrival.worker, row.arrival.sequence, row.series);
-        if self.labels_of != Some(series) {
-            self.write_labels(row);
-            self.labels_of = Some(series);
-        }
         out.push(b'{');
         if row.tenant != 0 {
             out.extend_from_slice(b"\"tenant\":");
@@ -45,7 +39,7 @@ impl Ndjson {
         }
         out.extend_from_slice(b"\"time\":");
         self.text.integer(row.time_ns, out);
-        out.extend_from_slice(&self.labels);
+        out.extend_from_slice(self.series.labels(row, write_labels));
         let mut previous: Option<&[u8]> = None;
         for (name, value) in row.fields() {
             if previous == Some(name) {
@@ -63,21 +57,6 @@ impl Ndjson {
         }
         out.extend_from_slice(if previous.is_some() { b"}}}\n" } else { b"}}\n" });
         Ok(())
-    }
-
-    fn write_labels(&mut self, row: &Row<'_>) {
-        let out = &mut self.labels;
-        out.clear();
-        out.extend_from_slice(b",\"labels\":{");
-        for (i, (name, value)) in row.labels.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            json::string(name, out);
-            out.push(b':');
-            json::string(value, out);
-        }
-        out.extend_from_slice(b"},\"fields\":{");
     }
 
     fn value(&mut self, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -115,6 +94,19 @@ impl Ndjson {
         }
         Ok(())
     }
+}
+
+fn write_labels(labels: Labels<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"labels\":{");
+    for (i, (name, value)) in labels.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        json::string(name, out);
+        out.push(b':');
+        json::string(value, out);
+    }
+    out.extend_from_slice(b"},\"fields\":{");
 }
 
 #[cfg(test)]

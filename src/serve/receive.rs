@@ -73,7 +73,8 @@ impl Desk<'_> {
 
     /// Gives up a write that has waited for room for too long.
     pub(super) fn give_up_stalled(&mut self, connection: &mut Connection) {
-        if let Receiving::Stalled(request) = std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+        if let Receiving::Stalled(request) = std::mem::replace(&mut connection.receiving, Receiving::Nothing)
+        {
             self.progress(connection, request, Err(GivenUp::Overload));
         }
     }
@@ -354,7 +355,8 @@ impl Desk<'_> {
             request.finish(self.engine);
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
             let (status, why) = (refusal.status().0, refusal.to_string());
-            connection.answer(AnswerTo::REFUSED, influx::error_answer(request.dialect, status, &why, counted));
+            connection
+                .answer(AnswerTo::REFUSED, influx::error_answer(request.dialect, status, &why, counted));
             request.recycle(self.decoders);
             return;
         }

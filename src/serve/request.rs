@@ -408,7 +408,8 @@ pub(super) fn given_up_answer(
             influx::error_answer(dialect, 503, "out of memory budget: try again later", None).retry_later()
         }
         GivenUp::Overload => {
-            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None).retry_later()
+            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None)
+                .retry_later()
         }
         GivenUp::RefusedWhole => influx::refused_whole_answer(result),
     }

@@ -444,6 +444,59 @@ fn what_line_protocol_has_no_form_for_is_counted() {
 }
 
 #[test]
+fn names_of_any_kind_come_back_from_line_protocol_or_are_counted() {
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    let letters = ["\\", ",", "=", " ", "\"", "#", "a", "\t", "\n", "\r", "\0", "é", "'"];
+    // Pairs and triples of letters, spread over the places that a name can have; the plain rest of a name keeps
+    // keys apart.
+    let name =
+        |n: usize| (0..1 + n % 3).map(|i| letters[n * 31 / (7 * i + 1) % letters.len()]).collect::<String>();
+    let pushed: Vec<[String; 4]> =
+        (0..2_000).map(|n| [name(n), name(n / 3) + "k", name(n / 7), name(n / 5)]).collect();
+    for (n, [metric, key, value, field]) in pushed.iter().enumerate() {
+        let labels: &[(&[u8], &[u8])] =
+            &[(METRIC_NAME, metric.as_bytes()), (key.as_bytes(), value.as_bytes())];
+        writer.row(0, labels, n as i64, &[(field.as_bytes(), Field::I64(n as i64))]);
+    }
+    writer.close();
+    let (code, out, err) = output("cat", data.path(), &["--format", "influx"]);
+    let rows = oracle(&out);
+    let mut came = vec![false; pushed.len()];
+    for row in &rows {
+        let [metric, key, value, field] = &pushed[row.time_ns as usize];
+        let mut labels = [("__name__".into(), metric.clone()), (key.clone(), value.clone())];
+        labels.sort_unstable();
+        assert_eq!(row.labels, labels);
+        assert_eq!(row.fields, [(field.clone(), Value::I64(row.time_ns))]);
+        came[row.time_ns as usize] = true;
+    }
+    for (names, came) in pushed.iter().zip(came) {
+        let bad = |name: &String| name.ends_with('\\') || name.contains('\n');
+        let skipped = |name: &String| name.starts_with(['\t', '\r', '\0']);
+        let [metric, .., field] = names;
+        let plain = field.replace("\\\\", "");
+        let ambiguous = ["\\,", "\\=", "\\ "].iter().any(|escape| plain.contains(escape));
+        let bad = names.iter().any(bad)
+            || metric.starts_with('#')
+            || skipped(metric)
+            || skipped(field)
+            || ambiguous;
+        assert_eq!(came, !bad, "{names:?}");
+    }
+    let left_out = pushed.len() - rows.len();
+    assert_eq!(
+        (code, err),
+        (
+            3,
+            format!(
+                "tidegate: {left_out} rows and 0 values of others are left out: the format can't express them\n"
+            )
+        )
+    );
+}
+
+#[test]
 fn a_damaged_payload_costs_its_rows_and_is_named() {
     let data = three_blocks(true);
     let second = &blocks(data.path())[1];

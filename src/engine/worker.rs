@@ -341,6 +341,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         let block = self.blocks.iter().rev().find(|block| block.sequence == from);
         self.counters.rows_in_doubt.add(block.map_or(0, |block| block.rows.into()));
         self.give_up_batch();
+        // The segment was not sealed in time: recovery, or the cut that follows, closes it.
+        self.rotating = None;
         if self.suspended.is_none() {
             tracing::error!(worker = self.number, sequence = from, %failure, "commit failed; its rows are in doubt");
             self.suspended = Some(Suspended { failure, retry_ns: now_ns });
@@ -368,7 +370,6 @@ impl<D: Disk, C: Clock> Worker<D, C> {
                 }
                 self.suspended = None;
                 self.relief_wanted = false;
-                self.rotating = None;
                 self.blocks.clear();
                 self.start_generation();
                 return None;

@@ -8,7 +8,7 @@ use crate::bytes::Arena;
 use crate::model::{FieldText, Full, LabelsBuf, SeriesId, ShapeId};
 
 use super::packer::LIBRARY;
-use super::parcel::{self, Parcel, labels_of, read_number, read_sized};
+use super::parcel::{self, Parcel, ShapeDefinition, labels_of, read_number, read_sized};
 use super::table::Table;
 use super::writer::{DEFINE_BYTES_MAX, Ingest};
 
@@ -166,10 +166,13 @@ impl Ingest {
     #[cold]
     fn settle_shape(&mut self, guest: &mut Guest, index: usize) -> Option<ShapeId> {
         let shape = guest.shapes.get_mut(index)?;
-        let (metric, fields) = parcel::read_shape(&mut &*shape.definition)?;
+        let ShapeDefinition { metric, fields } = parcel::read_shape(&mut &*shape.definition)?;
         let fields: Vec<_> =
             fields.into_iter().map(|(kind, name)| FieldText { text: name, name, kind }).collect();
         shape.here = self.define_shape_in(LIBRARY, metric, &fields).ok()?;
         Some(shape.here)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,7 +258,7 @@ impl Packer {
         self.ingest.memory_bytes() + registered.sum::<usize>() + self.series_sent.0.capacity() * 8
     }
 
-    fn start_generation(&mut self) {
+    pub(super) fn start_generation(&mut self) {
         self.ingest.rotate();
         self.series_sent.clear();
     }

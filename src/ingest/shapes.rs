@@ -130,6 +130,12 @@ impl Shapes {
         Ok(ShapeId(self.first + i))
     }
 
+    /// Whether rows of this context and metric may have this shape.
+    pub(super) fn suits(&self, id: ShapeId, context: ContextId, metric: &[u8]) -> bool {
+        let known = &self.shapes[(id.0 - self.first) as usize];
+        known.context == context && (known.shape.fields.len() == 1 || *known.metric == *metric)
+    }
+
     /// Notes that a row of the current batch has this shape.
     #[inline]
     pub(super) fn mark_used(&mut self, id: ShapeId, batch: u64) {

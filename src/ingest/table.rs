@@ -205,6 +205,9 @@ impl Table {
             return Err(Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 });
         }
         let canonical_hash = self.hasher.hash(canonical);
+        // The key is copied while the series' slot is fetched.
+        self.series_index.prefetch(canonical_hash);
+        let at = self.keys.push(context, key).ok_or(FULL)?;
         let known =
             self.series_index.find(canonical_hash, |n| self.dictionary.series_key(SeriesId(n)) == canonical);
         let series = match known {
@@ -215,7 +218,7 @@ impl Table {
                 series
             }
         };
-        let at = self.keys.push(context, key, series).ok_or(FULL)?;
+        self.keys.set_series(at, series);
         self.key_index.insert(hash, at).map_err(|_| FULL)?;
         Ok(at)
     }

@@ -421,6 +421,12 @@ impl Intake for Writer<'_> {
         self.ingest.shapes.define(self.stream.context, metric, fields)
     }
 
+    fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
+        let ingest = &*self.ingest;
+        let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
+        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.context, metric)).then_some(like)
+    }
+
     #[inline]
     fn push(
         &mut self,

@@ -21,10 +21,8 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 use super::Labels;
 use super::query::Dedup;
 use super::row::{Arrival, Row};
-use super::rows::Rows;
 use crate::block::Value;
 use crate::bytes::write_varint;
-use crate::log::LogError;
 
 /// Rows to be left out: a bit for each row of a block, by worker and sequence.
 #[derive(Default, Debug)]
@@ -42,18 +40,18 @@ pub(super) struct RowHasher {
 }
 
 impl Dropped {
-    /// Reads the rows that `rows` gives, anew for each pass, at most `rows_max` of them in all.
+    /// Finds the rows to be left out. `read` hands over hash and place of each row, in order of arrival and the same ones
+    /// each time; there are at most `rows_max`.
     ///
     /// # Errors
-    /// As [`Rows::next_block`].
-    pub(super) fn find(
+    /// What `read` says.
+    pub(super) fn find<E>(
         dedup: Dedup,
         rows_max: u64,
         pass_rows: u64,
-        rows: impl Fn() -> Rows,
-    ) -> Result<Dropped, LogError> {
+        mut read: impl FnMut(&mut dyn FnMut(Hash, Arrival)) -> Result<(), E>,
+    ) -> Result<Dropped, E> {
         let passes = rows_max.div_ceil(pass_rows).max(1);
-        let mut hasher = RowHasher::new();
         let mut dropped = Dropped::default();
         // Room for all at once: a table that doubles would for a while be there twice.
         let room = (rows_max / passes + rows_max / passes / 8) as usize;
@@ -62,12 +60,11 @@ impl Dropped {
         for pass in 0..passes {
             seen.clear();
             let mut blocks = Blocks::default();
-            rows().for_each(|row| {
-                let hash = hasher.row(row, dedup);
+            read(&mut |hash, arrival| {
                 if hash[0] % passes != pass {
-                    return Ok(());
+                    return;
                 }
-                let place = blocks.place(row.arrival);
+                let place = blocks.place(arrival);
                 match (dedup, seen.get_mut(&hash)) {
                     (_, None) => _ = seen.insert(hash, place),
                     (Dedup::Exact, Some(_)) => dropped.mark(blocks.block(place), place.position),
@@ -76,7 +73,6 @@ impl Dropped {
                         *last = place;
                     }
                 }
-                Ok::<_, LogError>(())
             })?;
         }
         Ok(dropped)
@@ -85,6 +81,12 @@ impl Dropped {
     /// The bits of a block; `None` if all its rows stay. A row behind the last bit stays.
     pub(super) fn of(&self, worker: u32, sequence: u64) -> Option<&[u64]> {
         self.blocks.get(&(worker, sequence)).map(Vec::as_slice)
+    }
+
+    /// Whether a row of a block with these bits is left out.
+    #[inline]
+    pub(super) fn has(bits: &[u64], position: u32) -> bool {
+        bits.get(position as usize / 64).is_some_and(|word| word >> (position % 64) & 1 != 0)
     }
 
     fn mark(&mut self, block: (u32, u64), position: u32) {
@@ -135,7 +137,8 @@ impl RowHasher {
         self.finish()
     }
 
-    fn row(&mut self, row: &Row<'_>, dedup: Dedup) -> Hash {
+    /// The hash of what makes a row the same as another.
+    pub(super) fn row(&mut self, row: &Row<'_>, dedup: Dedup) -> Hash {
         self.buf.clear();
         self.put_labels(row.labels);
         self.buf.extend_from_slice(&row.tenant.to_le_bytes());
@@ -191,3 +194,36 @@ impl RowHasher {
 
 /// Rows whose hashes are in memory at once: seven eighths of 2^23 places of 25 bytes, less what chance may add.
 pub(super) const PASS_ROWS: u64 = 6_500_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Naive: a row stays if no other one of its hash came before (exact) or comes after it (last).
+        #[test]
+        fn the_right_rows_are_left_out_in_any_number_of_passes(
+            hashes in proptest::collection::vec(0u64..20, 0..300),
+            block_rows in 1u32..80,
+            pass_rows in 1u64..400,
+        ) {
+            let row = |(i, &hash): (usize, &u64)| {
+                let (sequence, position) = (u64::from(i as u32 / block_rows), i as u32 % block_rows);
+                ([hash, 7], Arrival { stamp_ns: 0, worker: sequence as u32 % 2, sequence, position })
+            };
+            let rows: Vec<(Hash, Arrival)> = hashes.iter().enumerate().map(row).collect();
+            for dedup in [Dedup::Exact, Dedup::Last] {
+                let dropped = Dropped::find(dedup, rows.len() as u64, pass_rows, |take| {
+                    rows.iter().for_each(|&(hash, arrival)| take(hash, arrival));
+                    Ok::<_, ()>(())
+                }).unwrap();
+                for (i, &(_, arrival)) in rows.iter().enumerate() {
+                    let others = if dedup == Dedup::Exact { &hashes[..i] } else { &hashes[i + 1..] };
+                    let bits = dropped.of(arrival.worker, arrival.sequence).unwrap_or(&[]);
+                    prop_assert_eq!(Dropped::has(bits, arrival.position), others.contains(&hashes[i]));
+                }
+            }
+        }
+    }
+}

@@ -66,7 +66,7 @@ pub use rows::Rows;
 pub use stats::Stats;
 pub use verify::{Finding, Verified};
 
-use dedup::{Dropped, PASS_ROWS};
+use dedup::{Dropped, PASS_ROWS, RowHasher};
 
 /// A data directory, open for reading.
 #[derive(Debug)]
@@ -102,7 +102,14 @@ impl Reader {
         let open = || Rows::new(Arc::clone(&self.directory), &survey, query.clone());
         let Some(dedup) = query.dedup else { return Ok(open()) };
         let rows_max = survey.segments.iter().map(|s| s.totals.rows).sum();
-        Ok(open().without(Dropped::find(dedup, rows_max, PASS_ROWS, open)?))
+        let mut hasher = RowHasher::new();
+        let dropped = Dropped::find(dedup, rows_max, PASS_ROWS, |take| {
+            open().for_each(|row| {
+                take(hasher.row(row, dedup), row.arrival);
+                Ok::<_, LogError>(())
+            })
+        })?;
+        Ok(open().without(dropped))
     }
 
     /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told the bytes read so far, out of

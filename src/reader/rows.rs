@@ -128,11 +128,6 @@ impl Rows {
         Ok(true)
     }
 
-    /// The durable sequence of each worker when [`refresh`](Rows::refresh) last looked; `None` if nobody was writing.
-    pub fn watermarks(&self) -> Option<&[u64]> {
-        self.watermarks.as_deref()
-    }
-
     /// What could not be read so far and was not fetched yet: at most
     /// [`LOSSES_KEPT_MAX`](super::LOSSES_KEPT_MAX).
     pub fn take_losses(&mut self) -> Vec<Loss> {
@@ -194,8 +189,7 @@ impl BlockWalk<'_> {
         for (&series, &time_ns) in table.series.iter().zip(&table.times) {
             let position = self.position;
             self.position += 1;
-            let dropped =
-                self.dropped.is_some_and(|bits| bits[position as usize / 64] >> (position % 64) & 1 != 0);
+            let dropped = self.dropped.is_some_and(|bits| Dropped::has(bits, position));
             if self.query.takes_time(time_ns) && !dropped {
                 match open.series.at(series.0) {
                     Verdict::Taken => {

@@ -17,16 +17,20 @@ pub(super) fn run(args: &CatArgs, query: Query, reader: &Reader) -> Result<(), F
     let mut rows = reader.rows(query)?;
     let mut output = Output::new(args.format);
     print_all(&mut rows, &mut output)?;
-    while args.follow {
-        while !rows.refresh()? {
-            std::thread::sleep(FOLLOW_INTERVAL);
-        }
-        print_all(&mut rows, &mut output)?;
-        if rows.watermarks().is_none() {
-            std::thread::sleep(FOLLOW_INTERVAL);
-        }
+    if args.follow {
+        follow(&mut rows, &mut output)?;
     }
     output.finish(rows.losses())
+}
+
+/// Prints rows as they become durable, until stdout is closed.
+fn follow(rows: &mut Rows, output: &mut Output) -> Result<(), Failure> {
+    loop {
+        if rows.refresh()? {
+            print_all(rows, output)?;
+        }
+        std::thread::sleep(FOLLOW_INTERVAL);
+    }
 }
 
 /// What the arguments ask for.

@@ -1,8 +1,8 @@
 //! A row as a line of line protocol, as `/write` takes it: fields sorted by name, times in nanoseconds.
 //!
 //! Line protocol has no form for: a row without a metric's name; labels without a value; names and values of labels
-//! that end in a backslash (it would escape what follows) or have a newline in them; floats that are not finite;
-//! bytes, null, nested values, histograms; a second value of one name. A label that can't be written costs the row,
+//! that end in a backslash (it would escape what follows) or have a newline in them; a few starts and escapes of names,
+//! see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name. A label that can't be written costs the row,
 //! since it would become another series' row; a field costs only itself, unless it is the last.
 
 use super::text::{LeftOut, Text};
@@ -41,7 +41,7 @@ impl Influx {
         for (name, value) in row.fields() {
             let field = out.len();
             out.push(separator);
-            if previous == Some(name) || write_name(name, b",= ", out).is_none() || !self.value(value, out) {
+            if previous == Some(name) || write_field(name, out).is_none() || !self.value(value, out) {
                 out.truncate(field);
                 left_out.values += 1;
                 continue;
@@ -93,8 +93,8 @@ impl Influx {
 /// Measurement and tags; `None` if they can't be written.
 fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {
     let metric = labels.value(METRIC_NAME)?;
-    // A line that starts so is a comment, or its start is passed over.
-    if metric.starts_with(b"#") || metric.first().is_some_and(|b| b.is_ascii_whitespace() || *b == 0) {
+    // A line that starts with # is a comment.
+    if metric.starts_with(b"#") || is_skipped(metric) {
         return None;
     }
     write_name(metric, b", ", out)?;
@@ -105,6 +105,24 @@ fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {
         write_name(value, b",= ", out)?;
     }
     Some(())
+}
+
+/// A field's name. In it, and not in labels, two backslashes escape each other: one before a delimiter can't be told from
+/// the delimiter's escape.
+fn write_field(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let mut odd = false;
+    for &byte in name {
+        if odd && matches!(byte, b',' | b'=' | b' ') {
+            return None;
+        }
+        odd = byte == b'\\' && !odd;
+    }
+    if is_skipped(name) { None } else { write_name(name, b",= ", out) }
+}
+
+/// Whether a line's parser passes over the start of a name.
+fn is_skipped(name: &[u8]) -> bool {
+    name.first().is_some_and(|&byte| byte == 0 || byte != b' ' && byte.is_ascii_whitespace())
 }
 
 /// A name or a label's value, with a backslash before each of `special`.

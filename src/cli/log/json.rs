@@ -28,9 +28,9 @@ pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let plain = !bytes.iter().any(|&b| must_escape(b)) && std::str::from_utf8(bytes).is_ok();
     if plain {
-        out.extend_from_slice(bytes)
+        out.extend_from_slice(bytes);
     } else {
-        escaped(bytes, out)
+        escaped(bytes, out);
     }
     out.push(b'"');
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use tidegate::clock::Clock;
-use tidegate::engine::{Event, Worker};
+use tidegate::engine::{Arrivals, Event, Worker};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use tidegate::model::WriteResult;
@@ -137,7 +137,7 @@ impl Model {
                 _ => {}
             }
             clock.set(clock.get() + random.below(400_000_000));
-            worker.turn(random.below(4) == 0, &mut events);
+            worker.turn(if random.below(4) == 0 { Arrivals::Arriving } else { Arrivals::None }, &mut events);
             self.hear(&mut events);
             self.segments.insert(worker.counters().segment_number.value());
         }

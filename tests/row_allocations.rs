@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidegate::engine::{Embedded, Event, FieldValue, LOADS_MAX, Options, spawn};
+use tidegate::engine::{Arrivals, Embedded, Event, FieldValue, LOADS_MAX, Options, spawn};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::Directory;
 use tidegate::log::disk::{Backend, SystemDisk};
@@ -109,7 +109,7 @@ fn server_rounds(rounds: usize) -> Vec<usize> {
         worker.wait();
         let sequence = worker.filling();
         while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(tidegate::engine::Arrivals::None, &mut events);
+            worker.turn(Arrivals::None, &mut events);
             std::thread::yield_now();
         }
         events.clear();

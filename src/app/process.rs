@@ -91,6 +91,10 @@ fn run(
 /// Opens the log, binds, and starts to serve.
 fn start(config: &Config) -> Result<Server, ServeError> {
     let data = &config.data;
+    if data.disk == Disk::IoUring {
+        let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
+        Backend::Uring.check().map_err(refused)?;
+    }
     let options = Options {
         directory: data.directory.clone(),
         workers: config.workers,

@@ -77,8 +77,9 @@ fn run(
                 }
             }
             Some(Request::Drain) => {
-                info!("draining");
                 control.drain();
+                // Said when it is so: whoever reads this may count on `/ready` answering 503.
+                info!("draining");
             }
             Some(Request::Stopped) => break,
             Some(Request::Fail(why)) => return Err(ServeError::Failed(why)),

@@ -353,12 +353,12 @@ fn as_json(row: &Row) -> Json {
 fn selectors_and_times_choose_rows() {
     let data = data();
     let mut writer = Writer::open(data.path(), 1);
-    for n in 0..10 {
-        writer.lines(
-            0,
-            &format!("cpu,host=h{} n={n}i {n}000000000\nmem,host=h{} n=1{n}i {n}000000000", n % 2, n % 3),
-        );
-    }
+    let line = |n: u32| {
+        format!("cpu,host=h{} n={n}i {n}000000000\nmem,host=h{} n=1{n}i {n}000000000\n", n % 2, n % 3)
+    };
+    // Times of one block, and blocks of one time: rows are chosen in blocks, and blocks as a whole.
+    writer.lines(0, &(0..5).map(line).collect::<String>());
+    (5..10).for_each(|n| writer.lines(0, &line(n)));
     writer.close();
     let chosen = |arguments: &[&str]| {
         let mut numbers = numbers(&cat(data.path(), arguments));
@@ -373,6 +373,7 @@ fn selectors_and_times_choose_rows() {
     assert_eq!(chosen(&["--match", "disk"]), [0; 0]);
     // The start counts, the end does not.
     assert_eq!(chosen(&["--match", "cpu", "--start", "3", "--end", "1970-01-01T00:00:06Z"]), [3, 4, 5]);
+    assert_eq!(chosen(&["--match", "cpu", "--start", "1", "--end", "4"]), [1, 2, 3]);
     assert_eq!(chosen(&["--match", "cpu", "--end", "0"]), [0; 0]);
     assert_eq!(chosen(&["--match", "cpu", "--start", "-1h"]), [0; 0]);
 

@@ -1,6 +1,7 @@
 //! What a sample costs in the block encoder and decoder, and what it weighs.
 //!
-//! `cargo bench --bench block [-- CLASS] [--encode-only] [--rows=N]`. Each class is encoded, decoded and compared first, then timed: the median of
+//! `cargo bench --bench block [-- CLASS] [--encode-only] [--rows=N]`. Each class is encoded, decoded and
+//! compared first, then timed: the median of
 //! repetitions, in nanoseconds a sample for everything between batch and padded block, definitions aside. Classes:
 //! tsbs-cpu rows (10 fields, 4,000 hosts, in rounds) with integers, two decimals and all digits; rows of one value
 //! over 1 M series in order and at random; 200 fields; events with strings.

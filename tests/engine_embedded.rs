@@ -1,5 +1,8 @@
 //! The embedded engine: many threads write, every row is found again once, and tokens tell the truth.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use tidegate::block::Value;
 use tidegate::engine::{CommitPolicy, Embedded, FieldValue, NotDurable, Options, RowWriter, WriteError};
 use tidegate::log::LogError;
 use tidegate::reader::{Query, Reader};
+use tidegate::sync::SharedCount;
 use tidegate::wire::influx::{Dialect, Precision};
 
 #[path = "../examples/embed.rs"]
@@ -113,7 +117,7 @@ fn rows_of_many_threads_are_found_once_each() {
     assert_eq!(pushed.len(), 24 * 3 * 9_007);
     let expected = once(pushed);
     assert!(rows(directory.path()) == expected, "while the engine runs");
-    let accepted: u64 = engine.counters().flat_map(|c| c.rows_accepted.iter().map(|r| r.value())).sum();
+    let accepted: u64 = engine.counters().flat_map(|c| c.rows_accepted.iter().map(SharedCount::value)).sum();
     assert_eq!(accepted, expected.len() as u64);
     engine.close(LONG).unwrap();
     assert!(rows(directory.path()) == expected, "after it was closed");

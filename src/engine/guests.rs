@@ -100,6 +100,12 @@ impl Guests {
         &mut self.seated(load).guest
     }
 
+    /// Whether somebody waits for the load.
+    pub(super) fn is_waited_for(&mut self, load: &Load) -> bool {
+        // Relaxed: a flush that is not seen here is followed by a hurry.
+        load.urgent || self.seated(load).desk.flushed.load(Ordering::Relaxed) >= load.number
+    }
+
     /// Rows of the load were taken into the block of this sequence.
     pub(super) fn note_rows(&mut self, load: &Load, sequence: u64) {
         if let Some(under_way) = self.seated(load).under_way.back_mut() {
@@ -148,10 +154,9 @@ impl Guests {
             // Acquire pairs with the Release of a writer that is gone: all that it sent was sent before.
             let last = desk.last.load(Ordering::Acquire);
             if last != PRESENT {
-                if seated.is_over(last) {
-                    over.push(desk.number)
-                } else {
-                    again = true
+                match seated.is_over(last) {
+                    true => over.push(desk.number),
+                    false => again = true,
                 }
                 continue;
             }

@@ -54,14 +54,20 @@ impl<D: Disk, C: Clock> Host<D, C> {
         loop {
             // Asked first: what was pushed before the wish to close is found after it.
             let closing = self.seat.state() != SeatState::Open;
+            if self.seat.take_hurry() {
+                // For rows that are in the batch by now. Those that are not are seen to be waited for when they come.
+                self.worker.wait();
+            }
             let sweep_ns = self.sweep(closing);
             let more = self.receive();
+            let was_open = self.worker.accepts().is_ok();
             let due_ns = self.worker.turn(Arrivals::None, &mut self.events);
             let told = self.tell();
             if closing && !more && (self.pending.is_none() || self.worker.accepts().is_err()) {
                 break;
             }
-            if !more && !told {
+            let reopened = !was_open && self.worker.accepts().is_ok();
+            if !more && !told && !reopened {
                 let due_ns = [due_ns, sweep_ns].into_iter().flatten().min();
                 self.sleep(due_ns);
             }
@@ -122,7 +128,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
                 return Some(from);
             }
         }
-        if load.urgent {
+        if self.guests.is_waited_for(load) {
             self.worker.wait();
         }
         self.worker.counters().count_rows(

@@ -1,6 +1,7 @@
 //! When to commit.
 //!
-//! A commit starts when none is in flight and the batch is full, or somebody waits for a row of it, or its oldest row has
+//! A commit starts when none is in flight and the batch is full, or somebody waits for a row of it, or its
+//! oldest row has
 //! lain for `interval`. While a commit is in flight the next batch fills, so batches grow with load by themselves. If
 //! somebody waits but another request is just arriving, the commit lingers for it, `linger` at most; if one is only
 //! expected, because its sender was answered a moment ago, then no longer than a commit takes. Larger batches cost

@@ -1,6 +1,7 @@
 //! A thread's way into an embedded engine: rows in, tokens out by which to wait for their being durable.
 //!
-//! Kept: a call never waits but for room, and no longer than its patience; a row is in the engine's hands or the call says
+//! Kept: a call never waits but for room, and no longer than its patience; a row is in the engine's hands or
+//! the call says
 //! why not; between two calls the rows not handed over lie in the slot, where the engine finds them when they have
 //! become old. After warm-up a row allocates nothing.
 
@@ -166,7 +167,7 @@ impl RowWriter {
                 self.put_back(filled);
                 break;
             }
-            self.hand_over(filled, false);
+            self.hand_over(filled);
         }
         self.decoder = Some(decoder);
         for &(reason, rows) in &written.result.reasons {
@@ -181,12 +182,15 @@ impl RowWriter {
     /// [`WriteError::Closed`], [`WriteError::Poisoned`]: of rows not handed over before, nothing will come.
     pub fn flush(&mut self) -> Result<Token, WriteError> {
         self.check()?;
-        if self.filling {
-            match self.desk.slot.take() {
-                Some(load) => self.hand_over(load, true),
-                None => self.filling = false,
-            }
+        // Relaxed: the ring, or the hurry, orders it.
+        self.desk.flushed.store(self.number, Ordering::Relaxed);
+        match if self.filling { self.desk.slot.take() } else { None } {
+            Some(load) => self.hand_over(load),
+            // What there is has been handed over, or taken.
+            None if self.desk.watermark.settled() < self.number => self.seat.hurry(),
+            None => {}
         }
+        self.filling = false;
         let first = std::mem::replace(&mut self.unflushed, self.number + 1);
         Ok(Token { desk: Arc::clone(&self.desk), first, last: self.number })
     }
@@ -204,7 +208,7 @@ impl RowWriter {
         let mut load = self.take_load()?;
         let mut pushed = push(&mut self.packer, &mut load);
         if pushed == Err(NotPushed::Full) {
-            self.hand_over(load, false);
+            self.hand_over(load);
             load = self.take_load()?;
             pushed = push(&mut self.packer, &mut load);
         }
@@ -252,7 +256,7 @@ impl RowWriter {
     fn put_back(&mut self, mut load: Box<Load>) {
         // Relaxed: a wish; the engine looks again should it be missed.
         if load.parcel.is_full() || self.desk.wanted.load(Ordering::Relaxed) {
-            return self.hand_over(load, false);
+            return self.hand_over(load);
         }
         if load.parcel.batch().is_empty() {
             return self.drop_load(load);
@@ -278,13 +282,13 @@ impl RowWriter {
     }
 
     #[cold]
-    fn hand_over(&mut self, mut load: Box<Load>, urgent: bool) {
+    fn hand_over(&mut self, mut load: Box<Load>) {
         let wanted = self.desk.wanted.swap(false, Ordering::Relaxed);
         if load.parcel.batch().is_empty() {
             return self.drop_load(load);
         }
         self.packer.pack(&mut load.parcel);
-        load.urgent = urgent || wanted;
+        load.urgent = wanted;
         self.filling = false;
         let sent = self.seat.ring.send(load);
         assert!(sent.is_ok(), "the ring has a place for every load");

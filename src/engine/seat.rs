@@ -24,7 +24,8 @@ use crate::telemetry::WorkerCounters;
 use super::bell::Bell;
 
 /// Loads that go round between the writers of one worker and the worker: the bound on rows that are not in its batch
-/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring needs a power
+/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring
+/// needs a power
 /// of two.
 pub const LOADS_MAX: usize = 32;
 
@@ -36,7 +37,7 @@ pub(super) struct Load {
     pub(super) writer: u32,
     /// Its number among the writer's loads.
     pub(super) number: u64,
-    /// Somebody waits for it.
+    /// It has waited long enough, and is to be committed at once.
     pub(super) urgent: bool,
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Seat {
     pub(super) bell: Bell,
     /// A load was put into a slot since the worker last looked into all of them.
     stirred: AtomicBool,
+    /// Somebody waits for rows that were handed over before.
+    hurry: AtomicBool,
     state: AtomicU8,
     /// Settles 1 when the thread has ended.
     end: Watermark,
@@ -73,6 +76,8 @@ pub(super) struct Desk {
     pub(super) started: AtomicU64,
     /// The worker found the slot empty although a load was begun: it would like to have it after the call.
     pub(super) wanted: AtomicBool,
+    /// Somebody waits for the loads up to this one.
+    pub(super) flushed: AtomicU64,
     /// The last load of a writer that is gone; [`PRESENT`] until then.
     pub(super) last: AtomicU64,
 }
@@ -116,6 +121,7 @@ impl Seat {
             returned: Watermark::new(0),
             bell,
             stirred: AtomicBool::new(false),
+            hurry: AtomicBool::new(false),
             state: AtomicU8::new(SeatState::Open as u8),
             end: Watermark::new(0),
             desks: Mutex::default(),
@@ -154,6 +160,7 @@ impl Seat {
             watermark: Watermark::new(0),
             started: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
+            flushed: AtomicU64::new(0),
             last: AtomicU64::new(PRESENT),
         });
         desks.all.push(Arc::clone(&desk));
@@ -219,6 +226,19 @@ impl Seat {
     /// The worker looks into all slots now. AcqRel pairs with `stir`: what was put before a stir seen here is found.
     pub(super) fn calm(&self) {
         self.stirred.swap(false, Ordering::AcqRel);
+    }
+
+    /// Somebody waits for what was handed over.
+    pub(super) fn hurry(&self) {
+        // Release pairs with `take_hurry`: who sees it sees which loads were flushed.
+        self.hurry.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Whether somebody has begun to wait since this was last asked.
+    pub(super) fn take_hurry(&self) -> bool {
+        // Acquire pairs with the Release in `hurry`. The load alone, most of the time, keeps the line shared.
+        self.hurry.load(Ordering::Relaxed) && self.hurry.swap(false, Ordering::Acquire)
     }
 
     /// Asks the worker to take what there is, commit it and end.

@@ -1,4 +1,5 @@
-//! The one place that starts threads: named, with all signals blocked, so that a host's handlers run on its own threads.
+//! The one place that starts threads: named, with all signals blocked, so that a host's handlers run on its
+//! own threads.
 
 #![allow(unsafe_code)]
 

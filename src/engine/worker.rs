@@ -1,10 +1,12 @@
 //! One thread's engine: rows in, durable blocks out, and word of what became of them.
 //!
 //! It joins ingest, block and log, and keeps these promises: rows of one batch are in one block, with the sequence that
-//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block and all before it
+//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block
+//! and all before it
 //! in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
 //!
-//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of input and whenever
+//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of
+//! input and whenever
 //! [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
 
 use std::os::fd::BorrowedFd;
@@ -68,6 +70,8 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     blocks: Vec<BlockEntry>,
     checkpoint: Checkpoint,
     suspended: Option<Suspended>,
+    /// Memory is short: the segment is to be ended for it.
+    relief_wanted: bool,
     first_row_ns: u64,
     waited_since_ns: Option<u64>,
     /// How long commits take of late.
@@ -89,7 +93,8 @@ struct Suspended {
 impl<D: Disk, C: Clock> Worker<D, C> {
     /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
     ///
-    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory, the backend
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory,
+    /// the backend
     /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
     ///
     /// # Errors
@@ -125,6 +130,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             blocks: Vec::new(),
             checkpoint: Checkpoint::default(),
             suspended,
+            relief_wanted: false,
             first_row_ns: 0,
             waited_since_ns: None,
             commit_ns: 0,
@@ -182,11 +188,15 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
-    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the monotonic time at which to call again at the latest.
+    /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the
+    /// monotonic time at which to call again at the latest.
     pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);
-        let reopen = self.reopen(now_ns);
+        let reopen = self.reopen(now_ns, events);
+        if self.relief_wanted && self.ingest.batch().is_empty() && self.may_commit() {
+            self.relieve_if_ready();
+        }
         self.finish_rotation();
         let due = self.commit_if_due(arrivals, now_ns);
         [reopen, due].into_iter().flatten().min()
@@ -227,9 +237,30 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         &self.counters
     }
 
-    /// What all workers' tables, batches and the rest of ingest hold.
+    /// What all workers' tables, batches and the rest of ingest hold: of this one now, of the others at their last
+    /// commit.
     pub fn memory_held_bytes(&self) -> u64 {
-        self.shared.counters.iter().map(|c| c.ingest_memory_bytes.value()).sum()
+        let held = |c: &Arc<WorkerCounters>| {
+            if Arc::ptr_eq(c, &self.counters) {
+                self.ingest.memory_bytes() as u64
+            } else {
+                c.ingest_memory_bytes.value()
+            }
+        };
+        self.shared.counters.iter().map(held).sum()
+    }
+
+    /// Memory is short: has the segment ended as soon as that is possible, whatever it costs on disk, so that its table
+    /// is let go. Series that go on sending are defined anew.
+    pub fn relieve(&mut self) {
+        self.ingest.forget_previous();
+        self.relief_wanted = self.ingest.table().series_count() > 0;
+        self.publish();
+    }
+
+    /// Whether what [`relieve`](Worker::relieve) asked for is still to come.
+    pub fn is_relieving(&self) -> bool {
+        self.relief_wanted || self.rotating.is_some()
     }
 
     /// The series table.
@@ -311,28 +342,44 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     fn fail(&mut self, from: u64, failure: CommitFailure, now_ns: u64, events: &mut Vec<Event>) {
         let upto = self.filling();
         events.push(Event::Failed { from, upto, failure });
-        self.counters.rows_in_doubt.add(self.ingest.batch().rows() as u64);
-        self.ingest.end_batch();
-        self.waited_since_ns = None;
+        let block = self.blocks.iter().rev().find(|block| block.sequence == from);
+        self.counters.rows_in_doubt.add(block.map_or(0, |block| block.rows.into()));
+        self.give_up_batch();
+        // The segment was not sealed in time: recovery, or the cut that follows, closes it.
+        self.rotating = None;
         if self.suspended.is_none() {
             tracing::error!(worker = self.number, sequence = from, %failure, "commit failed; its rows are in doubt");
             self.suspended = Some(Suspended { failure, retry_ns: now_ns });
         }
     }
 
+    fn give_up_batch(&mut self) {
+        self.counters.rows_in_doubt.add(self.ingest.batch().rows() as u64);
+        self.ingest.end_batch();
+        self.first_row_ns = 0;
+        self.waited_since_ns = None;
+    }
+
     /// Tries to open a new segment after a failure.
-    fn reopen(&mut self, now_ns: u64) -> Option<u64> {
-        let suspended = self.suspended.as_mut()?;
+    fn reopen(&mut self, now_ns: u64, events: &mut Vec<Event>) -> Option<u64> {
+        let mut suspended = self.suspended?;
         if now_ns >= suspended.retry_ns && self.log.in_flight() == 0 {
             if self.log.try_reopen() {
                 tracing::info!(worker = self.number, "the log is open again");
+                if !self.ingest.batch().is_empty() {
+                    // Pushed while no segment was open, against what `accepts` said: they have the old table's numbers.
+                    let sequence = self.filling();
+                    events.push(Event::Failed { from: sequence, upto: sequence, failure: suspended.failure });
+                    self.give_up_batch();
+                }
                 self.suspended = None;
-                self.rotating = None;
+                self.relief_wanted = false;
                 self.blocks.clear();
                 self.start_generation();
                 return None;
             }
             suspended.retry_ns = now_ns + REOPEN_PAUSE_NS;
+            self.suspended = Some(suspended);
         }
         Some(suspended.retry_ns)
     }
@@ -448,9 +495,22 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         if self.log.wants_rotation(dictionary_bytes) {
             let old = self.start_generation();
             self.rotating = Some(old);
+        } else if self.relief_wanted {
+            self.relieve_if_ready();
         }
         self.publish();
         true
+    }
+
+    /// Begins to end the segment for its table's memory; its last commit has been started.
+    fn relieve_if_ready(&mut self) {
+        if self.log.may_rotate() {
+            let old = self.start_generation();
+            self.rotating = Some(old);
+            self.ingest.forget_previous();
+            self.relief_wanted = false;
+            self.publish();
+        }
     }
 
     fn start_generation(&mut self) -> Arc<Table> {

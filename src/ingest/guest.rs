@@ -1,6 +1,7 @@
 //! Takes parcels in: a worker's half of what [`Packer`](super::Packer) does on another thread.
 //!
-//! A guest is one packer, as a worker knows it: what its numbers mean, and which numbers of the worker's own those are. The
+//! A guest is one packer, as a worker knows it: what its numbers mean, and which numbers of the worker's own
+//! those are. The
 //! former is learned from its parcels and stays for as long as the packer uses it; the latter is found at a number's
 //! first row in each generation of the worker's table, and costs further rows an index each.
 
@@ -8,7 +9,7 @@ use crate::bytes::Arena;
 use crate::model::{FieldText, Full, LabelsBuf, SeriesId, ShapeId};
 
 use super::packer::LIBRARY;
-use super::parcel::{self, Parcel, labels_of, read_number, read_sized};
+use super::parcel::{self, Parcel, ShapeDefinition, labels_of, read_number, read_sized};
 use super::table::Table;
 use super::writer::{DEFINE_BYTES_MAX, Ingest};
 
@@ -166,10 +167,13 @@ impl Ingest {
     #[cold]
     fn settle_shape(&mut self, guest: &mut Guest, index: usize) -> Option<ShapeId> {
         let shape = guest.shapes.get_mut(index)?;
-        let (metric, fields) = parcel::read_shape(&mut &*shape.definition)?;
+        let ShapeDefinition { metric, fields } = parcel::read_shape(&mut &*shape.definition)?;
         let fields: Vec<_> =
             fields.into_iter().map(|(kind, name)| FieldText { text: name, name, kind }).collect();
         shape.here = self.define_shape_in(LIBRARY, metric, &fields).ok()?;
         Some(shape.here)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,10 +33,9 @@ pub(super) struct Key<'a> {
 }
 
 impl Keys {
-    /// Adds a key. `None` if it is too long or all numbers are given.
-    pub(super) fn push(&mut self, context: ContextId, key: &[u8], series: SeriesId) -> Option<u32> {
+    /// Adds a key whose series is to be said yet. `None` if it is too long or all numbers are given.
+    pub(super) fn push(&mut self, context: ContextId, key: &[u8]) -> Option<u32> {
         let mut head = [0; HEAD_BYTES];
-        head[..4].copy_from_slice(&series.0.to_le_bytes());
         head[4..8].copy_from_slice(&NO_KEY.to_le_bytes());
         head[8..12].copy_from_slice(&ShapeId::NONE.0.to_le_bytes());
         head[12..].copy_from_slice(&context.0.to_le_bytes());
@@ -55,6 +54,11 @@ impl Keys {
             next: word(4),
             shape: ShapeId(word(8)),
         }
+    }
+
+    /// Says which series a key spells.
+    pub(super) fn set_series(&mut self, at: u32, series: SeriesId) {
+        self.0.bytes_mut(at)[..4].copy_from_slice(&series.0.to_le_bytes());
     }
 
     #[inline]

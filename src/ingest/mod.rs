@@ -1,4 +1,5 @@
-//! Ingest: raw keys and rows in, a filled [`Batch`] and a growing [`Dictionary`](crate::model::Dictionary) out.
+//! Ingest: raw keys and rows in, a filled [`Batch`](crate::model::Batch) and a growing
+//! [`Dictionary`](crate::model::Dictionary) out.
 //!
 //! The room where a row finds its series. Invariants: a key is found by comparing its bytes, never by hash alone; equal
 //! keys of one context are one series, and so are different spellings of the same labels; a row is in the batch whole

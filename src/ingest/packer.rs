@@ -1,7 +1,8 @@
 //! Fills parcels: the half of ingest that runs on a thread without an engine.
 //!
 //! In: registered series and their rows, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to
-//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`] of its own,
+//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an
+//! [`Ingest`] of its own,
 //! so decoders find series here as they do in a worker; its table is let go when it has grown large, and registered
 //! series then go on under new numbers.
 
@@ -258,7 +259,7 @@ impl Packer {
         self.ingest.memory_bytes() + registered.sum::<usize>() + self.series_sent.0.capacity() * 8
     }
 
-    fn start_generation(&mut self) {
+    pub(super) fn start_generation(&mut self) {
         self.ingest.rotate();
         self.series_sent.clear();
     }

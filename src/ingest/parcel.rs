@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! series: | number | bytes of key | key |  next ...      key:   | bytes of name | name | bytes of value | value | ...
-//! shape:  | number | bytes of metric | metric | fields | kind, bytes of name, name | ...    (numbers and lengths varints)
+//! shape:  | number | bytes of metric | metric | fields | kind, bytes of name, name | ...    (numbers and
+//! lengths varints)
 //! ```
 
 use crate::bytes::{read_varint, write_varint};
@@ -110,8 +111,16 @@ pub(super) fn write_shape(out: &mut Vec<u8>, metric: &[u8], shape: &Shape) {
     }
 }
 
-/// Takes a shape off the front: its metric's name, and its fields by type and name.
-pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Vec<(FieldType, &'a [u8])>)> {
+/// A shape, as a parcel defines it.
+pub(super) struct ShapeDefinition<'a> {
+    /// The metric's name; empty for shapes of one field.
+    pub(super) metric: &'a [u8],
+    /// Type and name of each field.
+    pub(super) fields: Vec<(FieldType, &'a [u8])>,
+}
+
+/// Takes a shape off the front.
+pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<ShapeDefinition<'a>> {
     let metric = read_sized(input)?;
     let count = read_varint(input)?;
     let mut fields = Vec::new();
@@ -120,5 +129,5 @@ pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<(&'a [u8], Vec<(Fie
         *input = rest;
         fields.push((FieldType::from_number(kind)?, read_sized(input)?));
     }
-    Some((metric, fields))
+    Some(ShapeDefinition { metric, fields })
 }

@@ -1,4 +1,5 @@
-//! An intake that takes everything and keeps nothing: for requests that are all or nothing, read once before their first
+//! An intake that takes everything and keeps nothing: for requests that are all or nothing, read once before
+//! their first
 //! row is taken.
 
 use crate::model::{FieldText, Full, Intake, LabelsBuf, Refusal, Series, Shape, ShapeId};

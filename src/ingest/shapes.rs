@@ -63,7 +63,7 @@ impl Shapes {
         &self.shapes[(id.0 - self.first) as usize].shape
     }
 
-    /// The symbols of a shape that [`resolve`](Shapes::resolve) has seen.
+    /// The symbols of a shape that was resolved for the batch.
     #[inline]
     pub fn symbols(&self, id: ShapeId) -> &ShapeSymbols {
         &self.shapes[(id.0 - self.first) as usize].symbols
@@ -128,6 +128,12 @@ impl Shapes {
         let shapes = &self.shapes;
         self.index.insert_unique(hash, i, |&i| shapes[i as usize].hash);
         Ok(ShapeId(self.first + i))
+    }
+
+    /// Whether rows of this context and metric may have this shape.
+    pub(super) fn suits(&self, id: ShapeId, context: ContextId, metric: &[u8]) -> bool {
+        let known = &self.shapes[(id.0 - self.first) as usize];
+        known.context == context && (known.shape.fields.len() == 1 || *known.metric == *metric)
     }
 
     /// Notes that a row of the current batch has this shape.

@@ -3,8 +3,10 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key with a head of 14 bytes before it (see [`Keys`]), the
-//! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the latter two
+//! Memory per series, the figure that the layout serves: the raw key with a head of 14 bytes before it (see
+//! [`Keys`]), the
+//! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
+//! latter two
 //! the 4-byte number that says where they lie.
 
 use crate::bytes::ARENA_ENTRY_BYTES_MAX;
@@ -205,6 +207,9 @@ impl Table {
             return Err(Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 });
         }
         let canonical_hash = self.hasher.hash(canonical);
+        // The key is copied while the series' slot is fetched.
+        self.series_index.prefetch(canonical_hash);
+        let at = self.keys.push(context, key).ok_or(FULL)?;
         let known =
             self.series_index.find(canonical_hash, |n| self.dictionary.series_key(SeriesId(n)) == canonical);
         let series = match known {
@@ -215,7 +220,7 @@ impl Table {
                 series
             }
         };
-        let at = self.keys.push(context, key, series).ok_or(FULL)?;
+        self.keys.set_series(at, series);
         self.key_index.insert(hash, at).map_err(|_| FULL)?;
         Ok(at)
     }

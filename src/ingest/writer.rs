@@ -185,7 +185,8 @@ impl Ingest {
         }
     }
 
-    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted when they
+    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted
+    /// when they
     /// send again. Gives the old table for its segment's footer.
     pub fn rotate(&mut self) -> Arc<Table> {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
@@ -197,6 +198,12 @@ impl Ingest {
         self.defined = DictionaryMark::default();
         self.epoch += 1;
         old
+    }
+
+    /// Lets go of the table before the present one, if it is still kept: its series are then new when they send again.
+    pub fn forget_previous(&mut self) {
+        self.previous = None;
+        self.promote_rows_left = 0;
     }
 
     /// Exchanges the batch being filled for another one.
@@ -413,6 +420,12 @@ impl Intake for Writer<'_> {
         // As in `define_shape_in`, which would need the metric's name copied out of the table.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
         self.ingest.shapes.define(self.stream.context, metric, fields)
+    }
+
+    fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
+        let ingest = &*self.ingest;
+        let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
+        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.context, metric)).then_some(like)
     }
 
     #[inline]

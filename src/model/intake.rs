@@ -75,6 +75,14 @@ pub trait Intake {
     /// [`Refusal::TooLarge`].
     fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal>;
 
+    /// The shape for `series` that has the same fields as `like`, if the intake can tell at once: for a new
+    /// series whose
+    /// first row looks like the last row of another.
+    fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
+        let _ = (series, like);
+        None
+    }
+
     /// Takes a row. `values` has a word for each field of the shape: f64 as its bits, i64 and u64 as they are, bool
     /// as 0 or 1, null as 0, and types on the heap as [`heap_word`] of their place in `heap`.
     ///

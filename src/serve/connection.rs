@@ -22,6 +22,10 @@ use super::request::{Ticket, WriteRequest};
 /// Answers a connection may have waiting; past it nothing more is read from it.
 pub(super) const PARKED_MAX: usize = 32;
 
+/// Bytes of answers made ready to be sent at one time; an answer may reach over it. The others stay parked, so that a
+/// peer which takes none is soon read from no more.
+const OUT_BYTES_MAX: usize = 64 << 10;
+
 /// One connection.
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
@@ -161,50 +165,58 @@ impl Connection {
         }
     }
 
-    /// A commit of these sequences failed.
-    pub(super) fn failed(&mut self, from: u64, upto: u64, failure: CommitFailure) {
+    /// A commit of these sequences failed. Says how many answers that makes failures.
+    pub(super) fn failed(&mut self, from: u64, upto: u64, failure: CommitFailure) -> u64 {
+        let mut answers = 0;
         for parked in &mut self.parked {
             if let Parked::Commit { ticket, failed, .. } = parked
                 && ticket.first <= upto
                 && ticket.last >= from
             {
+                answers += u64::from(failed.is_none());
                 *failed = Some(failure);
             }
         }
-        if let Receiving::Write(request) | Receiving::Stalled(request) = &mut self.receiving
-            && request.touched(upto)
-        {
+        if let Receiving::Write(request) | Receiving::Stalled(request) = &mut self.receiving {
+            // Also one that has no row in it yet: until the log is open again there is no place for any.
             request.failed = Some(failure);
         }
         self.durable(upto);
+        answers
     }
 
     /// Writes the answers that are ready and next in order. `false`: the connection is broken.
     pub(super) fn flush(&mut self, now_ns: u64) -> bool {
-        while let Some(Parked::Ready { .. }) = self.parked.front() {
-            if let Some(Parked::Ready { to, answer }) = self.parked.pop_front() {
+        loop {
+            let nothing_before = self.out.is_empty();
+            while self.out.len() < OUT_BYTES_MAX
+                && let Some(Parked::Ready { .. }) = self.parked.front()
+                && let Some(Parked::Ready { to, answer }) = self.parked.pop_front()
+            {
                 write_answer(&mut self.out, to, &answer);
             }
-        }
-        if self.sent == self.out.len() {
-            return true;
-        }
-        self.pace.sending(now_ns);
-        while self.sent < self.out.len() {
-            match self.socket.write(&self.out[self.sent..]) {
-                Ok(0) => return false,
-                Ok(n) => {
-                    self.sent += n;
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return true,
-                Err(_) => return false,
+            if self.out.is_empty() {
+                return true;
             }
+            if nothing_before {
+                self.pace.sending(now_ns);
+            }
+            while self.sent < self.out.len() {
+                match self.socket.write(&self.out[self.sent..]) {
+                    Ok(0) => return false,
+                    Ok(n) => {
+                        self.sent += n;
+                        self.pace.sending(now_ns);
+                    }
+                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => return true,
+                    Err(_) => return false,
+                }
+            }
+            self.out = Vec::new();
+            self.sent = 0;
+            self.pace.sent();
         }
-        self.out = Vec::new();
-        self.sent = 0;
-        self.pace.sent();
-        true
     }
 
     /// Bytes of answers wait for the peer.
@@ -215,6 +227,11 @@ impl Connection {
     /// Whether a request is being received or an answer is due.
     pub(super) fn busy(&self) -> bool {
         !matches!(self.receiving, Receiving::Nothing) || !self.parked.is_empty() || self.sending()
+    }
+
+    /// Whether the server may end without this peer being wronged: it has its answers, and they are not torn away.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.busy() && self.pace.phase() != Phase::Lingering
     }
 
     /// Whether bytes came after that time.
@@ -294,7 +311,19 @@ impl Connection {
             Receiving::Form { body, .. } => body.capacity(),
             Receiving::Nothing | Receiving::Discard => 0,
         };
-        size_of::<Connection>() + self.unread.capacity() + self.out.capacity() + receiving
+        let parked: usize = self.parked.iter().map(Parked::memory_bytes).sum();
+        size_of::<Connection>() + self.unread.capacity() + self.out.capacity() + receiving + parked
+    }
+}
+
+impl Parked {
+    fn memory_bytes(&self) -> usize {
+        let kept = match self {
+            Parked::Ready { answer, .. } => size_of::<Answer>() + answer.body.capacity(),
+            Parked::Commit { .. } => size_of::<WriteResult>(),
+            Parked::Survey { .. } => 0,
+        };
+        size_of::<Parked>() + kept
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Influx endpoints: what their query parameters mean, and how each version answers a write.
 //!
-//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for `/api/v3/write_lp`, with
+//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for
+//! `/api/v3/write_lp`, with
 //! tidegate's write result in the same object.
 
 use serde::Serialize;
@@ -29,8 +30,10 @@ pub(super) fn write_answer(dialect: Dialect, result: &WriteResult) -> Answer {
         None => String::new(),
     };
     let partial = format!("partial write: {cause} dropped={}", result.rejected);
+    // What parses and is over a limit is a partial write also where it is all: so InfluxDB tells it.
+    let parsed_nothing = result.accepted == 0 && first.is_some_and(|e| e.reason != "series_limit");
     match (dialect, result.accepted) {
-        (Dialect::V1, 0) | (Dialect::V2, 0) => error_answer(dialect, 400, &cause, Some(result)),
+        (Dialect::V1 | Dialect::V2, 0) if parsed_nothing => error_answer(dialect, 400, &cause, Some(result)),
         (Dialect::V1, _) => error_answer(dialect, 400, &partial, Some(result)),
         (Dialect::V2, _) => {
             let message = format!("failure writing points to database: {partial}");

@@ -26,6 +26,12 @@ impl MemoryBudget {
         Some(Reservation { bytes, budget: self.clone() })
     }
 
+    /// Connections held `before` bytes when last counted, and hold `after` now.
+    pub(super) fn recount(&self, before: u64, after: u64) {
+        self.reserved.add(after);
+        self.reserved.subtract(before);
+    }
+
     /// Whether tables and batches alone leave no room.
     pub(super) fn exhausted(&self, held: u64) -> bool {
         self.reserved.value() + held > self.max

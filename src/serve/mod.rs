@@ -1,8 +1,8 @@
 //! The gateway's door: HTTP in, rows into the engine, answers when they are durable.
 //!
-//! A worker thread ([`worker`]) owns its connections ([`connection`]) and an [`engine::Worker`](crate::engine::Worker). Heads are
-//! routed and bodies taken at its desk ([`receive`]); a write's rows go straight from the read buffer into the engine
-//! ([`request`]), and its answer is parked until their commit. What speaks HTTP ([`http`], [`body`]) does no I/O.
+//! A worker thread (`worker`) owns its connections (`connection`) and an [`engine::Worker`](crate::engine::Worker).
+//! Heads are routed and bodies taken at its desk (`receive`); a write's rows go straight from the read buffer into the
+//! engine (`request`), and its answer is parked until their commit. What speaks HTTP ([`http`], [`body`]) does no I/O.
 
 mod answer;
 pub mod body;
@@ -20,4 +20,4 @@ mod survey;
 mod timer;
 mod worker;
 
-pub use server::{Drainer, ServeOptions, Server};
+pub use server::{Control, ServeOptions, Server};

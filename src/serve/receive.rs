@@ -8,7 +8,7 @@ use crate::model::WriteResult;
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
-use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Version};
+use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Refusal, Version};
 use super::influx;
 use super::metrics;
 use super::pages;
@@ -20,7 +20,7 @@ use super::server::Shared;
 const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// A body that nobody needs is read away if it is at most so long; else the connection closes.
-const DISCARD_BYTES_MAX: u64 = 1 << 20;
+const DISCARD_BYTES_MAX: u64 = 8 << 20;
 
 /// What taking requests needs of its worker.
 pub(super) struct Desk<'a> {
@@ -48,7 +48,7 @@ impl Desk<'_> {
                         self.begin(connection, &head);
                         at += used;
                     }
-                    Err(refusal) => connection.refuse(refusal),
+                    Err(refusal) => self.refuse(connection, refusal),
                 }
                 continue;
             }
@@ -65,20 +65,39 @@ impl Desk<'_> {
                     at += consumed;
                     self.end(connection);
                 }
-                Err(refusal) => {
-                    self.drop_request(connection);
-                    connection.refuse(refusal);
-                }
+                Err(refusal) => self.refuse(connection, refusal),
             }
         }
         at
+    }
+
+    /// Gives up a write that has waited for room for too long.
+    pub(super) fn give_up_stalled(&mut self, connection: &mut Connection) {
+        if let Receiving::Stalled(request) = std::mem::replace(&mut connection.receiving, Receiving::Nothing)
+        {
+            self.progress(connection, request, Err(GivenUp::Overload));
+        }
+    }
+
+    /// The peer has closed its side within a request: that is dropped, and what is due before it still answered. Rows
+    /// that were taken stay.
+    pub(super) fn abandon(&mut self, connection: &mut Connection) {
+        if let Some(request) = take_write(connection) {
+            request.finish(self.engine);
+            request.recycle(self.decoders);
+        }
+        connection.receiving = Receiving::Nothing;
+        connection.parser.close();
     }
 
     /// Goes on with a write that waited for room.
     pub(super) fn resume(&mut self, connection: &mut Connection) {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Stalled(mut request) => {
-                let progress = request.resume(self.engine, &mut connection.stream);
+                let progress = match request.failed {
+                    Some(_) => Ok(Progress::More),
+                    None => request.resume(self.engine, &mut connection.stream, &self.shared.memory),
+                };
                 self.progress(connection, request, progress);
             }
             other => connection.receiving = other,
@@ -89,6 +108,9 @@ impl Desk<'_> {
     fn begin(&mut self, connection: &mut Connection, head: &Head<'_>) {
         self.engine.counters().requests.add(1);
         connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
+        if self.shared.draining() {
+            connection.parser.make_last();
+        }
         let to = AnswerTo {
             head_only: head.method == Method::Head,
             keep_alive: head.keep_alive && !self.shared.draining(),
@@ -145,6 +167,7 @@ impl Desk<'_> {
             return Err(failed_answer(dialect, &failure));
         }
         if self.shared.memory.exhausted(self.engine.memory_held_bytes()) {
+            self.shared.want_relief(self.engine.memory_held_bytes());
             return Err(given_up_answer(dialect, &GivenUp::Memory, &WriteResult::default()));
         }
         let encoding = Encoding::parse(head.headers.content_encoding).ok_or_else(|| {
@@ -166,10 +189,7 @@ impl Desk<'_> {
         // A body that is too long is refused by its announced length: asking the framing says so before it is sent.
         if head.expect_continue {
             match connection.parser.body(&[], &self.shared.options.http) {
-                Err(refusal) => {
-                    self.drop_request(connection);
-                    connection.refuse(refusal);
-                }
+                Err(refusal) => self.refuse(connection, refusal),
                 Ok(_) if connection.can_continue() => connection.send_continue(),
                 // Answers are due before it: the client sends its body when it has waited long enough.
                 Ok(_) => {}
@@ -222,7 +242,11 @@ impl Desk<'_> {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let stream = &mut connection.stream;
-                let progress = request.take(buffer, data, self.engine, stream, &self.shared.memory);
+                let progress = match request.failed {
+                    // No row more: the log may not be open again.
+                    Some(_) => Ok(Progress::More),
+                    None => request.take(buffer, data, self.engine, stream, &self.shared.memory),
+                };
                 self.progress(connection, request, progress);
             }
             Receiving::Form { to, query, mut body } => {
@@ -243,7 +267,10 @@ impl Desk<'_> {
     fn end(&mut self, connection: &mut Connection) {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
-                let progress = request.end(self.engine, &mut connection.stream);
+                let progress = match request.failed {
+                    Some(_) => Ok(Progress::More),
+                    None => request.end(self.engine, &mut connection.stream, &self.shared.memory),
+                };
                 self.progress(connection, request, progress);
             }
             Receiving::Form { to, query, body } => {
@@ -258,10 +285,11 @@ impl Desk<'_> {
     fn progress(
         &mut self,
         connection: &mut Connection,
-        request: Box<WriteRequest>,
+        mut request: Box<WriteRequest>,
         progress: Result<Progress, GivenUp>,
     ) {
         if let Some(failure) = request.failed {
+            request.finish(self.engine);
             let answer = failed_answer(request.dialect, &failure);
             return self.give_up(connection, request, answer);
         }
@@ -269,6 +297,10 @@ impl Desk<'_> {
             Ok(Progress::More) => connection.receiving = Receiving::Write(request),
             Ok(Progress::Stalled) => connection.receiving = Receiving::Stalled(request),
             Ok(Progress::Complete) => {
+                if self.shared.draining() {
+                    connection.parser.make_last();
+                    request.to.keep_alive = false;
+                }
                 let (to, dialect) = (request.to, request.dialect);
                 match request.finish(self.engine) {
                     Some(ticket) => {
@@ -287,6 +319,9 @@ impl Desk<'_> {
                 request.recycle(self.decoders);
             }
             Err(why) => {
+                if let GivenUp::Memory = why {
+                    self.shared.want_relief(self.engine.memory_held_bytes());
+                }
                 request.finish(self.engine);
                 let answer = given_up_answer(request.dialect, &why, &request.result);
                 self.give_up(connection, request, answer);
@@ -313,13 +348,33 @@ impl Desk<'_> {
         request.recycle(self.decoders);
     }
 
-    /// The connection's framing is lost: what it was receiving is dropped. Rows that were taken stay.
-    fn drop_request(&mut self, connection: &mut Connection) {
-        if let Receiving::Write(request) | Receiving::Stalled(request) =
-            std::mem::replace(&mut connection.receiving, Receiving::Nothing)
-        {
+    /// The connection's framing is lost: what it was receiving is dropped, and it closes after the answer that says
+    /// so. Rows that were taken stay.
+    fn refuse(&mut self, connection: &mut Connection, refusal: Refusal) {
+        if let Some(request) = take_write(connection) {
             request.finish(self.engine);
+            let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
+            let (status, why) = (refusal.status().0, refusal.to_string());
+            connection
+                .answer(AnswerTo::REFUSED, influx::error_answer(request.dialect, status, &why, counted));
             request.recycle(self.decoders);
+            return;
+        }
+        match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+            // It has its answer.
+            Receiving::Discard => {}
+            _ => connection.refuse(refusal),
+        }
+    }
+}
+
+/// The write that a connection was receiving.
+fn take_write(connection: &mut Connection) -> Option<Box<WriteRequest>> {
+    match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
+        Receiving::Write(request) | Receiving::Stalled(request) => Some(request),
+        other => {
+            connection.receiving = other;
+            None
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A write being received: body bytes in, rows into the engine, at last an answer that waits for their commit.
 //!
-//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can wait for all
+//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can
+//! wait for all
 //! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
 
 use std::ops::Range;
@@ -40,6 +41,8 @@ pub(super) struct WriteRequest {
     /// The body's framing has ended; what is left is in `tail` and `encoded`.
     ended: bool,
     whole: Option<Whole>,
+    /// When the engine last had no room for a row of it, having had some before.
+    stalled_since_ns: Option<u64>,
     /// What the decoder may hold.
     _decoder: Option<Reservation>,
 }
@@ -71,6 +74,8 @@ pub(super) enum GivenUp {
     Body(BodyError),
     /// The memory budget has no room.
     Memory,
+    /// The engine had no room for too long.
+    Overload,
     /// All or nothing was wanted and a line is bad.
     RefusedWhole,
 }
@@ -130,6 +135,7 @@ impl WriteRequest {
             encoded: Vec::new(),
             ended: false,
             whole,
+            stalled_since_ns: None,
         })
     }
 
@@ -153,7 +159,10 @@ impl WriteRequest {
         if !self.content.is_identity() {
             let encoded = std::mem::take(&mut self.encoded);
             debug_assert!(encoded.is_empty(), "a stalled request is resumed before it is given more");
-            return self.decode(&buffer[data], engine, stream);
+            return self.decode(&buffer[data], engine, stream, budget);
+        }
+        if budget.exhausted(engine.memory_held_bytes()) {
+            return Err(GivenUp::Memory);
         }
         // The encoded size is the decoded one here: the framing has checked it against the limit.
         let start =
@@ -166,16 +175,27 @@ impl WriteRequest {
     }
 
     /// The body has ended.
-    pub(super) fn end(&mut self, engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
+    pub(super) fn end(
+        &mut self,
+        engine: &mut Worker,
+        stream: &mut Stream,
+        budget: &MemoryBudget,
+    ) -> Result<Progress, GivenUp> {
         self.ended = true;
-        self.resume(engine, stream)
+        self.resume(engine, stream, budget)
     }
 
     /// Goes on after a stall, or at the body's end.
-    pub(super) fn resume(&mut self, engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
-        if !self.encoded.is_empty() {
+    pub(super) fn resume(
+        &mut self,
+        engine: &mut Worker,
+        stream: &mut Stream,
+        budget: &MemoryBudget,
+    ) -> Result<Progress, GivenUp> {
+        // Of a body that was consumed to its last byte the decoder may still hold what did not fit.
+        if !self.encoded.is_empty() || self.content.holds_output() && self.whole.is_none() {
             let encoded = std::mem::take(&mut self.encoded);
-            if let Progress::Stalled = self.decode(&encoded, engine, stream)? {
+            if let Progress::Stalled = self.decode(&encoded, engine, stream, budget)? {
                 return Ok(Progress::Stalled);
             }
         }
@@ -214,9 +234,9 @@ impl WriteRequest {
         pool.put(self.content);
     }
 
-    /// Whether a commit of these sequences may have held rows of this request.
-    pub(super) fn touched(&self, to: u64) -> bool {
-        self.first <= to && self.result.accepted > 0
+    /// Since when the engine has had no room for the next row; `None` if it has.
+    pub(super) fn stalled_since_ns(&self) -> Option<u64> {
+        self.stalled_since_ns
     }
 
     /// Bytes kept.
@@ -229,10 +249,15 @@ impl WriteRequest {
         encoded: &[u8],
         engine: &mut Worker,
         stream: &mut Stream,
+        budget: &MemoryBudget,
     ) -> Result<Progress, GivenUp> {
         let mut decoded = std::mem::take(&mut self.tail);
         let mut at = 0;
         loop {
+            // Between pieces: a small body may hold very many series.
+            if budget.exhausted(engine.memory_held_bytes()) {
+                return Err(GivenUp::Memory);
+            }
             decoded.reserve(DECODED_PIECE_BYTES);
             let piece = self.content.decode(&encoded[at..], &mut decoded).map_err(GivenUp::Body)?;
             at += piece.consumed;
@@ -257,10 +282,16 @@ impl WriteRequest {
             let mut writer = engine.writer(stream);
             let fed = self.lines.feed(&input[bytes..], last, &mut writer, &mut self.result);
             bytes += fed.consumed;
+            if fed.consumed > 0 {
+                self.stalled_since_ns = None;
+            }
             match fed.state {
                 FedState::NeedMore | FedState::Done => return Consumed { bytes, full: false },
                 FedState::Full if engine.make_room() => {}
-                FedState::Full => return Consumed { bytes, full: true },
+                FedState::Full => {
+                    self.stalled_since_ns.get_or_insert(engine.monotonic_ns());
+                    return Consumed { bytes, full: true };
+                }
             }
         }
     }
@@ -376,6 +407,10 @@ pub(super) fn given_up_answer(
         }
         GivenUp::Memory => {
             influx::error_answer(dialect, 503, "out of memory budget: try again later", None).retry_later()
+        }
+        GivenUp::Overload => {
+            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None)
+                .retry_later()
         }
         GivenUp::RefusedWhole => influx::refused_whole_answer(result),
     }

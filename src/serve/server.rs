@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
@@ -68,11 +68,18 @@ pub(super) struct Shared {
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
+    reload_successful: AtomicBool,
+    /// The round of relief that was asked for last.
+    relief_round: AtomicU64,
 }
 
 /// One worker, as the others see it.
 struct Seat {
     connections: AtomicUsize,
+    /// While draining: nobody waits for an answer of it.
+    settled: AtomicBool,
+    /// The last round of relief that it has been through.
+    relieved: AtomicU64,
     inbox: SyncSender<TcpStream>,
     waker: Waker,
 }
@@ -100,7 +107,13 @@ impl Server {
         for _ in 0..workers {
             let poll = Poll::new()?;
             let (inbox, arriving) = sync_channel(INBOX_MAX);
-            seats.push(Seat { connections: AtomicUsize::new(0), inbox, waker: waker(&poll)? });
+            seats.push(Seat {
+                connections: AtomicUsize::new(0),
+                settled: AtomicBool::new(false),
+                relieved: AtomicU64::new(0),
+                inbox,
+                waker: waker(&poll)?,
+            });
             polls.push((poll, arriving));
         }
         let shared = Arc::new(Shared {
@@ -111,6 +124,8 @@ impl Server {
             engine,
             seats,
             draining: AtomicBool::new(false),
+            reload_successful: AtomicBool::new(true),
+            relief_round: AtomicU64::new(0),
         });
         let (failed, failures) = channel();
         let mut threads = Vec::with_capacity(workers);
@@ -145,9 +160,9 @@ impl Server {
         self.backend_name
     }
 
-    /// A handle that stops the server from another thread.
-    pub fn drainer(&self) -> Drainer {
-        Drainer(Arc::clone(&self.shared))
+    /// A handle that steers the server from another thread.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
     }
 
     /// Waits until the server has drained.
@@ -170,11 +185,16 @@ impl Server {
     }
 }
 
-/// Stops a server.
+/// Steers a server from another thread.
 #[derive(Clone)]
-pub struct Drainer(Arc<Shared>);
+pub struct Control(Arc<Shared>);
 
-impl Drainer {
+impl Control {
+    /// Notes for the metrics whether the last reload of the configuration worked.
+    pub fn reloaded(&self, successful: bool) {
+        self.0.reload_successful.store(successful, Ordering::Relaxed);
+    }
+
     /// Stops taking writes, answers what is under way, commits, and lets [`Server::join`] return.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
@@ -187,6 +207,42 @@ impl Shared {
     pub(super) fn draining(&self) -> bool {
         // Pairs with the store in `drain`; nothing else is published by it.
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// While draining: notes whether a worker is settled, and says whether all are. Tells the others if that is news.
+    pub(super) fn settle(&self, number: usize, settled: bool) -> bool {
+        let before = self.seats[number].settled.swap(settled, Ordering::Relaxed);
+        let all = self.seats.iter().all(|s| s.settled.load(Ordering::Relaxed));
+        if all && !before {
+            self.wake_all();
+        }
+        all
+    }
+
+    /// Memory is short: has all workers let go of what they can, unless they are still at it. `held` is what tables and
+    /// batches hold: if that is little, bodies and connections are the cause, and go by themselves.
+    pub(super) fn want_relief(&self, held: u64) {
+        if held < self.options.memory_bytes_max / 2 {
+            return;
+        }
+        let round = self.relief_round.load(Ordering::Relaxed);
+        if self.seats.iter().any(|s| s.relieved.load(Ordering::Relaxed) < round) {
+            return;
+        }
+        let next = self.relief_round.compare_exchange(round, round + 1, Ordering::Relaxed, Ordering::Relaxed);
+        if next.is_ok() {
+            self.wake_all();
+        }
+    }
+
+    /// The round of relief that is under way, or was last.
+    pub(super) fn relief_round(&self) -> u64 {
+        self.relief_round.load(Ordering::Relaxed)
+    }
+
+    /// A worker has been through this round of relief.
+    pub(super) fn relieved(&self, number: usize, round: u64) {
+        self.seats[number].relieved.store(round, Ordering::Relaxed);
     }
 
     /// The worker that the next connection goes to: the one with the fewest. Counts it there.
@@ -231,7 +287,7 @@ impl Shared {
             log_allocated_bytes: usage.allocated_bytes,
             blocks_damaged: self.engine.blocks_damaged(),
             memory_limit_bytes: self.options.memory_bytes_max,
-            reload_successful: true,
+            reload_successful: self.reload_successful.load(Ordering::Relaxed),
         }
     }
 

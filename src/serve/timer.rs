@@ -84,7 +84,7 @@ mod tests {
         for _ in 0..3 {
             assert!(timer.set(50_000));
             poll.poll(&mut events, None).unwrap();
-            assert_eq!(events.iter().map(|e| e.token()).collect::<Vec<_>>(), [Token(7)]);
+            assert_eq!(events.iter().map(mio::event::Event::token).collect::<Vec<_>>(), [Token(7)]);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A worker's event loop: sockets, the engine's commits, time limits.
 //!
-//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the engine
+//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there;
+//! the engine
 //! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
 //! become due are written.
 
@@ -37,6 +38,8 @@ const READS_IN_A_ROW_MAX: usize = 4;
 /// Before the bytes read: room for the longest tail of a body, so that it lies in front of what follows it.
 const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
 
+/// How long a write waits for room in the engine before it is refused.
+const STALL_NS_MAX: u64 = 1_000_000_000;
 /// For so long after an answer the next request of its connection is expected.
 const EXPECT_NS: u64 = 2_000_000;
 
@@ -63,6 +66,8 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     engine: engine::Worker,
     listeners: Vec<TcpListener>,
+    /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
+    accept_again: bool,
     inbox: Receiver<TcpStream>,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -80,6 +85,10 @@ pub(super) struct Worker {
     buffer: Vec<u8>,
     decoders: DecoderPool,
     events: Vec<Event>,
+    /// What connections held when last counted.
+    connection_bytes: u64,
+    /// The last round of relief that this worker has begun.
+    relief_begun: u64,
     timer: Timer,
     /// Connections answered of late, and when: their next requests are expected.
     answered: VecDeque<(usize, u64)>,
@@ -110,6 +119,7 @@ impl Worker {
             shared,
             engine,
             listeners,
+            accept_again: false,
             inbox,
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -123,6 +133,8 @@ impl Worker {
             buffer: vec![0; HEADROOM + READ_BYTES],
             decoders: DecoderPool::new(),
             events: Vec::new(),
+            connection_bytes: 0,
+            relief_begun: 0,
             timer,
             answered: VecDeque::new(),
             next_tick_ns: 0,
@@ -157,6 +169,7 @@ impl Worker {
                 self.serve(id);
             }
             self.survey_step();
+            self.relieve();
             deadline = self.turn();
             self.tick();
         }
@@ -164,15 +177,33 @@ impl Worker {
         self.engine.close(&mut last).map_err(|e| io::Error::other(e.to_string()))
     }
 
-    /// Whether the server drains and this worker has nothing left to answer.
+    /// Whether the server drains and no worker has anything left to answer: until then all stay, for probes to be
+    /// told so.
     fn finished(&mut self) -> bool {
         if !self.shared.draining() {
             return false;
         }
         let now_ns = self.engine.monotonic_ns();
         let deadline_ns = *self.drained_by_ns.get_or_insert(now_ns + self.shared.options.drain_ns_max);
-        let busy = self.connections.iter().flatten().any(|c| c.busy());
-        !busy || now_ns >= deadline_ns
+        let settled = self.connections.iter().flatten().all(|c| c.is_settled());
+        self.shared.settle(self.number, settled) || now_ns >= deadline_ns
+    }
+
+    /// Takes part in a round of relief, if there is one.
+    fn relieve(&mut self) {
+        let round = self.shared.relief_round();
+        if self.relief_begun < round {
+            self.relief_begun = round;
+            self.engine.relieve();
+        }
+        if !self.engine.is_relieving() {
+            self.shared.relieved(self.number, self.relief_begun);
+        }
+    }
+
+    /// Whether there is something to look at now and then.
+    fn ticks(&self) -> bool {
+        self.open > 0 || self.accept_again || self.shared.draining()
     }
 
     fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
@@ -180,7 +211,7 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let now_ns = self.engine.monotonic_ns();
-        let tick = if self.open > 0 || self.shared.draining() { Some(self.next_tick_ns) } else { None };
+        let tick = self.ticks().then_some(self.next_tick_ns);
         let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
         // A poll's own limit is rounded up to milliseconds.
         let timed = fine && deadline.is_some_and(|due| self.timer.set(due.saturating_sub(now_ns)));
@@ -190,9 +221,21 @@ impl Worker {
 
     /// Lets the engine commit and report, and passes the news on to the connections.
     fn turn(&mut self) -> Option<u64> {
+        let deadline = self.turn_engine();
+        if self.stalled.is_empty() {
+            return deadline;
+        }
+        for id in std::mem::take(&mut self.stalled) {
+            self.serve(id);
+        }
+        // What they filled may be due at once.
+        self.turn_engine()
+    }
+
+    fn turn_engine(&mut self) -> Option<u64> {
         let arrivals = self.arrivals();
         let mut events = std::mem::take(&mut self.events);
-        let mut deadline = self.engine.turn(arrivals, &mut events);
+        let deadline = self.engine.turn(arrivals, &mut events);
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
@@ -213,21 +256,14 @@ impl Worker {
                 Event::Failed { from, upto, failure } => {
                     for id in 0..self.connections.len() {
                         let Some(connection) = &mut self.connections[id] else { continue };
-                        connection.failed(from, upto, failure);
+                        let answers = connection.failed(from, upto, failure);
+                        self.engine.counters().requests_refused.add(answers);
                         self.serve(id);
                     }
                 }
             }
         }
         self.events = events;
-        if !self.stalled.is_empty() {
-            for id in std::mem::take(&mut self.stalled) {
-                self.serve(id);
-            }
-            // What they filled may be due at once.
-            let again = self.engine.turn(arrivals, &mut self.events);
-            deadline = [deadline, again].into_iter().flatten().min();
-        }
         deadline
     }
 
@@ -252,9 +288,13 @@ impl Worker {
     }
 
     fn accept(&mut self) {
+        self.accept_again = false;
         for i in 0..self.listeners.len() {
-            // While there are too many, the rest waits in the backlog: a later tick looks again.
-            while self.shared.has_room() {
+            loop {
+                if !self.shared.has_room() {
+                    self.accept_again = true;
+                    break;
+                }
                 match self.listeners[i].accept() {
                     Ok((socket, _)) => match self.shared.place() {
                         to if to == self.number => self.add(socket),
@@ -265,6 +305,7 @@ impl Worker {
                     Err(e) => {
                         // Out of descriptors or memory: the connection stays in the backlog.
                         tracing::warn!(error = %e, "accept failed");
+                        self.accept_again = true;
                         break;
                     }
                 }
@@ -369,10 +410,12 @@ impl Worker {
         if connection.waits_for_commit() && !self.waiting.contains(&id) {
             self.waiting.push(id);
         }
-        // A peer that closed its side in the middle of a request gets no answer to it; one that only ended its
-        // sending side still gets those that are due.
-        !(connection.peer_closed && !connection.busy()
-            || connection.peer_closed && connection.parser.in_body())
+        // A peer that closed its side in the middle of a request gets no answer to it; those that are due it may
+        // still read.
+        if connection.peer_closed && connection.parser.in_body() {
+            desk.abandon(connection);
+        }
+        !connection.peer_closed || connection.busy()
     }
 
     fn flush(&mut self, id: usize) {
@@ -393,14 +436,23 @@ impl Worker {
     /// Looks at the time limits, and at what is only worth counting now and then.
     fn tick(&mut self) {
         let now_ns = self.engine.monotonic_ns();
-        if now_ns < self.next_tick_ns || self.open == 0 {
+        if now_ns < self.next_tick_ns || !self.ticks() {
             return;
         }
         self.next_tick_ns = now_ns + TICK_NS;
         let mut bytes = 0;
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
-            bytes += connection.memory_bytes();
+            bytes += connection.memory_bytes() as u64;
+            if let Receiving::Stalled(request) = &connection.receiving
+                && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
+            {
+                let mut desk =
+                    Desk { engine: &mut self.engine, decoders: &mut self.decoders, shared: &self.shared };
+                desk.give_up_stalled(connection);
+                self.serve(id);
+                continue;
+            }
             let due = connection.pace.deadline_ns(&self.shared.options.timeouts);
             if due.is_none_or(|due| due > now_ns) {
                 continue;
@@ -412,7 +464,9 @@ impl Worker {
                 _ => self.remove(id),
             }
         }
-        self.engine.counters().connection_memory_bytes.set(bytes as u64);
+        self.shared.memory.recount(self.connection_bytes, bytes);
+        self.connection_bytes = bytes;
+        self.engine.counters().connection_memory_bytes.set(bytes);
         self.engine.counters().connections.set(self.open as u64);
         self.accept();
     }

@@ -45,7 +45,8 @@ pub struct WorkerCounters {
     pub samples_accepted: [SharedCount; Protocol::ALL.len()],
     /// Rows whose commit failed after they had been taken.
     pub rows_in_doubt: SharedCount,
-    /// Rows that a writer of the library had pushed, and that no block will hold: it went, or the engine did, before they
+    /// Rows that a writer of the library had pushed, and that no block will hold: it went, or the engine did,
+    /// before they
     /// were handed over.
     pub rows_discarded: SharedCount,
     /// Rows more than a day ahead of the clock or ten years behind it.

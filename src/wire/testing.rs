@@ -134,6 +134,10 @@ impl Intake for Rows {
         &self.shapes[id.0 as usize]
     }
 
+    fn adopt_shape(&mut self, _: Series, like: ShapeId) -> Option<ShapeId> {
+        Some(like)
+    }
+
     fn define_shape(&mut self, _: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
         let mut text = Vec::new();
         let fields: Vec<ShapeField> = fields

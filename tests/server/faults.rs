@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::client::{get, post};
 use super::harness::{Server, Setup, directory, has_strace, is_root, wait_until, works};
@@ -159,8 +160,8 @@ fn a_failed_sync_is_503_and_a_new_segment_takes_the_next_writes() {
     for what in ["fdatasync:error=EIO", "pwrite64:error=EIO", "fdatasync:error=ENOSPC"] {
         let directory = directory();
         let data = directory.path().join("data");
-        // Counted by thread: of the thread that commits it is the sixth.
-        let inject = format!("inject={what}:when=6");
+        // Counted by thread: of the thread that commits it is the twenty-fifth. At the start others make fewer.
+        let inject = format!("inject={what}:when=25");
         let mut server = start_under_strace("workers: 1\ndata: {disk: threads}", &data, &inject);
         let mut client = server.client();
         // In the middle of its body while the log fails: its later rows belong to the next segment.
@@ -201,6 +202,36 @@ fn a_failed_sync_is_503_and_a_new_segment_takes_the_next_writes() {
         check_rows(&data, &acknowledged, 100);
         verify(&data);
     }
+}
+
+#[test]
+fn a_disk_that_stands_still_refuses_what_has_no_room_and_others_are_answered() {
+    if !has_strace() {
+        return;
+    }
+    let directory = directory();
+    let data = directory.path().join("data");
+    // Three syncs of the thread that commits take four seconds each.
+    let inject = "inject=fdatasync:delay_enter=4000000:when=3..5";
+    let mut server = start_under_strace("workers: 1\ndata: {disk: threads}", &data, inject);
+    let mut client = server.client();
+    client.ask(&post("/write", noisy(0, 10))).expect(204);
+    let mut flood = server.client();
+    flood.send(&post("/write", "m a=1 1\n".repeat(600_000)));
+    while !flood.has_answer_within(Duration::from_millis(1)) {
+        client.ask(&get("/ready")).expect(200);
+    }
+    flood.reply().expect(503);
+    // It was refused because of the disk, not after it.
+    assert!(server.metric("tidegate_commits_total") <= 3.0);
+    wait_until("a write is taken again", || {
+        let reply = client.ask(&post("/write", noisy(1, 10)));
+        reply.status == 204 || reply.expect(503).status == 0
+    });
+    server.stop();
+    let of_request = |n| cat(&data).iter().filter(|row| row["fields"]["q"]["i64"] == n).count();
+    assert_eq!((of_request(0), of_request(1) >= 10), (10, true));
+    verify(&data);
 }
 
 #[test]
@@ -274,7 +305,7 @@ fn io_uring_that_is_asked_for_and_refused_is_a_start_that_fails() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (status, said) = Setup::config("data: {disk: io_uring}").under(&words).fail();
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("not permitted"), "{said}");
+    assert!(said.contains("data.disk: io_uring is refused here: Operation not permitted"), "{said}");
 }
 
 #[test]

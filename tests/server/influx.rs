@@ -208,6 +208,22 @@ fn a_compressed_body_of_very_many_rows_is_taken_whole() {
 }
 
 #[test]
+fn a_line_over_the_limit_is_rejected_and_its_neighbours_are_kept() {
+    let server = Server::start();
+    let body = format!("m a=1 1\nm s=\"{}\" 2\nm a=3 3\n", "x".repeat(9 << 20));
+    let bytes = [post("/write", &body), chunked("/write", &[], body.as_bytes(), &[100_000])];
+    for request in &bytes {
+        let found = server.ask(request).expect(400).json();
+        assert_eq!((&found["accepted"], &found["rejected"]), (&json!(2), &json!(1)));
+        assert_eq!(found["errors"][0]["index"], 2);
+        assert!(found.to_string().len() < 4096, "the answer does not repeat the line");
+    }
+    let small = zstd::encode_all(body.as_bytes(), 1).unwrap();
+    server.ask(&request("POST", "/api/v2/write", &[("Content-Encoding", "zstd")], &small)).expect(422);
+    assert_eq!(cat(&server.data).len(), 6);
+}
+
+#[test]
 fn a_body_that_is_not_what_its_coding_says_is_400() {
     let server = Server::start();
     for (name, encoded) in encodings(b"cpu a=1 1\n").iter().filter(|(name, _)| *name != "identity") {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::client::post;
 use super::harness::{Setup, directory, wait_until};
-use super::log::{cat_text, verify};
+use super::log::{cat_text, ls, verify};
 
 /// How often it is killed; a longer run is asked for with `TIDEGATE_KILL_ROUNDS`.
 const ROUNDS: u64 = 20;
@@ -35,9 +35,20 @@ fn body(round: u64, connection: usize, request: u64) -> String {
         .map(|row| {
             // A new series now and then, values of several types, so that blocks define and refer back.
             let series = (request * 31 + row) % 500;
-            format!("m,s={series} round={round}i,c={connection}i,q={request}i,r={row}i,f={row}.5,t=\"{row}\" {request}\n")
+            let text = text(round, request, row);
+            format!("m,s={series} round={round}i,c={connection}i,q={request}i,r={row}i,f={row}.5,t=\"{text}\" {request}\n")
         })
         .collect()
+}
+
+/// In some rounds long, and different each time, so that segments fill and are sealed while it is killed.
+fn text(round: u64, request: u64, row: u64) -> String {
+    let seed = request << 8 | row;
+    if round % 5 != 4 {
+        return seed.to_string();
+    }
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    (0..60).map(|_| format!("{:016x}", random.below(u64::MAX))).collect()
 }
 
 /// Writes until the connection breaks.
@@ -80,7 +91,7 @@ fn no_acknowledged_row_is_lost_by_kill_9() {
         let server = Setup::config(&format!("workers: 2\ndata: {{disk: {disk}}}")).data(&data).start();
         let total = AtomicU64::new(0);
         // Sometimes at once, sometimes late: after so many answers, and then a moment that is nobody's boundary.
-        let enough = random.below(120);
+        let enough = random.below(if round % 5 == 4 { 1000 } else { 120 });
         let moment = Duration::from_micros(random.below(3_000));
         let address = server.address.clone();
         std::thread::scope(|scope| {
@@ -105,6 +116,9 @@ fn no_acknowledged_row_is_lost_by_kill_9() {
     let acknowledged: u64 = told.values().map(|t| t.acknowledged).sum();
     println!("{rounds} times killed, {acknowledged} requests acknowledged, none lost");
     assert!(acknowledged > rounds, "only {acknowledged} requests were acknowledged");
+    if rounds >= ROUNDS {
+        assert!(ls(&data).contains("sealed"), "no segment was ever sealed while it ran:\n{}", ls(&data));
+    }
     let mut server = Setup::config("").data(&data).start();
     check(&data, &told);
     server.stop();
@@ -129,7 +143,7 @@ fn check(data: &Path, told: &BTreeMap<(u64, usize), Told>) {
         let series = (request * 31 + number) % 500;
         assert_eq!(row["labels"]["s"], series.to_string(), "{line}");
         assert_eq!(row["fields"]["f"]["f64"], number as f64 + 0.5, "{line}");
-        assert_eq!(row["fields"]["t"]["string"], number.to_string(), "{line}");
+        assert_eq!(row["fields"]["t"]["string"], text(round, request, number), "{line}");
         assert_eq!(row["time"], request, "{line}");
     }
     for (&(round, connection), told) in told {

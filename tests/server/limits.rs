@@ -48,7 +48,7 @@ fn a_flood_of_new_series_meets_the_memory_limit_and_not_the_machines() {
     // About 900 MB of keys, in requests that are each a good part of the limit.
     for request in 0..60u64 {
         let body: String =
-            (0..20_000).map(|n| format!("flood,a={request}-{n},b={:0200}-{request} v=1 1\n", n)).collect();
+            (0..20_000).map(|n| format!("flood,a={request}-{n},b={n:0200}-{request} v=1 1\n")).collect();
         let reply = client.ask(&post("/write", &body));
         if reply.status == 204 {
             acknowledged += 20_000;

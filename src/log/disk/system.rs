@@ -163,6 +163,20 @@ impl Backend {
         }
         Backend::Threads
     }
+
+    /// Whether this machine lets us use it.
+    ///
+    /// # Errors
+    /// The operating system's refusal.
+    pub fn check(self) -> io::Result<()> {
+        match self {
+            Backend::Threads => Ok(()),
+            #[cfg(target_os = "linux")]
+            Backend::Uring => super::UringDisk::probe(),
+            #[cfg(not(target_os = "linux"))]
+            Backend::Uring => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
 }
 
 /// A worker's disk on the operating system's files.

@@ -88,6 +88,12 @@ impl ContentDecoder {
         result
     }
 
+    /// Whether output is held back for which the last call had no room: call [`ContentDecoder::decode`] again, even
+    /// with no input.
+    pub fn holds_output(&self) -> bool {
+        self.holds_output
+    }
+
     /// Says whether the body may end here. Call it when the framing has ended and the last
     /// [`ContentDecoder::decode`] left room.
     ///

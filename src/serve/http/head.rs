@@ -140,7 +140,9 @@ pub(super) fn parse<'a>(input: &'a [u8], limits: &HttpLimits) -> Result<Option<H
     match request.parse_with_uninit_headers(input, &mut slots) {
         Ok(Parsed::Complete(bytes)) if bytes <= bytes_max => interpret(&request, bytes).map(Some),
         Ok(Parsed::Partial) if input.len() <= bytes_max => Ok(None),
-        Ok(_) if request.version.is_none() => Err(Refusal::TargetTooLong),
+        Ok(_) if request.version.is_none() || request.path.is_some_and(|p| p.len() > bytes_max) => {
+            Err(Refusal::TargetTooLong)
+        }
         Ok(_) => Err(Refusal::HeadTooLarge),
         Err(error) => Err(malformed(error)),
     }

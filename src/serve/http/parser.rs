@@ -119,6 +119,14 @@ impl Parser {
         self.keep_alive = false;
     }
 
+    /// Takes no request after the current one, whatever the client wanted: while draining.
+    pub fn make_last(&mut self) {
+        if matches!(self.state, State::Head { .. }) {
+            self.state = State::Ended;
+        }
+        self.keep_alive = false;
+    }
+
     /// No further request is taken from this connection: it closes when its answers are sent.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, State::Ended | State::Refused)

@@ -28,8 +28,9 @@ pub enum Phase {
     Lingering,
 }
 
-/// Bytes read and dropped from a connection that is being given up, so that the peer gets to read its answer.
-pub const LINGER_BYTES_MAX: u64 = 1 << 20;
+/// Bytes read and dropped from a connection that is being given up, so that the peer gets to read its answer: agents
+/// send up to 10 MB, and many read nothing before they have sent all of it.
+pub const LINGER_BYTES_MAX: u64 = 16 << 20;
 
 /// How long each phase may last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -57,6 +57,8 @@ pub struct Decoder {
     labels: LabelsBuf,
     names: NameScratch,
     ahead: Ahead,
+    /// The shape of the last row taken: what a new series' row probably looks like.
+    last_shape: ShapeId,
 }
 
 /// What became of a line.
@@ -87,6 +89,7 @@ impl Decoder {
             labels: LabelsBuf::default(),
             names: NameScratch::default(),
             ahead: Ahead::default(),
+            last_shape: ShapeId::NONE,
         }
     }
 
@@ -98,6 +101,7 @@ impl Decoder {
         self.search = LineSearch::default();
         self.looked = 0;
         self.skipping = false;
+        self.last_shape = ShapeId::NONE;
         self.plans.clear();
     }
 
@@ -115,7 +119,9 @@ impl Decoder {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Fed {
-        self.plans.enter_epoch(intake.epoch());
+        if self.plans.enter_epoch(intake.epoch()) {
+            self.last_shape = ShapeId::NONE;
+        }
         self.ahead.clear();
         scan::dispatch(Feeding { decoder: self, input, last, intake, result })
     }
@@ -129,7 +135,9 @@ impl Decoder {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Fed {
-        self.plans.enter_epoch(intake.epoch());
+        if self.plans.enter_epoch(intake.epoch()) {
+            self.last_shape = ShapeId::NONE;
+        }
         self.ahead.clear();
         self.feed_with::<scan::scalar::Scalar, I>(input, last, intake, result)
     }
@@ -206,7 +214,7 @@ impl Decoder {
                 };
                 match intake.find(&input[at..end]) {
                     Some(series) => (series, end),
-                    None => return Fast::Unexpected(Some(FoundKey { series: None, end })),
+                    None => return self.take_new::<S, I>(input, at, end, intake, result),
                 }
             };
         let known = Fast::Unexpected(Some(FoundKey { series: Some(series), end: key_end }));
@@ -226,8 +234,50 @@ impl Decoder {
         }
         (self.search, self.looked) = (LineSearch::default(), 0);
         self.lines += 1;
+        self.last_shape = series.shape;
         result.accepted += 1;
         result.samples += values.len() as u64;
+        Fast::Row(row.next)
+    }
+
+    /// Takes the line at `at`, whose key ends at `key_end` and is new, if its fields look like the last row's. Whatever
+    /// is not as expected is left to the plain way, which knows the faults.
+    #[inline(never)]
+    fn take_new<S: Scan, I: Intake>(
+        &mut self,
+        input: &[u8],
+        at: usize,
+        key_end: usize,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Fast {
+        let unexpected = Fast::Unexpected(Some(FoundKey { series: None, end: key_end }));
+        let key = &input[at..key_end];
+        if std::str::from_utf8(key).is_err() || (self.dialect == Dialect::V1 && key.len() > KEY_BYTES_MAX_V1)
+        {
+            return unexpected;
+        }
+        let Some(plan) = self.plans.plan(self.last_shape, self.dialect, intake) else { return unexpected };
+        self.fields.heap.clear();
+        self.fields.values.resize(plan.len(), 0);
+        let (values, heap) = (&mut self.fields.values, &mut self.fields.heap);
+        let row = plan.read::<S>(self.dialect, &self.clockwork, input, key_end + 1, values, heap);
+        let Some(row) = row.filter(|row| row.next - at <= LINE_BYTES_MAX + 1) else { return unexpected };
+        if parse_labels(self.dialect, key, &mut self.names, &mut self.labels).is_err()
+            || self.check_reserved(0).is_err()
+        {
+            return unexpected;
+        }
+        let Ok(series) = intake.define(key, &mut self.labels) else { return unexpected };
+        let known = Fast::Unexpected(Some(FoundKey { series: Some(series), end: key_end }));
+        let Some(shape) = intake.adopt_shape(series, self.last_shape) else { return known };
+        if intake.push(series, shape, row.time_ns, &self.fields.values, &self.fields.heap).is_err() {
+            return Fast::Full;
+        }
+        (self.search, self.looked) = (LineSearch::default(), 0);
+        self.lines += 1;
+        result.accepted += 1;
+        result.samples += self.fields.values.len() as u64;
         Fast::Row(row.next)
     }
 
@@ -355,11 +405,12 @@ impl Decoder {
             Some(series) => series,
             None => intake.define(key, &mut self.labels).map_err(refused)?,
         };
-        let (pushed, samples) = self.fields.with_texts(line, |texts, values, heap| {
+        let (pushed, (shape, samples)) = self.fields.with_texts(line, |texts, values, heap| {
             let shape: ShapeId = intake.define_shape(series, texts).map_err(refused)?;
-            Ok((intake.push(series, shape, time_ns, values, heap), values.len() as u64))
+            Ok((intake.push(series, shape, time_ns, values, heap), (shape, values.len() as u64)))
         })?;
         if pushed.is_ok() {
+            self.last_shape = shape;
             result.accepted += 1;
             result.samples += samples;
         }

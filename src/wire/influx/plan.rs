@@ -55,12 +55,14 @@ pub(super) struct RowEnd {
 }
 
 impl Plans {
-    /// Forgets all plans if the intake's numbers have changed their meaning.
-    pub(super) fn enter_epoch(&mut self, epoch: u64) {
-        if self.epoch != epoch {
+    /// Forgets all plans if the intake's numbers have changed their meaning; says if so.
+    pub(super) fn enter_epoch(&mut self, epoch: u64) -> bool {
+        let changed = self.epoch != epoch;
+        if changed {
             self.clear();
             self.epoch = epoch;
         }
+        changed
     }
 
     /// Forgets all plans, keeps their memory.

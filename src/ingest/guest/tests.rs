@@ -1,0 +1,251 @@
+//! Rows through parcels, compared with rows that nobody packed: whatever rotates on either side, and wherever a worker
+//! has no room.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ingest::{FieldValue, IngestLimits, KeyHasher, NotPushed, Packer, SeriesBudget, SeriesHandle};
+use crate::model::{BATCH_ROWS_MAX, Batch, FieldType, heap_place};
+
+/// A row as its author thinks of it.
+#[derive(Clone, PartialEq, Debug)]
+struct Plain {
+    host: u8,
+    time_ns: i64,
+    /// Nothing: a sample whose value is the time.
+    fields: Vec<(usize, Kind, u8)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    F64,
+    I64,
+    Bool,
+    String,
+    Bytes,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(Plain),
+    HandOver,
+    /// The worker's batch becomes a block.
+    EndBatch,
+    /// So does it, and its segment ends.
+    Rotate,
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+const TEXT: &str = "0123456789";
+
+fn budget() -> SeriesBudget {
+    SeriesBudget::new(1000)
+}
+
+fn ingest(budget: &SeriesBudget) -> Ingest {
+    let limits = IngestLimits { series: budget.clone(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+    Ingest::new(KeyHasher::new(1), limits)
+}
+
+impl Plain {
+    fn series(&self, packer: &mut Packer) -> SeriesHandle {
+        let host = self.host.to_string();
+        packer.register(&[("host", &host), ("__name__", ["x", "y"][self.host as usize % 2])]).unwrap()
+    }
+
+    fn push(&self, packer: &mut Packer, parcel: &mut Parcel) -> Result<(), NotPushed> {
+        let series = self.series(packer);
+        let value = |&(name, kind, v): &(usize, Kind, u8)| {
+            let text = &TEXT[..v as usize % TEXT.len()];
+            let value = match kind {
+                Kind::F64 => FieldValue::F64(f64::from(v)),
+                Kind::I64 => FieldValue::I64(i64::from(v)),
+                Kind::Bool => FieldValue::Bool(v % 2 == 0),
+                Kind::String => FieldValue::String(text),
+                Kind::Bytes => FieldValue::Bytes(text.as_bytes()),
+            };
+            (NAMES[name], value)
+        };
+        let fields: Vec<_> = self.fields.iter().map(value).collect();
+        match fields.is_empty() {
+            true => packer.push_value(parcel, series, self.time_ns, self.time_ns as f64),
+            false => packer.push_fields(parcel, series, self.time_ns, &fields),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} host={} {}", ["x", "y"][self.host as usize % 2], self.host, self.time_ns);
+        if self.fields.is_empty() {
+            text += &format!(" value=F64 {:x}", (self.time_ns as f64).to_bits());
+        }
+        for &(name, kind, v) in &self.fields {
+            let string = &TEXT[..v as usize % TEXT.len()];
+            text += &match kind {
+                Kind::F64 => format!(" {}=F64 {:x}", NAMES[name], f64::from(v).to_bits()),
+                Kind::I64 => format!(" {}=I64 {v:x}", NAMES[name]),
+                Kind::Bool => format!(" {}=Bool {:x}", NAMES[name], u8::from(v % 2 == 0)),
+                Kind::String | Kind::Bytes => format!(" {}={kind:?} {string}", NAMES[name]),
+            };
+        }
+        text
+    }
+}
+
+/// The rows of a worker's batch.
+fn texts(ingest: &Ingest) -> Vec<String> {
+    let (batch, dictionary): (&Batch, _) = (ingest.batch(), ingest.table().dictionary());
+    let text = |id| String::from_utf8_lossy(dictionary.symbol(id)).into_owned();
+    let row = |i| {
+        let row = batch.row(i);
+        let labels: Vec<_> = dictionary.series_labels(row.series).map(|(n, v)| (text(n), text(v))).collect();
+        assert_eq!((&labels[0].0[..], &labels[1].0[..]), ("__name__", "host"));
+        let mut out = format!("{} host={} {}", labels[0].1, labels[1].1, row.time_ns);
+        for (field, &word) in ingest.shapes().shape(row.shape).fields.iter().zip(row.values) {
+            let name = String::from_utf8_lossy(&field.name);
+            let (start, len) = heap_place(word);
+            out += &match field.kind {
+                FieldType::String | FieldType::Bytes => {
+                    let value = String::from_utf8_lossy(&batch.heap()[start..start + len]);
+                    format!(" {name}={:?} {value}", field.kind)
+                }
+                kind => format!(" {name}={kind:?} {word:x}"),
+            };
+        }
+        out
+    };
+    (0..batch.rows()).map(row).collect()
+}
+
+/// Takes a parcel in, in as many goes as it takes; gives the rows of blocks that were sealed on the way.
+fn take_in(worker: &mut Ingest, guest: &mut Guest, parcel: &Parcel) -> Vec<String> {
+    guest.learn(parcel);
+    let (mut from, mut sealed) = (0, Vec::new());
+    loop {
+        let taken = worker.take_in(guest, parcel, from);
+        assert_eq!(taken.refused, 0);
+        from = taken.upto;
+        if from == parcel.batch().rows() {
+            return sealed;
+        }
+        sealed.extend(texts(worker));
+        worker.end_batch();
+    }
+}
+
+fn row() -> impl Strategy<Value = Plain> {
+    let kind = prop_oneof![
+        Just(Kind::F64),
+        Just(Kind::I64),
+        Just(Kind::Bool),
+        Just(Kind::String),
+        Just(Kind::Bytes)
+    ];
+    let fields = prop::collection::btree_map(0usize..3, (kind, any::<u8>()), 0..=3);
+    (0u8..6, -1000i64..1000, fields).prop_map(|(host, time_ns, fields)| Plain {
+        host,
+        time_ns,
+        fields: fields.into_iter().map(|(name, (kind, v))| (name, kind, v)).collect(),
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => row().prop_map(Step::Push),
+        2 => Just(Step::HandOver),
+        1 => Just(Step::EndBatch),
+        1 => Just(Step::Rotate),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn rows_that_went_in_parcels_are_the_rows_that_were_pushed(
+        steps in prop::collection::vec((any::<bool>(), step()), 1..80),
+    ) {
+        let budget = budget();
+        let mut worker = ingest(&budget);
+        let mut sides = [1, 2].map(|n| {
+            let mut packer = Packer::new(n, KeyHasher::new(1), &budget);
+            let mut parcel = Parcel::default();
+            packer.start(&mut parcel);
+            (packer, parcel, Guest::default())
+        });
+        let (mut pushed, mut waiting, mut arrived) = (Vec::new(), [Vec::new(), Vec::new()], Vec::new());
+        let ends = [(false, Step::HandOver), (true, Step::HandOver), (true, Step::EndBatch)];
+        for (side, step) in steps.into_iter().chain(ends) {
+            let (packer, parcel, guest) = &mut sides[usize::from(side)];
+            match step {
+                Step::Push(row) => {
+                    row.push(packer, parcel).unwrap();
+                    // As after each call of a writer.
+                    packer.pack(parcel);
+                    waiting[usize::from(side)].push(row.text());
+                }
+                Step::HandOver => {
+                    pushed.append(&mut waiting[usize::from(side)]);
+                    arrived.extend(take_in(&mut worker, guest, parcel));
+                    packer.start(parcel);
+                }
+                Step::EndBatch | Step::Rotate => {
+                    arrived.extend(texts(&worker));
+                    worker.end_batch();
+                    if let Step::Rotate = step {
+                        // The packer's table may end at any time, too.
+                        worker.rotate();
+                        if parcel.batch().is_empty() {
+                            packer.start_generation();
+                            packer.start(parcel);
+                        }
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(arrived, pushed);
+        prop_assert!(budget.used.value() <= 6, "two writers' series are the same series");
+    }
+}
+
+#[test]
+fn a_parcel_that_a_batch_has_no_room_for_goes_into_several() {
+    let budget = budget();
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut parcel = Parcel::default();
+    let (mut time_ns, mut sealed) = (0, Vec::new());
+    while sealed.is_empty() {
+        packer.start(&mut parcel);
+        let row = |time_ns| Plain { host: 1, time_ns, fields: Vec::new() };
+        while row(time_ns).push(&mut packer, &mut parcel) == Ok(()) {
+            time_ns += 1;
+        }
+        assert!(parcel.is_full());
+        packer.pack(&mut parcel);
+        sealed = take_in(&mut worker, &mut guest, &parcel);
+        // One row more, so that the batch's end falls into a parcel.
+        if time_ns == crate::ingest::PARCEL_ROWS_MAX as i64 {
+            let extra = Plain { host: 1, time_ns: -1, fields: Vec::new() };
+            packer.start(&mut parcel);
+            extra.push(&mut packer, &mut parcel).unwrap();
+            packer.pack(&mut parcel);
+            take_in(&mut worker, &mut guest, &parcel);
+        }
+    }
+    assert_eq!(sealed.len(), BATCH_ROWS_MAX);
+    assert_eq!(worker.batch().rows() as i64, time_ns + 1 - BATCH_ROWS_MAX as i64);
+}
+
+#[test]
+fn handles_of_another_packer_and_rows_without_fields_are_refused() {
+    let budget = budget();
+    let mut packers = [1, 2].map(|n| Packer::new(n, KeyHasher::new(1), &budget));
+    let mut parcel = Parcel::default();
+    let series = packers[0].register(&[("__name__", "m")]).unwrap();
+    packers[1].register(&[("__name__", "m")]).unwrap();
+    packers[1].start(&mut parcel);
+    assert_eq!(packers[1].push_value(&mut parcel, series, 0, 0.0), Err(NotPushed::Foreign));
+    let own = packers[1].register(&[("__name__", "m")]).unwrap();
+    assert_eq!(packers[1].push_fields(&mut parcel, own, 0, &[]), Err(NotPushed::Fields));
+    let twice = [("a", FieldValue::Null), ("a", FieldValue::F64(1.0))];
+    assert_eq!(packers[1].push_fields(&mut parcel, own, 0, &twice), Err(NotPushed::Fields));
+    assert!(parcel.batch().is_empty());
+}

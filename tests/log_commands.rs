@@ -218,7 +218,8 @@ fn three_blocks(sealed: bool) -> TempDir {
 fn every_type_comes_back_with_every_bit() {
     let data = data();
     let mut writer = Writer::open(data.path(), 1);
-    writer.lines(0, "cpu,region=e\\ u,host=a usage=58.2,n=5i,u=18446744073709551615u,ok=t,msg=\"a \\\"b\\\" é\n\" 1451606400000000000");
+    let fields = "usage=58.2,n=5i,u=18446744073709551615u,ok=t,msg=\"a \\\"b\\\" \u{e9}\n\"";
+    writer.lines(0, &format!("cpu,region=e\\ u,host=a {fields} 1451606400000000000"));
     let labels: &[(&[u8], &[u8])] = &[(METRIC_NAME, b"x"), (b"raw", b"\xff")];
     let fields: &[(&[u8], Field)] = &[
         (b"stale", Field::F64(0x7ff0_0000_0000_0002)),
@@ -235,8 +236,18 @@ fn every_type_comes_back_with_every_bit() {
     assert_eq!(
         cat(data.path(), &[]),
         [
-            r#"{"time":1451606400000000000,"labels":{"__name__":"cpu","host":"a","region":"e u"},"fields":{"msg":{"string":"a \"b\" é\n"},"n":{"i64":5},"ok":{"bool":true},"u":{"u64":18446744073709551615},"usage":{"f64":58.2}}}"#,
-            r#"{"time":-9223372036854775808,"labels":{"__name__":"x","raw":"\udcff"},"fields":{"both":{"f64":1.5,"i64":-1},"bytes":{"bytes":"AAH/"},"nested":{"nested":{"list":[{"null":null}]}},"null":{"null":null},"other":{"f64":"NaN:fff8000000000001"},"stale":{"f64":"stale"},"zero":{"f64":-0.0}}}"#,
+            concat!(
+                r#"{"time":1451606400000000000,"labels":{"__name__":"cpu","host":"a","region":"e u"},"#,
+                r#""fields":{"msg":{"string":"a \"b\" "#,
+                "\u{e9}",
+                r#"\n"},"n":{"i64":5},"ok":{"bool":true},"u":{"u64":18446744073709551615},"usage":{"f64":58.2}}}"#,
+            ),
+            concat!(
+                r#"{"time":-9223372036854775808,"labels":{"__name__":"x","raw":"\udcff"},"#,
+                r#""fields":{"both":{"f64":1.5,"i64":-1},"bytes":{"bytes":"AAH/"},"#,
+                r#""nested":{"nested":{"list":[{"null":null}]}},"null":{"null":null},"#,
+                r#""other":{"f64":"NaN:fff8000000000001"},"stale":{"f64":"stale"},"zero":{"f64":-0.0}}}"#,
+            ),
         ]
     );
 }
@@ -353,12 +364,12 @@ fn as_json(row: &Row) -> Json {
 fn selectors_and_times_choose_rows() {
     let data = data();
     let mut writer = Writer::open(data.path(), 1);
-    for n in 0..10 {
-        writer.lines(
-            0,
-            &format!("cpu,host=h{} n={n}i {n}000000000\nmem,host=h{} n=1{n}i {n}000000000", n % 2, n % 3),
-        );
-    }
+    let line = |n: u32| {
+        format!("cpu,host=h{} n={n}i {n}000000000\nmem,host=h{} n=1{n}i {n}000000000\n", n % 2, n % 3)
+    };
+    // Times of one block, and blocks of one time: rows are chosen in blocks, and blocks as a whole.
+    writer.lines(0, &(0..5).map(line).collect::<String>());
+    (5..10).for_each(|n| writer.lines(0, &line(n)));
     writer.close();
     let chosen = |arguments: &[&str]| {
         let mut numbers = numbers(&cat(data.path(), arguments));
@@ -373,6 +384,7 @@ fn selectors_and_times_choose_rows() {
     assert_eq!(chosen(&["--match", "disk"]), [0; 0]);
     // The start counts, the end does not.
     assert_eq!(chosen(&["--match", "cpu", "--start", "3", "--end", "1970-01-01T00:00:06Z"]), [3, 4, 5]);
+    assert_eq!(chosen(&["--match", "cpu", "--start", "1", "--end", "4"]), [1, 2, 3]);
     assert_eq!(chosen(&["--match", "cpu", "--end", "0"]), [0; 0]);
     assert_eq!(chosen(&["--match", "cpu", "--start", "-1h"]), [0; 0]);
 
@@ -447,7 +459,7 @@ fn what_line_protocol_has_no_form_for_is_counted() {
 fn names_of_any_kind_come_back_from_line_protocol_or_are_counted() {
     let data = data();
     let mut writer = Writer::open(data.path(), 1);
-    let letters = ["\\", ",", "=", " ", "\"", "#", "a", "\t", "\n", "\r", "\0", "é", "'"];
+    let letters = ["\\", ",", "=", " ", "\"", "#", "a", "\t", "\n", "\r", "\0", "\u{e9}", "'"];
     // Pairs and triples of letters, spread over the places that a name can have; the plain rest of a name keeps
     // keys apart.
     let name =

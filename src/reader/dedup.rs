@@ -40,9 +40,8 @@ pub(super) struct RowHasher {
 }
 
 impl Dropped {
-    /// Finds the rows to be left out. `read` hands over hash and place of each row, in order of arrival and
-    /// the same ones
-    /// each time; there are at most `rows_max`.
+    /// Finds the rows to be left out. `read` hands over hash and place of each row, in order of arrival and the same
+    /// ones each time; there are at most `rows_max`.
     ///
     /// # Errors
     /// What `read` says.

@@ -63,10 +63,8 @@ impl std::fmt::Display for Loss {
                 write!(f, "block at byte {offset}, sequence {sequence}, {rows} rows: {error}")
             }
             LossKind::Undefined { offset, sequence, rows, series } => {
-                write!(
-                    f,
-                    "block at byte {offset}, sequence {sequence}: {rows} rows of {series} series whose definition is lost"
-                )
+                write!(f, "block at byte {offset}, sequence {sequence}: ")?;
+                write!(f, "{rows} rows of {series} series whose definition is lost")
             }
         }
     }

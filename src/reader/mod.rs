@@ -112,9 +112,8 @@ impl Reader {
         Ok(open().without(dropped))
     }
 
-    /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told the bytes read
-    /// so far, out of
-    /// those that `survey` shows.
+    /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told how many bytes were
+    /// read so far, of those that `survey` shows.
     ///
     /// # Errors
     /// What `tell` says, or [`LogError::Io`] if a segment cannot be opened.

@@ -238,7 +238,10 @@ mod tests {
             &half,
         ]
         .concat();
-        let text = r#"{"map":[["b",{"list":[{"i64":-3},{"u64":300},{"bool":true},{"null":null}]}],["a",{"string":"hi"}],["a",{"f64":0.5}]]}"#;
+        let text = concat!(
+            r#"{"map":[["b",{"list":[{"i64":-3},{"u64":300},{"bool":true},{"null":null}]}],"#,
+            r#"["a",{"string":"hi"}],["a",{"f64":0.5}]]}"#,
+        );
         assert_eq!(printed(nested, &value).unwrap(), text);
         for cut in 0..value.len() {
             assert_eq!(printed(nested, &value[..cut]), Err(Malformed), "cut at {cut}");
@@ -255,7 +258,11 @@ mod tests {
         let limits = floats(&[-1.5, 9.25]);
         let value =
             [&[0b1_1100, 6][..], &head, &[12, 2, 2, 0, 2, 2, 1, 5, 3, 1, 1, 3, 1, 1, 0], &limits].concat();
-        let text = r#"{"counts":"u64","reset":"no","schema":3,"zero_threshold":1e-128,"sum":18.4,"count":12,"zero_count":2,"positive_spans":[[0,2],[1,1]],"positive":[5,3,1],"negative_spans":[[-2,1]],"negative":[1],"bounds":[],"min":-1.5,"max":9.25}"#;
+        let text = concat!(
+            r#"{"counts":"u64","reset":"no","schema":3,"zero_threshold":1e-128,"sum":18.4,"count":12,"zero_count":2,"#,
+            r#""positive_spans":[[0,2],[1,1]],"positive":[5,3,1],"negative_spans":[[-2,1]],"negative":[1],"#,
+            r#""bounds":[],"min":-1.5,"max":9.25}"#,
+        );
         assert_eq!(printed(histogram, &value).unwrap(), text);
         for cut in 0..value.len() {
             assert_eq!(printed(histogram, &value[..cut]), Err(Malformed), "cut at {cut}");

@@ -1,10 +1,10 @@
 //! A row as a line of line protocol, as `/write` takes it: fields sorted by name, times in nanoseconds.
 //!
 //! Line protocol has no form for: a row without a metric's name; labels without a value; names and values of labels
-//! that end in a backslash (it would escape what follows) or have a newline in them; a few starts and escapes of names,
-//! see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name.
-//! A label that can't be written costs the row,
-//! since it would become another series' row; a field costs only itself, unless it is the last.
+//! that end in a backslash (it would escape what follows) or have a newline in them; a few starts and escapes of
+//! names, see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name.
+//! A label that can't be written costs the row, since it would become another series' row; a field costs only itself,
+//! unless it is the last.
 
 use super::series::Series;
 use super::text::{LeftOut, Text};
@@ -104,9 +104,8 @@ fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A field's name. In it, and not in labels, two backslashes escape each other: one before a delimiter can't
-/// be told from
-/// the delimiter's escape.
+/// A field's name. In it, and not in labels, two backslashes escape each other: one before a delimiter can't be told
+/// from the delimiter's escape.
 fn write_field(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if is_plain(name) {
         out.extend_from_slice(name);

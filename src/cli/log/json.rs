@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn only_what_must_be_is_escaped() {
-        assert_eq!(json("a/é\u{7f}".as_bytes()), "\"a/é\u{7f}\"");
+        assert_eq!(json("a/\u{e9}\u{7f}".as_bytes()), "\"a/\u{e9}\u{7f}\"");
         assert_eq!(json(b"\"\\\n\r\t\x00\x1f"), r#""\"\\\n\r\t\u0000\u001f""#);
         assert_eq!(json(b"a\xff\xe2\x82b\n\xc3"), r#""a\udcff\udce2\udc82b\n\udcc3""#);
     }

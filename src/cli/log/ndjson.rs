@@ -17,8 +17,8 @@ pub(super) struct Ndjson {
 }
 
 impl Ndjson {
-    /// Appends a row and its newline, or nothing, and says what was left out: a row with a value that breaks
-    /// the format.
+    /// Appends a row and its newline, or nothing, and says what was left out: a row with a value that breaks the
+    /// format.
     pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
         let start = out.len();
         match self.try_row(row, out) {

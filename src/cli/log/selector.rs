@@ -8,8 +8,8 @@
 //! ```
 //!
 //! As in Prometheus a label that a series does not have is empty, regular expressions match whole values, a string
-//! alone is the metric's name, and names that are not plain stand in quotes. As in `promtool tsdb dump`, and
-//! not as in queries, a selector may take everything.
+//! alone is the metric's name, and names that are not plain stand in quotes. As in `promtool tsdb dump`, and not as in
+//! queries, a selector may take everything.
 
 use regex::bytes::{Regex, RegexBuilder};
 

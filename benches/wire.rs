@@ -15,9 +15,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use tidegate::model::{
-    Batch, FieldText, Full, Intake, LabelsBuf, Refusal, Series, Shape, ShapeField, ShapeId, WriteResult,
+    Batch, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal, Series, Shape, ShapeField,
+    ShapeId, WriteResult,
 };
-use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use tidegate::wire::influx::{Decoder, Dialect, Precision};
+use tidegate::wire::{Decode, FedState};
 
 fn main() {
     let (runs, wanted): (Vec<String>, Vec<String>) = std::env::args()
@@ -249,6 +251,14 @@ impl Intake for Script {
             kept.push(time_ns as u64);
             kept.extend_from_slice(values);
         }
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: Series, _: &Exemplar<'_>) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: &Metadata<'_>) -> Result<(), Full> {
         Ok(())
     }
 }

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 use tidegate::model::WriteResult;
-use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::testing::{Row, Rows, Value};
+use tidegate::wire::{Decode, FedState};
 
 #[test]
 fn every_case_of_the_corpora() {
@@ -209,7 +210,7 @@ fn row_of(point: &Json, default_ns: i64) -> Row {
         fields.push((name, value_of(&value)));
     }
     let time_ns = point["timestamp"].as_i64().unwrap_or(default_ns);
-    sorted(&Row { labels, time_ns, fields })
+    sorted(&Row { labels, time_ns, start_time_ns: None, fields })
 }
 
 fn tags_of(tags: &Json) -> Vec<(String, String)> {

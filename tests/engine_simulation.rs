@@ -10,7 +10,8 @@ use tidegate::engine::{Arrivals, Event, Worker};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use tidegate::model::WriteResult;
-use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use tidegate::wire::influx::{Decoder, Dialect, Precision};
+use tidegate::wire::{Decode, FedState};
 
 mod engine_kit;
 use engine_kit::{open, read_rows};

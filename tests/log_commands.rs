@@ -17,8 +17,9 @@ use tidegate::log::{Found, ReadDirectory};
 use tidegate::model::{
     FieldText, FieldType, HEADER_LEN, Intake, LabelsBuf, METRIC_NAME, WriteResult, heap_word,
 };
-use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::testing::{Row, Rows, Value};
+use tidegate::wire::{Decode, FedState};
 
 /// An engine of so many workers on a directory, all driven by the test's thread.
 struct Writer {

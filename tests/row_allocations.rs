@@ -14,7 +14,8 @@ use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::Directory;
 use tidegate::log::disk::{Backend, SystemDisk};
 use tidegate::model::WriteResult;
-use tidegate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use tidegate::wire::influx::{Decoder, Dialect, Precision};
+use tidegate::wire::{Decode, FedState};
 
 mod engine_kit;
 use engine_kit::{LOG, options};

@@ -14,7 +14,8 @@ use crate::ingest::{ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
 use crate::model::{Refusal, WriteResult};
 use crate::sync::Outcome;
 use crate::telemetry::Protocol;
-use crate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use crate::wire::influx::{Decoder, Dialect, Precision};
+use crate::wire::{Decode, FedState};
 
 use super::seat::{Desk, Load, Seat, SeatState};
 

@@ -2,7 +2,7 @@
 //! their first
 //! row is taken.
 
-use crate::model::{FieldText, Full, Intake, LabelsBuf, Refusal, Series, Shape, ShapeId};
+use crate::model::{Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal, Series, Shape, ShapeId};
 
 use super::hash::KeyHasher;
 use super::shapes::Shapes;
@@ -60,6 +60,14 @@ impl Intake for Rehearsal {
     }
 
     fn push(&mut self, _: Series, _: ShapeId, _: i64, _: &[u64], _: &[u8]) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: Series, _: &Exemplar<'_>) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: &Metadata<'_>) -> Result<(), Full> {
         Ok(())
     }
 }

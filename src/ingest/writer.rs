@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    BATCH_ROWS_MAX, Batch, DictionaryMark, FieldText, Full, Intake, LabelsBuf, Refusal, Series, SeriesId,
-    Shape, ShapeId,
+    BATCH_ROWS_MAX, Batch, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal,
+    Series, SeriesId, Shape, ShapeId,
 };
 use crate::sync::SharedCount;
 
@@ -464,6 +464,14 @@ impl Intake for Writer<'_> {
                 ingest.previous = None;
             }
         }
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: Series, _: &Exemplar<'_>) -> Result<(), Full> {
+        Ok(())
+    }
+
+    fn metadata(&mut self, _: &Metadata<'_>) -> Result<(), Full> {
         Ok(())
     }
 }

@@ -96,6 +96,66 @@ pub trait Intake {
         values: &[u64],
         heap: &[u8],
     ) -> Result<(), Full>;
+
+    /// Takes an exemplar of a series: a value that was seen in it, with labels of its own.
+    ///
+    /// # Errors
+    /// [`Full`], as for [`push`](Intake::push).
+    fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full>;
+
+    /// Takes what is said of a metric. What was said before is not kept twice.
+    ///
+    /// # Errors
+    /// [`Full`], as for [`push`](Intake::push).
+    fn metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full>;
+}
+
+/// An example of what a series counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Exemplar<'a> {
+    /// The field of the series that it belongs to.
+    pub field: &'a [u8],
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// The bits of its value.
+    pub value_bits: u64,
+    /// Its labels in their order: `count varint, (length varint, name, length varint, value) * count`.
+    pub labels: &'a [u8],
+}
+
+/// What a metric is, counts and means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metadata<'a> {
+    /// The metric's name.
+    pub name: &'a [u8],
+    /// What it is.
+    pub kind: MetricType,
+    /// What it counts; empty if unknown.
+    pub unit: &'a [u8],
+    /// What it means.
+    pub help: &'a [u8],
+}
+
+/// What a metric is. The numbers are part of block format 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum MetricType {
+    /// Nobody said.
+    Unknown = 0,
+    /// A running total.
+    Counter = 1,
+    /// A value that goes up and down.
+    Gauge = 2,
+    /// Quantiles.
+    Summary = 3,
+    /// Counts by bucket.
+    Histogram = 4,
+    /// Counts by bucket that go up and down.
+    GaugeHistogram = 5,
+    /// One of several states.
+    StateSet = 6,
+    /// Labels, and the value 1.
+    Info = 7,
 }
 
 /// A field as a decoder met it.

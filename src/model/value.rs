@@ -22,6 +22,9 @@ pub enum FieldType {
     Nested = 8,
     /// A native histogram, in the format's own encoding.
     Histogram = 9,
+    /// When the row's counters began to count: nanoseconds since the Unix epoch, a word. Not a field on disk but a
+    /// column of its own; it has no name, is the last of its shape, and counts as no sample.
+    StartTime = 0x84,
 }
 
 impl FieldType {

@@ -10,7 +10,8 @@ use crate::engine::{CommitFailure, Worker};
 use crate::ingest::{ContextId, Rehearsal, Stream};
 use crate::model::WriteResult;
 use crate::telemetry::Protocol;
-use crate::wire::influx::{Decoder, Dialect, FedState, Precision};
+use crate::wire::influx::{Decoder, Dialect, Precision};
+use crate::wire::{Decode, FedState};
 
 use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
 use super::http::{AnswerTo, HttpLimits};

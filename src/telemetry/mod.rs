@@ -18,18 +18,61 @@ use crate::sync::SharedCount;
 pub enum Protocol {
     /// Influx line protocol.
     Influx = 0,
+    /// Prometheus remote write.
+    RemoteWrite = 1,
+    /// OTLP over HTTP.
+    Otlp = 2,
+    /// VictoriaMetrics' JSON lines.
+    VmImport = 3,
+    /// Exposition text, pushed.
+    Exposition = 4,
+    /// The Pushgateway's protocol.
+    Pushgateway = 5,
+    /// OpenTSDB's JSON.
+    OpenTsdb = 6,
+    /// tidegate's own rows as text.
+    Ndjson = 7,
+    /// Graphite's plaintext.
+    Graphite = 8,
+    /// StatsD and DogStatsD.
+    Statsd = 9,
+    /// Scraped.
+    Scrape = 10,
     /// Rows pushed through the library.
-    Library = 1,
+    Library = 11,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Protocol; 2] = [Protocol::Influx, Protocol::Library];
+    pub const ALL: [Protocol; 12] = [
+        Protocol::Influx,
+        Protocol::RemoteWrite,
+        Protocol::Otlp,
+        Protocol::VmImport,
+        Protocol::Exposition,
+        Protocol::Pushgateway,
+        Protocol::OpenTsdb,
+        Protocol::Ndjson,
+        Protocol::Graphite,
+        Protocol::Statsd,
+        Protocol::Scrape,
+        Protocol::Library,
+    ];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Influx => "influx",
+            Protocol::RemoteWrite => "remote_write",
+            Protocol::Otlp => "otlp",
+            Protocol::VmImport => "vm_import",
+            Protocol::Exposition => "exposition",
+            Protocol::Pushgateway => "pushgateway",
+            Protocol::OpenTsdb => "opentsdb",
+            Protocol::Ndjson => "ndjson",
+            Protocol::Graphite => "graphite",
+            Protocol::Statsd => "statsd",
+            Protocol::Scrape => "scrape",
             Protocol::Library => "library",
         }
     }

@@ -1,8 +1,76 @@
 //! Wire formats: bytes in, rows out.
 //!
-//! A decoder reads bytes and pushes rows into an [`Intake`](crate::model::Intake). It does no I/O, reads no clock,
+//! A decoder reads bytes and pushes rows into an [`Intake`]. It does no I/O, reads no clock,
 //! takes no lock, and keeps no bytes: what it could not use yet stays with the caller and comes again with more.
+//!
+//! Some formats are taken as they come, line by line; others mean nothing until their last byte is there and are
+//! checked whole before their first row is pushed. Both are a [`Decode`].
 
+pub mod exposition;
+pub mod graphite;
 pub mod influx;
+pub mod ndjson;
+pub mod opentsdb;
+pub mod otlp;
+pub mod remote_write;
+pub mod statsd;
 #[doc(hidden)]
 pub mod testing;
+pub mod vm_import;
+
+use crate::model::{Intake, WriteResult};
+
+/// A decoder of one body at a time.
+pub trait Decode {
+    /// Checks a body that is there whole, before its first row is taken. A format whose bad rows cost no others has
+    /// nothing to check.
+    ///
+    /// # Errors
+    /// [`Malformed`]: nothing of it can be taken.
+    fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        let _ = body;
+        Ok(())
+    }
+
+    /// Takes what it can of `input`; `last` says that no more bytes come.
+    ///
+    /// Rows go to `intake`; how many, and what was wrong with the others, to `result`. What was not consumed is to
+    /// come again at the start of the next input. A format that is checked whole is fed its whole body, `last` set,
+    /// until it is [`FedState::Done`]: it remembers where it stopped, and consumes nothing before.
+    fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed;
+}
+
+/// What a call of [`Decode::feed`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fed {
+    /// Bytes used up. The rest comes again, with more behind it.
+    pub consumed: usize,
+    /// What to do next.
+    pub state: FedState,
+}
+
+/// What a decoder waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FedState {
+    /// More bytes, or the word that there are none.
+    NeedMore,
+    /// Room in the intake: feed the rest again after the next commit.
+    Full,
+    /// Nothing: the body is used up.
+    Done,
+}
+
+/// A body that is not of its format: nothing of it can be taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Malformed {
+    /// What is wrong and, where that can be said, at which byte or element.
+    pub error: String,
+}
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.error)
+    }
+}
+
+impl std::error::Error for Malformed {}

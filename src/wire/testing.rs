@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
+use crate::bytes::read_varint;
 use crate::model::{
-    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, Series, Shape, ShapeField, ShapeId, heap_place,
+    Exemplar, FieldText, FieldType, Full, Intake, LabelsBuf, Metadata, MetricType, Refusal, Series, Shape,
+    ShapeField, ShapeId, heap_place,
 };
 
 /// A row as it was pushed, readable.
@@ -16,8 +18,38 @@ pub struct Row {
     pub labels: Vec<(String, String)>,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: i64,
+    /// When its counters began to count.
+    pub start_time_ns: Option<i64>,
     /// Fields in the row's order.
     pub fields: Vec<(String, Value)>,
+}
+
+/// An exemplar as it was pushed, readable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExemplarSeen {
+    /// The labels of its series, sorted by name.
+    pub series: Vec<(String, String)>,
+    /// The field it belongs to.
+    pub field: String,
+    /// Nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// The bits of its value.
+    pub value_bits: u64,
+    /// Its own labels, in their order.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Metadata as it was pushed, readable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MetadataSeen {
+    /// The metric's name.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricType,
+    /// What it counts.
+    pub unit: String,
+    /// What it means.
+    pub help: String,
 }
 
 /// A field's value. Floats are compared by their bits.
@@ -42,6 +74,10 @@ pub enum Value {
 pub struct Rows {
     /// What was pushed, in order.
     pub rows: Vec<Row>,
+    /// Exemplars, in order.
+    pub exemplars: Vec<ExemplarSeen>,
+    /// Metadata, in order.
+    pub metadata: Vec<MetadataSeen>,
     /// Rows until the next `Full`; `None` for never. A test empties it and feeds on.
     pub room: Option<usize>,
     /// Series at most; `None` for no limit.
@@ -118,7 +154,6 @@ impl Intake for Rows {
             return Err(Refusal::SeriesLimit { limit });
         }
         labels.canonicalize().map_err(Refusal::Labels)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("labels are text");
         let number = self.series.len();
         self.keys.insert(key.to_vec(), number);
         self.series.push(Known {
@@ -174,6 +209,11 @@ impl Intake for Rows {
         }
         let fields = &self.shapes[shape.0 as usize].fields;
         assert_eq!(fields.len(), values.len());
+        let start_time_ns = match fields.last() {
+            Some(last) if last.kind == FieldType::StartTime => values.last().map(|&word| word as i64),
+            _ => None,
+        };
+        let values = &values[..values.len() - usize::from(start_time_ns.is_some())];
         let fields = fields.iter().zip(values).map(|(field, &word)| {
             let name = String::from_utf8(field.name.to_vec()).expect("field names are text");
             let value = match field.kind {
@@ -191,7 +231,48 @@ impl Intake for Rows {
         });
         let known = &mut self.series[series.key as usize];
         known.shape = shape;
-        self.rows.push(Row { labels: known.labels.clone(), time_ns, fields: fields.collect() });
+        self.rows.push(Row {
+            labels: known.labels.clone(),
+            time_ns,
+            start_time_ns,
+            fields: fields.collect(),
+        });
         Ok(())
     }
+
+    fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {
+        let mut rest = exemplar.labels;
+        let count = read_varint(&mut rest).expect("a count");
+        let labels: Vec<_> = (0..count).map(|_| (sized(&mut rest), sized(&mut rest))).collect();
+        assert!(rest.is_empty(), "bytes are left over behind an exemplar's labels");
+        self.exemplars.push(ExemplarSeen {
+            series: self.series[series.key as usize].labels.clone(),
+            field: text(exemplar.field),
+            time_ns: exemplar.time_ns,
+            value_bits: exemplar.value_bits,
+            labels,
+        });
+        Ok(())
+    }
+
+    fn metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
+        self.metadata.push(MetadataSeen {
+            name: text(metadata.name),
+            kind: metadata.kind,
+            unit: text(metadata.unit),
+            help: text(metadata.help),
+        });
+        Ok(())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("labels are text")
+}
+
+fn sized(rest: &mut &[u8]) -> String {
+    let len = read_varint(rest).expect("a length") as usize;
+    let (bytes, behind) = rest.split_at(len);
+    *rest = behind;
+    text(bytes)
 }

@@ -106,6 +106,7 @@ impl Scratch {
                     strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
                 }
                 FieldType::Null => out.push(Codec::None as u8),
+                FieldType::StartTime => todo!("start times"),
             }
             close_section(section::FIELD, &mut self.section, &mut self.body);
         }

@@ -14,26 +14,7 @@ use super::plan::Plans;
 use super::scan::{self, Scan};
 use super::time::{Clockwork, Precision};
 use super::{Dialect, KEY_BYTES_MAX_V1, LINE_BYTES_MAX};
-
-/// What a call of [`Decoder::feed`] did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Fed {
-    /// Bytes used up. The rest comes again, with more behind it.
-    pub consumed: usize,
-    /// What to do next.
-    pub state: FedState,
-}
-
-/// What a decoder waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FedState {
-    /// More bytes, or the word that there are none.
-    NeedMore,
-    /// Room in the intake: feed the rest again after the next commit.
-    Full,
-    /// Nothing: the body is used up.
-    Done,
-}
+use crate::wire::{Decode, Fed, FedState};
 
 /// A decoder of one body at a time.
 ///
@@ -105,28 +86,7 @@ impl Decoder {
         self.plans.clear();
     }
 
-    /// Takes as many whole lines of `input` as it can; `last` says that no more bytes come.
-    ///
-    /// Rows go to `intake`; how many, and what was wrong with the others, to `result`, by line from 1: blank lines
-    /// and comments count, a newline in a string does not. What was not consumed is to come again at the start of
-    /// the next input; it is never longer than [`LINE_BYTES_MAX`]. A body uses one intake until [`reset`].
-    ///
-    /// [`reset`]: Decoder::reset
-    pub fn feed<I: Intake>(
-        &mut self,
-        input: &[u8],
-        last: bool,
-        intake: &mut I,
-        result: &mut WriteResult,
-    ) -> Fed {
-        if self.plans.enter_epoch(intake.epoch()) {
-            self.last_shape = ShapeId::NONE;
-        }
-        self.ahead.clear();
-        scan::dispatch(Feeding { decoder: self, input, last, intake, result })
-    }
-
-    /// [`feed`](Decoder::feed) as on a processor without vector instructions.
+    /// [`feed`](Decode::feed) as on a processor without vector instructions.
     #[cfg(test)]
     pub(super) fn feed_scalar<I: Intake>(
         &mut self,
@@ -434,6 +394,20 @@ impl Decoder {
 
     fn reject(&self, result: &mut WriteResult, line: &[u8], fault: &LineFault) {
         result.reject(self.lines + 1, fault.fault.reason(), line, || fault.to_string());
+    }
+}
+
+impl Decode for Decoder {
+    /// Takes as many whole lines of `input` as it can.
+    ///
+    /// Faults are by line from 1: blank lines and comments count, a newline in a string does not. What was not
+    /// consumed is never longer than [`LINE_BYTES_MAX`]. A body uses one intake until [`Decoder::reset`].
+    fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
+        if self.plans.enter_epoch(intake.epoch()) {
+            self.last_shape = ShapeId::NONE;
+        }
+        self.ahead.clear();
+        scan::dispatch(Feeding { decoder: self, input, last, intake, result })
     }
 }
 

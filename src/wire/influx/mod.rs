@@ -28,7 +28,7 @@ mod tests;
 mod text;
 mod time;
 
-pub use decoder::{Decoder, Fed, FedState};
+pub use decoder::Decoder;
 pub use dialect::Dialect;
 pub use time::Precision;
 

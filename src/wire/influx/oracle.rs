@@ -211,7 +211,7 @@ impl Cursor<'_> {
         let last_of_name = |i: usize| !fields[i + 1..].iter().any(|later| later.0 == fields[i].0);
         let fields = fields.iter().enumerate().filter(|(i, _)| last_of_name(*i)).map(|(_, f)| f.clone());
         let fields = fields.map(|(name, value)| (text(name), value)).collect();
-        Ok(Row { labels: sorted.into_iter().collect(), time_ns, fields })
+        Ok(Row { labels: sorted.into_iter().collect(), time_ns, start_time_ns: None, fields })
     }
 
     fn fields(&mut self) -> Result<Vec<(Vec<u8>, Value)>, &'static str> {

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::super::testing::{Rows, Value};
 use super::oracle::{self, Outcome};
-use super::{Decoder, Dialect, Fed, FedState, LINE_BYTES_MAX, Precision};
+use super::{Decoder, Dialect, LINE_BYTES_MAX, Precision};
 use crate::model::WriteResult;
+use crate::wire::{Decode, Fed, FedState};
 
 const DIALECTS: [Dialect; 3] = [Dialect::V1, Dialect::V2, Dialect::V3];
 const DEFAULT_NS: i64 = 1_234_567_890_123_456_789;

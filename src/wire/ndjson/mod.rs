@@ -1,0 +1,1 @@
+//! tidegate's own rows as text: `docs/ndjson.md`.

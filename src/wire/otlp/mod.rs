@@ -1,0 +1,1 @@
+//! OTLP metrics and logs, as protobuf and as JSON.

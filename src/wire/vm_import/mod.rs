@@ -1,0 +1,1 @@
+//! VictoriaMetrics' JSON lines.

@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn other_texts_of_the_same_bytes_are_none() {
-        for text in ["Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm9v\n", "Zm-v", "=m9v", "Z=9v"] {
+        for text in
+            ["Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm9v\n", "Zm-v", "=m9v", "Z=9v"]
+        {
             assert_eq!(decoded(text), None, "{text}");
         }
     }

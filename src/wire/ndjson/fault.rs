@@ -17,6 +17,7 @@ pub(super) enum Fault {
     UnknownType(String),
     NoValue(String),
     Tenant(u64),
+    Surrogate(String),
     NotUtf8(usize),
     TooLong,
     Histogram(HistogramError),
@@ -36,7 +37,7 @@ impl Fault {
             | Fault::UnknownType(_)
             | Fault::NoValue(_) => "name",
             Fault::Tenant(_) => "tenant",
-            Fault::NotUtf8(_) => "utf8",
+            Fault::Surrogate(_) | Fault::NotUtf8(_) => "utf8",
             Fault::TooLong => "too_large",
             Fault::Refused(refusal) => refusal.reason(),
         }
@@ -60,6 +61,7 @@ impl std::fmt::Display for Fault {
             Fault::UnknownType(name) => write!(f, "unknown type {name:?}"),
             Fault::NoValue(name) => write!(f, "field {name:?} has no value"),
             Fault::Tenant(tenant) => write!(f, "tenant {tenant}: only tenant 0 is there"),
+            Fault::Surrogate(text) => write!(f, "{text:?} has a surrogate that is no byte"),
             Fault::NotUtf8(at) => write!(f, "invalid UTF-8 at column {}", at + 1),
             Fault::TooLong => write!(f, "line is longer than {} bytes", super::LINE_BYTES_MAX),
             Fault::Histogram(error) => error.fmt(f),

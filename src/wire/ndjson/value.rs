@@ -24,6 +24,11 @@ pub(super) fn type_of(name: &[u8]) -> Option<FieldType> {
     TYPES.iter().find(|(known, _)| known.as_bytes() == name).map(|&(_, kind)| kind)
 }
 
+/// The name of a type.
+pub(super) fn name_of(kind: FieldType) -> &'static str {
+    TYPES.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| name)
+}
+
 /// The room that values on the heap are built in.
 #[derive(Default, Debug)]
 pub(super) struct Values {
@@ -74,7 +79,8 @@ pub(super) fn float_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
 
 #[cold]
 fn special_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
-    let fault = json.fault("a float, or \"+Inf\", \"-Inf\", \"NaN\", \"stale\", \"NaN:<16 digits>\" is expected");
+    let fault =
+        json.fault("a float, or \"+Inf\", \"-Inf\", \"NaN\", \"stale\", \"NaN:<16 digits>\" is expected");
     let string = json.string()?;
     let bits = match string.raw() {
         b"+Inf" => Some(f64::INFINITY.to_bits()),
@@ -137,6 +143,7 @@ pub(super) fn text(json: &mut Json<'_>, out: &mut Vec<u8>) -> Result<(), Fault> 
 pub(super) fn bytes(json: &mut Json<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let fault = json.fault("base64 with padding is expected");
     let string = json.string()?;
-    let decoded = string.spelled(LoneSurrogates::Refused, scratch).ok().and_then(|text| base64::decode(text, out));
+    let decoded =
+        string.spelled(LoneSurrogates::Refused, scratch).ok().and_then(|text| base64::decode(text, out));
     decoded.ok_or(Fault::Value(fault))
 }

@@ -41,9 +41,9 @@ pub struct EncodeInput<'a> {
 pub struct ShapeView<'a> {
     /// Names and types.
     pub shape: &'a Shape,
-    /// The symbols of the names, in the same order.
+    /// The symbols of the names, in the same order; a start time has none.
     pub fields: &'a [SymbolId],
-    /// The symbol of the metric's name. Of no meaning for shapes of one field.
+    /// The symbol of the metric's name. Of no meaning for shapes of one value.
     pub metric: SymbolId,
 }
 

@@ -33,4 +33,4 @@ pub use error::DecodeError;
 pub use footer::{BlockEntry, Footer, decode_footer, encode_footer};
 pub use limits::{DEFINE_BYTES_MAX, FIELDS_MAX};
 pub use reader::{BlockRows, decode_rows};
-pub use table::{Column, Row, RowOrder, Rows, Table, Value};
+pub use table::{Column, Row, RowOrder, Rows, StartTimes, Table, Value};

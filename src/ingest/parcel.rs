@@ -119,6 +119,8 @@ pub(super) struct ShapeDefinition<'a> {
     pub(super) fields: Vec<(FieldType, &'a [u8])>,
 }
 
+const START_TIME: u8 = FieldType::StartTime as u8;
+
 /// Takes a shape off the front.
 pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<ShapeDefinition<'a>> {
     let metric = read_sized(input)?;
@@ -127,7 +129,11 @@ pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<ShapeDefinition<'a>
     for _ in 0..count {
         let (&kind, rest) = input.split_first()?;
         *input = rest;
-        fields.push((FieldType::from_number(kind)?, read_sized(input)?));
+        let kind = match kind {
+            START_TIME => FieldType::StartTime,
+            kind => FieldType::from_number(kind)?,
+        };
+        fields.push((kind, read_sized(input)?));
     }
     Some(ShapeDefinition { metric, fields })
 }

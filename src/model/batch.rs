@@ -41,7 +41,7 @@ pub struct RowRef<'a> {
     pub shape: ShapeId,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: i64,
-    /// A word a field; types on the heap as a place in [`Batch::heap`].
+    /// A word a field, a start time included; types on the heap as a place in [`Batch::heap`].
     pub values: &'a [u64],
 }
 
@@ -85,7 +85,7 @@ impl Batch {
         if !self.has_room(values.len(), heap.len()) {
             return Err(Full);
         }
-        self.push_head(series, shape_id, time_ns, values.len());
+        self.push_head(series, shape_id, time_ns, shape.samples);
         if shape.has_heap {
             self.push_with_heap(shape, values, heap, 0);
         } else {
@@ -115,7 +115,7 @@ impl Batch {
         if !self.has_room(row.values.len(), end - start) {
             return Err(Full);
         }
-        self.push_head(series, shape_id, row.time_ns, row.values.len());
+        self.push_head(series, shape_id, row.time_ns, shape.samples);
         self.push_with_heap(shape, row.values, &from.heap[start..end], start);
         Ok(())
     }
@@ -127,11 +127,11 @@ impl Batch {
     }
 
     #[inline]
-    fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, values: usize) {
+    fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, samples: u32) {
         self.offsets.push(self.words.len() as u32);
         self.words.push(u64::from(series.0) | u64::from(shape.0) << 32);
         self.words.push(time_ns as u64);
-        self.samples += values as u64;
+        self.samples += u64::from(samples);
         self.time_min = self.time_min.min(time_ns);
         self.time_max = self.time_max.max(time_ns);
     }
@@ -162,7 +162,7 @@ impl Batch {
         self.offsets.is_empty()
     }
 
-    /// Values in the batch, over all rows.
+    /// Values in the batch, over all rows. Start times are none.
     pub fn samples(&self) -> u64 {
         self.samples
     }
@@ -250,17 +250,16 @@ mod tests {
 
     fn shape(kinds: &[FieldType]) -> Shape {
         let field = |&kind| ShapeField { name: Box::default(), kind, text_end: 0 };
-        let has_heap = kinds.iter().any(|k| k.on_heap());
-        Shape { text: Box::default(), fields: kinds.iter().map(field).collect(), has_heap }
+        Shape::new(Box::default(), kinds.iter().map(field).collect())
     }
 
     #[test]
     fn a_row_taken_over_from_another_batch_is_the_same_row() {
-        let shape = shape(&[FieldType::String, FieldType::I64, FieldType::Bytes]);
+        let shape = shape(&[FieldType::String, FieldType::I64, FieldType::Bytes, FieldType::StartTime]);
         let (mut from, mut to) = (Batch::default(), Batch::default());
         for i in 0..20u64 {
             let heap = format!("text {i}bytes");
-            let values = [heap_word(0, heap.len() - 5), i, heap_word(heap.len() - 5, i as usize % 6)];
+            let values = [heap_word(0, heap.len() - 5), i, heap_word(heap.len() - 5, i as usize % 6), 9 + i];
             from.push(SeriesId(i as u32), ShapeId(7), &shape, i as i64, &values, heap.as_bytes()).unwrap();
         }
         let picked = [3, 19, 3, 0];
@@ -274,12 +273,12 @@ mod tests {
         for (at, i) in picked.into_iter().enumerate() {
             let (new, old) = (to.row(at), from.row(i));
             assert_eq!((new.series.0, new.shape.0, new.time_ns), (100 + i as u32, 1, i as i64));
-            assert_eq!(new.values[1], old.values[1]);
+            assert_eq!((new.values[1], new.values[3]), (old.values[1], 9 + i as u64));
             for field in [0, 2] {
                 assert_eq!(text(&to, new.values[field]), text(&from, old.values[field]));
             }
         }
-        assert_eq!((to.samples(), to.time_range()), (12, (0, 19)));
+        assert_eq!((to.samples(), to.time_range()), (12, (0, 19)), "a start time is no sample");
     }
 
     #[test]

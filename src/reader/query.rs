@@ -23,7 +23,7 @@ pub type SeriesFilter = Arc<dyn Fn(Labels<'_>) -> bool + Send + Sync>;
 /// Which of several rows stays. Rows are whole: fields of two rows are never joined into one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dedup {
-    /// Of rows equal in series, time and all fields, bit for bit, the first to arrive.
+    /// Of rows equal in series, times and all fields, bit for bit, the first to arrive.
     Exact,
     /// Of rows of one series and one time, the last to arrive, whatever their fields are.
     ///

@@ -31,6 +31,7 @@ pub(in crate::block) struct Scratch {
     section: Vec<u8>,
 }
 
+/// A column: of a field, or of start times.
 struct ColumnPlan {
     field: SymbolId,
     kind: FieldType,
@@ -76,8 +77,11 @@ impl Scratch {
         for column in &self.columns {
             let words = &mut self.words[column.start..column.start + column.len];
             let out = &mut self.section;
-            write_varint(out, u64::from(column.field.0));
-            out.push(column.kind as u8);
+            let is_field = column.kind != FieldType::StartTime;
+            if is_field {
+                write_varint(out, u64::from(column.field.0));
+                out.push(column.kind as u8);
+            }
             match column.present {
                 None => out.push(0),
                 Some(at) => {
@@ -106,9 +110,10 @@ impl Scratch {
                     strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
                 }
                 FieldType::Null => out.push(Codec::None as u8),
-                FieldType::StartTime => todo!("start times"),
+                FieldType::StartTime => integers::encode(words, &mut self.integers, container, out),
             }
-            close_section(section::FIELD, &mut self.section, &mut self.body);
+            let kind = if is_field { section::FIELD } else { section::START_TIME };
+            close_section(kind, &mut self.section, &mut self.body);
         }
         container.entry(entry::ROWS, &self.body);
     }
@@ -124,7 +129,8 @@ impl Scratch {
             let shape = &plan.shapes[slot as usize];
             let view = (input.shapes)(shape.id);
             self.targets_of[slot as usize] = self.targets.len() as u32;
-            for (&field, kind) in view.fields.iter().zip(view.shape.fields.iter().map(|f| f.kind)) {
+            let symbols = view.fields.iter().copied().chain(std::iter::repeat(NO_SYMBOL));
+            for (field, kind) in symbols.zip(view.shape.fields.iter().map(|f| f.kind)) {
                 let next = self.columns.len() as u32;
                 let column = match slots.len() {
                     1 => next,
@@ -214,6 +220,9 @@ fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
     body.extend_from_slice(section);
     section.clear();
 }
+
+/// A start time has no name.
+const NO_SYMBOL: SymbolId = SymbolId(u32::MAX);
 
 /// Words between columns, so that columns of a power of two of rows do not all meet in one set of the cache.
 const COLUMN_GAP: usize = 9;

@@ -8,7 +8,7 @@ mod encode;
 mod plan;
 
 pub(super) use decode::TableHead;
-pub use decode::{Column, Row, Rows, Table, Value};
+pub use decode::{Column, Row, Rows, StartTimes, Table, Value};
 pub(super) use encode::Scratch;
 pub(super) use plan::Plan;
 
@@ -35,6 +35,8 @@ mod section {
     pub(super) const TIME: u8 = 2;
     /// A field.
     pub(super) const FIELD: u8 = 3;
+    /// Start times.
+    pub(super) const START_TIME: u8 = 0x84;
 }
 
 /// Whether a column of this type may have this codec.
@@ -49,5 +51,5 @@ fn codec_fits(kind: FieldType, codec: Codec) -> bool {
     }
 }
 
-/// Set in a field's section: a bit map says which rows have it.
+/// Set in the section of a column: a bit map says which rows have it.
 const PARTIAL: u8 = 1;

@@ -24,7 +24,8 @@ fn by_series(mut rows: Vec<PlainRow>) -> Vec<PlainRow> {
 fn by_series_and_fields(rows: Vec<PlainRow>) -> Vec<PlainRow> {
     let mut rows = by_series(rows);
     let names = |r: &PlainRow| r.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect::<Vec<_>>();
-    rows.sort_by(|a, b| a.labels.cmp(&b.labels).then_with(|| names(a).cmp(&names(b))));
+    let shape = |r: &PlainRow| (names(r), r.start_ns.is_some());
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels).then_with(|| shape(a).cmp(&shape(b))));
     rows
 }
 
@@ -78,10 +79,12 @@ fn row() -> impl Strategy<Value = PlainRow> {
         labels
     });
     let time = prop_oneof![any::<i64>(), (0i64..1000).prop_map(|t| t * 1_000_000_000)];
+    let start = prop_oneof![3 => Just(None), 1 => any::<i64>().prop_map(Some), 1 => Just(Some(77))];
     let fields = prop::collection::btree_map((0u8..6).prop_map(|n| vec![b'f', b'0' + n]), plain(), 1..5);
-    (labels, time, fields).prop_map(|(labels, time_ns, fields)| PlainRow {
+    (labels, time, start, fields).prop_map(|(labels, time_ns, start_ns, fields)| PlainRow {
         labels,
         time_ns,
+        start_ns,
         fields: fields.into_iter().collect(),
     })
 }
@@ -216,6 +219,26 @@ fn metrics_with_little_in_common_are_split_by_shape() {
     let stats = segment.encode(&mut Encoder::new(), &mut AlignedBuf::new());
     assert_eq!(stats.tables, 20);
     round_trip(&[rows]);
+}
+
+#[test]
+fn a_start_time_is_no_field_and_keeps_rows_in_their_table() {
+    let row = |metric: &str, fields: &[&str]| {
+        let fields: Vec<_> = fields.iter().map(|&f| (f, Plain::f64(0.5))).collect();
+        PlainRow::new(&[("__name__", metric)], 1, &fields)
+    };
+    let rows = [
+        row("a", &["value"]),
+        row("b", &["value"]).since(5),
+        row("c", &["x", "y"]).since(i64::MAX),
+        row("c", &["x", "y"]),
+    ];
+    let mut segment = Segment::default();
+    rows.iter().for_each(|row| segment.push(row));
+    let mut out = AlignedBuf::new();
+    let stats = segment.encode(&mut Encoder::new(), &mut out);
+    assert_eq!((stats.tables, BlockHeader::decode(&out).unwrap().samples), (2, 6));
+    round_trip(&[rows.to_vec()]);
 }
 
 #[test]

@@ -29,11 +29,12 @@ pub enum Plain {
     Histogram(Vec<u8>),
 }
 
-/// A plain row: labels by name, time, fields by name and type.
+/// A plain row: labels by name, times, fields by name and type.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PlainRow {
     pub labels: Vec<(Vec<u8>, Vec<u8>)>,
     pub time_ns: i64,
+    pub start_ns: Option<i64>,
     pub fields: Vec<(Vec<u8>, Plain)>,
 }
 
@@ -77,7 +78,11 @@ impl PlainRow {
     pub fn new(labels: &[(&str, &str)], time_ns: i64, fields: &[(&str, Plain)]) -> PlainRow {
         let labels = labels.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         let fields = fields.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.clone())).collect();
-        PlainRow { labels, time_ns, fields }
+        PlainRow { labels, time_ns, start_ns: None, fields }
+    }
+
+    pub fn since(self, start_ns: i64) -> PlainRow {
+        PlainRow { start_ns: Some(start_ns), ..self }
     }
 }
 
@@ -118,9 +123,9 @@ impl Segment {
             kind: *kind,
             text_end: 0,
         });
-        let has_heap = fields.iter().any(|(_, kind)| kind.on_heap());
-        let shape = Shape { text: Box::default(), fields: shape_fields.collect(), has_heap };
-        let symbols = fields.iter().map(|(name, _)| self.symbol(name)).collect();
+        let shape = Shape::new(Box::default(), shape_fields.collect());
+        let named = &fields[..shape.samples as usize];
+        let symbols = named.iter().map(|(name, _)| self.symbol(name)).collect();
         self.shapes.push((shape, symbols, metric));
         ShapeId(id)
     }
@@ -129,7 +134,8 @@ impl Segment {
     pub fn push(&mut self, row: &PlainRow) {
         let series = self.series(&row.labels);
         let metric = row.labels.iter().find(|(n, _)| n == b"__name__").map_or(&b""[..], |(_, v)| v);
-        let kinds: Vec<_> = row.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect();
+        let mut kinds: Vec<_> = row.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect();
+        kinds.extend(row.start_ns.map(|_| (Vec::new(), FieldType::StartTime)));
         let shape = self.shape(metric, &kinds);
         let mut heap = Vec::new();
         let mut values = Vec::new();
@@ -145,6 +151,7 @@ impl Segment {
                 }
             });
         }
+        values.extend(row.start_ns.map(|start| start as u64));
         self.push_words(series, shape, row.time_ns, &values, &heap);
     }
 
@@ -237,7 +244,7 @@ pub fn read_block(bytes: &[u8], known: &mut Known) -> Result<(Vec<PlainRow>, usi
             let labels = labels.iter().map(label).collect::<Option<Vec<_>>>().ok_or(unknown)?;
             let field = |(f, v): (SymbolId, Value<'_>)| Some((symbol(f.0)?, plain(v)));
             let fields = row.values().map(field).collect::<Option<Vec<_>>>().ok_or(unknown)?;
-            rows.push(PlainRow { labels, time_ns: row.time_ns, fields });
+            rows.push(PlainRow { labels, time_ns: row.time_ns, start_ns: row.start_time_ns, fields });
         }
         Ok::<_, DecodeError>(())
     })?;

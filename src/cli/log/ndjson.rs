@@ -40,6 +40,10 @@ impl Ndjson {
         }
         out.extend_from_slice(b"\"time\":");
         self.text.integer(row.time_ns, out);
+        if let Some(start) = row.start_time_ns() {
+            out.extend_from_slice(b",\"start\":");
+            self.text.integer(start, out);
+        }
         out.extend_from_slice(self.series.labels(row, write_labels));
         let mut previous: Option<&[u8]> = None;
         for (name, value) in row.fields() {

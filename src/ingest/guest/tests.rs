@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ingest::{FieldValue, IngestLimits, KeyHasher, NotPushed, Packer, SeriesBudget, SeriesHandle};
-use crate::model::{BATCH_ROWS_MAX, Batch, FieldType, heap_place};
+use crate::model::{BATCH_ROWS_MAX, Batch, FieldType, Intake, heap_place};
 
 /// A row as its author thinks of it.
 #[derive(Clone, PartialEq, Debug)]
@@ -232,6 +232,38 @@ fn a_parcel_that_a_batch_has_no_room_for_goes_into_several() {
     }
     assert_eq!(sealed.len(), BATCH_ROWS_MAX);
     assert_eq!(worker.batch().rows() as i64, time_ns + 1 - BATCH_ROWS_MAX as i64);
+}
+
+#[test]
+fn start_times_go_in_parcels_and_need_no_name() {
+    let budget = budget();
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut parcel = Parcel::default();
+    packer.start(&mut parcel);
+    packer.fill(&mut parcel, LIBRARY, |intake| {
+        let mut labels = LabelsBuf::default();
+        labels.push(b"__name__", b"requests");
+        labels.push(b"host", b"a");
+        let series = intake.define(b"requests", &mut labels).unwrap();
+        let value = FieldText { text: b"value", name: b"value", kind: FieldType::F64 };
+        let start = FieldText { text: b"", name: b"", kind: FieldType::StartTime };
+        let with = intake.define_shape(series, &[value, start]).unwrap();
+        intake.push(series, with, 7, &[3, 5], &[]).unwrap();
+        let without = intake.define_shape(series, &[value]).unwrap();
+        intake.push(series, without, 8, &[4], &[]).unwrap();
+    });
+    packer.pack(&mut parcel);
+    assert_eq!(take_in(&mut worker, &mut guest, &parcel), [""; 0]);
+    let rows = ["requests host=a 7 value=F64 3 =StartTime 5", "requests host=a 8 value=F64 4"];
+    assert_eq!(texts(&worker), rows);
+    assert_eq!(worker.batch().samples(), 2);
+    let symbols = worker.table().dictionary().mark().symbols;
+    worker.seal().unwrap();
+    let shapes = [0, 1].map(|row| worker.batch().head(row).1);
+    assert_eq!(shapes.map(|id| worker.shapes().symbols(id).fields.len()), [1, 1]);
+    assert_eq!(shapes.map(|id| worker.shapes().symbols(id).metric), [None, None], "rows of one value");
+    assert_eq!(worker.table().dictionary().mark().symbols, symbols + 1, "value, and no empty name");
 }
 
 #[test]

@@ -9,18 +9,24 @@ pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     };
     for group in whole {
         let bits = group.iter().try_fold(0, |bits, &byte| Some(bits << 6 | digit(byte)?))?;
-        out.extend_from_slice(&bits.to_be_bytes()[1..]);
+        out.extend_from_slice(&bytes_of(bits));
     }
     let digits = 4 - last.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
     let bits = last[..digits].iter().try_fold(0, |bits, &byte| Some(bits << 6 | digit(byte)?))?;
     let bits = bits << (6 * (4 - digits));
     let bytes = digits * 6 / 8;
     // Bits that belong to no byte are zero.
-    if bits << (8 * (bytes + 1)) != 0 {
+    if bits & (0xff_ffff >> (8 * bytes)) != 0 {
         return None;
     }
-    out.extend_from_slice(&bits.to_be_bytes()[1..=bytes]);
+    out.extend_from_slice(&bytes_of(bits)[..bytes]);
     Some(())
+}
+
+/// The bytes of a group of four digits.
+#[inline]
+fn bytes_of(bits: u32) -> [u8; 3] {
+    [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8]
 }
 
 #[inline]

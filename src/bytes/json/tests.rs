@@ -158,7 +158,9 @@ proptest! {
 
     /// Near misses of JSON are taken and refused as another reader does.
     #[test]
-    fn damaged_text_is_judged_as_by_another_reader(value in values(), at: usize, byte in "[\\[\\]{},:\"0-9eE+.\\\\ -]") {
+    fn damaged_text_is_judged_as_by_another_reader(
+        value in values(), at: usize, byte in "[\\[\\]{},:\"0-9eE+.\\\\ -]",
+    ) {
         let mut text = value.to_string().into_bytes();
         let at = at % text.len();
         text[at] = byte.as_bytes()[0];

@@ -33,7 +33,7 @@ pub struct Decoder {
 /// A point as its element says it.
 #[derive(Clone, Copy, Default, Debug)]
 struct Element<'a> {
-    metric: Option<Scalar<'a>>,
+    metric: Option<JsonString<'a>>,
     timestamp: Option<Scalar<'a>>,
     value: Option<Scalar<'a>>,
     /// The text of the object of tags.
@@ -63,7 +63,9 @@ impl Decoder {
         let tags = element.tags.filter(|tags| !is_empty(tags)).ok_or(Fault::MissingTags)?;
         let (kind, word) = parse_value(value.spelled(&mut self.scratch)?)?;
         self.key.clear();
-        metric.write_key(&mut self.key);
+        self.key.push(b'"');
+        self.key.extend_from_slice(metric.raw());
+        self.key.push(b'"');
         self.key.extend_from_slice(tags);
         let tags = Members { metric, tags, scratch: &mut self.scratch };
         self.points.push(&self.key, Sample { time_ns, kind, word }, tags, intake)
@@ -75,7 +77,7 @@ impl<'a> Element<'a> {
         let mut element = Element::default();
         json.object(|json, name| {
             match name.raw() {
-                b"metric" => element.metric = Scalar::read(json)?,
+                b"metric" => element.metric = read_metric(json)?,
                 b"timestamp" => element.timestamp = Scalar::read(json)?,
                 b"value" => element.value = Scalar::read(json)?,
                 b"tags" => element.tags = read_tags(json)?,
@@ -99,13 +101,6 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    fn raw(&self) -> &'a [u8] {
-        match self {
-            Scalar::String(string) => string.raw(),
-            Scalar::Bare(text) => text,
-        }
-    }
-
     fn spelled<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Fault>
     where
         'a: 's,
@@ -117,12 +112,14 @@ impl<'a> Scalar<'a> {
             Scalar::Bare(text) => Ok(text),
         }
     }
+}
 
-    /// Appends what no other scalar is written as, and nothing that starts like this goes on with.
-    fn write_key(&self, key: &mut Vec<u8>) {
-        key.push(b'"');
-        key.extend_from_slice(self.raw());
-        key.push(b'"');
+/// Reads a metric's name: a string, or none for null.
+fn read_metric<'a>(json: &mut Json<'a>) -> Result<Option<JsonString<'a>>, Fault> {
+    match Scalar::read(json)? {
+        Some(Scalar::String(name)) => Ok(Some(name)),
+        Some(Scalar::Bare(_)) => Err(json.fault("a metric's name is a string").into()),
+        None => Ok(None),
     }
 }
 
@@ -162,14 +159,15 @@ fn parse_timestamp(timestamp: Scalar<'_>, scratch: &mut Vec<u8>) -> Result<i64, 
 
 /// The metric and the tags of an element.
 struct Members<'a, 's> {
-    metric: Scalar<'a>,
+    metric: JsonString<'a>,
     tags: &'a [u8],
     scratch: &'s mut Vec<u8>,
 }
 
 impl Tags for Members<'_, '_> {
     fn read(&mut self, labels: &mut Labels<'_>) -> Result<(), Fault> {
-        labels.metric(self.metric.spelled(self.scratch)?)?;
+        let metric = self.metric.spelled(LoneSurrogates::Refused, self.scratch);
+        labels.metric(metric.map_err(|_| Fault::Surrogate)?)?;
         Json::new(self.tags, 0).object(|json, name| {
             let value = Scalar::read(json)?;
             self.scratch.clear();

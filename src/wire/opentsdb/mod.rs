@@ -13,8 +13,9 @@
 //!
 //! What is a fault is OpenTSDB's to say: metric, tag names and values are letters, digits and `-_./`; a point has a
 //! positive timestamp, a value that is a finite number, and by JSON at least one tag. There JSON's scalars stand for
-//! each other as they do for its parser (a tag `7`, a timestamp in quotes), the last of two members of one name counts,
-//! and unknown ones are ignored. Its bound of eight tags, which its storage sets, is not kept.
+//! each other as they do for its parser (a tag `7`, a timestamp in quotes; only a metric is a string), the last of two
+//! members of one name counts, and unknown ones are ignored. Its bound of eight tags, which its storage sets, is not
+//! kept.
 //!
 //! A body that is no JSON is refused whole ([`Decoder`]); of one that is, each bad point alone, where OpenTSDB refuses
 //! the whole body for a wrong type. Of lines ([`Lines`]) each stands for itself.

@@ -73,7 +73,10 @@ fn an_object_or_an_array_of_points() {
     let (rows, result) = put_checked(one);
     assert_eq!(rows.rows, [row(&labels, 1_346_846_400_000_000_000, Value::I64(18))]);
     assert_eq!((result.accepted, result.samples, result.rejected), (1, 1, 0));
-    let other = r#" { "tags":{"host":"web01" , "dc":"lga"},"value":"18.5","timestamp":"1346846400123","metric":"sys.cpu.nice","x":{}}"#;
+    let other = concat!(
+        r#" { "tags":{"host":"web01" , "dc":"lga"},"value":"18.5","timestamp":"1346846400123","#,
+        r#""metric":"sys.cpu.nice","x":{}}"#,
+    );
     let (rows, _) = put_checked(&format!("[{one},{other} ,\n{one}\n]\n"));
     let expected = [
         row(&labels, 1_346_846_400_000_000_000, Value::I64(18)),
@@ -86,7 +89,7 @@ fn an_object_or_an_array_of_points() {
 #[test]
 fn scalars_stand_for_each_other() {
     let (rows, result) = put_checked(
-        r#"[{"metric":1,"timestamp":1346846400.123,"value":"-7","tags":{"cpu":7,"on":true,"a":"\u0062"}},
+        r#"[{"metric":"1","timestamp":1346846400.123,"value":"-7","tags":{"cpu":7,"on":true,"a":"\u0062"}},
             {"metric":"m","timestamp":1.3468464e9,"value":1e3,"tags":{"a":"b","a":"b"}},
             {"metric":"x","metric":"m","timestamp":1,"value":1.0,"tags":{"a":"b"}}]"#,
     );
@@ -111,6 +114,7 @@ fn bad_points_are_refused_in_opentsdbs_words_and_cost_no_others() {
         (r#""m""#, r#""""#, "Metric name was empty"),
         (r#""m""#, r#""a b""#, "Invalid metric name (\"a b\"): illegal character:  "),
         (r#""m""#, "{}", "a string or a number is expected"),
+        (r#""m""#, "1", "a metric's name is a string"),
         (r#""timestamp":1,"#, "", "Invalid timestamp"),
         (r#""timestamp":1"#, r#""timestamp":null"#, "Invalid timestamp"),
         (r#""timestamp":1"#, r#""timestamp":"""#, "Invalid timestamp"),
@@ -226,10 +230,14 @@ fn a_line_never_passes_for_an_element_that_is_known() {
     assert_eq!((result.accepted, result.rejected), (1, 1));
 }
 
+fn values() -> impl Strategy<Value = Value> {
+    prop_oneof![any::<i64>().prop_map(Value::I64), any::<f64>().prop_map(float)]
+}
+
 proptest! {
     #[test]
     fn points_are_the_same_whenever_the_intake_is_full(
-        points in prop::collection::vec((0usize..3, 1u32.., prop_oneof![any::<i64>().prop_map(Value::I64), any::<f64>().prop_map(float)], any::<bool>()), 1..12),
+        points in prop::collection::vec((0usize..3, 1u32.., values(), any::<bool>()), 1..12),
         room in 1usize..4,
     ) {
         let mut expected = Vec::new();

@@ -1,7 +1,7 @@
 //! VictoriaMetrics' JSON lines, as its `/api/v1/import` takes and its `/api/v1/export` prints them.
 //!
 //! ```text
-//! {"metric":{"__name__":"up","job":"node"},"values":[1,0.5,null],"timestamps":[1549891472010,1549891487724,1549891503438]}
+//! {"metric":{"__name__":"up","job":"n"},"values":[1,null],"timestamps":[1549891472010,1549891487724]}
 //! ```
 //!
 //! Comes in: a body in pieces of any size, and labels that the request adds to all series. Goes out: a row with the

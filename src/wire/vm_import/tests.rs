@@ -188,10 +188,15 @@ fn the_same_line_with_other_extra_labels_is_another_series() {
     }
 }
 
+/// Values and milliseconds.
+fn samples() -> impl Strategy<Value = Vec<(f64, i64)>> {
+    prop::collection::vec((any::<f64>(), -1_000_000i64..1 << 41), 1..6)
+}
+
 proptest! {
     #[test]
     fn rows_are_the_same_however_the_body_is_cut_and_whenever_the_intake_is_full(
-        lines in prop::collection::vec((0usize..3, prop::collection::vec((any::<f64>(), -1_000_000i64..1 << 41), 1..6), any::<bool>()), 1..12),
+        lines in prop::collection::vec((0usize..3, samples(), any::<bool>()), 1..12),
         pieces in prop::collection::vec(1usize..120, 1..4),
         room in 1usize..4,
         extra in any::<bool>(),

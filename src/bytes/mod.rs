@@ -7,10 +7,12 @@ mod arena;
 pub mod json;
 mod lines;
 mod paged;
+mod slab;
 mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
 pub use lines::{Line, LineCutter};
 pub use paged::PagedVec;
+pub use slab::{SLAB_BYTES, Slab};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

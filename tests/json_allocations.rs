@@ -92,8 +92,11 @@ fn rounds<D: Decode>(decoder: &mut D, element: impl Fn(usize) -> String, ends: [
 #[track_caller]
 fn assert_warm(counts: &[usize]) {
     assert!(counts[0] > 0, "what is cold does allocate");
-    assert_eq!(counts[3..], [0, 0, 0], "{counts:?}");
+    assert!(counts[3..].iter().all(|&n| n <= PER_COMMIT_MAX), "for {ROWS} rows and a commit each: {counts:?}");
 }
+
+/// Allocations of a round, however many rows it has: a buffer of the commit may grow by what compresses worse.
+const PER_COMMIT_MAX: usize = 4;
 
 // One test, so that no other one's allocations are counted.
 #[test]

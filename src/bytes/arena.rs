@@ -1,16 +1,16 @@
 //! Byte strings, appended once, found by number, never moved.
 
-use super::read_varint;
+use super::{SLAB_BYTES, Slab, read_varint};
 
 /// The longest byte string an [`Arena`] takes.
 pub const ARENA_ENTRY_BYTES_MAX: usize = 256 << 10;
 
 /// Byte strings in chunks. Each is a varint length and its bytes; its number is where it starts.
 ///
-/// The first chunks are small and double up to 1 MiB, so that a small arena is small.
+/// The first chunks are small and double up to [`SLAB_BYTES`], so that a small arena is small.
 #[derive(Default, Debug)]
 pub struct Arena {
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Slab<u8>>,
     content_bytes: u64,
 }
 
@@ -32,14 +32,15 @@ impl Arena {
                 return None;
             }
             let usual = CHUNK_BYTES_MIN << (self.chunks.len() / 2).min(CHUNK_DOUBLINGS);
-            self.chunks.push(Vec::with_capacity(usual.max(need)));
+            self.chunks.push(Slab::with_capacity(usual.max(need)));
         }
         let index = self.chunks.len() - 1;
         let chunk = &mut self.chunks[index];
         let at = (index << CHUNK_BITS | chunk.len()) as u32;
-        super::write_varint(chunk, len as u64);
-        chunk.extend_from_slice(first);
-        chunk.extend_from_slice(second);
+        let (length, length_len) = encode_length(len);
+        chunk.extend(&length[..length_len]);
+        chunk.extend(first);
+        chunk.extend(second);
         self.content_bytes += len as u64;
         Some(at)
     }
@@ -82,7 +83,7 @@ impl Arena {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.chunks.iter().map(Vec::capacity).sum()
+        self.chunks.iter().map(Slab::capacity).sum()
     }
 
     /// Bytes of the strings alone.
@@ -97,9 +98,20 @@ fn varint_len(len: usize) -> usize {
     1 + usize::from(len >= 1 << 7) + usize::from(len >= 1 << 14)
 }
 
-const CHUNK_BITS: usize = 20;
-const CHUNK_BYTES_MAX: usize = 1 << CHUNK_BITS;
-const CHUNK_DOUBLINGS: usize = 8;
+/// The varint of a length, and its own length.
+#[inline]
+fn encode_length(len: usize) -> ([u8; LENGTH_BYTES_MAX], usize) {
+    let group = |shift: u32| (len >> shift) as u8;
+    match varint_len(len) {
+        1 => ([group(0), 0, 0], 1),
+        2 => ([group(0) | 0x80, group(7), 0], 2),
+        _ => ([group(0) | 0x80, group(7) | 0x80, group(14)], 3),
+    }
+}
+
+const CHUNK_BITS: usize = SLAB_BYTES.trailing_zeros() as usize;
+const CHUNK_BYTES_MAX: usize = SLAB_BYTES;
+const CHUNK_DOUBLINGS: usize = 9;
 const CHUNK_BYTES_MIN: usize = CHUNK_BYTES_MAX >> CHUNK_DOUBLINGS;
 const CHUNKS_MAX: usize = 1 << (32 - CHUNK_BITS);
 const LENGTH_BYTES_MAX: usize = 3;

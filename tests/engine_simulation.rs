@@ -116,17 +116,19 @@ impl Model {
             let mut labels = LabelsBuf::default();
             labels.push(METRIC_NAME, name.as_bytes());
             let found = intake.find(key.as_bytes());
-            let series = found.unwrap_or_else(|| intake.define(key.as_bytes(), &mut labels).unwrap());
+            let series =
+                found.unwrap_or_else(|| intake.define(key.as_bytes(), &mut labels).expect("few series"));
             let (time_ns, value_bits) = (id as i64, 0.5f64.to_bits());
             let exemplar = Exemplar { field: b"v", time_ns, value_bits, labels: &[0] };
-            intake.exemplar(series, &exemplar).unwrap();
+            intake.exemplar(series, &exemplar).expect("room");
             sent.push(format!("exemplar __name__={name} v=0.5 {id}"));
             self.waiting.entry(filling).or_default().extend(sent.iter().cloned());
         }
         if metadata {
             let kind = MetricType::Counter;
             let (name_bytes, help_bytes) = (name.as_bytes(), help.as_bytes());
-            intake.metadata(&Metadata { name: name_bytes, kind, unit: b"", help: help_bytes }).unwrap();
+            let metadata = Metadata { name: name_bytes, kind, unit: b"", help: help_bytes };
+            intake.metadata(&metadata).expect("room");
             let text = format!("metadata {name} {help}");
             match worker.last_filled() {
                 sequence if sequence <= self.durable => _ = self.acknowledged.insert(text.clone()),

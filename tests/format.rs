@@ -24,7 +24,9 @@ use bytes::AlignedBuf;
 use model::{
     BlockHeader, BlockKind, Buckets, Count, HEADER_LEN, Histogram, NestedPart, NestedReader, crc32c,
 };
-use segment::{Known, Plain, PlainRow, Segment, example_header, read_block};
+use segment::{
+    Known, Plain, PlainExemplar, PlainMetadata, PlainRow, Segment, example_header, read_block, read_side,
+};
 
 #[test]
 fn the_python_reader_reads_what_was_encoded_by_hand() {
@@ -56,6 +58,15 @@ fn the_decoder_reads_what_was_encoded_by_hand() {
     assert_eq!(starts("start_time"), [Some(1_699_996_400_000_000_000), None]);
     assert_eq!(fields("exemplar").unwrap(), [Plain::f64(3.0)], "side tables are no rows");
     assert_eq!(fields("metadata").unwrap(), []);
+    for name in ["exemplar", "metadata"] {
+        let block = from_hex(&std::fs::read_to_string(golden().join(name).with_extension("hex")).unwrap());
+        let mut known = Known::default();
+        let (rows, _) = read_block(&block, &mut known).unwrap();
+        let (exemplars, metadata) = read_side(&block, &known).unwrap();
+        let read = [as_json(&rows), side_json(&exemplars, &metadata)].concat();
+        let expected = std::fs::read_to_string(golden().join(name).with_extension("ndjson")).unwrap();
+        assert_eq!(read, lines(&expected), "{name}");
+    }
     assert!(matches!(&fields("nested").unwrap()[..], [Plain::Nested(b)] if b[..2] == [17, 3]));
     assert!(matches!(&fields("histogram").unwrap()[..], [Plain::Histogram(_), Plain::Histogram(_)]));
     assert!(matches!(fields("zstd_dictionary"), Err(DecodeError::Newer(_))));
@@ -99,6 +110,42 @@ fn the_python_reader_gives_the_rows_that_went_in() {
         let rows: Vec<PlainRow> = batches.concat();
         assert_eq!(sorted(python(&path)), sorted(as_json(&rows)), "{name}");
     }
+}
+
+#[test]
+fn the_python_reader_gives_the_side_records_that_went_in() {
+    let pair = |name: &str, value: String| (name.as_bytes().to_vec(), value.into_bytes());
+    let exemplar = |i: i64| PlainExemplar {
+        series: vec![pair("__name__", "requests".into()), pair("host", (i % 7).to_string())],
+        field: [&b"value"[..], b"value", b"sum"][i as usize % 3].to_vec(),
+        time_ns: 1_700_000_000_000_000_000 - i,
+        value_bits: [(i as f64).to_bits(), 0x7ff0_0000_0000_0002][usize::from(i % 10 == 9)],
+        labels: (0..i % 4).map(|l| pair(&format!("l{l}"), "x".repeat(i as usize))).collect(),
+    };
+    let metadata = |i: u64| PlainMetadata {
+        name: format!("metric_{i}").into_bytes(),
+        kind: model::MetricType::from_number(i % 8).unwrap(),
+        unit: b"seconds".repeat(i as usize % 2),
+        help: b"Help. ".repeat(i as usize % 5),
+    };
+    let rows = starts().concat();
+    let (mut segment, mut encoder, mut out) = (Segment::default(), Encoder::new(), AlignedBuf::new());
+    let mut expected = Vec::new();
+    // Rows and all else; then no rows; then one thing alone.
+    for (rows, exemplars, metas) in [(&rows[..], 0..90, 0..40), (&[], 90..100, 40..42), (&[], 0..0, 42..43)] {
+        rows.iter().for_each(|row| segment.push(row));
+        let exemplars: Vec<_> = exemplars.map(exemplar).collect();
+        let metadata: Vec<_> = metas.map(metadata).collect();
+        exemplars.iter().for_each(|exemplar| segment.push_exemplar(exemplar));
+        metadata.iter().for_each(|metadata| segment.push_metadata(metadata));
+        segment.seal(&mut encoder, &mut out);
+        expected.extend(as_json(rows));
+        expected.extend(side_json(&exemplars, &metadata));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("side");
+    std::fs::write(&path, &out[..]).unwrap();
+    assert_eq!(sorted(python(&path)), sorted(expected));
 }
 
 #[test]
@@ -342,6 +389,30 @@ fn as_json(rows: &[PlainRow]) -> Vec<Json> {
         line
     };
     rows.iter().map(row).collect()
+}
+
+/// Side records as `docs/ndjson.md` writes them.
+fn side_json(exemplars: &[PlainExemplar], metadata: &[PlainMetadata]) -> Vec<Json> {
+    let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
+    let pairs = |pairs: &[(Vec<u8>, Vec<u8>)]| -> serde_json::Map<_, _> {
+        pairs.iter().map(|(n, v)| (text(n), text(v).into())).collect()
+    };
+    let exemplar = |e: &PlainExemplar| {
+        let mut fields = json!({});
+        fields[text(&e.field)] = json!({"f64": float_json(e.value_bits)});
+        let (labels, own) = (pairs(&e.series), pairs(&e.labels));
+        json!({"time": e.time_ns, "labels": labels, "fields": fields, "exemplar": own})
+    };
+    let metadata = metadata.iter().map(|m| {
+        let kind = match m.kind {
+            model::MetricType::GaugeHistogram => "gauge_histogram".into(),
+            model::MetricType::StateSet => "state_set".into(),
+            kind => format!("{kind:?}").to_lowercase(),
+        };
+        let (name, unit, help) = (text(&m.name), text(&m.unit), text(&m.help));
+        json!({"metadata": {"name": name, "type": kind, "unit": unit, "help": help}})
+    });
+    exemplars.iter().map(exemplar).chain(metadata).collect()
 }
 
 fn value_json(value: &Plain) -> (&'static str, Json) {

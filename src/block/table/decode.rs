@@ -78,6 +78,13 @@ pub enum Value<'c> {
     Histogram(&'c [u8]),
 }
 
+/// What a table is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::block) enum TableKind {
+    Rows,
+    Exemplars,
+}
+
 /// What the directory says of a table: enough to check its bounds before anything is allocated.
 pub(in crate::block) struct TableHead<'a> {
     order: RowOrder,
@@ -86,6 +93,8 @@ pub(in crate::block) struct TableHead<'a> {
     series: Input<'a>,
     times: Input<'a>,
     start_times: Option<(PresenceHead, Input<'a>)>,
+    /// Of exemplars.
+    pub(super) labels: Option<Input<'a>>,
     fields: Vec<FieldHead<'a>>,
 }
 
@@ -109,6 +118,7 @@ impl<'a> TableHead<'a> {
     pub(in crate::block) fn read(
         mut input: Input<'a>,
         rows_max: usize,
+        of: TableKind,
     ) -> Result<TableHead<'a>, DecodeError> {
         let order = match input.u8()? {
             0 => RowOrder::Arrival,
@@ -121,7 +131,8 @@ impl<'a> TableHead<'a> {
             0 => None,
             m => Some(SymbolId(u32::try_from(m - 1).map_err(|_| DecodeError::Damaged("a metric's symbol"))?)),
         };
-        let (mut series, mut times, mut start_times, mut fields) = (None, None, None, Vec::new());
+        let (mut series, mut times, mut start_times, mut labels) = (None, None, None, None);
+        let mut fields = Vec::new();
         for _ in 0..input.count(SECTIONS_MAX, "sections")? {
             let kind = input.u8()?;
             let mut body = input.sized()?;
@@ -129,12 +140,13 @@ impl<'a> TableHead<'a> {
                 section::SERIES if series.is_none() => series = Some(body),
                 section::TIME if times.is_none() => times = Some(body),
                 section::FIELD => fields.push(FieldHead::read(body, rows)?),
-                section::START_TIME if start_times.is_none() => {
+                section::LABELS if of == TableKind::Exemplars && labels.is_none() => labels = Some(body),
+                section::START_TIME if of == TableKind::Rows && start_times.is_none() => {
                     start_times = Some((PresenceHead::read(&mut body, rows)?, body));
                 }
-                section::SERIES | section::TIME | section::START_TIME => {
-                    return Err(DecodeError::Damaged("a section twice"));
-                }
+                section::SERIES | section::TIME => return Err(TWICE),
+                section::START_TIME if start_times.is_some() => return Err(TWICE),
+                section::LABELS if labels.is_some() => return Err(TWICE),
                 kind if kind & OPTIONAL != 0 => {}
                 _ => return Err(DecodeError::Newer("a section of a table")),
             }
@@ -143,7 +155,7 @@ impl<'a> TableHead<'a> {
         let (Some(series), Some(times), 1..) = (series, times, rows) else {
             return Err(DecodeError::Damaged("a table without rows, series or times"));
         };
-        Ok(TableHead { order, rows, metric, series, times, start_times, fields })
+        Ok(TableHead { order, rows, metric, series, times, start_times, labels, fields })
     }
 
     /// Values in the table.
@@ -179,10 +191,12 @@ impl<'a> TableHead<'a> {
     }
 }
 
-/// A table's sections: its columns, and what is not a column.
-const SECTIONS_MAX: usize = FIELDS_MAX + 64;
+const TWICE: DecodeError = DecodeError::Damaged("a section twice");
 
-fn decode_words(
+/// A table's sections: its columns, and what is not a column.
+pub(super) const SECTIONS_MAX: usize = FIELDS_MAX + 64;
+
+pub(super) fn decode_words(
     rows: usize,
     container: &Container<'_>,
     mut input: Input<'_>,

@@ -15,11 +15,11 @@ use crate::model::{Batch, FieldType, SymbolId};
 #[derive(Default)]
 pub(in crate::block) struct Scratch {
     pub(in crate::block) integers: integers::Scratch,
-    floats: floats::Scratch,
-    strings: strings::Scratch,
+    pub(super) floats: floats::Scratch,
+    pub(super) strings: strings::Scratch,
     sorter: Sorter,
     /// All columns of a table, one behind the other: series, times, then fields.
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
     columns: Vec<ColumnPlan>,
     column_of: RapidHashMap<(SymbolId, FieldType), u32>,
     /// The columns of a shape's fields, one shape of the table behind the other, and where each shape's start.
@@ -27,8 +27,10 @@ pub(in crate::block) struct Scratch {
     targets_of: Vec<u32>,
     /// Bit maps of the columns that not all rows have.
     present: Vec<u8>,
-    body: Vec<u8>,
-    section: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) section: Vec<u8>,
+    /// The side records of a table.
+    pub(super) picked: Vec<u32>,
 }
 
 /// A column: of a field, or of start times.
@@ -214,7 +216,7 @@ fn fetch_ahead(words: &[u64], offsets: &[u32], rows: &[u32], i: usize, width: us
     }
 }
 
-fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
+pub(super) fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
     body.push(kind);
     write_varint(body, section.len() as u64);
     body.extend_from_slice(section);

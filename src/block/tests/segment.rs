@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 
 use crate::block::{
-    Checkpoint, DecodeError, DictionaryPart, EncodeInput, EncodeStats, Encoder, ShapeView, Value,
+    Checkpoint, DecodeError, DictionaryPart, EncodeInput, EncodeStats, Encoder, Part, ShapeView, Value,
     decode_dictionary, decode_rows,
 };
-use crate::bytes::AlignedBuf;
+use crate::bytes::{AlignedBuf, write_varint};
 use crate::model::{
-    Batch, BlockHeader, BlockKind, Dictionary, DictionaryMark, FieldType, HEADER_LEN, LogId, SeriesId, Shape,
-    ShapeField, ShapeId, SymbolId, crc32c, encode_series, heap_word,
+    Batch, BlockHeader, BlockKind, Dictionary, DictionaryMark, Exemplar, FieldType, HEADER_LEN, LogId,
+    Metadata, MetricType, SeriesId, Shape, ShapeField, ShapeId, SymbolId, crc32c, encode_series, heap_word,
 };
 
 /// A value of a plain row; floats as bits, so that equal means equal.
@@ -38,6 +38,25 @@ pub struct PlainRow {
     pub fields: Vec<(Vec<u8>, Plain)>,
 }
 
+/// A plain exemplar.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PlainExemplar {
+    pub series: Vec<(Vec<u8>, Vec<u8>)>,
+    pub field: Vec<u8>,
+    pub time_ns: i64,
+    pub value_bits: u64,
+    pub labels: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Plain metadata.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PlainMetadata {
+    pub name: Vec<u8>,
+    pub kind: MetricType,
+    pub unit: Vec<u8>,
+    pub help: Vec<u8>,
+}
+
 type FieldName = (Vec<u8>, FieldType);
 
 /// A segment being written.
@@ -47,6 +66,8 @@ pub struct Segment {
     pub batch: Batch,
     pub header: Option<BlockHeader>,
     pub checkpoint: Checkpoint,
+    exemplar_fields: Vec<SymbolId>,
+    metadata_names: Vec<SymbolId>,
     shapes: Vec<(Shape, Vec<SymbolId>, SymbolId)>,
     shape_ids: HashMap<(Vec<FieldName>, u32), u32>,
     symbols: HashMap<Vec<u8>, u32>,
@@ -155,6 +176,29 @@ impl Segment {
         self.push_words(series, shape, row.time_ns, &values, &heap);
     }
 
+    pub fn push_exemplar(&mut self, plain: &PlainExemplar) {
+        let series = self.series(&plain.series);
+        let field = self.symbol(&plain.field);
+        self.exemplar_fields.push(field);
+        let mut labels = Vec::new();
+        write_varint(&mut labels, plain.labels.len() as u64);
+        for text in plain.labels.iter().flat_map(|(name, value)| [name, value]) {
+            write_varint(&mut labels, text.len() as u64);
+            labels.extend_from_slice(text);
+        }
+        let PlainExemplar { time_ns, value_bits, .. } = *plain;
+        let exemplar = Exemplar { field: &plain.field, time_ns, value_bits, labels: &labels };
+        self.batch.push_exemplar(series, &exemplar).expect("a test that does not fill the batch");
+    }
+
+    pub fn push_metadata(&mut self, plain: &PlainMetadata) {
+        let name = self.symbol(&plain.name);
+        self.metadata_names.push(name);
+        let PlainMetadata { name, kind, unit, help } = plain;
+        let metadata = Metadata { name, kind: *kind, unit, help };
+        self.batch.push_metadata(&metadata).expect("a test that does not fill the batch");
+    }
+
     pub fn push_words(
         &mut self,
         series: SeriesId,
@@ -172,6 +216,8 @@ impl Segment {
         let stats = self.encode(encoder, out);
         self.defined = self.dictionary.mark();
         self.batch.clear();
+        self.exemplar_fields.clear();
+        self.metadata_names.clear();
         stats
     }
 
@@ -188,6 +234,8 @@ impl Segment {
         let input = EncodeInput {
             batch: &self.batch,
             shapes: &shapes,
+            exemplar_fields: &self.exemplar_fields,
+            metadata_names: &self.metadata_names,
             dictionary: &self.dictionary,
             define,
             repeat,
@@ -249,6 +297,48 @@ pub fn read_block(bytes: &[u8], known: &mut Known) -> Result<(Vec<PlainRow>, usi
         Ok::<_, DecodeError>(())
     })?;
     Ok((rows, header.block_len()))
+}
+
+/// Reads the side records of the block at the front of `bytes`, whose definitions were read.
+pub fn read_side(
+    bytes: &[u8],
+    known: &Known,
+) -> Result<(Vec<PlainExemplar>, Vec<PlainMetadata>), DecodeError> {
+    let header = BlockHeader::decode(bytes).map_err(|_| DecodeError::Damaged("header"))?;
+    let payload = &bytes[HEADER_LEN + header.dictionary_len as usize..][..header.payload_len as usize];
+    let (mut exemplars, mut metadata) = (Vec::new(), Vec::new());
+    let symbol = |id: u32| known.symbols[&id].clone();
+    decode_rows(&header, payload)?.for_each_part(|part| {
+        match part {
+            Part::Rows(_) => {}
+            Part::Exemplars(table) => {
+                let mut walk = table.table.rows();
+                let mut at = 0;
+                while let Some(row) = walk.next() {
+                    let values: Vec<_> = row.values().collect();
+                    let [(field, Value::F64(value))] = values[..] else { panic!("one float each") };
+                    let labels = table.labels(at).iter().map(|(n, v)| (n.to_vec(), v.to_vec()));
+                    let series = &known.series[&row.series.0];
+                    exemplars.push(PlainExemplar {
+                        series: series.iter().map(|&(n, v)| (symbol(n), symbol(v))).collect(),
+                        field: symbol(field.0),
+                        time_ns: row.time_ns,
+                        value_bits: value.to_bits(),
+                        labels: labels.collect(),
+                    });
+                    at += 1;
+                }
+            }
+            Part::Metadata(table) => metadata.extend((0..table.names.len()).map(|at| PlainMetadata {
+                name: symbol(table.names[at].0),
+                kind: table.kinds[at],
+                unit: table.unit(at).to_vec(),
+                help: table.help(at).to_vec(),
+            })),
+        }
+        Ok::<_, DecodeError>(())
+    })?;
+    Ok((exemplars, metadata))
 }
 
 pub fn read_definitions(section: &[u8], known: &mut Known) -> Result<(), DecodeError> {

@@ -92,7 +92,10 @@ fn rounds<D: Decode>(decoder: &mut D, element: impl Fn(usize) -> String, ends: [
 #[track_caller]
 fn assert_warm(counts: &[usize]) {
     assert!(counts[0] > 0, "what is cold does allocate");
-    assert!(counts[3..].iter().all(|&n| n <= PER_COMMIT_MAX), "for {ROWS} rows and a commit each: {counts:?}");
+    assert!(
+        counts[3..].iter().all(|&n| n <= PER_COMMIT_MAX),
+        "for {ROWS} rows and a commit each: {counts:?}"
+    );
 }
 
 /// Allocations of a round, however many rows it has: a buffer of the commit may grow by what compresses worse.

@@ -66,6 +66,31 @@ fn what_was_printed_is_imported_and_printed_again() {
     verify(&server.data);
 }
 
+#[test]
+fn exemplars_and_metadata_go_around_too() {
+    let printed = concat!(
+        r#"{"time":5,"labels":{"__name__":"m","a":"b"},"fields":{"value":{"f64":1.0}}}"#,
+        "\n",
+        r#"{"time":7,"labels":{"__name__":"m","a":"b"},"fields":{"value":{"f64":"NaN"}},"exemplar":{"trace_id":"x\udcff","b":""}}"#,
+        "\n",
+        r#"{"time":8,"labels":{"__name__":"n"},"fields":{"sum":{"f64":0.5}},"exemplar":{}}"#,
+        "\n",
+        r#"{"metadata":{"name":"m","type":"gauge_histogram","unit":"s","help":"Two\nlines."}}"#,
+        "\n",
+        r#"{"metadata":{"name":"n","type":"unknown","unit":"","help":""}}"#,
+        "\n",
+    );
+    let first = Server::start();
+    first.ask(&post(NDJSON, printed)).expect(204);
+    let once = cat_text(&first.data);
+    assert_eq!(sorted(&once), sorted(printed));
+    // Without a row beside them they are durable as well.
+    let second = Server::start();
+    let alone: String = once.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    second.ask(&post(NDJSON, &alone)).expect(204);
+    assert_eq!(sorted(&cat_text(&second.data)), sorted(&alone));
+}
+
 /// Small numbers that are the same in every run.
 struct Dice(u64);
 

@@ -344,6 +344,24 @@ fn lines_as_printed_are_predicted() {
     assert_eq!(rows.rows[89].fields[0].1, Value::F64(89.5f64.to_bits()));
 }
 
+#[test]
+fn keys_of_lines_in_random_order_are_announced() {
+    let line = |n: usize| {
+        let series = n * n % 31;
+        format!(r#"{{"time":{n},"labels":{{"a":"}}{series}\""}},"fields":{{"v":{{"i64":{n}}}}}}}"#)
+    };
+    let body: Vec<String> = (0..200).map(line).collect();
+    for pieces in [&[usize::MAX / 2][..], &[100]] {
+        let (rows, result) = decode_cut(body.join("\n").as_bytes(), pieces, None);
+        assert_eq!((result.accepted, result.rejected), (200, 0));
+        assert!(rows.announced > 50, "{}", rows.announced);
+        for (n, row) in rows.rows.iter().enumerate() {
+            assert_eq!(row.labels, [("a".into(), format!("}}{}\"", n * n % 31))]);
+            assert_eq!(row.fields, [("v".into(), Value::I64(n as i64))]);
+        }
+    }
+}
+
 /// A row, and the text that is printed for it.
 #[derive(Clone, Debug)]
 struct Sample {

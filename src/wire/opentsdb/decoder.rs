@@ -147,11 +147,11 @@ fn parse_timestamp(timestamp: Scalar<'_>, scratch: &mut Vec<u8>) -> Result<i64, 
         Err(Fault::TimestampText(_)) if text.is_empty() => Err(Fault::Timestamp),
         // 1.4e9
         Err(Fault::TimestampText(bad)) if matches!(timestamp, Scalar::Bare(_)) => {
-            let float = Json::new(text, 0).number().map_or(f64::NAN, |number| number.f64());
-            if !(float.abs() < 1e18) {
-                return Err(Fault::TimestampText(bad));
+            match Json::new(text, 0).number().map(|number| number.f64()) {
+                // The cast takes the fraction off, and far too large is still too large.
+                Ok(float) => parse_time((float as i64).to_string().as_bytes()),
+                Err(_) => Err(Fault::TimestampText(bad)),
             }
-            parse_time((float as i64).to_string().as_bytes())
         }
         parsed => parsed,
     }

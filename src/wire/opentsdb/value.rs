@@ -48,11 +48,11 @@ pub(super) fn parse_time(text: &[u8]) -> Result<i64, Fault> {
         let ms = [a, b, c].iter().fold(timestamp, |ms, digit| ms * 10 + i64::from(digit - b'0'));
         return Ok(ms * NS_PER_MS);
     }
-    match timestamp {
-        ..=SECONDS_MAX => Ok(timestamp * NS_PER_S),
-        ..=MILLISECONDS_MAX => timestamp.checked_mul(NS_PER_MS).ok_or(Fault::TimestampTooLarge(timestamp)),
-        _ => Err(Fault::TimestampTooLarge(timestamp)),
+    if timestamp <= SECONDS_MAX {
+        return Ok(timestamp * NS_PER_S);
     }
+    let ms = Some(timestamp).filter(|&ms| ms <= MILLISECONDS_MAX);
+    ms.and_then(|ms| ms.checked_mul(NS_PER_MS)).ok_or(Fault::TimestampTooLarge(timestamp))
 }
 
 /// An integer of 64 bits: an optional sign and digits.

@@ -231,6 +231,29 @@ impl<'a> Json<'a> {
     }
 }
 
+/// The length of the object that `text` starts with, if its values are strings: for who looks ahead, and checks later.
+#[inline]
+pub fn strings_object_len(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        at += memchr::memchr2(b'"', b'}', text.get(at..)?)?;
+        if text[at] == b'}' {
+            return Some(at + 1);
+        }
+        at += 1;
+        loop {
+            at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
+            if text[at - 1] == b'"' {
+                break;
+            }
+            at += 1;
+        }
+    }
+}
+
 impl std::fmt::Display for JsonFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} at column {}", self.what, self.at + 1)

@@ -153,6 +153,18 @@ fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
+    fn objects_of_strings_end_where_they_end(
+        members in prop::collection::vec((".{0,9}", ".{0,9}"), 0..5), behind in "[,}\"{].{0,9}",
+    ) {
+        let members: Vec<_> = members.iter().map(|(n, v)| format!("{}:{}", Value::from(&**n), Value::from(&**v))).collect();
+        let object = format!("{{{}}}", members.join(","));
+        prop_assert_eq!(strings_object_len(format!("{object}{behind}").as_bytes()), Some(object.len()));
+        for cut in 0..object.len() {
+            prop_assert_eq!(strings_object_len(&object.as_bytes()[..cut]), None);
+        }
+    }
+
+    #[test]
     fn what_others_print_is_read(value in values()) {
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             prop_assert_eq!(read(text.as_bytes()), Ok(value.clone()));

@@ -1,10 +1,11 @@
 //! The decoder: lines in, rows out, faults by line.
 
-use crate::bytes::{Line, LineCutter};
+use crate::bytes::json::strings_object_len;
+use crate::bytes::{Line, LineCutter, whole_lines};
 use crate::model::{Exemplar, Full, Intake, LabelsBuf, Series, ShapeId, WriteResult};
 
 use super::LINE_BYTES_MAX;
-use super::expected::{Head, labels_len, read_values};
+use super::expected::{Head, read_values};
 use super::fault::Fault;
 use super::line::{LineBuf, LineKind, parse_labels};
 use super::value::Values;
@@ -81,7 +82,7 @@ impl Decoder {
             let len = predicted.len();
             (intake.confirm(), len)
         } else {
-            let len = labels_len(rest).ok_or(Known::Unasked)?;
+            let len = strings_object_len(rest).ok_or(Known::Unasked)?;
             (intake.find(&rest[..len]).ok_or(Known::Asked(None))?, len)
         };
         let known = Known::Asked(Some(series));
@@ -149,18 +150,15 @@ impl Decoder {
         if at < self.announced {
             return;
         }
-        let mut start = at;
-        for _ in 0..AHEAD_LINES {
-            let Some(end) = memchr::memchr(b'\n', &input[start..]) else { break };
-            let line = &input[start..start + end];
+        self.announced = at;
+        for line in whole_lines(&input[at..]).take(AHEAD_LINES) {
             if let Some(head) = Head::read(line)
-                && let Some(len) = labels_len(&line[head.labels..])
+                && let Some(len) = strings_object_len(&line[head.labels..])
             {
                 intake.announce(&line[head.labels..][..len]);
             }
-            start += end + 1;
+            self.announced += line.len() + 1;
         }
-        self.announced = start;
     }
 
     #[cold]

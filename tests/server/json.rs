@@ -243,8 +243,12 @@ fn opentsdb_points_become_rows() {
 fn bodies_of_more_rows_than_a_batch_holds() {
     const ROWS: usize = 70_000;
     let server = Server::start();
+    // In random order: keys are announced.
     let own: String = (0..ROWS)
-        .map(|n| format!("{{\"time\":{n},\"labels\":{{\"__name__\":\"own\",\"l\":\"{}\"}},\"fields\":{{\"value\":{{\"i64\":{n}}}}}}}\n", n % 100))
+        .map(|n| {
+            let labels = format!(r#"{{"__name__":"own","l":"{}"}}"#, n * 7919 % 10_007 % 997);
+            format!("{{\"time\":{n},\"labels\":{labels},\"fields\":{{\"value\":{{\"i64\":{n}}}}}}}\n")
+        })
         .collect();
     let vm: String = (0..ROWS / 1000)
         .map(|line| {

@@ -2,7 +2,9 @@
 
 use crate::bytes::json::strings_object_len;
 use crate::bytes::{Line, LineCutter, whole_lines};
-use crate::model::{Exemplar, Full, Intake, LabelsBuf, Series, ShapeId, WriteResult};
+use crate::model::{
+    Exemplar, Full, Intake, LabelsBuf, Refusal, SIDE_TEXT_BYTES_MAX, Series, ShapeId, WriteResult,
+};
 
 use super::LINE_BYTES_MAX;
 use super::expected::{Head, read_values};
@@ -109,7 +111,9 @@ impl Decoder {
     ) -> Result<Result<(), Full>, Fault> {
         let kind = self.line.read(line, &mut self.values)?;
         if kind == LineKind::Metadata {
-            let taken = intake.metadata(&self.line.metadata());
+            let metadata = self.line.metadata();
+            check_side_text(metadata.text_bytes())?;
+            let taken = intake.metadata(&metadata);
             result.accepted += u64::from(taken.is_ok());
             return Ok(taken);
         }
@@ -129,6 +133,7 @@ impl Decoder {
             let (field, value_bits) = self.line.exemplar();
             let labels = &self.line.exemplar_labels;
             let exemplar = Exemplar { field, time_ns: self.line.time_ns, value_bits, labels };
+            check_side_text(exemplar.text_bytes())?;
             (intake.exemplar(series, &exemplar), 0)
         } else {
             let (time_ns, samples) = (self.line.time_ns, self.line.samples());
@@ -203,6 +208,15 @@ impl Decode for Decoder {
         }
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }
+}
+
+/// Refuses what the intake would leave out without a word to its sender.
+fn check_side_text(bytes: usize) -> Result<(), Fault> {
+    if bytes <= SIDE_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let (what, max) = ("the text of an exemplar or of metadata", SIDE_TEXT_BYTES_MAX as u64);
+    Err(Fault::Refused(Refusal::TooLarge { what, max }))
 }
 
 /// Lines whose keys are announced together: enough for a fetch from memory to pass while they are found.

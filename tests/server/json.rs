@@ -169,6 +169,22 @@ fn bad_lines_are_named_by_number_and_the_others_taken() {
 }
 
 #[test]
+fn names_that_are_too_long_cost_their_line_only() {
+    let server = Server::start();
+    let long = "x".repeat(300_000);
+    let good = r#"{"time":1,"labels":{"__name__":"m"},"fields":{"v":{"i64":1}}}"#;
+    for (from, error) in
+        [("\"v\"", "a field's name is over 262144"), ("\"__name__\"", "the series"), ("\"m\"", "the series")]
+    {
+        let bad = good.replace(from, &format!("\"{long}\""));
+        let reply = server.ask(&post(NDJSON, format!("{good}\n{bad}\n{good}"))).expect(400).json();
+        assert_eq!((&reply["accepted"], &reply["errors"][0]["index"]), (&json!(2), &json!(2)));
+        assert!(reply["errors"][0]["error"].as_str().unwrap().starts_with(error), "{reply}");
+    }
+    assert_eq!(cat(&server.data).len(), 6);
+}
+
+#[test]
 fn victoriametrics_lines_become_rows() {
     let server = Server::start();
     let line = r#"{"metric":{"__name__":"up","job":"a"},"values":[1,null,-Infinity],"timestamps":[1700000000001,2,3]}"#;

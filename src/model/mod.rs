@@ -18,7 +18,10 @@ pub use header::{
     BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN,
     HeaderError, LogId, crc32c,
 };
-pub use intake::{Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Series, heap_place, heap_word};
+pub use intake::{
+    Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Rewrite, Series, Verdict, heap_place,
+    heap_word,
+};
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
 pub use result::{ERRORS_KEPT_MAX, RowError, WriteResult};
 pub use shape::{Shape, ShapeField, ShapeId};

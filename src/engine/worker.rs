@@ -254,7 +254,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// is let go. Series that go on sending are defined anew.
     pub fn relieve(&mut self) {
         self.ingest.forget_previous();
-        self.relief_wanted = self.ingest.table().series_count() > 0;
+        self.relief_wanted = self.ingest.table().has_keys();
         self.publish();
     }
 
@@ -286,6 +286,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// The hasher of keys.
     pub fn hasher(&self) -> KeyHasher {
         self.shared.hasher.clone()
+    }
+
+    /// Rows taken and dropped by their context's rules, ever.
+    pub fn rows_dropped(&self) -> u64 {
+        self.ingest.rows_dropped()
     }
 
     /// Nanoseconds since the Unix epoch.

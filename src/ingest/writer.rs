@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::model::{
     BATCH_ROWS_MAX, Batch, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal,
-    Series, SeriesId, Shape, ShapeId,
+    Rewrite, Series, SeriesId, Shape, ShapeId, Verdict,
 };
 use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
+use super::keys::DROPPED;
 use super::shapes::Shapes;
 use super::stream::{ContextId, NO_KEY, Stream};
 use super::table::Table;
@@ -76,6 +77,7 @@ pub struct Ingest {
     define_bytes: u64,
     limits: IngestLimits,
     rows_far_off: u64,
+    rows_dropped: u64,
     announced: Announced,
 }
 
@@ -87,6 +89,7 @@ pub(super) const DEFINE_BYTES_MAX: u64 = 6 << 20;
 pub struct Writer<'a> {
     ingest: &'a mut Ingest,
     stream: &'a mut Stream,
+    rewrite: Option<&'a dyn Rewrite>,
 }
 
 /// Keys announced and not yet asked for, oldest first.
@@ -123,6 +126,7 @@ impl Ingest {
             define_bytes: 0,
             limits,
             rows_far_off: 0,
+            rows_dropped: 0,
             announced: Announced::default(),
         }
     }
@@ -135,7 +139,7 @@ impl Ingest {
             stream.expected = NO_KEY;
         }
         self.announced.forget();
-        Writer { ingest: self, stream }
+        Writer { ingest: self, stream, rewrite: None }
     }
 
     /// The batch being filled.
@@ -156,6 +160,11 @@ impl Ingest {
     /// Rows with a time outside of the expected range, ever.
     pub fn rows_far_off(&self) -> u64 {
         self.rows_far_off
+    }
+
+    /// Rows that a context's [`Rewrite`] dropped, ever.
+    pub fn rows_dropped(&self) -> u64 {
+        self.rows_dropped
     }
 
     /// Sets the range of times that are not worth a warning.
@@ -331,6 +340,14 @@ impl Drop for Ingest {
     }
 }
 
+impl<'a> Writer<'a> {
+    /// The same with what the stream's context does with the labels of new series. It is a part of the context's
+    /// meaning: a context never has another one.
+    pub fn rewriting(self, rewrite: Option<&'a dyn Rewrite>) -> Writer<'a> {
+        Writer { rewrite, ..self }
+    }
+}
+
 impl Writer<'_> {
     fn known(&self, key: u32) -> Series {
         let shape = self.ingest.table.key(key).shape;
@@ -402,6 +419,13 @@ impl Intake for Writer<'_> {
         if let Some(key) = self.ingest.table.find(self.stream.context, key, hash) {
             return Ok(self.known(key));
         }
+        if let Some(rewrite) = self.rewrite {
+            labels.canonicalize().map_err(Refusal::Labels)?;
+            if rewrite.rewrite(labels) == Verdict::Drop {
+                let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
+                return Ok(self.known(dropped));
+            }
+        }
         if let Some(refusal) = self.series_limit() {
             return Err(refusal);
         }
@@ -443,11 +467,19 @@ impl Intake for Writer<'_> {
         }
         let key = ingest.table.key(series.key);
         let next = key.next;
-        ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        let dropped = key.series == DROPPED;
+        if !dropped {
+            ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        }
         if key.shape != shape {
             ingest.table.set_shape(series.key, shape);
         }
-        ingest.shapes.mark_used(shape, ingest.batch_number);
+        if dropped {
+            ingest.rows_dropped += 1;
+        } else {
+            ingest.shapes.mark_used(shape, ingest.batch_number);
+            ingest.judge_time(time_ns);
+        }
         self.stream.judge(series.key);
         if self.stream.expected != series.key && self.stream.previous != NO_KEY {
             ingest.table.set_next(self.stream.previous, series.key);
@@ -457,7 +489,6 @@ impl Intake for Writer<'_> {
         if next != NO_KEY && !self.stream.unpredictable() {
             ingest.table.prefetch_key(next);
         }
-        ingest.judge_time(time_ns);
         if ingest.promote_rows_left > 0 {
             ingest.promote_rows_left -= 1;
             if ingest.promote_rows_left == 0 {

@@ -34,7 +34,7 @@ pub enum Refusal {
 ///
 /// What it makes of the same labels must always be the same: the answer is kept with the series' key, and rows of known
 /// keys do not come by here.
-pub trait Rewrite: Send + Sync {
+pub trait Rewrite: Send + Sync + std::fmt::Debug {
     /// Changes `labels`, which are sorted and have no name twice, and says what becomes of their rows. The order of
     /// what it leaves does not matter.
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict;

@@ -218,10 +218,13 @@ impl WriteRequest {
         let counters = engine.counters();
         let protocol = self.format.protocol();
         counters.count_rows(protocol, self.result.accepted, self.result.samples);
+        counters.rows_dropped.set(engine.rows_dropped());
         for &(reason, rows) in &self.result.reasons {
             counters.count_rejected(protocol, reason, rows);
         }
-        (self.result.accepted > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let ticket = Ticket { first: self.first, last: engine.last_filled() };
+        // Where all rows were dropped by rules there may be no batch to wait for.
+        (self.result.accepted > 0 && ticket.last >= ticket.first).then_some(ticket)
     }
 
     /// Gives the decoder back.

@@ -94,6 +94,8 @@ pub struct WorkerCounters {
     pub rows_discarded: SharedCount,
     /// Rows more than a day ahead of the clock or ten years behind it.
     pub rows_far_off: SharedCount,
+    /// Rows taken and dropped by relabeling.
+    pub rows_dropped: SharedCount,
     /// Series in the table.
     pub series: SharedCount,
     /// Bytes of memory that table, shapes and batch hold.

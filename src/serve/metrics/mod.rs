@@ -68,6 +68,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "Rows taken whose time is more than a day ahead of the clock or ten years behind it.",
         sum(|w| &w.rows_far_off),
     );
+    one(
+        "tidegate_rows_dropped_total",
+        "counter",
+        "Rows taken and dropped by relabeling.",
+        sum(|w| &w.rows_dropped),
+    );
     one("tidegate_series", "gauge", "Series in the workers' tables.", sum(|w| &w.series));
     one("tidegate_connections", "gauge", "Open connections.", sum(|w| &w.connections));
     one("tidegate_http_requests_total", "counter", "Requests answered.", sum(|w| &w.requests));

@@ -520,7 +520,9 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 
     fn start_generation(&mut self) -> Arc<Table> {
         self.checkpoint = Checkpoint::default();
-        self.ingest.rotate()
+        let old = self.ingest.rotate();
+        self.counters.generation.set(u64::from(self.ingest.table().generation()));
+        old
     }
 
     fn publish(&mut self) {

@@ -29,7 +29,7 @@ pub struct IngestLimits {
 #[derive(Clone, Debug)]
 pub struct SeriesBudget {
     /// `limits.series_max`.
-    pub max: u64,
+    pub max: Arc<SharedCount>,
     /// Series in the workers' present tables.
     pub used: Arc<SharedCount>,
     /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
@@ -39,7 +39,9 @@ pub struct SeriesBudget {
 impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
-        SeriesBudget { max, used: Arc::default(), counted: true }
+        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), counted: true };
+        budget.max.set(max);
+        budget
     }
 
     /// The same budget for one whose series others count.
@@ -357,7 +359,8 @@ impl Writer<'_> {
 
     fn series_limit(&self) -> Option<Refusal> {
         let budget = &self.ingest.limits.series;
-        (budget.used.value() >= budget.max).then_some(Refusal::SeriesLimit { limit: budget.max })
+        let limit = budget.max.value();
+        (budget.used.value() >= limit).then_some(Refusal::SeriesLimit { limit })
     }
 }
 

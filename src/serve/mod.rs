@@ -7,8 +7,10 @@
 mod answer;
 pub mod body;
 mod connection;
+mod door;
 mod format;
 pub mod http;
+mod live;
 mod memory;
 mod metrics;
 mod pages;
@@ -18,6 +20,11 @@ mod routes;
 mod server;
 mod survey;
 mod timer;
+mod transport;
 mod worker;
 
+pub use door::{
+    ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
+};
+pub use live::{ReloadHook, Settings};
 pub use server::{Control, ServeOptions, Server};

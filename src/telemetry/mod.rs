@@ -96,6 +96,8 @@ pub struct WorkerCounters {
     pub rows_far_off: SharedCount,
     /// Rows taken and dropped by relabeling.
     pub rows_dropped: SharedCount,
+    /// How many tables came before the present one, or one more.
+    pub generation: SharedCount,
     /// Series in the table.
     pub series: SharedCount,
     /// Bytes of memory that table, shapes and batch hold.

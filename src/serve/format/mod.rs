@@ -101,6 +101,14 @@ impl Format {
         }
     }
 
+    /// The query parameter that names the tenant, if the protocol has one.
+    pub(super) fn tenant_parameter(self) -> Option<&'static str> {
+        match self {
+            Format::Influx(Dialect::V1 | Dialect::V3) => Some("db"),
+            Format::Influx(Dialect::V2) => Some("bucket"),
+        }
+    }
+
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {

@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub(super) memory_limit_bytes: u64,
     /// Whether the last reload of the configuration worked.
     pub(super) reload_successful: bool,
+    /// When the configuration was last loaded, in milliseconds since the Unix epoch.
+    pub(super) reloaded_ms: u64,
 }
 
 /// The whole page.
@@ -122,6 +124,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "Whether the configuration's last reload worked.",
         f64::from(u8::from(facts.reload_successful)),
     );
+    one(
+        "tidegate_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When the configuration was last loaded.",
+        facts.reloaded_ms as f64 / 1e3,
+    );
     one("tidegate_workers", "gauge", "Worker threads.", workers.len() as f64);
     commit_duration(&mut text, workers);
     text.family("tidegate_disk_backend_info", "gauge", "The disk backend in use.");
@@ -180,6 +188,7 @@ mod tests {
             blocks_damaged: 0,
             memory_limit_bytes: 1,
             reload_successful: true,
+            reloaded_ms: 1_500,
         };
         let page = render(&workers, &facts);
         for line in [
@@ -188,6 +197,7 @@ mod tests {
             "tidegate_rows_rejected_total{protocol=\"influx\",reason=\"syntax\"} 6",
             "tidegate_log_bytes 4096",
             "tidegate_config_last_reload_successful 1",
+            "tidegate_config_last_reload_success_timestamp_seconds 1.5",
             "tidegate_commit_duration_seconds_bucket{le=\"0.00005\"} 0",
             "tidegate_commit_duration_seconds_bucket{le=\"0.0001\"} 2",
             "tidegate_commit_duration_seconds_bucket{le=\"+Inf\"} 2",

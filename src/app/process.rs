@@ -67,9 +67,8 @@ fn run(
             None => {}
             Some(Request::Reload) => {
                 let round = control.reload_begins();
-                let next = reload(&config, load).and_then(|next| {
-                    control.apply(&settings(&next), next.limits.series_max).map(|()| next)
-                });
+                let next = reload(&config, load)
+                    .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
                 match &next {
                     Ok(_) => info!("configuration reloaded"),
                     Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),

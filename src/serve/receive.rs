@@ -130,7 +130,9 @@ impl Desk<'_> {
         let route = Route::find(head.method, head.path);
         let door = &self.live.doors[connection.listener];
         let shown = match door.admit(head.headers.authorization, self.verifier) {
-            Admission::Granted { shown } => shown || connection.transport.peer_is_verified(door.verifies_peers()),
+            Admission::Granted { shown } => {
+                shown || connection.transport.peer_is_verified(door.verifies_peers())
+            }
             Admission::Pending => return connection.receiving = Receiving::Held { head: bytes.to_vec() },
             refused => {
                 let answer = refused_answer(door, route, refused == Admission::Busy);
@@ -177,7 +179,12 @@ impl Desk<'_> {
     /// Loading the configuration again is for those who could change it: from this machine, or known.
     fn begin_reload(&mut self, connection: &mut Connection, to: AnswerTo, head: &Head<'_>, shown: bool) {
         let Some(hook) = &self.shared.options.reload else {
-            return self.answer_early(connection, to, head, Answer::text(404, "there is nothing to reload\n"));
+            return self.answer_early(
+                connection,
+                to,
+                head,
+                Answer::text(404, "there is nothing to reload\n"),
+            );
         };
         if !shown && !connection.transport.peer().is_some_and(|peer| peer.is_loopback()) {
             let why = "reload: from this machine, or with credentials\n";
@@ -235,9 +242,18 @@ impl Desk<'_> {
         let door = &self.live.doors[connection.listener];
         let context = self.context(&mut connection.passage, door, format, head)?;
         let limits = &self.live.http;
-        WriteRequest::new(opened, context, length, to, self.decoders, limits, self.engine, &self.shared.memory)
-            .map(Box::new)
-            .map_err(|why| given_up_answer(format, &why, &WriteResult::default()))
+        WriteRequest::new(
+            opened,
+            context,
+            length,
+            to,
+            self.decoders,
+            limits,
+            self.engine,
+            &self.shared.memory,
+        )
+        .map(Box::new)
+        .map_err(|why| given_up_answer(format, &why, &WriteResult::default()))
     }
 
     /// Lets the client send its body if it asks first.
@@ -332,7 +348,9 @@ impl Desk<'_> {
             Receiving::Form { to, query, body } => {
                 connection.answer(to, pages::query(&query, &String::from_utf8_lossy(&body)));
             }
-            Receiving::Stalled(_) | Receiving::Held { .. } => unreachable!("nothing is read while a request waits"),
+            Receiving::Stalled(_) | Receiving::Held { .. } => {
+                unreachable!("nothing is read while a request waits")
+            }
             Receiving::Nothing | Receiving::Discard => {}
         }
     }

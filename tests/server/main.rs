@@ -11,6 +11,7 @@ mod harness;
 mod log;
 
 mod corpora;
+mod door;
 mod drain;
 mod faults;
 mod influx;
@@ -19,3 +20,4 @@ mod limits;
 mod pages;
 mod peers;
 mod rows;
+mod tls;

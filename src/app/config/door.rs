@@ -66,7 +66,8 @@ impl Door<'_> {
         for text in section.cipher_suites.iter().flatten() {
             let suite = named("cipher_suites", text);
             let found = TlsOptions::suite(&suite.text);
-            let refused = || suite.refuse(format!("{:?} is unknown, or too weak to be supported", suite.text));
+            let refused =
+                || suite.refuse(format!("{:?} is unknown, or too weak to be supported", suite.text));
             tls.cipher_suites.push(found.ok_or_else(refused)?);
         }
         for text in section.curve_preferences.iter().flatten() {
@@ -134,9 +135,10 @@ impl Door<'_> {
 
     fn rule(&self, section: &RelabelSection, at: serde_saphyr::Location) -> Result<Rule, ConfigError> {
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.value.clone());
-        let modulus = section.modulus.as_ref().map(|text| {
-            self.setting("metric_relabel_configs.modulus", text).count(0..=u64::MAX)
-        });
+        let modulus = section
+            .modulus
+            .as_ref()
+            .map(|text| self.setting("metric_relabel_configs.modulus", text).count(0..=u64::MAX));
         let written = RuleText {
             source_labels: section
                 .source_labels

@@ -104,7 +104,10 @@ impl Credentials {
         // InfluxDB's clients say Token.
         if is("Bearer") || is("Token") {
             // All are looked at, so that the time does not tell which was nearly right.
-            let known = self.tokens.iter().fold(0, |known, token| known | token.0.as_bytes().ct_eq(shown).unwrap_u8());
+            let known = self
+                .tokens
+                .iter()
+                .fold(0, |known, token| known | token.0.as_bytes().ct_eq(shown).unwrap_u8());
             return if known == 1 { Admission::Granted { shown: true } } else { Admission::Denied };
         }
         Admission::Denied
@@ -281,7 +284,9 @@ mod tests {
     #[test]
     fn what_is_no_hash_or_costs_too_much_is_refused() {
         assert!(SECRET.parse::<PasswordHash>().is_ok());
-        for text in ["", "secret", &SECRET[..59], &SECRET.replace("$2b", "$1b"), &SECRET.replace("$04", "$31")] {
+        for text in
+            ["", "secret", &SECRET[..59], &SECRET.replace("$2b", "$1b"), &SECRET.replace("$04", "$31")]
+        {
             assert!(text.parse::<PasswordHash>().is_err(), "{text}");
         }
         assert!(!format!("{:?}", SECRET.parse::<PasswordHash>()).contains("2b"));

@@ -51,6 +51,8 @@ struct State {
     known: HashMap<Key, Arc<Context>>,
     next: u16,
     retired: Vec<Retired>,
+    /// Numbers that have aged out, by the format that they were of.
+    free: HashMap<ContextId, Vec<ContextId>>,
 }
 
 /// A context that no new request gets.
@@ -80,7 +82,8 @@ pub(in crate::serve) const TENANT_BYTES_MAX: usize = 1024;
 
 impl Contexts {
     pub(in crate::serve) fn new(workers: &[Arc<WorkerCounters>]) -> Contexts {
-        let state = State { known: HashMap::new(), next: FORMATS_MAX, retired: Vec::new() };
+        let state =
+            State { known: HashMap::new(), next: FORMATS_MAX, retired: Vec::new(), free: HashMap::new() };
         Contexts { serials: AtomicU32::new(0), workers: workers.to_vec(), state: Mutex::new(state) }
     }
 
@@ -143,17 +146,24 @@ impl State {
         if let Some(next) = self.next.checked_add(1) {
             return Some(ContextId(std::mem::replace(&mut self.next, next)));
         }
+        if let Some(free) = self.free.get_mut(&format).and_then(Vec::pop) {
+            return Some(free);
+        }
+        self.free_aged_out(workers);
+        self.free.get_mut(&format)?.pop()
+    }
+
+    fn free_aged_out(&mut self, workers: &[Arc<WorkerCounters>]) {
         let now: Vec<u64> = workers.iter().map(|worker| worker.generation.value()).collect();
+        let gone = |since: &Vec<u64>| since.iter().zip(&now).all(|(since, now)| *now >= since + ROTATIONS);
+        for aged in self.retired.extract_if(.., |retired| retired.unused_since.as_ref().is_some_and(gone)) {
+            self.free.entry(aged.context.key.format).or_default().push(aged.context.id);
+        }
         for retired in &mut self.retired {
             if retired.unused_since.is_none() && Arc::strong_count(&retired.context) == 1 {
                 retired.unused_since = Some(now.clone());
             }
         }
-        let gone = |since: &Vec<u64>| since.iter().zip(&now).all(|(since, now)| *now >= since + ROTATIONS);
-        let at = self.retired.iter().position(|retired| {
-            retired.context.key.format == format && retired.unused_since.as_ref().is_some_and(gone)
-        })?;
-        Some(self.retired.swap_remove(at).context.id)
     }
 }
 
@@ -181,14 +191,16 @@ mod tests {
     #[test]
     fn equal_ways_in_have_one_context() {
         let (contexts, _) = contexts();
-        let (a, b) = (contexts.labeling(&Rules::default(), Some("team")), contexts.labeling(&Rules::default(), None));
+        let (a, b) =
+            (contexts.labeling(&Rules::default(), Some("team")), contexts.labeling(&Rules::default(), None));
         let enter = |format, labeling: &Labeling, tenant: Option<&[u8]>| {
             contexts.enter(&mut Passage::default(), ContextId(format), labeling, tenant).unwrap().id
         };
         let first = enter(0, &a, Some(b"x"));
         assert!(first.0 >= FORMATS_MAX);
         assert_eq!(enter(0, &a, Some(b"x")), first);
-        let others = [enter(1, &a, Some(b"x")), enter(0, &a, Some(b"y")), enter(0, &a, None), enter(0, &b, None)];
+        let others =
+            [enter(1, &a, Some(b"x")), enter(0, &a, Some(b"y")), enter(0, &a, None), enter(0, &b, None)];
         assert!(!others.contains(&first));
         assert_eq!(enter(0, &b, Some(b"x")), others[3], "without a label for it nobody's tenant matters");
     }
@@ -205,8 +217,7 @@ mod tests {
         let (contexts, _) = contexts();
         let labeling = contexts.labeling(&rules, Some("team"));
         let rewritten = |tenant: Option<&[u8]>| {
-            let context =
-                contexts.enter(&mut Passage::default(), ContextId(0), &labeling, tenant).unwrap();
+            let context = contexts.enter(&mut Passage::default(), ContextId(0), &labeling, tenant).unwrap();
             let mut labels = LabelsBuf::default();
             labels.push(b"team", b"own");
             let verdict = context.rewrite(&mut labels);

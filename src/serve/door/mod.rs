@@ -15,11 +15,11 @@ use crate::relabel::Rules;
 
 use auth::Credentials;
 
-pub use auth::{PasswordHash, Secret};
 pub(super) use auth::{Admission, Verifier};
+pub use auth::{PasswordHash, Secret};
 pub(super) use contexts::{Context, Contexts, Labeling, Passage, TENANT_BYTES_MAX};
-pub use tls::{ClientAuth, TlsError, TlsOptions, TlsPart, TlsVersion};
 pub(super) use tls::Tls;
+pub use tls::{ClientAuth, TlsError, TlsOptions, TlsPart, TlsVersion};
 
 /// What a listener is told beside its address. By default everybody comes in, unencrypted, and nothing is changed.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -54,9 +54,8 @@ impl Door {
         contexts: &Contexts,
     ) -> Result<Door, TlsError> {
         let labeled = !options.rules.is_empty() || options.tenant_label.is_some();
-        let same = before.filter(|b| {
-            b.options.rules == options.rules && b.options.tenant_label == options.tenant_label
-        });
+        let same = before
+            .filter(|b| b.options.rules == options.rules && b.options.tenant_label == options.tenant_label);
         let labeling = match same {
             Some(before) => before.labeling.clone(),
             None => labeled.then(|| contexts.labeling(&options.rules, options.tenant_label.as_deref())),

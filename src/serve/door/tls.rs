@@ -127,7 +127,9 @@ impl TlsOptions {
         suites.into_iter().find(|suite| {
             let ours = format!("{suite:?}");
             // rustls calls the suites of TLS 1.3 TLS13_...; Go has short names for two.
-            ours == name || ours.replace("TLS13_", "TLS_") == name || ours.strip_suffix("_SHA256") == Some(name)
+            ours == name
+                || ours.replace("TLS13_", "TLS_") == name
+                || ours.strip_suffix("_SHA256") == Some(name)
         })
     }
 
@@ -168,10 +170,8 @@ impl TlsOptions {
     }
 
     fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
-        let known = [
-            (TlsVersion::Tls13, &rustls::version::TLS13),
-            (TlsVersion::Tls12, &rustls::version::TLS12),
-        ];
+        let known =
+            [(TlsVersion::Tls13, &rustls::version::TLS13), (TlsVersion::Tls12, &rustls::version::TLS12)];
         let wanted = self.min_version..=self.max_version;
         known.into_iter().filter(|(version, _)| wanted.contains(version)).map(|(_, v)| v).collect()
     }
@@ -181,7 +181,8 @@ impl TlsOptions {
         if !self.cipher_suites.is_empty() {
             let all = std::mem::take(&mut provider.cipher_suites);
             let (newer, older): (Vec<_>, Vec<_>) = all.into_iter().partition(|suite| suite.tls13().is_some());
-            let chosen = self.cipher_suites.iter().filter_map(|name| older.iter().find(|s| s.suite() == *name));
+            let chosen =
+                self.cipher_suites.iter().filter_map(|name| older.iter().find(|s| s.suite() == *name));
             provider.cipher_suites = newer.into_iter().chain(chosen.copied()).collect();
         }
         if !self.curves.is_empty() {
@@ -208,7 +209,9 @@ impl TlsOptions {
                 }
             }
             None if self.client_auth.verifies() => {
-                return Err(together("client_auth_type verifies certificates, and there is no client_ca_file"));
+                return Err(together(
+                    "client_auth_type verifies certificates, and there is no client_ca_file",
+                ));
             }
             None => {}
         }

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CipherSuite, DigitallySignedStruct, DistinguishedName, Error, NamedGroup, RootCertStore, ServerConfig,
-    SignatureScheme, SupportedProtocolVersion,
+    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -123,8 +123,8 @@ impl TlsOptions {
     /// The suite of TLS 1.2 or 1.3 that Go calls so, if there is one here. What is not: everything without forward
     /// secrecy and authenticated encryption.
     pub fn suite(name: &str) -> Option<CipherSuite> {
-        let suites = ring::ALL_CIPHER_SUITES.iter().map(|suite| suite.suite());
-        suites.into_iter().find(|suite| {
+        let mut suites = ring::ALL_CIPHER_SUITES.iter().map(SupportedCipherSuite::suite);
+        suites.find(|suite| {
             let ours = format!("{suite:?}");
             // rustls calls the suites of TLS 1.3 TLS13_...; Go has short names for two.
             ours == name

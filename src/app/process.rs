@@ -69,11 +69,12 @@ fn run(
                 let round = control.reload_begins();
                 let next = reload(&config, load)
                     .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
+                control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
+                // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {
                     Ok(_) => info!("configuration reloaded"),
                     Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
                 }
-                control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
                 config = next.unwrap_or(config);
             }
             Some(Request::Drain) => {

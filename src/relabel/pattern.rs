@@ -1,7 +1,7 @@
 //! Patterns in the syntax of RE2, matched as Prometheus does: against the whole text, `.` taking newlines too.
 //!
-//! The `regex` crate matches as RE2 does but reads some patterns otherwise; [`translate`] turns what RE2 means into what
-//! the crate reads the same way:
+//! The `regex` crate matches as RE2 does but reads some patterns otherwise; [`translate`] turns what RE2 means into
+//! what the crate reads the same way:
 //!
 //! ```text
 //! \d \s \w \b        ASCII only            -> [0-9] [\t\n\f\r ] [0-9A-Za-z_] (?-u:\b)
@@ -329,6 +329,8 @@ mod tests {
             (r"(?i)abc", "ABC", "abd"),
             (r"(?P<x>a)(?<y>b)", "ab", "ba"),
             (r"a.b", "a\nb", "ab"),
+            (r"\bfoo\b.*", "foo-", "food"),
+            (r"a\B.*", "ab", "a-"),
             (r"^foo$", "foo", "foo\n"),
             (r"a|b", "b", "ab"),
             (r"a)|(b", "a", "c"),

@@ -86,6 +86,8 @@ pub(super) struct Worker {
     waiting: Vec<usize>,
     /// Connections with a request that waits to be let in.
     held: Vec<usize>,
+    /// How many passwords had been compared when those were last looked at.
+    compared: u64,
     /// Connections that wait for a reload.
     reloading: Vec<usize>,
     /// Connections that wait for a survey.
@@ -142,6 +144,7 @@ impl Worker {
             stalled: Vec::new(),
             waiting: Vec::new(),
             held: Vec::new(),
+            compared: 0,
             reloading: Vec::new(),
             surveying: Vec::new(),
             survey: None,
@@ -187,9 +190,7 @@ impl Worker {
             for id in std::mem::take(&mut self.again) {
                 self.serve(id);
             }
-            for id in std::mem::take(&mut self.held) {
-                self.serve(id);
-            }
+            self.look_at_held();
             self.answer_reloads();
             self.survey_step();
             self.relieve();
@@ -451,7 +452,9 @@ impl Worker {
         if matches!(connection.receiving, Receiving::Stalled(_)) {
             self.stalled.push(id);
         } else if matches!(connection.receiving, Receiving::Held { .. }) {
-            self.held.push(id);
+            if !self.held.contains(&id) {
+                self.held.push(id);
+            }
         } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
             self.again.push(id);
         }
@@ -545,6 +548,18 @@ impl Worker {
         connection.unread = Vec::new();
         connection.refuse_slow();
         self.flush(id);
+    }
+
+    /// Looks again at requests that wait to be let in, if there is news for any of them.
+    fn look_at_held(&mut self) {
+        let compared = self.verifier.compared();
+        if compared == self.compared {
+            return;
+        }
+        self.compared = compared;
+        for id in std::mem::take(&mut self.held) {
+            self.serve(id);
+        }
     }
 
     /// Answers those who wait for a reload that is done.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Debug, Formatter};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -101,7 +102,10 @@ impl Credentials {
         if is("Basic") {
             return self.judge_basic(shown, verifier);
         }
-        // InfluxDB's clients say Token.
+        // InfluxDB's clients say Token; those of version 1.8 with a user and a password, not encoded.
+        if is("Token") && shown.contains(&b':') {
+            return self.judge_pair(shown, verifier);
+        }
         if is("Bearer") || is("Token") {
             // All are looked at, so that the time does not tell which was nearly right.
             let known = self
@@ -114,9 +118,13 @@ impl Credentials {
     }
 
     fn judge_basic(&self, shown: &[u8], verifier: &Arc<Verifier>) -> Admission {
-        let Ok(decoded) = STANDARD.decode(shown) else { return Admission::Denied };
-        let Some(colon) = decoded.iter().position(|&b| b == b':') else { return Admission::Denied };
-        let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
+        STANDARD.decode(shown).map_or(Admission::Denied, |pair| self.judge_pair(&pair, verifier))
+    }
+
+    /// `user:password`
+    fn judge_pair(&self, pair: &[u8], verifier: &Arc<Verifier>) -> Admission {
+        let Some(colon) = pair.iter().position(|&b| b == b':') else { return Admission::Denied };
+        let (user, password) = (&pair[..colon], &pair[colon + 1..]);
         if self.users.is_empty() || password.len() > PASSWORD_BYTES_MAX {
             return Admission::Denied;
         }
@@ -140,6 +148,7 @@ fn split_scheme(header: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Compares passwords with hashes, away from the workers.
 pub(in crate::serve) struct Verifier {
     state: Mutex<State>,
+    compared: AtomicU64,
     /// Called after each comparison.
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -176,7 +185,12 @@ enum Verdict {
 
 impl Verifier {
     pub(in crate::serve) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Verifier {
-        Verifier { state: Mutex::default(), wake }
+        Verifier { state: Mutex::default(), compared: AtomicU64::new(0), wake }
+    }
+
+    /// How many passwords were compared: when it changes, pending requests are worth another look.
+    pub(in crate::serve) fn compared(&self) -> u64 {
+        self.compared.load(Ordering::Relaxed)
     }
 
     fn judge(self: &Arc<Verifier>, hash: &str, password: &[u8]) -> Verdict {
@@ -223,6 +237,8 @@ impl Verifier {
                 let kept = if right { &mut state.right } else { &mut state.wrong };
                 kept.keep(next);
             }
+            // Whoever is woken sees it: waking and being woken go through the system.
+            self.compared.fetch_add(1, Ordering::Relaxed);
             (self.wake)();
         }
     }
@@ -308,6 +324,8 @@ mod tests {
             wake.recv().unwrap();
             assert_eq!(credentials.judge(&basic(shown), &verifier), expected, "{shown}");
         }
+        let granted = Admission::Granted { shown: true };
+        assert_eq!(credentials.judge(b"Token ann:secret", &verifier), granted);
         for header in [&b""[..], b"Basic", b"Basic !", b"Digest x", b"Bearer secret", b"Basic c2VjcmV0"] {
             assert_eq!(credentials.judge(header, &verifier), Admission::Denied);
         }

@@ -3,8 +3,8 @@
 //! A format by itself has the number that it gives its own. A door that labels (a tenant's label, rules) has contexts
 //! of its own for each format and tenant; a reload that changes its rules makes new ones. The old ones age out: their
 //! number is given again when no request uses them any more and every worker has begun three segments since, so that
-//! neither of a worker's two tables holds a key of them, however late its count is seen. It then goes to a context of the same format: what is known of a format's shapes by their
-//! context stays true.
+//! neither of a worker's two tables holds a key of them, however late its count is seen. It then goes to a context of
+//! the same format: what is known of a format's shapes by their context stays true.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

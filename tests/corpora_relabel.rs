@@ -77,7 +77,12 @@ fn judge(suite: &str, case: &Json) -> Result<(), String> {
                 Some("legacy") => NameValidation::Legacy,
                 _ => NameValidation::Utf8,
             };
-            let found = Rule::new(&rule_text(input)?, names).map(drop).map_err(|e| e.to_string());
+            // The suite sets fields as they are, where a file's absent keys have defaults.
+            let mut text = rule_text(input)?;
+            for field in [&mut text.action, &mut text.separator, &mut text.replacement] {
+                field.get_or_insert_default();
+            }
+            let found = Rule::new(&text, names).map(drop).map_err(|e| e.to_string());
             judge_error(case, found)
         }
         "prometheus_target_label_legacy" => {

@@ -526,6 +526,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     }
 
     fn publish(&mut self) {
+        self.counters.rows_dropped.set(self.ingest.rows_dropped());
         self.counters.series.set(self.ingest.table().series_count());
         self.counters.ingest_memory_bytes.set((self.ingest.memory_bytes() + self.held_bytes) as u64);
         let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));

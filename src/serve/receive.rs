@@ -136,6 +136,7 @@ impl Desk<'_> {
             Admission::Pending => return connection.receiving = Receiving::Held { head: bytes.to_vec() },
             refused => {
                 let answer = refused_answer(door, route, refused == Admission::Busy);
+                self.engine.counters().requests_unauthorized.add(u64::from(refused == Admission::Denied));
                 return self.answer_early(connection, to, head, answer);
             }
         };

@@ -110,6 +110,8 @@ pub struct WorkerCounters {
     pub requests: SharedCount,
     /// Requests answered with 503.
     pub requests_refused: SharedCount,
+    /// Requests answered with 401.
+    pub requests_unauthorized: SharedCount,
     /// Blocks made durable.
     pub commits: SharedCount,
     /// Commits that failed.

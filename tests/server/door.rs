@@ -186,6 +186,12 @@ fn who_shows_nothing_or_the_wrong_thing_is_told_so_before_the_body_is_read() {
         ask("/write", shown).expect(204);
         ask("/-/reload", shown).expect(200);
     }
+    let page = server.ask(&request("GET", "/metrics", &[("Authorization", "Bearer t0ken")], b""));
+    assert!(
+        page.expect(200).text().contains("tidegate_http_requests_unauthorized_total 11\n"),
+        "{}",
+        page.text()
+    );
     // Requests behind one that is looked at wait for it, in order.
     let mut client = server.client();
     let mut both = request("POST", "/write", &[("Authorization", &basic("ann", "secret "))], row);

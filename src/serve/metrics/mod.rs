@@ -85,6 +85,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "Requests answered 503: overload, full disk or failed log.",
         sum(|w| &w.requests_refused),
     );
+    one(
+        "tidegate_http_requests_unauthorized_total",
+        "counter",
+        "Requests answered 401: no credentials, or wrong ones.",
+        sum(|w| &w.requests_unauthorized),
+    );
     one("tidegate_commits_total", "counter", "Blocks made durable.", sum(|w| &w.commits));
     one(
         "tidegate_commits_failed_total",

@@ -23,6 +23,8 @@ pub(super) enum Route {
     Metrics,
     /// Who makes the series.
     StatusTsdb,
+    /// Load the configuration again.
+    Reload,
     /// What this is.
     Index,
 }
@@ -54,6 +56,7 @@ impl Route {
             "/ready" | "/-/ready" => Route::Ready,
             "/metrics" => Route::Metrics,
             "/api/v1/status/tsdb" => Route::StatusTsdb,
+            "/-/reload" => Route::Reload,
             "/" => Route::Index,
             _ => return Err(NoRoute::Path),
         };
@@ -65,6 +68,7 @@ impl Route {
         match self {
             Route::Write(format) => format.allow(),
             Route::Query => "GET, POST",
+            Route::Reload => "POST, PUT",
             _ => "GET, HEAD",
         }
     }

@@ -11,6 +11,7 @@ mod harness;
 mod log;
 
 mod corpora;
+mod door;
 mod drain;
 mod faults;
 mod influx;
@@ -20,3 +21,4 @@ mod limits;
 mod pages;
 mod peers;
 mod rows;
+mod tls;

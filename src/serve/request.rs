@@ -216,7 +216,8 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken.
+    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
+    /// of it is durable.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
@@ -225,7 +226,9 @@ impl WriteRequest {
             counters.count_rejected(protocol, reason, rows);
         }
         let taken = self.result.accepted > 0 || self.has_side_records;
-        taken.then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let last = engine.last_filled();
+        // What was said before, or went with others' commits, may be durable by now: of that no event would come.
+        (taken && last > engine.durable()).then_some(Ticket { first: self.first, last })
     }
 
     /// Gives the decoder back.

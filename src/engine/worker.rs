@@ -170,6 +170,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.filling() - u64::from(self.ingest.batch().is_empty())
     }
 
+    /// The highest sequence that is durable.
+    pub fn durable(&self) -> u64 {
+        self.log.durable_sequence()
+    }
+
     /// Somebody waits for the rows pushed so far.
     pub fn wait(&mut self) {
         if !self.ingest.batch().is_empty() {

@@ -223,7 +223,8 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken.
+    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
+    /// of it is durable.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
@@ -234,8 +235,10 @@ impl WriteRequest {
         }
         let taken = self.result.accepted > 0 || self.has_side_records;
         let ticket = Ticket { first: self.first, last: engine.last_filled() };
-        // Where all rows were dropped by rules there may be no batch to wait for.
-        (taken && ticket.last >= ticket.first).then_some(ticket)
+        // Where rules dropped all rows there may be no batch to wait for; and what went with others' commits may be
+        // durable by now: of that no event would come.
+        let waits = ticket.last >= ticket.first && ticket.last > engine.durable();
+        (taken && waits).then_some(ticket)
     }
 
     /// Gives the decoder back.

@@ -1,13 +1,15 @@
-//! Memory that grows without moving, aligned buffers, varints.
+//! Memory that grows without moving, aligned buffers, varints, the fields of protobuf messages.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 
 mod aligned;
 mod arena;
 mod paged;
+mod protobuf;
 mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
 pub use paged::PagedVec;
+pub use protobuf::{ProtobufError, ProtobufFields, ProtobufValue};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

@@ -70,7 +70,7 @@ impl Message {
 
 /// The fields of a message that was checked: whatever follows an error is not there.
 #[inline]
-pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = (u32, ProtobufValue<'_>)> {
+pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = (u32, ProtobufValue<'_>)> + Clone {
     ProtobufFields::new(message).map_while(Result::ok)
 }
 

@@ -37,3 +37,6 @@ pub use message::Message;
 /// Bytes of a series' key at most: about its labels. Of an exemplar's labels, too. References could otherwise make a
 /// great deal of a small message.
 const LABELS_BYTES_MAX: usize = 64 << 10;
+
+/// The name of the only field of a row.
+const VALUE: &[u8] = b"value";

@@ -1,5 +1,7 @@
 //! The symbols of a 2.0 request: where each lies in the body.
 
+use std::ops::Range;
+
 use crate::bytes::read_varint;
 use crate::model::METRIC_NAME;
 
@@ -23,7 +25,8 @@ struct Symbol {
     /// Where its length stands; its text is behind it.
     start: u32,
     end: u32,
-    /// Where the metadata message stands that was handed on last for the metric of this name; 0 for none.
+    /// Where the metadata message, from its length on, stands that was handed on last for the metric of this name; 0
+    /// for none.
     said: u32,
 }
 
@@ -43,9 +46,8 @@ impl Symbols {
         if body[text..end] == *METRIC_NAME && self.metric_name.is_none() {
             self.metric_name = Some(self.symbols.len() as u32);
         }
-        let start = text - length_bytes(body, text);
         // The body is below 4 GiB: that is checked before.
-        self.symbols.push(Symbol { start: start as u32, end: end as u32, said: 0 });
+        self.symbols.push(Symbol { start: length_start(body, text) as u32, end: end as u32, said: 0 });
         Ok(())
     }
 
@@ -60,7 +62,7 @@ impl Symbols {
 
     /// A symbol as it lies in the body: its length and its text. None if there is no such symbol.
     #[inline]
-    pub(super) fn sized(&self, reference: u64) -> Option<std::ops::Range<usize>> {
+    pub(super) fn sized(&self, reference: u64) -> Option<Range<usize>> {
         let symbol = self.symbols.get(usize::try_from(reference).ok()?)?;
         Some(symbol.start as usize..symbol.end as usize)
     }
@@ -81,26 +83,33 @@ impl Symbols {
         })
     }
 
-    /// Notes that the metadata message at `at` in the body was handed on for the metric whose name is this symbol, and
-    /// says whether the one before it was the same.
-    pub(super) fn note_metadata(&mut self, body: &[u8], name: u64, at: usize) -> bool {
-        let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get_mut(name)) else {
-            return false;
-        };
-        let message = |at: usize| {
-            let mut rest = &body[at..];
-            let len = read_varint(&mut rest)? as usize;
-            rest.get(..len)
-        };
-        let same = symbol.said != 0 && message(symbol.said as usize) == message(at);
-        symbol.said = at as u32;
-        same
+    /// Whether what was handed on last for the metric of this name is the same as `message`, a metadata message from its
+    /// length on.
+    pub(super) fn has_metadata(&self, body: &[u8], name: u64, message: &Range<usize>) -> bool {
+        let symbol = usize::try_from(name).ok().and_then(|name| self.symbols.get(name));
+        symbol.is_some_and(|symbol| {
+            let said = symbol.said as usize;
+            said != 0 && body.get(said..said + message.len()) == body.get(message.clone())
+        })
+    }
+
+    /// Notes the metadata message that was handed on last for the metric of this name.
+    pub(super) fn note_metadata(&mut self, name: u64, message: &Range<usize>) {
+        if let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get_mut(name)) {
+            symbol.said = message.start as u32;
+        }
+    }
+
+    /// No metadata was handed on.
+    pub(super) fn forget_metadata(&mut self) {
+        self.symbols.iter_mut().for_each(|symbol| symbol.said = 0);
     }
 }
 
-/// How many bytes before `text` hold its length: the last of them, and those before it that say that one follows. Before
-/// those stands a tag, whose last byte does not.
+/// Where the length stands of what starts at `content`: in the byte before it, and those before that which say that one
+/// follows. Before those stands a tag, whose last byte does not.
 #[inline]
-fn length_bytes(body: &[u8], text: usize) -> usize {
-    1 + body[..text - 1].iter().rev().take_while(|&&byte| byte >= 0x80).count()
+pub(super) fn length_start(body: &[u8], content: usize) -> usize {
+    let continued = body[..content - 1].iter().rev().take_while(|&&byte| byte >= 0x80).count();
+    content - 1 - continued
 }

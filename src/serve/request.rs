@@ -12,7 +12,7 @@ use crate::model::WriteResult;
 use crate::wire::{FedState, Malformed};
 
 use super::answer::Answer;
-use super::body::{BodyError, ContentDecoder, DecoderPool};
+use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
 use super::format::{Format, Opened, Reading, Rows};
 use super::http::{AnswerTo, HttpLimits};
 use super::memory::{MemoryBudget, Reservation};
@@ -51,6 +51,8 @@ pub(super) struct WriteRequest {
 struct Whole {
     /// Its rows are to be all good, too.
     all_or_nothing: bool,
+    /// It is a snappy block, of which these are the limits.
+    snappy: Option<HttpLimits>,
     reservations: Vec<Reservation>,
     reserved_bytes: u64,
     checked: bool,
@@ -109,6 +111,7 @@ impl WriteRequest {
         } else {
             let mut whole = Whole {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
+                snappy: (opened.encoding == Encoding::Snappy).then(|| *limits),
                 reservations: Vec::new(),
                 reserved_bytes: 0,
                 checked: false,
@@ -195,7 +198,7 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            self.rehearse(engine)?;
+            self.rehearse(engine, budget)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
@@ -221,7 +224,8 @@ impl WriteRequest {
         for &(reason, rows) in &self.result.reasons {
             counters.count_rejected(protocol, reason, rows);
         }
-        (self.result.accepted > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let taken = self.result.accepted + self.result.exemplars + self.result.metadata;
+        (taken > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
     }
 
     /// Gives the decoder back.
@@ -275,9 +279,11 @@ impl WriteRequest {
         let mut bytes = 0;
         loop {
             let mut writer = engine.writer(stream);
+            let accepted = self.result.accepted;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             bytes += fed.consumed;
-            if fed.consumed > 0 {
+            // A body that is there whole is consumed at its end only.
+            if fed.consumed > 0 || self.result.accepted > accepted {
                 self.stalled_since_ns = None;
             }
             match fed.state {
@@ -292,9 +298,14 @@ impl WriteRequest {
     }
 
     /// Checks a body that is buffered whole before anything of it is taken.
-    fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
+    fn rehearse(&mut self, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
         whole.checked = true;
+        if let Some(limits) = whole.snappy.take() {
+            let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
+            whole.reserve(len as u64, engine, budget)?;
+            self.tail = snappy::decode(&self.tail, len).map_err(GivenUp::Body)?;
+        }
         self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Which path means what.
 
 use crate::wire::influx::Dialect;
+use crate::wire::remote_write::Message;
 
 use super::format::Format;
 use super::http::Method;
@@ -44,6 +45,7 @@ impl Route {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
             "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
+            "/api/v1/write" | "/api/v1/push" => Route::Write(Format::RemoteWrite(Message::V1)),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -80,6 +82,9 @@ mod tests {
             ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
+            ("/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
+            ("/api/v1/push", Route::Write(Format::RemoteWrite(Message::V1))),
+            ("/prometheus/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }

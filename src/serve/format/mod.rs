@@ -5,11 +5,13 @@
 //! for all and knows a [`Format`] only by what it asks of it.
 
 pub(super) mod influx;
+mod remote_write;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
 use crate::telemetry::Protocol;
 use crate::wire::influx::Dialect;
+use crate::wire::remote_write::Message;
 use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
@@ -21,6 +23,8 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// Prometheus remote write, of which message the head says.
+    RemoteWrite(Message),
 }
 
 /// A write whose head was understood.
@@ -45,6 +49,7 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    RemoteWrite(Box<wire::remote_write::Decoder>),
 }
 
 impl Rows {
@@ -52,6 +57,7 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::RemoteWrite(decoder) => decoder.check(body),
         }
     }
 
@@ -59,6 +65,7 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::RemoteWrite(decoder) => decoder.rewind(),
         }
     }
 
@@ -72,6 +79,7 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::RemoteWrite(decoder) => decoder.feed(input, last, intake, result),
         }
     }
 }
@@ -84,6 +92,7 @@ impl Format {
     pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::RemoteWrite(_) => remote_write::open(head),
         }
     }
 
@@ -91,6 +100,7 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::RemoteWrite(_) => Protocol::RemoteWrite,
         }
     }
 
@@ -98,13 +108,14 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            Format::RemoteWrite(message) => ContextId(16 + message as u16),
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) => "POST",
+            Format::Influx(_) | Format::RemoteWrite(_) => "POST",
         }
     }
 
@@ -112,6 +123,7 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
 
@@ -119,6 +131,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
 
@@ -126,6 +139,7 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
         }
     }
 

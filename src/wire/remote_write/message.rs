@@ -80,7 +80,5 @@ pub(super) fn bytes(value: ProtobufValue<'_>) -> &[u8] {
     value.bytes().unwrap_or_default()
 }
 
-/// The first field of each message.
+/// The field of labels.
 pub(super) const LABELS_TAG: u8 = 1 << 3 | 2;
-/// The field of samples, second in both.
-pub(super) const SAMPLE_TAG: u8 = 2 << 3 | 2;

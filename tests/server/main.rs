@@ -18,4 +18,5 @@ mod kills;
 mod limits;
 mod pages;
 mod peers;
+mod remote_write;
 mod rows;

@@ -154,7 +154,7 @@ impl Decoder {
         let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake);
         let site = Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
         if let Err(fault) = key {
-            site.reject_key(result, fault, rows_for_rejection(self.message, parts));
+            site.reject_key(result, parts, fault, rows_for_rejection(self.message, parts));
             return Ok(());
         }
         let left = &parts[self.place.item..];
@@ -181,13 +181,14 @@ impl Decoder {
         let site = Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
         let rows = survey.rows.max(1);
         if let Err(fault) = key {
-            site.reject_key(result, fault, rows);
+            site.reject_key(result, parts, fault, rows);
             return Ok(());
         }
         let MetadataV2 { unit, help, .. } = survey.metadata;
         for (field, reference) in [("unit_ref", unit), ("help_ref", help)] {
             if reference >= self.symbols.len() as u64 && survey.metadata_at.is_some() {
-                site.reject_metadata(result, field, reference, self.symbols.len(), rows);
+                let reference = (field, reference, self.symbols.len());
+                site.reject_metadata(result, parts, reference, rows);
                 return Ok(());
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::model::{Refusal, WriteResult};
 
-use super::labels::{ExemplarFault, KeyFault, LabelFault, show_labels};
+use super::labels::{ExemplarFault, KeyFault, LabelFault, show_labels, show_references};
 use super::message::Message;
 
 /// Where rows are rejected: the series' number, and what is known of it.
@@ -28,9 +28,12 @@ impl Site<'_> {
     }
 
     /// A series of `rows` rows has no key.
-    pub(super) fn reject_key(&self, result: &mut WriteResult, fault: KeyFault, rows: u64) {
+    pub(super) fn reject_key(&self, result: &mut WriteResult, parts: &[u8], fault: KeyFault, rows: u64) {
         let reason = if fault == KeyFault::TooLong { "too_large" } else { "labels" };
-        self.reject(result, reason, rows, || format!("parsing labels for series: {fault}"));
+        self.reject(result, reason, rows, || match self.message {
+            Message::V1 => fault.to_string(),
+            Message::V2 => format!("parsing labels for series {}: {fault}", show_references(parts)),
+        });
     }
 
     /// A series of `rows` rows has bad labels.
@@ -57,15 +60,14 @@ impl Site<'_> {
     pub(super) fn reject_metadata(
         &self,
         result: &mut WriteResult,
-        field: &str,
-        reference: u64,
-        symbols: usize,
+        parts: &[u8],
+        (field, reference, symbols): (&str, u64, usize),
         rows: u64,
     ) {
         self.reject(result, "metadata", rows, || {
             format!(
                 "parsing metadata for series {}: metadata {field} {reference} outside of symbols table (size {symbols})",
-                self.labels()
+                show_references(parts)
             )
         });
     }

@@ -286,6 +286,20 @@ pub(super) fn show_labels(message: Message, key: &[u8]) -> String {
     shown
 }
 
+/// The references of a 2.0 series for a person, as Prometheus shows them.
+pub(super) fn show_references(series: &[u8]) -> String {
+    let mut references = Vec::new();
+    for (_, value) in fields(series).filter(|(number, _)| Message::V2.part(*number) == Part::Labels) {
+        // The message was checked: there is no varint cut short.
+        let _ = value.each_varint(|reference| {
+            if references.len() < SHOWN_MAX {
+                references.push(reference.to_string());
+            }
+        });
+    }
+    format!("[{}]", references.join(" "))
+}
+
 /// The text of a name or value, as far as it is shown.
 fn lossy(text: &[u8]) -> String {
     let shown = &text[..text.len().min(SHOWN_BYTES_MAX)];

@@ -26,7 +26,8 @@ fn every_label_case_of_the_corpora() {
             continue;
         }
         cases += 1;
-        let labels: Vec<_> = case["input"].as_array().unwrap().iter().map(|l| (text_of(&l[0]), text_of(&l[1]))).collect();
+        let labels: Vec<_> =
+            case["input"].as_array().unwrap().iter().map(|l| (text_of(&l[0]), text_of(&l[1]))).collect();
         for message in [Message::V1, Message::V2] {
             let (rows, result) = decode(message, &labels);
             let good = case["expect"] == "ok";
@@ -35,8 +36,11 @@ fn every_label_case_of_the_corpora() {
             } else if good {
                 let mut expected: Vec<_> = labels.clone();
                 expected.sort();
-                let found: Vec<_> =
-                    rows.rows[0].labels.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes())).collect();
+                let found: Vec<_> = rows.rows[0]
+                    .labels
+                    .iter()
+                    .map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes()))
+                    .collect();
                 assert_eq!(found, expected, "{}", case["id"]);
             }
         }

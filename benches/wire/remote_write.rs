@@ -8,8 +8,14 @@ use super::{Class, Format, Order, Random};
 pub(super) fn classes() -> Vec<Class> {
     let mut classes = Vec::new();
     for (message, names) in [
-        (Message::V1, ["remote write 1.0", "remote write 1.0, not predicted", "remote write 1.0, new series"]),
-        (Message::V2, ["remote write 2.0", "remote write 2.0, not predicted", "remote write 2.0, new series"]),
+        (
+            Message::V1,
+            ["remote write 1.0", "remote write 1.0, not predicted", "remote write 1.0, new series"],
+        ),
+        (
+            Message::V2,
+            ["remote write 2.0", "remote write 2.0, not predicted", "remote write 2.0, new series"],
+        ),
     ] {
         for (name, order) in names.into_iter().zip([Order::Predicted, Order::Random, Order::New]) {
             classes.push(class(name, message, order));

@@ -228,7 +228,9 @@ impl WriteRequest {
             counters.count_rejected(protocol, reason, rows);
         }
         let taken = self.result.accepted > 0 || self.has_side_records;
-        taken.then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let last = engine.last_filled();
+        // Metadata that was said before, and rows whose body ended long after them, have nothing to wait for.
+        (taken && !engine.is_durable(last)).then_some(Ticket { first: self.first, last })
     }
 
     /// Gives the decoder back.

@@ -86,10 +86,16 @@ fn judge(case: &Json) -> Result<(), String> {
     }
     // What is bad costs what is bad: of two series, one; and what was said to be written is there.
     if reply.status == 400 && is_v2 {
-        let rows = written(&reply)[0] + written(&reply)[1];
-        let found = cat(&server.data).len() as u64;
-        if found != rows || found == 0 {
-            return Err(format!("{found} rows, {rows} said"));
+        let [samples, histograms, exemplars] = written(&reply);
+        let lines = cat(&server.data);
+        let count = |is: fn(&Json) -> bool| lines.iter().filter(|line| is(line)).count() as u64;
+        let found = [
+            count(|line| line["fields"]["value"]["f64"].is_number() && line["exemplar"].is_null()),
+            count(|line| line["fields"]["value"]["histogram"].is_object()),
+            count(|line| line["exemplar"].is_object()),
+        ];
+        if found != [samples, histograms, exemplars] || samples + histograms == 0 {
+            return Err(format!("{found:?}, and said were {:?}", written(&reply)));
         }
     }
     Ok(())
@@ -191,14 +197,19 @@ fn a_partial_write_names_series_and_keeps_the_others() {
     .concat();
     let body = server.ask(&post("/api/v1/write", V1, &message)).expect(400).json();
     assert_eq!((&body["accepted"], &body["rejected"]), (&json!(2), &json!(3)), "{body}");
-    let indices: Vec<u64> = body["errors"].as_array().unwrap().iter().map(|e| e["index"].as_u64().unwrap()).collect();
+    let indices: Vec<u64> =
+        body["errors"].as_array().unwrap().iter().map(|e| e["index"].as_u64().unwrap()).collect();
     assert_eq!(indices, [2, 3]);
     let error = body["error"].as_str().unwrap();
     assert!(error.starts_with("invalid metric name or labels, got {job=\"nameless\"}\n"), "{error}");
-    let values: Vec<_> = cat(&server.data).iter().map(|row| row["fields"]["value"]["f64"].as_f64().unwrap()).collect();
+    let values: Vec<_> =
+        cat(&server.data).iter().map(|row| row["fields"]["value"]["f64"].as_f64().unwrap()).collect();
     assert_eq!(values.len(), 2);
     assert!(values.contains(&1.0) && values.contains(&5.0));
-    assert_eq!(server.metric("tidegate_rows_rejected_total{protocol=\"remote_write\",reason=\"labels\"}"), 3.0);
+    assert_eq!(
+        server.metric("tidegate_rows_rejected_total{protocol=\"remote_write\",reason=\"labels\"}"),
+        3.0
+    );
 }
 
 #[test]
@@ -235,11 +246,57 @@ fn samples_and_start_times_of_2_0_are_counted_in_headers() {
     }
     let with_start = [&sample(1.0, 9)[..], &[3 << 3, 5]].concat();
     let exemplar = [&bytes(1, &[3, 4])[..], &[2 << 3 | 1], &0.5f64.to_bits().to_le_bytes()].concat();
-    let series = [bytes(1, &[1, 2]), bytes(2, &with_start), bytes(2, &sample(2.0, 10)), bytes(4, &exemplar)];
+    let metadata = bytes(5, &[1 << 3, 1, 3 << 3, 4]);
+    let series =
+        [bytes(1, &[1, 2]), bytes(2, &with_start), bytes(2, &sample(2.0, 10)), bytes(4, &exemplar), metadata];
     message.extend(bytes(5, &series.concat()));
     let reply = server.ask(&post("/api/v1/write", V2, &message));
     assert_eq!(written(reply.expect(204)), [2, 0, 1]);
-    assert_eq!(cat(&server.data).len(), 2);
+    let labels = json!({"__name__": "up"});
+    assert_eq!(
+        cat(&server.data),
+        [
+            json!({"time": 9_000_000, "start": 5_000_000, "labels": labels, "fields": {"value": {"f64": 1.0}}}),
+            json!({"time": 10_000_000, "labels": labels, "fields": {"value": {"f64": 2.0}}}),
+            json!({"time": 0, "labels": labels, "fields": {"value": {"f64": 0.5}}, "exemplar": {"trace_id": "abc"}}),
+            json!({"metadata": {"name": "up", "type": "counter", "unit": "", "help": "abc"}}),
+        ]
+    );
+}
+
+#[test]
+fn exemplars_and_metadata_alone_are_durable_when_answered() {
+    let server = Server::start();
+    let label = bytes(1, &[bytes(1, b"trace_id"), bytes(2, b"abc")].concat());
+    let exemplar = bytes(3, &[&label[..], &[3 << 3, 9]].concat());
+    server.ask(&post("/api/v1/write", V1, &series_v1(&[("__name__", "up")], &exemplar))).expect(204);
+    assert_eq!(cat(&server.data).len(), 1);
+    let metadata = bytes(3, &[&[1 << 3, 2][..], &bytes(2, b"up"), &bytes(4, b"Is it?")].concat());
+    for _ in 0..2 {
+        // Said again, it is not kept again.
+        server.ask(&post("/api/v1/write", V1, &metadata)).expect(204);
+        let lines = cat(&server.data);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let said = json!({"metadata": {"name": "up", "type": "gauge", "unit": "", "help": "Is it?"}});
+        assert!(lines.contains(&said), "{lines:?}");
+    }
+}
+
+#[test]
+fn histograms_are_kept_bucket_by_bucket() {
+    let server = Server::start();
+    let span = bytes(11, &[1 << 3, 1, 2 << 3, 2]);
+    // 3, and 2 less.
+    let deltas = bytes(12, &[6, 3]);
+    let histogram = [&[1 << 3, 4, 4 << 3, 2][..], &span, &deltas, &[15 << 3, 8]].concat();
+    server
+        .ask(&post("/api/v1/write", V1, &series_v1(&[("__name__", "took")], &bytes(4, &histogram))))
+        .expect(204);
+    let row = &cat(&server.data)[0];
+    let found = &row["fields"]["value"]["histogram"];
+    assert_eq!((&found["schema"], &found["count"]), (&json!(1), &json!(4)), "{row}");
+    assert_eq!((&found["positive_spans"], &found["positive"]), (&json!([[-1, 2]]), &json!([3, 1])), "{row}");
+    assert_eq!(row["time"], 8_000_000);
 }
 
 #[test]
@@ -247,7 +304,8 @@ fn more_rows_than_a_batch_holds_are_all_taken_once() {
     let server = Server::start();
     let mut message = Vec::new();
     for i in 0..150u32 {
-        let samples: Vec<u8> = (0..1_000u32).flat_map(|j| bytes(2, &sample(f64::from(j), (j % 100) as u8))).collect();
+        let samples: Vec<u8> =
+            (0..1_000u32).flat_map(|j| bytes(2, &sample(f64::from(j), (j % 100) as u8))).collect();
         let labels = bytes(1, &[bytes(1, b"__name__"), bytes(2, format!("m{i}").as_bytes())].concat());
         let series = [labels, samples].concat();
         let len = series.len() as u32;

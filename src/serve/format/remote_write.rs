@@ -16,13 +16,15 @@ use super::{Format, Opened, Reading, Rows};
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
-    let message = message(head.headers.content_type)
-        .map_err(|error| error_answer(Message::V1, 415, &error, None))?;
+    let message =
+        message(head.headers.content_type).map_err(|error| error_answer(Message::V1, 415, &error, None))?;
     let coding = head.headers.content_encoding;
     // Senders of early versions do not name the coding that all have used.
     if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"snappy") {
         let name = String::from_utf8_lossy(coding);
-        let error = format!("{name} encoding (compression) is not accepted by this server; only snappy is acceptable");
+        let error = format!(
+            "{name} encoding (compression) is not accepted by this server; only snappy is acceptable"
+        );
         return Err(error_answer(message, 415, &error, None));
     }
     Ok(Opened {
@@ -68,7 +70,12 @@ pub(super) fn write_answer(message: Message, result: &WriteResult) -> Answer {
 }
 
 /// An error. `result` adds the counts and the first reasons of what was taken before.
-pub(super) fn error_answer(message: Message, status: u16, error: &str, result: Option<&WriteResult>) -> Answer {
+pub(super) fn error_answer(
+    message: Message,
+    status: u16,
+    error: &str,
+    result: Option<&WriteResult>,
+) -> Answer {
     // What is sent again was not written, as far as the sender can know.
     let written = result.filter(|_| status < 500);
     with_written(message, Answer::json(status, &ErrorBody::new(error, result)), written)
@@ -134,7 +141,10 @@ mod tests {
             ("application/x-protobuf", Some(Message::V1)),
             ("application/x-protobuf;proto=prometheus.WriteRequest", Some(Message::V1)),
             ("application/x-protobuf;proto=io.prometheus.write.v2.Request", Some(Message::V2)),
-            ("Application/X-Protobuf; charset=utf-8; proto=\"io.prometheus.write.v2.Request\"", Some(Message::V2)),
+            (
+                "Application/X-Protobuf; charset=utf-8; proto=\"io.prometheus.write.v2.Request\"",
+                Some(Message::V2),
+            ),
             ("application/x-protobuf;", Some(Message::V1)),
             ("application/x-protobuf;proto=yolo", None),
             ("application/x-protobuf;proto", None),
@@ -147,9 +157,9 @@ mod tests {
 
     #[test]
     fn what_was_written_is_said_to_2_0_alone() {
-        let mut result =
-            WriteResult { accepted: 7, histograms: 2, exemplars: 3, ..WriteResult::default() };
-        let said = |answer: &Answer| -> Vec<String> { answer.headers.iter().map(|(_, v)| v.clone()).collect() };
+        let mut result = WriteResult { accepted: 7, histograms: 2, exemplars: 3, ..WriteResult::default() };
+        let said =
+            |answer: &Answer| -> Vec<String> { answer.headers.iter().map(|(_, v)| v.clone()).collect() };
         assert_eq!(said(&write_answer(Message::V2, &result)), ["5", "2", "3"]);
         assert!(write_answer(Message::V1, &result).headers.is_empty());
         result.reject(4, "labels", b"", || "no".into());

@@ -22,18 +22,18 @@ pub(super) fn check_body(message: Message, body: &[u8], symbols: &mut Symbols) -
     while let Some(field) = fields.next() {
         let end = body.len() - fields.rest().len();
         let at_series = |e| malformed(format!("invalid protobuf in timeseries {series}: {e}"));
-        let (number, value) = field.map_err(|e| {
-            malformed(format!("invalid protobuf behind {series} timeseries: {e}"))
-        })?;
+        let (number, value) =
+            field.map_err(|e| malformed(format!("invalid protobuf behind {series} timeseries: {e}")))?;
         match message.outer(number) {
             Outer::Series => {
                 series += 1;
                 let at_series = |e| malformed(format!("invalid protobuf in timeseries {series}: {e}"));
                 check_series(message, value.bytes().map_err(at_series)?).map_err(at_series)?;
             }
-            Outer::Metadata => value.bytes().and_then(check_metadata_v1).map_err(|e| {
-                malformed(format!("invalid protobuf in metadata: {e}"))
-            })?,
+            Outer::Metadata => value
+                .bytes()
+                .and_then(check_metadata_v1)
+                .map_err(|e| malformed(format!("invalid protobuf in metadata: {e}")))?,
             Outer::Symbol => {
                 let len = value.bytes().map_err(at_series)?.len();
                 symbols.push(body, end - len, len).map_err(|TooManySymbols| {

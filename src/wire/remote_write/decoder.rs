@@ -133,7 +133,8 @@ impl Decoder {
                     && let Some(sample) = Sample::read_plain(&parts[len..])
                 {
                     let series = intake.confirm();
-                    let site = Site { message: self.message, number: self.place.series + 1, key: &parts[..len] };
+                    let site =
+                        Site { message: self.message, number: self.place.series + 1, key: &parts[..len] };
                     let mut found = Found { site, body, parts, series, created_ms: 0 };
                     return self.items.take_sample(&mut found, sample, intake, result);
                 }
@@ -152,7 +153,8 @@ impl Decoder {
         result: &mut WriteResult,
     ) -> Result<(), Full> {
         let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake);
-        let site = Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
+        let site =
+            Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
         if let Err(fault) = key {
             site.reject_key(result, parts, fault, rows_for_rejection(self.message, parts));
             return Ok(());
@@ -178,7 +180,8 @@ impl Decoder {
     ) -> Result<(), Full> {
         let survey = Survey::of(body, (at, parts), &self.symbols);
         let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake);
-        let site = Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
+        let site =
+            Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
         let rows = survey.rows.max(1);
         if let Err(fault) = key {
             site.reject_key(result, parts, fault, rows);

@@ -18,7 +18,13 @@ impl Site<'_> {
     }
 
     /// Rejects `rows` rows.
-    fn reject(&self, result: &mut WriteResult, reason: &'static str, rows: u64, error: impl FnOnce() -> String) {
+    fn reject(
+        &self,
+        result: &mut WriteResult,
+        reason: &'static str,
+        rows: u64,
+        error: impl FnOnce() -> String,
+    ) {
         result.reject(self.number, reason, &[], error);
         let further = rows.saturating_sub(1);
         result.rejected += further;

@@ -347,7 +347,10 @@ impl std::fmt::Display for SideFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             SideFault::Offset { span, offset } => {
-                write!(f, "span number {span} with offset {offset}: histogram has a span whose offset is negative")
+                write!(
+                    f,
+                    "span number {span} with offset {offset}: histogram has a span whose offset is negative"
+                )
             }
             SideFault::Buckets { spanned, counts } => write!(
                 f,

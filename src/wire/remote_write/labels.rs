@@ -229,11 +229,7 @@ pub(super) enum LabelFault {
 
 /// The labels of a key, as Prometheus's receiver wants them: the metric's name is there and not empty, every label
 /// has a name, no two the same, all is UTF-8. Labels with an empty value are none, and are left out.
-pub(super) fn parse_labels(
-    message: Message,
-    key: &[u8],
-    labels: &mut LabelsBuf,
-) -> Result<(), LabelFault> {
+pub(super) fn parse_labels(message: Message, key: &[u8], labels: &mut LabelsBuf) -> Result<(), LabelFault> {
     labels.clear();
     let (mut is_named, mut is_text, mut has_empty, mut has_nameless) = (false, true, false, false);
     each_label(message, key, |name, value| {

@@ -36,7 +36,8 @@ pub(super) fn decode(message: Message, body: &[u8]) -> Option<Decoded> {
     let mut decoded = Decoded::default();
     match message {
         Message::V1 => {
-            let series: Option<Vec<SeriesV1>> = all(&outer, 1)?.iter().map(|bytes| SeriesV1::read(bytes)).collect();
+            let series: Option<Vec<SeriesV1>> =
+                all(&outer, 1)?.iter().map(|bytes| SeriesV1::read(bytes)).collect();
             let metadata: Option<Vec<Fields>> = all(&outer, 3)?.iter().map(|bytes| parse(bytes)).collect();
             let (series, metadata) = (series?, metadata?);
             if series.is_empty() && metadata.is_empty() && outer.iter().any(|(n, _)| *n == 4 || *n == 5) {
@@ -61,7 +62,8 @@ pub(super) fn decode(message: Message, body: &[u8]) -> Option<Decoded> {
         }
         Message::V2 => {
             let symbols = all(&outer, 4)?;
-            let series: Option<Vec<SeriesV2>> = all(&outer, 5)?.iter().map(|bytes| SeriesV2::read(bytes)).collect();
+            let series: Option<Vec<SeriesV2>> =
+                all(&outer, 5)?.iter().map(|bytes| SeriesV2::read(bytes)).collect();
             let series = series?;
             if series.is_empty() && symbols.is_empty() && outer.iter().any(|(n, _)| *n == 1 || *n == 3) {
                 return None;
@@ -235,7 +237,8 @@ fn take_item(
     };
     match item {
         Item::Sample(sample) => {
-            let start = sample.iter().rev().find(|(n, _)| *n == START).map_or(0, |(_, field)| number_of(field));
+            let start =
+                sample.iter().rev().find(|(n, _)| *n == START).map_or(0, |(_, field)| number_of(field));
             let (bits, time) = (last_fixed(sample, 1).unwrap(), last_varint(sample, 2).unwrap());
             row(time as i64, start as i64, Value::F64(bits));
         }

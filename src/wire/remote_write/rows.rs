@@ -2,8 +2,8 @@
 
 use crate::bytes::ProtobufFields;
 use crate::model::{
-    Exemplar, FieldText, FieldType, Full, Intake, Metadata, MetricType, Refusal, Series, ShapeId, WriteResult,
-    heap_word,
+    Exemplar, FieldText, FieldType, Full, Intake, Metadata, MetricType, Refusal, Series, ShapeId,
+    WriteResult, heap_word,
 };
 
 use super::fault::Site;
@@ -168,7 +168,8 @@ impl Items {
         self.heap.clear();
         let labels = match found.site.message {
             Message::V1 => {
-                let labels = fields(exemplar).filter(|(number, _)| *number == 1).map(|(_, value)| bytes(value));
+                let labels =
+                    fields(exemplar).filter(|(number, _)| *number == 1).map(|(_, value)| bytes(value));
                 exemplar_labels_v1(labels, &mut self.heap)
             }
             Message::V2 => exemplar_labels_v2(found.body, symbols, &self.references, &mut self.heap),

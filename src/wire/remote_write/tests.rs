@@ -125,7 +125,8 @@ fn labels_may_lie_anywhere_in_a_series() {
 #[test]
 fn a_bad_series_is_named_and_the_others_are_taken() {
     let good = series_v1(&UP).message(2, sample(1.0, 1));
-    let bad = |labels: &[(&str, &str)]| series_v1(labels).message(2, sample(1.0, 1)).message(2, sample(1.0, 2));
+    let bad =
+        |labels: &[(&str, &str)]| series_v1(labels).message(2, sample(1.0, 1)).message(2, sample(1.0, 2));
     let not_text = Proto::default().message(1, label("__name__", b"up\xff")).message(2, sample(1.0, 1));
     let body = request_v1([
         bad(&[("job", "node")]),
@@ -195,10 +196,7 @@ fn references_into_nowhere_are_named() {
                 2,
                 "parsing labels for series [1 99]: labelRefs 1 (name) = 99 (value) outside of symbols table (size 8)"
             ),
-            (
-                3,
-                "parsing metadata for series [1 2]: metadata unit_ref 999 outside of symbols table (size 8)"
-            ),
+            (3, "parsing metadata for series [1 2]: metadata unit_ref 999 outside of symbols table (size 8)"),
             (
                 4,
                 "parsing exemplar for series {__name__=\"up\"}: labelRefs 7 (name) = 99 (value) outside of symbols \
@@ -257,8 +255,7 @@ fn metadata_is_handed_on_once_a_metric_in_a_request() {
 
     let metadata = Proto::default().varint(1, 5).bytes(2, "up").bytes(4, "help!").bytes(5, "seconds");
     let nameless = Proto::default().varint(1, 5);
-    let (rows, result) =
-        decode(Message::V1, &Proto::default().message(3, metadata).message(3, nameless).0);
+    let (rows, result) = decode(Message::V1, &Proto::default().message(3, metadata).message(3, nameless).0);
     assert_eq!(rows.metadata[0].kind, crate::model::MetricType::Summary);
     assert_eq!((result.metadata, result.rejected), (1, 1));
 }
@@ -305,9 +302,15 @@ fn histograms_that_do_not_add_up_are_refused_in_prometheus_words() {
     let floats = |count: f64| Proto::default().double(2, count).varint(15, 1);
     let custom = |h: Proto| h.varint(4, zigzag(-53));
     let cases = [
-        (ints(3).message(11, span(0, 1)).packed(12, &deltas(&[2])), "2 observations found in buckets, but the Count"),
+        (
+            ints(3).message(11, span(0, 1)).packed(12, &deltas(&[2])),
+            "2 observations found in buckets, but the Count",
+        ),
         (ints(1).double(3, f64::NAN).varint(6, 2), "should be at least the number"),
-        (ints(1).message(11, span(0, 2)).packed(12, &deltas(&[1])), "positive side: spans need 2 buckets, have 1"),
+        (
+            ints(1).message(11, span(0, 2)).packed(12, &deltas(&[1])),
+            "positive side: spans need 2 buckets, have 1",
+        ),
         (
             ints(2).message(8, span(0, 1)).message(8, span(-1, 1)).packed(9, &deltas(&[1, 0])),
             "negative side: span number 2 with offset -1",
@@ -352,7 +355,11 @@ fn what_is_no_message_is_malformed_whole() {
     for (message, body, expected) in [
         (Message::V1, Proto::default().varint(1, 1).0, "another wire type"),
         (Message::V1, request_v1([Proto::default().fixed(2, 1)]), "timeseries 1"),
-        (Message::V1, request_v1([series_v1(&UP), Proto::default().message(2, Proto::default().varint(1, 1))]), "timeseries 2"),
+        (
+            Message::V1,
+            request_v1([series_v1(&UP), Proto::default().message(2, Proto::default().varint(1, 1))]),
+            "timeseries 2",
+        ),
         (Message::V2, request_v2(&["a"], []), "first symbol"),
         (Message::V1, request_v2(&SYMBOLS, []), "the body is a io.prometheus.write.v2.Request"),
         (Message::V2, good, "the body is a prometheus.WriteRequest"),
@@ -479,21 +486,36 @@ fn sample_any(message: Message) -> impl Strategy<Value = Proto> {
 fn histogram_any() -> impl Strategy<Value = Proto> {
     let side = || proptest::collection::vec((-1i64..4, 0u64..4), 0..3);
     let numbers = || proptest::collection::vec(-1i64..5, 0..6);
-    let bounds = proptest::collection::vec(prop_oneof![Just(f64::NAN), Just(1.0), Just(2.0), Just(3.0)], 0..3);
+    let bounds =
+        proptest::collection::vec(prop_oneof![Just(f64::NAN), Just(1.0), Just(2.0), Just(3.0)], 0..3);
     let kinds = (any::<bool>(), prop_oneof![Just(0i64), Just(-53), -5i64..10], 0u64..5, any::<bool>());
     (side(), side(), numbers(), numbers(), bounds, kinds, time(), 0u8..3).prop_map(
         |(positive, negative, up, down, bounds, (floats, schema, reset, nan), time, fit)| {
             // Most of the time buckets are as many as the spans say, and add up.
             let wanted = |spans: &[(i64, u64)], given: Vec<i64>| -> Vec<i64> {
                 let len: u64 = spans.iter().map(|(_, len)| len).sum();
-                if fit == 0 { given } else { (0..len as usize).map(|i| given.get(i).map_or(1, |v| v.abs())).collect() }
+                if fit == 0 {
+                    given
+                } else {
+                    (0..len as usize).map(|i| given.get(i).map_or(1, |v| v.abs())).collect()
+                }
             };
             let (up, down) = (wanted(&positive, up), wanted(&negative, down));
             let total = |deltas: &[i64]| {
-                deltas.iter().scan(0, |count, delta| { *count += delta; Some(*count) }).sum::<i64>()
+                deltas
+                    .iter()
+                    .scan(0, |count, delta| {
+                        *count += delta;
+                        Some(*count)
+                    })
+                    .sum::<i64>()
             };
             let count = (total(&up) + total(&down)).max(0) as u64;
-            let mut h = if floats { Proto::default().double(2, count as f64) } else { Proto::default().varint(1, count) };
+            let mut h = if floats {
+                Proto::default().double(2, count as f64)
+            } else {
+                Proto::default().varint(1, count)
+            };
             h = h.varint(4, zigzag(schema)).varint(14, reset).varint(15, time);
             h = if nan { h.double(3, f64::NAN) } else { h.double(3, 1.5) };
             for (number, spans) in [(11, positive), (8, negative)] {
@@ -516,14 +538,15 @@ fn item(message: Message) -> impl Strategy<Value = (u64, Proto)> {
     let v1 = message == Message::V1;
     let labels = proptest::collection::vec((text(), text()), 0..3);
     let references = proptest::collection::vec(0u64..14, 0..5);
-    let exemplar = (labels, references, any::<u64>(), time()).prop_map(move |(labels, references, bits, time)| {
-        let exemplar = Proto::default().fixed(2, bits).varint(3, time);
-        if v1 {
-            labels.into_iter().fold(exemplar, |exemplar, (n, v)| exemplar.message(1, label(n, v)))
-        } else {
-            exemplar.packed(1, &references)
-        }
-    });
+    let exemplar =
+        (labels, references, any::<u64>(), time()).prop_map(move |(labels, references, bits, time)| {
+            let exemplar = Proto::default().fixed(2, bits).varint(3, time);
+            if v1 {
+                labels.into_iter().fold(exemplar, |exemplar, (n, v)| exemplar.message(1, label(n, v)))
+            } else {
+                exemplar.packed(1, &references)
+            }
+        });
     let metadata = (0u64..9, 0u64..14, 0u64..14)
         .prop_map(|(kind, help, unit)| Proto::default().varint(1, kind).varint(3, help).varint(4, unit));
     let other = if v1 { 99 } else { 5 };
@@ -549,7 +572,10 @@ fn series(message: Message) -> impl Strategy<Value = Proto> {
                 (Message::V1, 0..6) => series_v1(&[("__name__", &name), ("job", "a")]).message(2, usual),
                 (Message::V2, 0..6) => {
                     let said = Proto::default().varint(1, value % 3).varint(3, 4);
-                    Proto::default().packed(1, &[1, 2 + u64::from(which), 6, 7]).message(2, usual).message(5, said)
+                    Proto::default()
+                        .packed(1, &[1, 2 + u64::from(which), 6, 7])
+                        .message(2, usual)
+                        .message(5, said)
                 }
                 (Message::V1, _) => {
                     let late = if way == 6 { labels.len() / 2 } else { labels.len() };
@@ -558,7 +584,10 @@ fn series(message: Message) -> impl Strategy<Value = Proto> {
                         labels.iter().fold(series, |series, (n, v)| series.message(1, label(n, v)))
                     };
                     let named = add(series_v1(&[("__name__", &name)]), early);
-                    add(items.into_iter().fold(named, |series, (number, item)| series.message(number, item)), late)
+                    add(
+                        items.into_iter().fold(named, |series, (number, item)| series.message(number, item)),
+                        late,
+                    )
                 }
                 (Message::V2, _) => {
                     let mut series = Proto::default();
@@ -566,7 +595,8 @@ fn series(message: Message) -> impl Strategy<Value = Proto> {
                         series = series.packed(1, &[1, 2 + u64::from(which)]);
                     }
                     series = references.iter().fold(series, |series, &reference| series.varint(1, reference));
-                    series = items.into_iter().fold(series, |series, (number, item)| series.message(number, item));
+                    series =
+                        items.into_iter().fold(series, |series, (number, item)| series.message(number, item));
                     if way == 8 { series.varint(6, created) } else { series }
                 }
             }
@@ -589,7 +619,8 @@ fn request(message: Message) -> BoxedStrategy<Vec<u8>> {
                 symbols = texts.iter().fold(symbols, |symbols, text| symbols.bytes(4, text));
             } else {
                 for (kind, name, help) in metadata {
-                    symbols = symbols.message(3, Proto::default().varint(1, kind).bytes(2, name).bytes(4, help));
+                    symbols =
+                        symbols.message(3, Proto::default().varint(1, kind).bytes(2, name).bytes(4, help));
                 }
             }
             let series = all.into_iter().fold(Proto::default(), |request, one| request.message(numbers, one));

@@ -185,7 +185,10 @@ fn remote_write_says_what_the_lines_say() {
         for (protocol, message) in [("remote-write", Message::V1), ("remote-write-2", Message::V2)] {
             let made = build(&format!("{line} --protocol {protocol}"), 1 << 20).unwrap();
             let requests = made.bodies.len() as u64;
-            assert_eq!((made.place(requests).samples_before, requests), (plain.place(requests).samples_before, 18));
+            assert_eq!(
+                (made.place(requests).samples_before, requests),
+                (plain.place(requests).samples_before, 18)
+            );
             for request in 0..requests {
                 let text = String::from_utf8(bytes(&plain, request)).unwrap();
                 let expected: Vec<_> = text.lines().map(said).collect();

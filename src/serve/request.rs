@@ -113,7 +113,7 @@ impl WriteRequest {
         } else {
             let mut whole = Whole {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
-                snappy: (opened.encoding == Encoding::Snappy).then(|| *limits),
+                snappy: (opened.encoding == Encoding::Snappy).then_some(*limits),
                 reservations: Vec::new(),
                 reserved_bytes: 0,
                 checked: false,

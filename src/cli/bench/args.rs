@@ -179,6 +179,11 @@ impl BenchArgs {
         self.batch.map_or(if self.protocol.is_remote_write() { 1_000 } else { 5_000 }, NonZeroU32::get)
     }
 
+    /// How bodies are compressed, as results name it.
+    pub(super) fn encoding_name(&self) -> String {
+        if self.protocol.is_remote_write() { "snappy".to_owned() } else { name(self.encoding) }
+    }
+
     /// Finds what options can't have together.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ impl Report {
             bodies.samples_per_line(),
             args.batch(),
             args.connections,
-            name(args.encoding),
+            args.encoding_name(),
             args.seed,
             args.rate.map(|rate| format!(", {rate} samples/s offered")).unwrap_or_default(),
             args.runs,
@@ -63,7 +63,7 @@ impl Report {
             "rate": args.rate,
             "batch": args.batch(),
             "connections": args.connections,
-            "encoding": name(args.encoding),
+            "encoding": args.encoding_name(),
             "runs": args.runs,
             "seed": args.seed,
         });

@@ -9,8 +9,9 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 use super::ahead::Ahead;
 use super::check::check_body;
 use super::fault::Site;
-use super::labels::{LabelFault, parse_labels};
+use super::labels::{LabelFault, key_v2, parse_labels};
 use super::message::{Message, Outer, Part, bytes, fields};
+use super::plain::{PlainSeries, packed};
 use super::rows::{Found, Items, MetadataV2, Sample, take_metadata_v1};
 use super::symbols::{Symbols, length_start};
 
@@ -37,6 +38,7 @@ pub struct Decoder {
     ahead: Ahead,
     items: Items,
     labels: LabelsBuf,
+    key: Vec<u8>,
 }
 
 /// How far a body is taken.
@@ -76,6 +78,7 @@ impl Decoder {
             ahead: Ahead::default(),
             items: Items::default(),
             labels: LabelsBuf::default(),
+            key: Vec::new(),
         }
     }
 
@@ -140,8 +143,45 @@ impl Decoder {
                 }
                 self.take_v1(body, (at, parts), intake, result)
             }
-            Message::V2 => self.take_v2(body, (at, parts), intake, result),
+            Message::V2 => match self.take_v2_plain(body, (at, parts), intake, result) {
+                Some(taken) => taken,
+                None => self.take_v2(body, (at, parts), intake, result),
+            },
         }
+    }
+
+    /// Takes a 2.0 series that is plain, whose key is the predicted one, and which says nothing new of its metric. None
+    /// for others.
+    #[inline]
+    fn take_v2_plain<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Full>> {
+        if intake.predicted().is_empty() {
+            return None;
+        }
+        let plain = PlainSeries::read(parts)?;
+        if !plain.metadata.is_empty() {
+            let mut references = packed(plain.references);
+            let (label, name) = (references.next()?, references.next()?);
+            let metadata = at + plain.metadata.start..at + plain.metadata.end;
+            if !self.symbols.is_metric_name(body, label) || !self.symbols.has_metadata(body, name, &metadata)
+            {
+                return None;
+            }
+        }
+        self.key.clear();
+        key_v2(body, &self.symbols, packed(plain.references), &mut self.key).ok()?;
+        if *self.key != *intake.predicted() {
+            return None;
+        }
+        let series = intake.confirm();
+        let site = Site { message: self.message, number: self.place.series + 1, key: &self.key };
+        let mut found = Found { site, body, parts, series, created_ms: 0 };
+        Some(self.items.take_sample(&mut found, plain.sample, intake, result))
     }
 
     /// Takes a 1.0 series whose key was not predicted, or that holds more than a sample.

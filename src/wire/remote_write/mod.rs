@@ -26,6 +26,7 @@ mod labels;
 mod message;
 #[cfg(test)]
 mod oracle;
+mod plain;
 mod rows;
 mod symbols;
 #[cfg(test)]

@@ -203,46 +203,6 @@ impl Sample {
         }
         read
     }
-
-    /// Reads what everybody writes, if `parts` is just that: the field of one sample, of value and time and nothing else.
-    #[inline]
-    pub(super) fn read_plain(parts: &[u8]) -> Option<Sample> {
-        let (head, rest) = parts.split_first_chunk::<3>()?;
-        let &[SAMPLE_TAG, len, VALUE_TAG] = head else { return None };
-        let (value, rest) = rest.split_first_chunk::<8>()?;
-        let (&TIME_TAG, time) = rest.split_first()? else { return None };
-        if parts.len() != usize::from(len) + 2 || len >= 0x80 {
-            return None;
-        }
-        let time_ms = match time.len() {
-            // Milliseconds since 1970 take six bytes until the year 2109: all of them are the time.
-            6 => six_bytes(time)?,
-            _ => {
-                let mut time = time;
-                let word = crate::bytes::read_varint(&mut time)?;
-                if !time.is_empty() {
-                    return None;
-                }
-                word
-            }
-        };
-        Some(Sample { bits: u64::from_le_bytes(*value), time_ms: time_ms as i64, start_ms: 0 })
-    }
-}
-
-/// The varint of exactly six bytes.
-#[inline]
-fn six_bytes(varint: &[u8]) -> Option<u64> {
-    let low = u64::from(u32::from_le_bytes(*varint.first_chunk()?));
-    let high = u64::from(u16::from_le_bytes(*varint.get(4..)?.first_chunk()?));
-    let word = high << 32 | low;
-    if word & 0x8080_8080_8080 != 0x0080_8080_8080 {
-        return None;
-    }
-    // Seven bits a byte, pushed together: pairs, then pairs of pairs.
-    let sevens = word & 0x7f7f_7f7f_7f7f;
-    let pairs = (sevens & 0x007f_007f_007f) | (sevens & 0x7f00_7f00_7f00) >> 1;
-    Some((pairs & 0x3fff) | (pairs >> 16 & 0x3fff) << 14 | (pairs >> 32 & 0x3fff) << 28)
 }
 
 /// A row's times.
@@ -433,7 +393,3 @@ fn metric_type(number: u64) -> MetricType {
         _ => MetricType::Unknown,
     }
 }
-
-const SAMPLE_TAG: u8 = 2 << 3 | 2;
-const VALUE_TAG: u8 = 1 << 3 | 1;
-const TIME_TAG: u8 = 2 << 3;

@@ -406,6 +406,51 @@ fn the_limit_on_series_rejects_new_ones_alone() {
     assert_eq!((result.accepted, result.rejected, result.errors[0].reason), (2, 2, "series_limit"));
 }
 
+#[test]
+fn keys_are_predicted_in_order_and_announced_out_of_order() {
+    let v1 = |i: usize| series_v1(&[("__name__", "up"), ("job", &i.to_string())]).message(2, sample(1.0, 1));
+    let said = Proto::default().varint(1, 1).varint(3, 0);
+    let v2 = |i: usize| {
+        Proto::default()
+            .packed(1, &[1, 2, 3, 4 + i as u64])
+            .message(2, sample(1.0, 1))
+            .message(5, said.clone())
+    };
+    let numbers: Vec<String> = (0..100).map(|i| i.to_string()).collect();
+    let symbols: Vec<&str> =
+        ["", "__name__", "up", "job"].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+    let in_order: Vec<usize> = (0..100).collect();
+    let shuffled: Vec<usize> = (0..100).map(|i| i * 37 % 100).collect();
+    for message in [Message::V1, Message::V2] {
+        let body = |order: &[usize]| match message {
+            Message::V1 => request_v1(order.iter().map(|&i| v1(i))),
+            Message::V2 => request_v2(&symbols, order.iter().map(|&i| v2(i))),
+        };
+        let (mut rows, mut decoder) = (Rows::default(), Decoder::new(message));
+        let mut take = |rows: &mut Rows, order: &[usize]| {
+            let mut result = WriteResult::default();
+            let before = (rows.confirmed, rows.announced);
+            decoder.reset(message);
+            decoder.feed(&body(order), true, rows, &mut result);
+            assert_eq!((result.accepted, result.rejected), (100, 0));
+            (rows.confirmed - before.0, rows.announced - before.1)
+        };
+        take(&mut rows, &in_order);
+        let (confirmed, announced) = take(&mut rows, &in_order);
+        assert!(
+            confirmed >= 98 && announced < 100,
+            "{message:?}: {confirmed} confirmed, {announced} announced"
+        );
+        let (confirmed, announced) = take(&mut rows, &shuffled);
+        assert!(
+            confirmed < 10 && announced > 80,
+            "{message:?}: {confirmed} confirmed, {announced} announced"
+        );
+        let jobs: Vec<_> = rows.rows[200..].iter().map(|row| row.labels[1].1.clone()).collect();
+        assert_eq!(jobs, shuffled.iter().map(usize::to_string).collect::<Vec<_>>());
+    }
+}
+
 /// What the decoder makes of a body in all its ways, compared with the oracle's.
 fn compare(message: Message, body: &[u8], rooms: &[usize]) -> Result<(), TestCaseError> {
     let mut decoder = Decoder::new(message);

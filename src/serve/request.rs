@@ -94,7 +94,7 @@ pub(super) struct Ticket {
 }
 
 impl WriteRequest {
-    /// `length` is the decoded body's, where that is known before it came.
+    /// `length` is that of the body as it is collected, where that is known before it came.
     pub(super) fn new(
         opened: Opened,
         length: Option<u64>,

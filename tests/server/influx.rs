@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::client::{Client, chunked, head, post, request};
-use super::harness::{Server, Setup};
+use super::harness::{Server, Setup, wait_until};
 use super::log::cat;
 
 const VERSIONS: [&str; 3] = ["/write", "/api/v2/write", "/api/v3/write_lp"];
@@ -296,4 +296,16 @@ fn an_early_answer_leaves_the_connection_usable_or_closes_it() {
     assert_eq!(reply.expect(204).header("connection"), Some("close"));
     client.expect_end();
     assert_eq!(values(&cat(&server.data), "a"), [1.0, 2.0]);
+}
+
+#[test]
+fn a_body_that_ends_long_after_its_rows_are_durable_is_answered() {
+    let server = Server::start();
+    let bytes = chunked("/write", &[], b"cpu a=1 1\n", &[100]);
+    let (rows, end) = bytes.split_at(bytes.len() - b"0\r\n\r\n".len());
+    let mut client = server.client();
+    client.send(rows);
+    // Nobody waits for them yet; they are committed all the same.
+    wait_until("the row is durable", || !cat(&server.data).is_empty());
+    client.ask(end).expect(204);
 }

@@ -46,6 +46,7 @@ struct Side {
 /// What is wrong with a histogram.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum HistogramFault {
+    TooLong,
     Schema(i32),
     Side(Sign, SideFault),
     CustomSpans(SideFault),
@@ -82,6 +83,9 @@ pub(super) enum SideFault {
 impl HistogramReader {
     /// Reads a histogram that was checked to be one of `message`; [`HistogramReader::encode`] has its bytes then.
     pub(super) fn read(&mut self, message: Message, histogram: &[u8]) -> Result<Times, HistogramFault> {
+        if histogram.len() > HISTOGRAM_BYTES_MAX {
+            return Err(HistogramFault::TooLong);
+        }
         self.buf.clear();
         (self.positive, self.negative) = (Side::default(), Side::default());
         self.buf.kind = kind(histogram);
@@ -288,6 +292,7 @@ fn signed32(word: u64) -> i32 {
 impl std::fmt::Display for HistogramFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            HistogramFault::TooLong => write!(f, "histogram is longer than {HISTOGRAM_BYTES_MAX} bytes"),
             HistogramFault::Schema(schema) => write!(
                 f,
                 "histogram has an invalid schema, which must be between {} and {} for exponential buckets, or \
@@ -364,3 +369,6 @@ impl std::fmt::Display for SideFault {
         }
     }
 }
+
+/// Bytes of a histogram's message at most. A bucket may be a byte of it, and is a word here.
+const HISTOGRAM_BYTES_MAX: usize = 1 << 20;

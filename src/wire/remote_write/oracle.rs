@@ -119,7 +119,8 @@ impl SeriesV1 {
                 (3, Field::Bytes(bytes)) => {
                     let exemplar = parse(bytes)?;
                     all(&exemplar, 1)?.iter().try_for_each(|bytes| label(bytes).map(drop))?;
-                    (last_fixed(&exemplar, 2)?, last_varint(&exemplar, 3)?);
+                    last_fixed(&exemplar, 2)?;
+                    last_varint(&exemplar, 3)?;
                     items.push(Item::Exemplar(exemplar));
                 }
                 (4, Field::Bytes(bytes)) => items.push(Item::Histogram(Histogram::read(bytes, false)?)),
@@ -162,7 +163,9 @@ impl SeriesV2 {
                 (3, Field::Bytes(bytes)) => items.push(Item::Histogram(Histogram::read(bytes, true)?)),
                 (4, Field::Bytes(bytes)) => {
                     let exemplar = parse(bytes)?;
-                    (varints(&exemplar, 1)?, last_fixed(&exemplar, 2)?, last_varint(&exemplar, 3)?);
+                    varints(&exemplar, 1)?;
+                    last_fixed(&exemplar, 2)?;
+                    last_varint(&exemplar, 3)?;
                     items.push(Item::Exemplar(exemplar));
                 }
                 (5, Field::Bytes(bytes)) => {
@@ -271,7 +274,8 @@ const START: u64 = u64::MAX;
 
 fn sample(bytes: &[u8], has_start: bool) -> Option<Fields> {
     let mut fields = parse(bytes)?;
-    (last_fixed(&fields, 1)?, last_varint(&fields, 2)?);
+    last_fixed(&fields, 1)?;
+    last_varint(&fields, 2)?;
     if has_start {
         let start = last_varint(&fields, 3)?;
         fields.push((START, Field::Varint(start)));
@@ -284,7 +288,7 @@ fn rows_of(items: &[Item]) -> u64 {
 }
 
 fn resolve(references: &[u64], symbols: &[Vec<u8>]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    if references.len() % 2 != 0 {
+    if !references.len().is_multiple_of(2) {
         return None;
     }
     let text = |reference: u64| symbols.get(usize::try_from(reference).ok()?).cloned();
@@ -327,6 +331,9 @@ fn metric_type(number: u64) -> MetricType {
     types.get(number as usize).copied().unwrap_or(MetricType::Unknown)
 }
 
+/// Spans, differences, counts.
+type Side = (Vec<(i64, u64)>, Vec<i64>, Vec<u64>);
+
 struct Histogram {
     floats: bool,
     count: u64,
@@ -335,7 +342,7 @@ struct Histogram {
     zero_threshold: u64,
     zero_count: u64,
     /// Spans and counts, as words: positive, then negative.
-    sides: [(Vec<(i64, u64)>, Vec<i64>, Vec<u64>); 2],
+    sides: [Side; 2],
     reset: u8,
     bounds: Vec<u64>,
     time_ms: i64,
@@ -576,7 +583,7 @@ fn fixeds(fields: &Fields, number: u64) -> Option<Vec<u64>> {
     for field in of(fields, number) {
         match field {
             Field::Fixed64(value) => all.push(*value),
-            Field::Bytes(bytes) if bytes.len() % 8 == 0 => {
+            Field::Bytes(bytes) if bytes.len().is_multiple_of(8) => {
                 all.extend(bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())));
             }
             _ => return None,

@@ -5,8 +5,9 @@ use std::ops::Range;
 use crate::bytes::read_varint;
 use crate::model::METRIC_NAME;
 
-/// Symbols of a request at most: each costs twelve bytes here and may be two on the wire.
-pub(super) const SYMBOLS_MAX: usize = 1 << 20;
+/// Symbols of a request at most, a hundred times what a great one has: each costs twelve bytes here, 3 MiB all, and may be
+/// two on the wire.
+pub(super) const SYMBOLS_MAX: usize = 1 << 18;
 
 /// More than [`SYMBOLS_MAX`].
 #[derive(Debug)]

@@ -379,13 +379,20 @@ fn what_is_no_message_is_malformed_whole() {
 }
 
 #[test]
-fn labels_without_end_are_refused_before_they_are_put_together() {
+fn what_has_no_end_is_refused_before_it_takes_memory() {
     let long = "x".repeat(40_000);
     let references: Vec<u64> = std::iter::repeat_n(2, 100_000).collect();
     let series = Proto::default().packed(1, &references).message(2, sample(1.0, 1));
     let body = request_v2(&["", "__name__", &long], [series]);
     let (_, result) = decode(Message::V2, &body);
     assert_eq!(result.errors[0].reason, "too_large");
+    let histogram = Proto::default().packed(12, &vec![0; 2 << 20]);
+    let (_, result) = decode(Message::V1, &request_v1([series_v1(&UP).message(4, histogram)]));
+    assert_eq!(result.errors[0].reason, "histogram");
+    let symbols = vec![""; super::symbols::SYMBOLS_MAX];
+    Decoder::new(Message::V2).check(&request_v2(&symbols, [])).unwrap();
+    let body = [request_v2(&symbols, []), request_v2(&[""], [])].concat();
+    assert!(Decoder::new(Message::V2).check(&body).is_err());
     let long = "x".repeat(70_000);
     let series = series_v1(&[("__name__", "up"), ("a", &long)]).message(2, sample(1.0, 1));
     let (_, result) = decode(Message::V1, &request_v1([series]));

@@ -162,8 +162,11 @@ fn digits_are_the_number() {
     assert_eq!(time_digits(i64::MAX), *i64::MAX.to_string().as_bytes());
 }
 
-/// Labels, value and time in milliseconds of each row of a remote write body.
-fn rows(message: Message, body: &[u8]) -> Vec<(Vec<(String, String)>, f64, i64)> {
+/// Labels, value and time in milliseconds.
+type Said = (Vec<(String, String)>, f64, i64);
+
+/// The rows of a remote write body.
+fn rows(message: Message, body: &[u8]) -> Vec<Said> {
     let body = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     let (mut rows, mut result) = (Rows::default(), WriteResult::default());
     let mut decoder = Decoder::new(message);
@@ -200,7 +203,7 @@ fn remote_write_says_what_the_lines_say() {
 }
 
 /// What a line says.
-fn said(line: &str) -> (Vec<(String, String)>, f64, i64) {
+fn said(line: &str) -> Said {
     let [key, field, time_ns] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
     let (name, tags) = key.split_once(',').unwrap();
     let tags = tags.split(',').map(|tag| tag.split_once('=').unwrap());

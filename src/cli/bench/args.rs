@@ -75,8 +75,8 @@ pub struct BenchArgs {
     )]
     pub connections: u32,
 
-    /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed. Remote write
-    /// is always compressed, by snappy.
+    /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed. Remote
+    /// write is always compressed, by snappy.
     #[arg(long, value_enum, default_value_t = Encoding::Identity)]
     pub encoding: Encoding,
 

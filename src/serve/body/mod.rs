@@ -3,8 +3,8 @@
 //! **In**: pieces of a body as the framing hands them out. **Out**: decoded bytes in the room that the caller's `Vec`
 //! has left; it is never grown here. **Invariant**: no byte over either limit is handed out, a body that is cut short
 //! or followed by something else is an error and never a shorter body. It refuses to know HTTP and what the bytes
-//! mean. Snappy, as the protocols use it, is no stream: its bytes are handed on, and [`snappy`] undoes them when all are
-//! there.
+//! mean. Snappy, as the protocols use it, is no stream: its bytes are handed on, and [`snappy`] undoes them when all
+//! are there.
 //!
 //! Decoders are expensive to make (up to [`Encoding::memory_bytes_max`]) and are lent from a [`DecoderPool`], one per
 //! worker: after warm-up a request allocates nothing.

@@ -1,8 +1,8 @@
 //! Prometheus remote write: which message a head announces, and how a write is answered.
 //!
 //! Statuses are those of the specifications, for both messages: 204, 400 for what is never to be sent again, 415 for
-//! other messages and codings, 503 for what is. Prometheus's receiver answers with text; the object here has it as `error`.
-//! To a 2.0 sender every answer says in its headers what was written.
+//! other messages and codings, 503 for what is. Prometheus's receiver answers with text; the object here has it as
+//! `error`. To a 2.0 sender every answer says in its headers what was written.
 
 use serde::Serialize;
 

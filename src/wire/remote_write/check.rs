@@ -1,7 +1,7 @@
 //! Whether bytes are a message, before the first row of it is taken.
 //!
-//! Every known field is walked to its last byte and has the wire type that its schema says, as Prometheus's decoder wants
-//! it; fields that nobody knows are stepped over. What the message means is not looked at here.
+//! Every known field is walked to its last byte and has the wire type that its schema says, as Prometheus's decoder
+//! wants it; fields that nobody knows are stepped over. What the message means is not looked at here.
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::wire::Malformed;

@@ -272,8 +272,8 @@ impl Decode for Decoder {
         self.symbols.forget_metadata();
     }
 
-    /// Takes rows of a body that is there whole: before that, nothing. A body that was not checked is checked first, and
-    /// one that is no message is rejected as one row.
+    /// Takes rows of a body that is there whole: before that, nothing. A body that was not checked is checked first,
+    /// and one that is no message is rejected as one row.
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         if !last {
             return Fed { consumed: 0, state: FedState::NeedMore };

@@ -1,8 +1,8 @@
 //! A series' key and its labels.
 //!
-//! The key of a 1.0 series is its labels fields as received, tags and lengths included; that of a 2.0 series the symbols
-//! that it refers to, each with its length before it. Equal bytes mean equal labels; two spellings of the same labels
-//! are two keys of one series.
+//! The key of a 1.0 series is its labels fields as received, tags and lengths included; that of a 2.0 series the
+//! symbols that it refers to, each with its length before it. Equal bytes mean equal labels; two spellings of the
+//! same labels are two keys of one series.
 
 use std::fmt::Write as _;
 use std::ops::Range;

@@ -4,13 +4,13 @@
 //! only field named `value`; exemplars and metadata beside them; and a
 //! [`WriteResult`](crate::model::WriteResult) that names each series not taken by its place in the message, from 1.
 //!
-//! Nothing is taken of a body that is no message: [`check`](crate::wire::Decode::check) walks over all of it first. What
-//! a message says wrongly costs the series or the sample that says it, and no other, as in Prometheus's receiver:
-//! labels without a name, twice the same label, references into nowhere, histograms that do not add up. Where rows
-//! are out of order, old or there already is no fault: that is the store's business.
+//! Nothing is taken of a body that is no message: [`check`](crate::wire::Decode::check) walks over all of it first.
+//! What a message says wrongly costs the series or the sample that says it, and no other, as in Prometheus's
+//! receiver: labels without a name, twice the same label, references into nowhere, histograms that do not add up.
+//! Where rows are out of order, old or there already is no fault: that is the store's business.
 //!
-//! A series' key is, for 1.0, the bytes of its labels fields as received; for 2.0, the symbols that its references mean,
-//! each with its length before it, so that the same labels have the same key in every request.
+//! A series' key is, for 1.0, the bytes of its labels fields as received; for 2.0, the symbols that its references
+//! mean, each with its length before it, so that the same labels have the same key in every request.
 //!
 //! Invariants: every bit of a value is kept, stale markers too; times are exact or the row is rejected; nothing is
 //! allocated per row after the first rows of a kind.

@@ -1,5 +1,5 @@
-//! Both messages read without any cleverness: every field into a list, every list into rows. What the decoder must agree
-//! with.
+//! Both messages read without any cleverness: every field into a list, every list into rows. What the decoder must
+//! agree with.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -10,7 +10,8 @@ use super::message::LABELS_TAG;
 use super::rows::Sample;
 
 impl Sample {
-    /// Reads what everybody writes, if `parts` is just that: the field of one sample, of value and time and nothing else.
+    /// Reads what everybody writes, if `parts` is just that: the field of one sample, of value and time and nothing
+    /// else.
     #[inline]
     pub(super) fn read_plain(parts: &[u8]) -> Option<Sample> {
         let (head, rest) = parts.split_first_chunk::<3>()?;

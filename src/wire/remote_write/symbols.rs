@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::bytes::read_varint;
 use crate::model::METRIC_NAME;
 
-/// Symbols of a request at most, a hundred times what a great one has: each costs twelve bytes here, 3 MiB all, and may be
-/// two on the wire.
+/// Symbols of a request at most, a hundred times what a great one has: each costs twelve bytes here, 3 MiB all, and
+/// may be two on the wire.
 pub(super) const SYMBOLS_MAX: usize = 1 << 18;
 
 /// More than [`SYMBOLS_MAX`].
@@ -84,8 +84,8 @@ impl Symbols {
         })
     }
 
-    /// Whether what was handed on last for the metric of this name is the same as `message`, a metadata message from its
-    /// length on.
+    /// Whether what was handed on last for the metric of this name is the same as `message`, a metadata message from
+    /// its length on.
     pub(super) fn has_metadata(&self, body: &[u8], name: u64, message: &Range<usize>) -> bool {
         let symbol = usize::try_from(name).ok().and_then(|name| self.symbols.get(name));
         symbol.is_some_and(|symbol| {

@@ -1,7 +1,7 @@
 //! Lines as remote write requests.
 //!
-//! Comes in: lines of one field, without times, and their times. Goes out: the message, compressed, as Prometheus's sender
-//! writes it: a sample a series, and with 2.0 what the metric is in each series.
+//! Comes in: lines of one field, without times, and their times. Goes out: the message, compressed, as Prometheus's
+//! sender writes it: a sample a series, and with 2.0 what the metric is in each series.
 
 use std::collections::HashMap;
 

@@ -219,7 +219,7 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken.
+    /// Counts the rows and says what the answer has to wait for; `None` if it need not wait.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();

@@ -4,6 +4,7 @@ use crate::wire::influx::Dialect;
 use crate::wire::remote_write::Message;
 
 use super::format::Format;
+use super::format::opentsdb::Report;
 use super::http::Method;
 
 /// What a request asks for.
@@ -45,6 +46,9 @@ impl Route {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
             "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
+            "/api/v1/import" => Route::Write(Format::VmImport),
+            "/api/v1/import/ndjson" => Route::Write(Format::Ndjson),
+            "/api/put" => Route::Write(Format::OpenTsdb(Report::Status)),
             "/api/v1/write" | "/api/v1/push" => Route::Write(Format::RemoteWrite(Message::V1)),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
@@ -69,7 +73,7 @@ impl Route {
 }
 
 /// Under which vmagent has the same paths.
-const PREFIXES: [&str; 3] = ["/influx", "/prometheus", "/opentelemetry"];
+const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +85,11 @@ mod tests {
             ("/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
+            ("/api/v1/import", Route::Write(Format::VmImport)),
+            ("/prometheus/api/v1/import", Route::Write(Format::VmImport)),
+            ("/api/v1/import/ndjson", Route::Write(Format::Ndjson)),
+            ("/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
+            ("/opentsdb/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
             ("/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
             ("/api/v1/push", Route::Write(Format::RemoteWrite(Message::V1))),

@@ -5,7 +5,11 @@
 //! for all and knows a [`Format`] only by what it asks of it.
 
 pub(super) mod influx;
+mod ndjson;
+pub(super) mod opentsdb;
+mod plain;
 mod remote_write;
+mod vm_import;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
@@ -23,6 +27,12 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// tidegate's own rows as text.
+    Ndjson,
+    /// VictoriaMetrics' JSON lines.
+    VmImport,
+    /// OpenTSDB's data points as JSON.
+    OpenTsdb(opentsdb::Report),
     /// Prometheus remote write, of which message the head says.
     RemoteWrite(Message),
 }
@@ -49,6 +59,9 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Ndjson(Box<wire::ndjson::Decoder>),
+    VmImport(Box<wire::vm_import::Decoder>),
+    OpenTsdb(Box<wire::opentsdb::Decoder>),
     RemoteWrite(Box<wire::remote_write::Decoder>),
 }
 
@@ -57,6 +70,9 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Ndjson(decoder) => decoder.check(body),
+            Rows::VmImport(decoder) => decoder.check(body),
+            Rows::OpenTsdb(decoder) => decoder.check(body),
             Rows::RemoteWrite(decoder) => decoder.check(body),
         }
     }
@@ -65,6 +81,9 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Ndjson(decoder) => decoder.rewind(),
+            Rows::VmImport(decoder) => decoder.rewind(),
+            Rows::OpenTsdb(decoder) => decoder.rewind(),
             Rows::RemoteWrite(decoder) => decoder.rewind(),
         }
     }
@@ -79,6 +98,9 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
+            Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
+            Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
             Rows::RemoteWrite(decoder) => decoder.feed(input, last, intake, result),
         }
     }
@@ -92,6 +114,9 @@ impl Format {
     pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Ndjson => ndjson::open(head),
+            Format::VmImport => vm_import::open(head),
+            Format::OpenTsdb(_) => opentsdb::open(head),
             Format::RemoteWrite(_) => remote_write::open(head),
         }
     }
@@ -100,6 +125,9 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Ndjson => Protocol::Ndjson,
+            Format::VmImport => Protocol::VmImport,
+            Format::OpenTsdb(_) => Protocol::OpenTsdb,
             Format::RemoteWrite(_) => Protocol::RemoteWrite,
         }
     }
@@ -108,6 +136,9 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
+                ContextId(ONE_DIALECT | self.protocol() as u16)
+            }
             Format::RemoteWrite(message) => ContextId(16 + message as u16),
         }
     }
@@ -115,7 +146,11 @@ impl Format {
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) | Format::RemoteWrite(_) => "POST",
+            Format::Influx(_)
+            | Format::RemoteWrite(_)
+            | Format::Ndjson
+            | Format::VmImport
+            | Format::OpenTsdb(_) => "POST",
         }
     }
 
@@ -123,6 +158,8 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
+            Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
             Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
@@ -131,6 +168,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => self.write_answer(result),
             Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
@@ -139,6 +177,8 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::Ndjson | Format::VmImport => plain::error_answer(status, message, result),
+            Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
             Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
         }
     }
@@ -152,3 +192,6 @@ impl Format {
         })
     }
 }
+
+/// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
+const ONE_DIALECT: u16 = 0x100;

@@ -170,9 +170,9 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.filling() - u64::from(self.ingest.batch().is_empty())
     }
 
-    /// Whether the block of this sequence is durable: no event will tell of it any more.
-    pub fn is_durable(&self, sequence: u64) -> bool {
-        sequence <= self.log.durable_sequence()
+    /// The highest sequence that is durable.
+    pub fn durable(&self) -> u64 {
+        self.log.durable_sequence()
     }
 
     /// Somebody waits for the rows pushed so far.

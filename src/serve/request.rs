@@ -219,7 +219,8 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if it need not wait.
+    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
+    /// of it is durable.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
@@ -229,8 +230,8 @@ impl WriteRequest {
         }
         let taken = self.result.accepted > 0 || self.has_side_records;
         let last = engine.last_filled();
-        // Metadata that was said before, and rows whose body ended long after them, have nothing to wait for.
-        (taken && !engine.is_durable(last)).then_some(Ticket { first: self.first, last })
+        // What was said before, or went with others' commits, may be durable by now: of that no event would come.
+        (taken && last > engine.durable()).then_some(Ticket { first: self.first, last })
     }
 
     /// Gives the decoder back.

@@ -3,7 +3,7 @@
 //! Each class is decoded once and its rows are compared with the values it was made of; then it is timed. The intake
 //! is scripted: it knows the order of the keys beforehand, so that looking up series costs next to nothing, and it
 //! copies rows into a batch. The unflattering classes stand beside the others: keys that are not predicted, series
-//! that are new, small pieces, strings with escapes.
+//! that are new, small pieces, strings with escapes. What is checked whole first is timed with its check.
 //!
 //! `cargo bench --bench wire [-- CLASS... [runs=N]]`; under callgrind with `runs=1`, for instruction counts.
 
@@ -18,8 +18,12 @@ use tidegate::model::{
     Batch, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal, Series, Shape, ShapeField,
     ShapeId, WriteResult,
 };
-use tidegate::wire::influx::{Decoder, Dialect, Precision};
-use tidegate::wire::{Decode, FedState};
+use tidegate::wire::influx::{self, Dialect, Precision};
+use tidegate::wire::remote_write::{self, Message};
+use tidegate::wire::{Decode, Fed, FedState};
+
+#[path = "wire/remote_write.rs"]
+mod remote_write_classes;
 
 fn main() {
     let (runs, wanted): (Vec<String>, Vec<String>) = std::env::args()
@@ -38,12 +42,54 @@ fn main() {
 /// A body and how it is given to the decoder.
 struct Class {
     name: &'static str,
-    body: String,
+    body: Vec<u8>,
     lines: usize,
     /// The values that it was made of, as the words of rows without strings.
     words: Vec<u64>,
     piece_bytes: usize,
     order: Order,
+    format: Format,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Influx,
+    RemoteWrite(Message),
+}
+
+/// A decoder of any format.
+enum Decoder {
+    Influx(influx::Decoder),
+    RemoteWrite(remote_write::Decoder),
+}
+
+impl Decoder {
+    fn new(format: Format) -> Decoder {
+        match format {
+            Format::Influx => Decoder::Influx(influx::Decoder::new(Dialect::V1, Precision::Nanos, 0)),
+            Format::RemoteWrite(message) => Decoder::RemoteWrite(remote_write::Decoder::new(message)),
+        }
+    }
+
+    /// The body begins.
+    fn begin(&mut self, format: Format, body: &[u8]) {
+        match (self, format) {
+            (Decoder::RemoteWrite(decoder), Format::RemoteWrite(message)) => {
+                decoder.reset(message);
+                decoder.check(black_box(body)).expect("the body is a message");
+            }
+            (Decoder::Influx(decoder), _) => decoder.reset(Dialect::V1, Precision::Nanos, 0),
+            _ => unreachable!("the decoder is of the class's format"),
+        }
+    }
+
+    #[inline]
+    fn feed(&mut self, input: &[u8], last: bool, script: &mut Script, result: &mut WriteResult) -> Fed {
+        match self {
+            Decoder::Influx(decoder) => decoder.feed(input, last, script, result),
+            Decoder::RemoteWrite(decoder) => decoder.feed(input, last, script, result),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -58,12 +104,12 @@ enum Order {
 
 fn measure(class: &Class, runs: usize) {
     let mut script = Script::default();
-    let mut decoder = Decoder::new(Dialect::V1, Precision::Nanos, 0);
+    let mut decoder = Decoder::new(class.format);
     let mut pass = |script: &mut Script| {
-        decoder.reset(Dialect::V1, Precision::Nanos, 0);
+        let body = &class.body[..];
+        decoder.begin(class.format, body);
         script.rewind();
         let mut result = WriteResult::default();
-        let body = class.body.as_bytes();
         let (mut at, mut end) = (0, 0);
         loop {
             end = body.len().min(end.max(at) + class.piece_bytes);
@@ -269,7 +315,7 @@ fn classes() -> Vec<Class> {
         write!(out, "{value}i").expect("strings take all");
         value
     };
-    vec![
+    let mut classes = vec![
         tsbs("tsbs-cpu integers", int),
         tsbs("tsbs-cpu 2 decimals", |random, out| {
             let value = random.below(10_001) as f64 / 100.0;
@@ -290,7 +336,9 @@ fn classes() -> Vec<Class> {
         wide(),
         strings("strings", false),
         strings("strings with escapes", true),
-    ]
+    ];
+    classes.extend(remote_write_classes::classes());
+    classes
 }
 
 fn tsbs_cpu(value: fn(&mut Random, &mut String) -> u64) -> Class {
@@ -317,7 +365,15 @@ fn tsbs_cpu(value: fn(&mut Random, &mut String) -> u64) -> Class {
         }
         writeln!(body, " {time_ns}").expect("strings take all");
     }
-    Class { name: "", body, lines, words, piece_bytes: PIECE_BYTES, order: Order::Predicted }
+    Class {
+        name: "",
+        body: body.into_bytes(),
+        lines,
+        words,
+        piece_bytes: PIECE_BYTES,
+        order: Order::Predicted,
+        format: Format::Influx,
+    }
 }
 
 fn single(name: &'static str, order: Order) -> Class {
@@ -331,7 +387,15 @@ fn single(name: &'static str, order: Order) -> Class {
             .expect("strings take all");
         words.extend([time_ns, value]);
     }
-    Class { name, body, lines: lines as usize, words, piece_bytes: PIECE_BYTES, order }
+    Class {
+        name,
+        body: body.into_bytes(),
+        lines: lines as usize,
+        words,
+        piece_bytes: PIECE_BYTES,
+        order,
+        format: Format::Influx,
+    }
 }
 
 fn wide() -> Class {
@@ -351,11 +415,12 @@ fn wide() -> Class {
     }
     Class {
         name: "wide (200 fields)",
-        body,
+        body: body.into_bytes(),
         lines: lines as usize,
         words,
         piece_bytes: PIECE_BYTES,
         order: Order::Predicted,
+        format: Format::Influx,
     }
 }
 
@@ -372,7 +437,15 @@ fn strings(name: &'static str, escapes: bool) -> Class {
         )
         .expect("strings take all");
     }
-    Class { name, body, lines, words: Vec::new(), piece_bytes: PIECE_BYTES, order: Order::Predicted }
+    Class {
+        name,
+        body: body.into_bytes(),
+        lines,
+        words: Vec::new(),
+        piece_bytes: PIECE_BYTES,
+        order: Order::Predicted,
+        format: Format::Influx,
+    }
 }
 
 /// Splitmix64.

@@ -1,4 +1,4 @@
-//! Memory that grows without moving, aligned buffers, varints, JSON text, lines.
+//! Memory that grows without moving, aligned buffers, varints, the fields of protobuf messages, JSON text, lines.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 
@@ -7,6 +7,7 @@ mod arena;
 pub mod json;
 mod lines;
 mod paged;
+mod protobuf;
 mod slab;
 mod varint;
 
@@ -14,5 +15,6 @@ pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
 pub use lines::{Line, LineCutter, whole_lines};
 pub use paged::PagedVec;
+pub use protobuf::{ProtobufError, ProtobufFields, ProtobufValue};
 pub use slab::{SLAB_BYTES, Slab};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

@@ -23,6 +23,12 @@ pub struct WriteResult {
     pub accepted: u64,
     /// Values in the taken rows.
     pub samples: u64,
+    /// Rows among the taken ones that are native histograms, where the protocol tells them apart.
+    pub histograms: u64,
+    /// Exemplars taken.
+    pub exemplars: u64,
+    /// Metadata taken.
+    pub metadata: u64,
     /// Rows refused.
     pub rejected: u64,
     /// The first [`ERRORS_KEPT_MAX`] refusals.
@@ -56,6 +62,9 @@ impl WriteResult {
     pub fn clear(&mut self) {
         self.accepted = 0;
         self.samples = 0;
+        self.histograms = 0;
+        self.exemplars = 0;
+        self.metadata = 0;
         self.rejected = 0;
         self.errors.clear();
         self.reasons.clear();

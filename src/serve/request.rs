@@ -13,7 +13,7 @@ use crate::model::{Rewrite, WriteResult};
 use crate::wire::{FedState, Malformed};
 
 use super::answer::Answer;
-use super::body::{BodyError, ContentDecoder, DecoderPool};
+use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
 use super::door::Context;
 use super::format::{Format, Opened, Reading, Rows};
 use super::http::{AnswerTo, HttpLimits};
@@ -57,6 +57,8 @@ pub(super) struct WriteRequest {
 struct Whole {
     /// Its rows are to be all good, too.
     all_or_nothing: bool,
+    /// It is a snappy block, of which these are the limits.
+    snappy: Option<HttpLimits>,
     reservations: Vec<Reservation>,
     reserved_bytes: u64,
     checked: bool,
@@ -96,7 +98,7 @@ pub(super) struct Ticket {
 }
 
 impl WriteRequest {
-    /// `length` is the decoded body's, where that is known before it came.
+    /// `length` is that of the body as it is collected, where that is known before it came.
     #[expect(clippy::too_many_arguments, reason = "all it is made of, once")]
     pub(super) fn new(
         opened: Opened,
@@ -117,6 +119,7 @@ impl WriteRequest {
         } else {
             let mut whole = Whole {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
+                snappy: (opened.encoding == Encoding::Snappy).then_some(*limits),
                 reservations: Vec::new(),
                 reserved_bytes: 0,
                 checked: false,
@@ -205,7 +208,7 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            self.rehearse(engine)?;
+            self.rehearse(engine, budget)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
@@ -294,10 +297,12 @@ impl WriteRequest {
             let side_records = stream.side_records();
             let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
             let mut writer = engine.writer(stream).rewriting(rewrite);
+            let accepted = self.result.accepted;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             self.has_side_records |= stream.side_records() != side_records;
             bytes += fed.consumed;
-            if fed.consumed > 0 {
+            // A body that is there whole is consumed at its end only.
+            if fed.consumed > 0 || self.result.accepted > accepted {
                 self.stalled_since_ns = None;
             }
             match fed.state {
@@ -312,9 +317,14 @@ impl WriteRequest {
     }
 
     /// Checks a body that is buffered whole before anything of it is taken.
-    fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
+    fn rehearse(&mut self, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
         whole.checked = true;
+        if let Some(limits) = whole.snappy.take() {
+            let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
+            whole.reserve(len as u64, engine, budget)?;
+            self.tail = snappy::decode(&self.tail, len).map_err(GivenUp::Body)?;
+        }
         self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Which path means what.
 
 use crate::wire::influx::Dialect;
+use crate::wire::remote_write::Message;
 
 use super::format::Format;
 use super::format::opentsdb::Report;
@@ -50,6 +51,7 @@ impl Route {
             "/api/v1/import" => Route::Write(Format::VmImport),
             "/api/v1/import/ndjson" => Route::Write(Format::Ndjson),
             "/api/put" => Route::Write(Format::OpenTsdb(Report::Status)),
+            "/api/v1/write" | "/api/v1/push" => Route::Write(Format::RemoteWrite(Message::V1)),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -93,6 +95,9 @@ mod tests {
             ("/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
             ("/opentsdb/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
+            ("/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
+            ("/api/v1/push", Route::Write(Format::RemoteWrite(Message::V1))),
+            ("/prometheus/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }

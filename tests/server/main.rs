@@ -20,5 +20,6 @@ mod kills;
 mod limits;
 mod pages;
 mod peers;
+mod remote_write;
 mod rows;
 mod tls;

@@ -62,9 +62,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N")]
     pub rate: Option<NonZeroU64>,
 
-    /// Lines in a request.
-    #[arg(long, value_name = "N", default_value = "5000")]
-    pub batch: NonZeroU32,
+    /// Lines in a request, or series [default: 5000; 1000 with remote write].
+    #[arg(long, value_name = "N")]
+    pub batch: Option<NonZeroU32>,
 
     /// Connections, each kept alive, with one request at a time.
     #[arg(
@@ -75,7 +75,8 @@ pub struct BenchArgs {
     )]
     pub connections: u32,
 
-    /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed.
+    /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed. Remote
+    /// write is always compressed, by snappy.
     #[arg(long, value_enum, default_value_t = Encoding::Identity)]
     pub encoding: Encoding,
 
@@ -138,6 +139,11 @@ pub enum Order {
 pub enum Protocol {
     /// Influx line protocol over HTTP.
     Influx,
+    /// Prometheus remote write 1.0: a sample for each of the workload's lines, which have one field.
+    RemoteWrite,
+    /// Prometheus remote write 2.0.
+    #[value(name = "remote-write-2")]
+    RemoteWrite2,
 }
 
 /// How bodies are compressed.
@@ -168,6 +174,16 @@ impl BenchArgs {
         self.series.map_or(workload::series_default(self.workload), NonZeroU32::get)
     }
 
+    /// Lines in a request asked for, or what the protocol has by default.
+    pub(super) fn batch(&self) -> u32 {
+        self.batch.map_or(if self.protocol.is_remote_write() { 1_000 } else { 5_000 }, NonZeroU32::get)
+    }
+
+    /// How bodies are compressed, as results name it.
+    pub(super) fn encoding_name(&self) -> String {
+        if self.protocol.is_remote_write() { "snappy".to_owned() } else { name(self.encoding) }
+    }
+
     /// Finds what options can't have together.
     ///
     /// # Errors
@@ -176,6 +192,16 @@ impl BenchArgs {
         if self.workload == Workload::Churn && self.encoding != Encoding::Identity {
             let why = "churn makes new series by changing bodies: it needs --encoding identity";
             return Err(BenchError::Usage(why.to_owned()));
+        }
+        if self.protocol.is_remote_write() {
+            if !matches!(self.workload, Workload::Prom | Workload::Single) {
+                let why = "remote write has one value a sample: it needs --workload prom or single";
+                return Err(BenchError::Usage(why.to_owned()));
+            }
+            if self.encoding != Encoding::Identity {
+                let why = "remote write is compressed by snappy: it takes no --encoding";
+                return Err(BenchError::Usage(why.to_owned()));
+            }
         }
         let series_max = workload::series_max(self.workload);
         if self.series() > series_max {
@@ -186,13 +212,30 @@ impl BenchArgs {
     }
 }
 
-impl Encoding {
-    /// The value of the Content-Encoding header.
-    pub(super) fn header(self) -> Option<&'static str> {
-        match self {
-            Encoding::Identity => None,
-            Encoding::Gzip => Some("gzip"),
-            Encoding::Zstd => Some("zstd"),
+impl Protocol {
+    /// Whether it is remote write of either version.
+    pub(super) fn is_remote_write(self) -> bool {
+        matches!(self, Protocol::RemoteWrite | Protocol::RemoteWrite2)
+    }
+
+    /// The headers that say what a body is.
+    pub(super) fn headers(self, encoding: Encoding) -> &'static str {
+        match (self, encoding) {
+            (Protocol::Influx, Encoding::Identity) => "Content-Type: text/plain; charset=utf-8\r\n",
+            (Protocol::Influx, Encoding::Gzip) => {
+                "Content-Type: text/plain; charset=utf-8\r\nContent-Encoding: gzip\r\n"
+            }
+            (Protocol::Influx, Encoding::Zstd) => {
+                "Content-Type: text/plain; charset=utf-8\r\nContent-Encoding: zstd\r\n"
+            }
+            (Protocol::RemoteWrite, _) => {
+                "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+                 X-Prometheus-Remote-Write-Version: 0.1.0\r\n"
+            }
+            (Protocol::RemoteWrite2, _) => {
+                "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
+                 Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n"
+            }
         }
     }
 }
@@ -257,7 +300,7 @@ mod tests {
         assert_eq!(args.to.len(), 1);
         assert_eq!(args.to[0].authority(), "127.0.0.1:9480");
         assert_eq!((args.workload, args.values, args.order), (Workload::TsbsCpu, Values::Int, Order::Seq));
-        assert_eq!((args.batch.get(), args.connections, args.runs.get()), (5000, 4, 1));
+        assert_eq!((args.batch(), args.connections, args.runs.get()), (5000, 4, 1));
         assert!(args.samples.is_none() && args.duration.is_none() && args.rate.is_none());
     }
 
@@ -275,7 +318,7 @@ mod tests {
     #[test]
     fn what_is_not_there_or_contradicts_itself_is_refused() {
         for line in [
-            "--protocol remote-write",
+            "--protocol otlp",
             "--batch 0",
             "--connections 0",
             "--samples 1 --duration 1s",
@@ -293,6 +336,10 @@ mod tests {
             ("--workload churn --encoding gzip", false),
             ("--workload single --series 10000000", true),
             ("--workload wide --series 10000000", false),
+            ("--protocol remote-write --workload prom", true),
+            ("--protocol remote-write-2 --workload single", true),
+            ("--protocol remote-write", false),
+            ("--protocol remote-write-2 --workload prom --encoding gzip", false),
         ] {
             let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
             assert_eq!(args.check().is_ok(), fits, "{line}");

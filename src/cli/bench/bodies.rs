@@ -5,8 +5,10 @@
 //! later times gives each series ascending times; a body's bytes are a function of the request's number, whichever
 //! server it goes to and whatever was sent before.
 //!
-//! Times are 19 digits at known positions: making a body later is one copy of 19 bytes a line. Compressed bodies can't
-//! be changed and repeat the first cycle's times.
+//! Times are 19 digits at known positions: making a body later is one copy of 19 bytes a line. Compressed bodies, as
+//! remote write's are, can't be changed and repeat the first cycle's times.
+
+mod remote_write;
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::BenchError;
 use super::args::{BenchArgs, Encoding};
 use super::workload::{GENERATION_DIGITS, Lines};
+use remote_write::Request;
 
 /// A cycle of bodies.
 pub(super) struct Bodies {
@@ -22,7 +25,8 @@ pub(super) struct Bodies {
     samples_before: Vec<u64>,
     cycle_ns: i64,
     start_ns: i64,
-    encoding: Encoding,
+    /// Whether bodies are as they are sent, times and all.
+    fixed: bool,
     series: u32,
     samples_per_line: u32,
 }
@@ -100,7 +104,7 @@ impl Bodies {
             samples_before: cycle.samples_before,
             cycle_ns: rounds * ROUND_NS,
             start_ns,
-            encoding: args.encoding,
+            fixed: args.encoding != Encoding::Identity || args.protocol.is_remote_write(),
             series,
             samples_per_line: lines.samples_per_line(),
         })
@@ -125,7 +129,7 @@ impl Bodies {
     pub(super) fn body(&self, place: Place) -> MutexGuard<'_, Body> {
         // A poisoned lock is another connection's panic, which ends the process anyway.
         let mut body = self.bodies[place.body].lock().unwrap_or_else(PoisonError::into_inner);
-        if self.encoding == Encoding::Identity {
+        if !self.fixed {
             body.set_times(self.start_ns + place.cycle as i64 * self.cycle_ns);
             body.set_generation(generation(place.request));
         }
@@ -134,7 +138,7 @@ impl Bodies {
 
     /// Whether the requests before `request_next` have sent some times twice.
     pub(super) fn has_repeated_times(&self, request_next: u64) -> bool {
-        self.encoding != Encoding::Identity && request_next > self.bodies.len() as u64
+        self.fixed && request_next > self.bodies.len() as u64
     }
 
     pub(super) fn series(&self) -> u32 {
@@ -183,6 +187,8 @@ impl Body {
 /// A cycle while it is made.
 struct Cycle {
     encoding: Encoding,
+    /// The request being made, where lines are not sent as they are.
+    request: Option<Request>,
     batch: usize,
     start_ns: i64,
     samples_per_line: u32,
@@ -197,7 +203,8 @@ impl Cycle {
     fn new(args: &BenchArgs, start_ns: i64, samples_per_line: u32) -> Cycle {
         Cycle {
             encoding: args.encoding,
-            batch: args.batch.get() as usize,
+            request: args.protocol.is_remote_write().then(|| Request::new(args.protocol)),
+            batch: args.batch() as usize,
             start_ns,
             samples_per_line,
             bodies: Vec::new(),
@@ -214,11 +221,15 @@ impl Cycle {
 
     /// Bytes before compression, with the body that is being made.
     fn raw_bytes_with_open(&self) -> usize {
-        self.raw_bytes + self.open.bytes.len()
+        self.raw_bytes + self.open_bytes()
+    }
+
+    fn open_bytes(&self) -> usize {
+        self.request.as_ref().map_or(self.open.bytes.len(), Request::bytes)
     }
 
     fn open_is_full(&self) -> bool {
-        self.open.times.len() == self.batch || self.open.bytes.len() >= BODY_BYTES_MAX
+        self.open.times.len() == self.batch || self.open_bytes() >= BODY_BYTES_MAX
     }
 
     fn check_fits(&self, series: u32, series_made: u64, bytes_max: usize) -> Result<(), BenchError> {
@@ -226,8 +237,8 @@ impl Cycle {
             return Ok(());
         }
         let fit = series_made * bytes_max as u64 / self.held_bytes as u64;
-        let more =
-            if self.encoding == Encoding::Identity { ", more with --encoding gzip or zstd" } else { "" };
+        let is_plain = self.encoding == Encoding::Identity && self.request.is_none();
+        let more = if is_plain { ", more with --encoding gzip or zstd" } else { "" };
         let mb = bytes_max >> 20;
         let text =
             format!("--series: a round of {series} does not fit into {mb} MB of bodies; {fit} do{more}");
@@ -237,6 +248,13 @@ impl Cycle {
     fn write_line(&mut self, lines: &mut Lines, series: u32, offset_ns: i64) {
         let open = &mut self.open;
         let generation = lines.write(series, &mut open.bytes);
+        if let Some(request) = &mut self.request {
+            let line = std::str::from_utf8(&open.bytes).expect("lines are text");
+            request.add(line, (self.start_ns + offset_ns) / NS_PER_MS);
+            open.bytes.clear();
+            open.times.push(0);
+            return;
+        }
         open.generations.extend(generation.map(|start| start as u32));
         open.times.push(open.bytes.len() as u32);
         open.bytes.extend_from_slice(&[b'0'; TIME_DIGITS]);
@@ -253,8 +271,10 @@ impl Cycle {
         let next = Body { bytes: Vec::with_capacity(self.open.bytes.len() + SLACK_BYTES), ..Body::empty() };
         let mut body = std::mem::replace(&mut self.open, next);
         self.samples_before.push(self.samples() + body.times.len() as u64 * u64::from(self.samples_per_line));
-        self.raw_bytes += body.bytes.len();
-        if self.encoding == Encoding::Identity {
+        self.raw_bytes += self.request.as_ref().map_or(body.bytes.len(), Request::bytes);
+        if let Some(request) = &mut self.request {
+            body = Body { bytes: request.finish().map_err(BenchError::Compress)?, ..Body::empty() };
+        } else if self.encoding == Encoding::Identity {
             body.bytes.shrink_to_fit();
         } else {
             body.set_times(self.start_ns);
@@ -313,6 +333,7 @@ const SLACK_BYTES: usize = 64 << 10;
 const BODIES_PER_CONNECTION: usize = 4;
 const REQUESTS_PER_GENERATION: u64 = 10;
 const TIME_DIGITS: usize = 19;
+const NS_PER_MS: i64 = 1_000_000;
 /// Between two lines of a series.
 const ROUND_NS: i64 = 10_000_000_000;
 

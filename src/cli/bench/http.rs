@@ -46,13 +46,11 @@ impl Server {
         format!("http://{}", self.authority)
     }
 
-    /// The head of a POST up to the body's length.
-    pub(super) fn post_head(&self, path: &str, encoding: Option<&str>) -> Vec<u8> {
-        let encoding = encoding.map(|name| format!("Content-Encoding: {name}\r\n")).unwrap_or_default();
+    /// The head of a POST up to the body's length. `headers` say what the body is, each with its line end.
+    pub(super) fn post_head(&self, path: &str, headers: &str) -> Vec<u8> {
         let agent = concat!("tidegate-bench/", env!("CARGO_PKG_VERSION"));
         format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {agent}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             {encoding}Content-Length: ",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {agent}\r\n{headers}Content-Length: ",
             self.authority
         )
         .into_bytes()
@@ -72,7 +70,7 @@ impl Server {
     /// # Errors
     /// As [`Server::fetch`].
     pub(super) fn post_empty(&self, path: &str) -> io::Result<Answer> {
-        let mut head = self.post_head(path, None);
+        let mut head = self.post_head(path, "");
         head.extend_from_slice(b"0\r\n\r\n");
         Connection::new(self.clone()).exchange(&head, &[])
     }

@@ -27,7 +27,8 @@ pub(super) struct Load<'a> {
     pub(super) server: &'a Server,
     /// Path and query of the write.
     pub(super) path: &'a str,
-    pub(super) encoding: Option<&'a str>,
+    /// The headers that say what a body is.
+    pub(super) headers: &'a str,
     pub(super) connections: u32,
     pub(super) limit: Limit,
     /// Samples a second.
@@ -126,7 +127,7 @@ impl Shared<'_> {
     /// Sends requests over one connection until the limit.
     fn drive(&self, mut connection: Connection) -> io::Result<Tally> {
         let mut tally = Tally::new();
-        let mut head = self.load.server.post_head(self.load.path, self.load.encoding);
+        let mut head = self.load.server.post_head(self.load.path, self.load.headers);
         let head_fixed = head.len();
         loop {
             // Relaxed: only the number matters, bodies have locks of their own.

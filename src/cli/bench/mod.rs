@@ -87,7 +87,8 @@ impl std::error::Error for BenchError {}
 /// Meets the servers first, so that a wrong address costs nobody the time of making bodies.
 fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
     args.check()?;
-    let mut contenders = args.to.iter().map(Contender::meet).collect::<Result<Vec<_>, _>>()?;
+    let mut contenders =
+        args.to.iter().map(|target| Contender::meet(target, args.protocol)).collect::<Result<Vec<_>, _>>()?;
     let bodies = {
         let progress = Progress::of(BODIES_BYTES_MAX as u64, "bytes of bodies");
         progress.step("preparing");

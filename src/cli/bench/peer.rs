@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::args::Protocol;
 use super::http::Server;
 
 /// A server and who it is.
@@ -15,6 +16,7 @@ pub(super) struct Peer {
     pub(super) version: String,
     /// How tidegate says it writes.
     pub(super) disk_backend: Option<String>,
+    protocol: Protocol,
 }
 
 /// The servers that are known.
@@ -34,39 +36,40 @@ pub(super) enum Taken {
 }
 
 impl Peer {
-    /// Asks a server who it is.
+    /// Asks a server who it is, to speak `protocol` with it.
     ///
     /// # Errors
     /// It can't be reached. One that answers anything at all is [`Kind::Unknown`].
-    pub(super) fn detect(server: &Server) -> io::Result<Peer> {
+    pub(super) fn detect(server: &Server, protocol: Protocol) -> io::Result<Peer> {
         let metrics = server.fetch("/metrics")?;
         let text = String::from_utf8_lossy(&metrics.body);
-        if let Some(peer) = Peer::from_metrics(&text) {
+        if let Some(peer) = Peer::from_metrics(&text, protocol) {
             return Ok(peer);
         }
         match server.fetch("/ping")?.influxdb_version {
-            Some(version) => Ok(Peer { kind: Kind::InfluxDb, version, disk_backend: None }),
-            None => Ok(Peer { kind: Kind::Unknown, version: String::new(), disk_backend: None }),
+            Some(version) => Ok(Peer { kind: Kind::InfluxDb, version, disk_backend: None, protocol }),
+            None => Ok(Peer { kind: Kind::Unknown, version: String::new(), disk_backend: None, protocol }),
         }
     }
 
-    fn from_metrics(text: &str) -> Option<Peer> {
+    fn from_metrics(text: &str, protocol: Protocol) -> Option<Peer> {
         if let Some(build) = samples(text, "tidegate_build_info").next() {
             let backend = samples(text, "tidegate_disk_backend_info").next();
             let backend = backend.and_then(|backend| backend.label("backend"));
             let version = build.label("version").unwrap_or_default();
-            return Some(Peer { kind: Kind::Tidegate, version, disk_backend: backend });
+            return Some(Peer { kind: Kind::Tidegate, version, disk_backend: backend, protocol });
         }
         let build = samples(text, "vm_app_version").next()?;
         let version = build.label("short_version").filter(|version| !version.is_empty());
         let version = version.or_else(|| build.label("version")).unwrap_or_default();
         let version = version.trim_start_matches("victoria-metrics-").trim_start_matches('v').to_owned();
-        Some(Peer { kind: Kind::VictoriaMetrics, version, disk_backend: None })
+        Some(Peer { kind: Kind::VictoriaMetrics, version, disk_backend: None, protocol })
     }
 
-    /// Where it takes line protocol with times in nanoseconds.
+    /// Where it takes the protocol: line protocol with times in nanoseconds.
     pub(super) fn write_path(&self) -> &'static str {
         match self.kind {
+            _ if self.protocol.is_remote_write() => "/api/v1/write",
             Kind::Tidegate | Kind::Unknown => "/write?precision=ns",
             Kind::VictoriaMetrics => "/write",
             Kind::InfluxDb => "/write?db=bench",
@@ -78,7 +81,7 @@ impl Peer {
     /// # Errors
     /// The server can't be reached.
     pub(super) fn prepare(&self, server: &Server) -> io::Result<()> {
-        if self.kind == Kind::InfluxDb {
+        if self.kind == Kind::InfluxDb && self.protocol == Protocol::Influx {
             server.post_empty("/query?q=CREATE+DATABASE+bench")?;
         }
         Ok(())
@@ -98,9 +101,13 @@ impl Peer {
         let text = String::from_utf8_lossy(&body);
         Ok(match self.kind {
             Kind::Tidegate => {
-                Some(Taken::Samples(count(&text, "tidegate_samples_accepted_total", "protocol")))
+                let protocol = if self.protocol.is_remote_write() { "remote_write" } else { "influx" };
+                Some(Taken::Samples(count(&text, "tidegate_samples_accepted_total", "protocol", protocol)))
             }
-            Kind::VictoriaMetrics => Some(Taken::Samples(count(&text, "vm_rows_inserted_total", "type"))),
+            Kind::VictoriaMetrics => {
+                let kind = if self.protocol.is_remote_write() { "promremotewrite" } else { "influx" };
+                Some(Taken::Samples(count(&text, "vm_rows_inserted_total", "type", kind)))
+            }
             Kind::InfluxDb => points_written(&text).map(Taken::Rows),
             Kind::Unknown => None,
         })
@@ -145,10 +152,10 @@ impl Taken {
     }
 }
 
-/// The counter of what came as line protocol; absent means none yet.
-fn count(text: &str, name: &str, label: &str) -> u64 {
-    let of_influx = |sample: &Sample<'_>| sample.label(label).as_deref() == Some("influx");
-    samples(text, name).find(of_influx).map_or(0, |sample| sample.value as u64)
+/// The counter of what came by a protocol, as a label names it; absent means none yet.
+fn count(text: &str, name: &str, label: &str, protocol: &str) -> u64 {
+    let is_it = |sample: &Sample<'_>| sample.label(label).as_deref() == Some(protocol);
+    samples(text, name).find(is_it).map_or(0, |sample| sample.value as u64)
 }
 
 /// InfluxDB 1's count of points that its writes brought.
@@ -206,19 +213,19 @@ mod tests {
 
     #[test]
     fn servers_are_told_apart_by_their_metrics() {
-        let tidegate = Peer::from_metrics(TIDEGATE).unwrap();
+        let tidegate = Peer::from_metrics(TIDEGATE, Protocol::Influx).unwrap();
         assert_eq!((tidegate.kind, tidegate.version.as_str()), (Kind::Tidegate, "0.1.0"));
         assert_eq!(tidegate.disk_backend.as_deref(), Some("threads"));
-        let victoria = Peer::from_metrics(VICTORIA).unwrap();
+        let victoria = Peer::from_metrics(VICTORIA, Protocol::Influx).unwrap();
         assert_eq!((victoria.kind, victoria.version.as_str()), (Kind::VictoriaMetrics, "1.79.5"));
-        assert!(Peer::from_metrics("go_goroutines 5\n<html>").is_none());
+        assert!(Peer::from_metrics("go_goroutines 5\n<html>", Protocol::Influx).is_none());
     }
 
     #[test]
     fn counters_are_read_by_name_and_label() {
-        assert_eq!(count(TIDEGATE, "tidegate_samples_accepted_total", "protocol"), 15_000_000);
-        assert_eq!(count(VICTORIA, "vm_rows_inserted_total", "type"), 123);
-        assert_eq!(count("", "vm_rows_inserted_total", "type"), 0);
+        assert_eq!(count(TIDEGATE, "tidegate_samples_accepted_total", "protocol", "influx"), 15_000_000);
+        assert_eq!(count(VICTORIA, "vm_rows_inserted_total", "type", "influx"), 123);
+        assert_eq!(count("", "vm_rows_inserted_total", "type", "influx"), 0);
         assert_eq!(samples(TIDEGATE, "tidegate_log_bytes").next().unwrap().value, 4096.0);
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::BenchError;
-use super::args::BenchArgs;
+use super::args::{BenchArgs, Protocol};
 use super::bodies::Bodies;
 use super::disk::{Size, directory_size, file_system, sync_probe_ns};
 use super::http::Server;
@@ -76,10 +76,10 @@ impl Contender {
     ///
     /// # Errors
     /// One of them is not there.
-    pub(super) fn meet(target: &Target) -> Result<Contender, BenchError> {
+    pub(super) fn meet(target: &Target, protocol: Protocol) -> Result<Contender, BenchError> {
         let lost = |source| BenchError::Server { target: target.authority().to_owned(), source };
         let server = Server::resolve(target.authority()).map_err(lost)?;
-        let peer = Peer::detect(&server).map_err(lost)?;
+        let peer = Peer::detect(&server, protocol).map_err(lost)?;
         peer.prepare(&server).map_err(lost)?;
         let process = match target.pid {
             Some(pid) => Some(Process::new(pid).map_err(|source| BenchError::Process { pid, source })?),
@@ -134,7 +134,7 @@ impl Contender {
             bodies,
             server: &self.server,
             path: &self.path,
-            encoding: args.encoding.header(),
+            headers: args.protocol.headers(args.encoding),
             connections: args.connections,
             limit,
             rate: args.rate.map(std::num::NonZeroU64::get),

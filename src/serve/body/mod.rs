@@ -3,7 +3,8 @@
 //! **In**: pieces of a body as the framing hands them out. **Out**: decoded bytes in the room that the caller's `Vec`
 //! has left; it is never grown here. **Invariant**: no byte over either limit is handed out, a body that is cut short
 //! or followed by something else is an error and never a shorter body. It refuses to know HTTP and what the bytes
-//! mean. Snappy is not here: as the protocols use it it is no stream.
+//! mean. Snappy, as the protocols use it, is no stream: its bytes are handed on, and [`snappy`] undoes them when all
+//! are there.
 //!
 //! Decoders are expensive to make (up to [`Encoding::memory_bytes_max`]) and are lent from a [`DecoderPool`], one per
 //! worker: after warm-up a request allocates nothing.
@@ -12,6 +13,7 @@ mod decoder;
 mod gzip;
 mod inflate;
 mod pool;
+pub mod snappy;
 #[cfg(test)]
 mod tests;
 mod zstd;
@@ -32,6 +34,8 @@ pub enum Encoding {
     Deflate,
     /// zstd (RFC 8878), also of several frames.
     Zstd,
+    /// One snappy block. Of the protocols that have it only: [`Encoding::parse`] does not know it.
+    Snappy,
 }
 
 impl Encoding {
@@ -58,7 +62,7 @@ impl Encoding {
     /// Memory that a decoder can hold while a body is read: to be reserved before it is taken from the pool.
     pub fn memory_bytes_max(self) -> usize {
         match self {
-            Encoding::Identity => 0,
+            Encoding::Identity | Encoding::Snappy => 0,
             Encoding::Gzip | Encoding::Deflate => inflate::INFLATE_MEMORY_BYTES_MAX,
             Encoding::Zstd => zstd::ZSTD_MEMORY_BYTES_MAX,
         }

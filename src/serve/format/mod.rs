@@ -8,12 +8,14 @@ pub(super) mod influx;
 mod ndjson;
 pub(super) mod opentsdb;
 mod plain;
+mod remote_write;
 mod vm_import;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
 use crate::telemetry::Protocol;
 use crate::wire::influx::Dialect;
+use crate::wire::remote_write::Message;
 use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
@@ -31,6 +33,8 @@ pub(super) enum Format {
     VmImport,
     /// OpenTSDB's data points as JSON.
     OpenTsdb(opentsdb::Report),
+    /// Prometheus remote write, of which message the head says.
+    RemoteWrite(Message),
 }
 
 /// A write whose head was understood.
@@ -58,6 +62,7 @@ pub(super) enum Rows {
     Ndjson(Box<wire::ndjson::Decoder>),
     VmImport(Box<wire::vm_import::Decoder>),
     OpenTsdb(Box<wire::opentsdb::Decoder>),
+    RemoteWrite(Box<wire::remote_write::Decoder>),
 }
 
 impl Rows {
@@ -68,6 +73,7 @@ impl Rows {
             Rows::Ndjson(decoder) => decoder.check(body),
             Rows::VmImport(decoder) => decoder.check(body),
             Rows::OpenTsdb(decoder) => decoder.check(body),
+            Rows::RemoteWrite(decoder) => decoder.check(body),
         }
     }
 
@@ -78,6 +84,7 @@ impl Rows {
             Rows::Ndjson(decoder) => decoder.rewind(),
             Rows::VmImport(decoder) => decoder.rewind(),
             Rows::OpenTsdb(decoder) => decoder.rewind(),
+            Rows::RemoteWrite(decoder) => decoder.rewind(),
         }
     }
 
@@ -94,6 +101,7 @@ impl Rows {
             Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
             Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
             Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
+            Rows::RemoteWrite(decoder) => decoder.feed(input, last, intake, result),
         }
     }
 }
@@ -109,6 +117,7 @@ impl Format {
             Format::Ndjson => ndjson::open(head),
             Format::VmImport => vm_import::open(head),
             Format::OpenTsdb(_) => opentsdb::open(head),
+            Format::RemoteWrite(_) => remote_write::open(head),
         }
     }
 
@@ -119,6 +128,7 @@ impl Format {
             Format::Ndjson => Protocol::Ndjson,
             Format::VmImport => Protocol::VmImport,
             Format::OpenTsdb(_) => Protocol::OpenTsdb,
+            Format::RemoteWrite(_) => Protocol::RemoteWrite,
         }
     }
 
@@ -129,6 +139,7 @@ impl Format {
             Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
                 ContextId(ONE_DIALECT | self.protocol() as u16)
             }
+            Format::RemoteWrite(message) => ContextId(16 + message as u16),
         }
     }
 
@@ -144,7 +155,11 @@ impl Format {
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) | Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => "POST",
+            Format::Influx(_)
+            | Format::RemoteWrite(_)
+            | Format::Ndjson
+            | Format::VmImport
+            | Format::OpenTsdb(_) => "POST",
         }
     }
 
@@ -154,6 +169,7 @@ impl Format {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
             Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
             Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
+            Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
 
@@ -162,6 +178,7 @@ impl Format {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
             Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => self.write_answer(result),
+            Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
     }
 
@@ -171,6 +188,7 @@ impl Format {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
             Format::Ndjson | Format::VmImport => plain::error_answer(status, message, result),
             Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
+            Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
         }
     }
 

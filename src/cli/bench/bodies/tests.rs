@@ -2,6 +2,11 @@ use std::io::Read;
 
 use clap::Parser;
 
+use crate::model::WriteResult;
+use crate::wire::Decode;
+use crate::wire::remote_write::{Decoder, Message};
+use crate::wire::testing::{self, Rows};
+
 use super::*;
 
 const START_NS: i64 = 1_700_000_000_000_000_000;
@@ -155,4 +160,56 @@ fn digits_are_the_number() {
         assert_eq!(decimal_digits::<10>(number), *format!("{number:010}").as_bytes());
     }
     assert_eq!(time_digits(i64::MAX), *i64::MAX.to_string().as_bytes());
+}
+
+/// Labels, value and time in milliseconds.
+type Said = (Vec<(String, String)>, f64, i64);
+
+/// The rows of a remote write body.
+fn rows(message: Message, body: &[u8]) -> Vec<Said> {
+    let body = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+    let (mut rows, mut result) = (Rows::default(), WriteResult::default());
+    let mut decoder = Decoder::new(message);
+    decoder.check(&body).unwrap();
+    decoder.feed(&body, true, &mut rows, &mut result);
+    assert_eq!(result.rejected, 0, "{:?}", result.errors);
+    let row = |row: testing::Row| match row.fields[..] {
+        [(_, testing::Value::F64(bits))] => (row.labels, f64::from_bits(bits), row.time_ns / 1_000_000),
+        _ => panic!("{row:?} has no value"),
+    };
+    rows.rows.into_iter().map(row).collect()
+}
+
+#[test]
+fn remote_write_says_what_the_lines_say() {
+    for workload in ["prom", "single"] {
+        let line = format!("--workload {workload} --values dec2 --series 30 --batch 12 --samples 200");
+        let plain = build(&line, 1 << 20).unwrap();
+        for (protocol, message) in [("remote-write", Message::V1), ("remote-write-2", Message::V2)] {
+            let made = build(&format!("{line} --protocol {protocol}"), 1 << 20).unwrap();
+            let requests = made.bodies.len() as u64;
+            assert_eq!(
+                (made.place(requests).samples_before, requests),
+                (plain.place(requests).samples_before, 18)
+            );
+            for request in 0..requests {
+                let text = String::from_utf8(bytes(&plain, request)).unwrap();
+                let expected: Vec<_> = text.lines().map(said).collect();
+                assert_eq!(rows(message, &bytes(&made, request)), expected, "{line} {protocol} {request}");
+            }
+            assert!(!made.has_repeated_times(requests) && made.has_repeated_times(requests + 1));
+        }
+    }
+}
+
+/// What a line says.
+fn said(line: &str) -> Said {
+    let [key, field, time_ns] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    let (name, tags) = key.split_once(',').unwrap();
+    let tags = tags.split(',').map(|tag| tag.split_once('=').unwrap());
+    let mut labels: Vec<_> = std::iter::once(("__name__", name)).chain(tags).collect();
+    labels.sort_unstable();
+    let labels = labels.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let value = field.strip_prefix("value=").unwrap().parse().unwrap();
+    (labels, value, time_ns.parse::<i64>().unwrap() / 1_000_000)
 }

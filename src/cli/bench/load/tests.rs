@@ -18,7 +18,7 @@ fn bodies(line: &str) -> Bodies {
 }
 
 fn run(bodies: &Bodies, server: &Server, limit: Limit, rate: Option<u64>, first: u64) -> io::Result<Outcome> {
-    Load { bodies, server, path: "/write", encoding: None, connections: 3, limit, rate }
+    Load { bodies, server, path: "/write", headers: "", connections: 3, limit, rate }
         .run(first, &Progress::of(1, ""))
 }
 

@@ -1,0 +1,386 @@
+//! The decoder: a checked message in, rows out.
+
+use std::ops::Range;
+
+use crate::bytes::ProtobufFields;
+use crate::model::{Full, Intake, LabelsBuf, Series, WriteResult};
+use crate::wire::{Decode, Fed, FedState, Malformed};
+
+use super::ahead::Ahead;
+use super::check::check_body;
+use super::fault::Site;
+use super::labels::{LabelFault, key_v2, parse_labels};
+use super::message::{Message, Outer, Part, bytes, fields};
+use super::plain::{PlainSeries, packed};
+use super::rows::{Found, Items, MetadataV2, Sample, take_metadata_v1};
+use super::symbols::{Symbols, length_start};
+
+/// A decoder of one body at a time, which is there whole.
+///
+/// ```
+/// use tidegate::wire::remote_write::{Decoder, Message};
+/// use tidegate::wire::{Decode, FedState, testing::Rows};
+/// // One series {__name__="up"} with the sample 1 at 2 ms.
+/// let body = b"\x0a\x1d\x0a\x0e\x0a\x08__name__\x12\x02up\x12\x0b\x09\0\0\0\0\0\0\xf0\x3f\x10\x02";
+/// let mut decoder = Decoder::new(Message::V1);
+/// decoder.check(body).unwrap();
+/// let (mut rows, mut result) = (Rows::default(), Default::default());
+/// assert_eq!(decoder.feed(body, true, &mut rows, &mut result).state, FedState::Done);
+/// assert_eq!(rows.rows[0].time_ns, 2_000_000);
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    message: Message,
+    /// The body was checked, and its symbols are found.
+    checked: bool,
+    place: Place,
+    symbols: Symbols,
+    ahead: Ahead,
+    items: Items,
+    labels: LabelsBuf,
+    key: Vec<u8>,
+}
+
+/// How far a body is taken.
+#[derive(Clone, Copy, Default, Debug)]
+struct Place {
+    /// Bytes of the body that are done with: whole fields of it.
+    at: usize,
+    /// Series and metadata messages among them.
+    series: u64,
+    metadata: u64,
+    /// Bytes of the series behind them that are done with: items of it.
+    item: usize,
+}
+
+/// What a 2.0 series holds, apart from rows and their labels.
+#[derive(Default, Debug)]
+struct Survey {
+    /// Samples and histograms.
+    rows: u64,
+    created_ms: i64,
+    metadata: MetadataV2,
+    /// The last metadata message from its length on, if there is one.
+    metadata_at: Option<Range<usize>>,
+    metadata_count: u32,
+    /// The reference of the metric's name.
+    name: Option<u64>,
+}
+
+impl Decoder {
+    /// A decoder for bodies that are this message.
+    pub fn new(message: Message) -> Decoder {
+        Decoder {
+            message,
+            checked: false,
+            place: Place::default(),
+            symbols: Symbols::default(),
+            ahead: Ahead::default(),
+            items: Items::default(),
+            labels: LabelsBuf::default(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Makes the decoder ready for another body, perhaps of another intake, and keeps its memory.
+    pub fn reset(&mut self, message: Message) {
+        self.message = message;
+        self.checked = false;
+        self.place = Place::default();
+        self.symbols.clear();
+        self.items.forget();
+    }
+
+    fn take_all<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        let mut left = ProtobufFields::new(&body[self.place.at..]);
+        while let Some(Ok((number, value))) = left.next() {
+            let end = body.len() - left.rest().len();
+            match self.message.outer(number) {
+                Outer::Series => {
+                    let parts = bytes(value);
+                    self.take_series(body, (end - parts.len(), parts), intake, result)?;
+                    self.place.series += 1;
+                    self.place.item = 0;
+                }
+                Outer::Metadata => {
+                    take_metadata_v1(bytes(value), self.place.metadata + 1, intake, result)?;
+                    self.place.metadata += 1;
+                }
+                Outer::Symbol | Outer::Foreign | Outer::Unknown => {}
+            }
+            self.place.at = end;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn take_series<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        match self.message {
+            Message::V1 => {
+                let predicted = intake.predicted();
+                let len = predicted.len();
+                // What follows the key is nothing but a sample: no more labels.
+                if len > 0
+                    && parts.get(..len) == Some(predicted)
+                    && let Some(sample) = Sample::read_plain(&parts[len..])
+                {
+                    let series = intake.confirm();
+                    let site =
+                        Site { message: self.message, number: self.place.series + 1, key: &parts[..len] };
+                    let mut found = Found { site, body, parts, series, created_ms: 0 };
+                    return self.items.take_sample(&mut found, sample, intake, result);
+                }
+                self.take_v1(body, (at, parts), intake, result)
+            }
+            Message::V2 => match self.take_v2_plain(body, (at, parts), intake, result) {
+                Some(taken) => taken,
+                None => self.take_v2(body, (at, parts), intake, result),
+            },
+        }
+    }
+
+    /// Takes a 2.0 series that is plain, whose key is the predicted one, and which says nothing new of its metric. None
+    /// for others.
+    #[inline]
+    fn take_v2_plain<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Full>> {
+        if intake.predicted().is_empty() {
+            return None;
+        }
+        let plain = PlainSeries::read(parts)?;
+        if !plain.metadata.is_empty() {
+            let mut references = packed(plain.references);
+            let (label, name) = (references.next()?, references.next()?);
+            let metadata = at + plain.metadata.start..at + plain.metadata.end;
+            if !self.symbols.is_metric_name(body, label) || !self.symbols.has_metadata(body, name, &metadata)
+            {
+                return None;
+            }
+        }
+        self.key.clear();
+        key_v2(body, &self.symbols, packed(plain.references), &mut self.key).ok()?;
+        if *self.key != *intake.predicted() {
+            return None;
+        }
+        let series = intake.confirm();
+        let site = Site { message: self.message, number: self.place.series + 1, key: &self.key };
+        let mut found = Found { site, body, parts, series, created_ms: 0 };
+        Some(self.items.take_sample(&mut found, plain.sample, intake, result))
+    }
+
+    /// Takes a 1.0 series whose key was not predicted, or that holds more than a sample.
+    fn take_v1<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake);
+        let site =
+            Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
+        if let Err(fault) = key {
+            site.reject_key(result, parts, fault, rows_for_rejection(self.message, parts));
+            return Ok(());
+        }
+        let left = &parts[self.place.item..];
+        let Some(series) = find(&site, left, &mut self.labels, intake, result) else { return Ok(()) };
+        let plain = parts.get(site.key.len()..).and_then(Sample::read_plain);
+        let mut found = Found { site, body, parts, series, created_ms: 0 };
+        match plain {
+            Some(sample) if parts.starts_with(found.site.key) => {
+                self.items.take_sample(&mut found, sample, intake, result)
+            }
+            _ => self.items.take(&mut found, &self.symbols, &mut self.place.item, intake, result),
+        }
+    }
+
+    fn take_v2<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        let survey = Survey::of(body, (at, parts), &self.symbols);
+        let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake);
+        let site =
+            Site { message: self.message, number: self.place.series + 1, key: key.unwrap_or_default() };
+        let rows = survey.rows.max(1);
+        if let Err(fault) = key {
+            site.reject_key(result, parts, fault, rows);
+            return Ok(());
+        }
+        let MetadataV2 { unit, help, .. } = survey.metadata;
+        for (field, reference) in [("unit_ref", unit), ("help_ref", help)] {
+            if reference >= self.symbols.len() as u64 && survey.metadata_at.is_some() {
+                let reference = (field, reference, self.symbols.len());
+                site.reject_metadata(result, parts, reference, rows);
+                return Ok(());
+            }
+        }
+        if survey.rows == 0 {
+            // No series is made for it.
+            match parse_labels(site.message, site.key, &mut self.labels) {
+                Ok(()) => site.reject_empty(result),
+                Err(fault) => site.reject_labels(result, &fault, 1),
+            }
+            return Ok(());
+        }
+        let left = &parts[self.place.item..];
+        let Some(series) = find(&site, left, &mut self.labels, intake, result) else { return Ok(()) };
+        let mut found = Found { site, body, parts, series, created_ms: survey.created_ms };
+        self.items.take(&mut found, &self.symbols, &mut self.place.item, intake, result)?;
+        let (Some(message), Some(name)) = (survey.metadata_at, survey.name) else { return Ok(()) };
+        // Every series of a metric says the same.
+        if survey.metadata_count == 1 && self.symbols.has_metadata(body, name, &message) {
+            return Ok(());
+        }
+        let name_text = self.symbols.text(body, name).unwrap_or_default();
+        survey.metadata.take(body, &self.symbols, name_text, intake, result)?;
+        self.symbols.note_metadata(name, &message);
+        Ok(())
+    }
+}
+
+impl Decode for Decoder {
+    fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        check_body(self.message, body, &mut self.symbols)?;
+        self.checked = true;
+        Ok(())
+    }
+
+    fn rewind(&mut self) {
+        self.place = Place::default();
+        self.items.forget();
+        self.symbols.forget_metadata();
+    }
+
+    /// Takes rows of a body that is there whole: before that, nothing. A body that was not checked is checked first,
+    /// and one that is no message is rejected as one row.
+    fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
+        if !last {
+            return Fed { consumed: 0, state: FedState::NeedMore };
+        }
+        let done = Fed { consumed: input.len(), state: FedState::Done };
+        if !self.checked
+            && let Err(malformed) = self.check(input)
+        {
+            result.reject(1, "syntax", &[], || malformed.error);
+            return done;
+        }
+        self.items.enter_epoch(intake.epoch());
+        self.ahead.clear();
+        match self.take_all(input, intake, result) {
+            Ok(()) => done,
+            Err(Full) => Fed { consumed: 0, state: FedState::Full },
+        }
+    }
+}
+
+/// The series of a key: as predicted, known, or new. None if it is rejected, with the rows in what is left of it.
+#[inline]
+fn find<I: Intake>(
+    site: &Site<'_>,
+    left: &[u8],
+    labels: &mut LabelsBuf,
+    intake: &mut I,
+    result: &mut WriteResult,
+) -> Option<Series> {
+    if site.key.is_empty() {
+        site.reject_labels(result, &LabelFault::Name, rows_for_rejection(site.message, left));
+        return None;
+    }
+    if *site.key == *intake.predicted() {
+        return Some(intake.confirm());
+    }
+    intake.find(site.key).or_else(|| define(site, left, labels, intake, result))
+}
+
+#[cold]
+fn define<I: Intake>(
+    site: &Site<'_>,
+    left: &[u8],
+    labels: &mut LabelsBuf,
+    intake: &mut I,
+    result: &mut WriteResult,
+) -> Option<Series> {
+    if let Err(fault) = parse_labels(site.message, site.key, labels) {
+        site.reject_labels(result, &fault, rows_for_rejection(site.message, left));
+        return None;
+    }
+    match intake.define(site.key, labels) {
+        Ok(series) => Some(series),
+        Err(refusal) => {
+            site.reject_refused(result, &refusal, rows_for_rejection(site.message, left));
+            None
+        }
+    }
+}
+
+/// How many rows go with a series that is rejected: one at least, since the series is named.
+fn rows_for_rejection(message: Message, parts: &[u8]) -> u64 {
+    let is_row = |(number, _): &(u32, _)| matches!(message.part(*number), Part::Sample | Part::Histogram);
+    (fields(parts).filter(is_row).count() as u64).max(1)
+}
+
+impl Survey {
+    #[inline]
+    fn of(body: &[u8], (at, parts): (usize, &[u8]), symbols: &Symbols) -> Survey {
+        let mut survey = Survey::default();
+        let mut left = ProtobufFields::new(parts);
+        while let Some(Ok((number, value))) = left.next() {
+            match Message::V2.part(number) {
+                Part::Sample | Part::Histogram => survey.rows += 1,
+                Part::Created => survey.created_ms = value.varint().unwrap_or_default() as i64,
+                Part::Metadata => {
+                    let message = bytes(value);
+                    survey.metadata.merge(message);
+                    survey.metadata_count += 1;
+                    let end = at + parts.len() - left.rest().len();
+                    survey.metadata_at = Some(length_start(body, end - message.len())..end);
+                }
+                Part::Labels | Part::Exemplar | Part::Unknown => {}
+            }
+        }
+        if survey.metadata_at.is_some() {
+            survey.name = metric_name(body, parts, symbols);
+        }
+        survey
+    }
+}
+
+/// The reference of the metric's name.
+fn metric_name(body: &[u8], parts: &[u8], symbols: &Symbols) -> Option<u64> {
+    let (mut name, mut at_value, mut is_name) = (None, false, false);
+    for (number, value) in fields(parts) {
+        if Message::V2.part(number) == Part::Labels {
+            // The message was checked: there is no varint cut short.
+            let _ = value.each_varint(|reference| {
+                if !at_value {
+                    is_name = name.is_none() && symbols.is_metric_name(body, reference);
+                } else if is_name {
+                    name = Some(reference);
+                }
+                at_value = !at_value;
+            });
+        }
+    }
+    name
+}

@@ -69,7 +69,9 @@ fn exceptions() -> BTreeSet<String> {
     include_str!("corpora_exceptions.txt")
         .lines()
         .filter(|line| SUITES.iter().any(|suite| line.starts_with(suite)))
-        .map(|line| line.split_once('\t').unwrap_or_else(|| panic!("no tab in exception {line:?}")).0.to_owned())
+        .map(|line| {
+            line.split_once('\t').unwrap_or_else(|| panic!("no tab in exception {line:?}")).0.to_owned()
+        })
         .collect()
 }
 
@@ -183,9 +185,13 @@ fn judge_python(families: &[Json], syntax: Syntax, rows: &Rows) -> Result<(), St
                     sample_name = sample_name.trim_end_matches("_total").to_owned();
                 }
             }
-            let start_of = syntax == Syntax::OpenMetrics && matches!(&*kind, "counter" | "summary" | "histogram");
+            let start_of =
+                syntax == Syntax::OpenMetrics && matches!(&*kind, "counter" | "summary" | "histogram");
             if start_of && sample_name.ends_with("_created") {
-                created.insert((name.clone(), labels_of(&labels)), (sample["value"].as_f64().unwrap() * 1000.0) as i64);
+                created.insert(
+                    (name.clone(), labels_of(&labels)),
+                    (sample["value"].as_f64().unwrap() * 1000.0) as i64,
+                );
                 continue;
             }
             labels["__name__"] = sample_name.into();
@@ -216,7 +222,10 @@ fn judge_python(families: &[Json], syntax: Syntax, rows: &Rows) -> Result<(), St
     compare(&exemplars, &exemplars_of(rows))?;
     if syntax == Syntax::OpenMetrics {
         // A family without metadata is one of its own making.
-        metadata.retain(|name, known| metadata_of(rows).contains_key(name) || *known != (MetricType::Unknown, String::new(), String::new()));
+        metadata.retain(|name, known| {
+            metadata_of(rows).contains_key(name)
+                || *known != (MetricType::Unknown, String::new(), String::new())
+        });
         compare(&metadata, &metadata_of(rows))?;
     }
     Ok(())
@@ -232,7 +241,9 @@ fn judge_expfmt(families: &[Json], rows: &Rows) -> Result<(), String> {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|l| (l["Name"].as_str().unwrap().to_owned(), l["Value"].as_str().unwrap_or("").to_owned()))
+                .map(|l| {
+                    (l["Name"].as_str().unwrap().to_owned(), l["Value"].as_str().unwrap_or("").to_owned())
+                })
                 .collect();
             let time_ms = metric["TimestampMs"].as_i64();
             let mut add = |suffix: &str, extra: Option<(&str, &Json)>, value: &Json| {

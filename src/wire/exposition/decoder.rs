@@ -163,9 +163,18 @@ impl Decoder {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Fast {
-        let settled = self.options.syntax == Syntax::Text || self.starts.are_settled();
-        if self.spoken.is_untold() || self.row_taken || self.starts.are_known() || self.ended || !settled {
+        if !starts_name(input[at]) && input[at] != b'{' || self.row_taken || self.ended {
             return Fast::Unexpected(None);
+        }
+        // A row comes, or what was to be one: what was said of its metric is said.
+        if self.spoken.tell(intake).is_err() {
+            return Fast::Full;
+        }
+        if self.options.syntax == Syntax::OpenMetrics {
+            self.starts.survey(input, at, self.family_len, self.kind);
+            if self.starts.are_known() {
+                return Fast::Unexpected(None);
+            }
         }
         let rest = &input[at..];
         let predicted = self.prefix.strip(intake.predicted());
@@ -240,7 +249,11 @@ impl Decoder {
         result: &mut WriteResult,
     ) -> LineEnd {
         let rest = &input[at..];
-        if !last && rest.len() <= LINE_BYTES_MAX && self.looked > LOOKED_BYTES_MIN && rest.len() < 2 * self.looked {
+        if !last
+            && rest.len() <= LINE_BYTES_MAX
+            && self.looked > LOOKED_BYTES_MIN
+            && rest.len() < 2 * self.looked
+        {
             // A long piece of a line comes again: looking at it each time would cost its square.
             return LineEnd::Incomplete;
         }
@@ -326,6 +339,7 @@ impl Decoder {
             Content::Eof => self.ended = true,
             Content::Metadata(metadata) => return Ok(self.take_metadata(text, metadata, intake)),
             Content::Sample(sample) => {
+                // It may start with a blank, and then this is the first look at it.
                 if self.spoken.tell(intake).is_err() {
                     return Ok(Err(Full));
                 }
@@ -378,8 +392,13 @@ impl Decoder {
         };
         let refused = |refusal| Fault::Refused(refusal).at(0);
         let raw = sample.key.of(text);
-        let key = self.prefix.key(raw, &mut self.key);
-        let known = if missed == Some(raw.len()) && sample.key.start == 0 { None } else { intake.find(key) };
+        let of_lines = memchr::memchr(b'\n', raw).is_some();
+        let key = match of_lines {
+            true => self.prefix.key_of_lines(raw, &mut self.key),
+            false => self.prefix.key(raw, &mut self.key),
+        };
+        let was_asked = missed == Some(raw.len()) && sample.key.start == 0 && !of_lines;
+        let known = if was_asked { None } else { intake.find(key) };
         let series = match known {
             Some(series) => series,
             None => {

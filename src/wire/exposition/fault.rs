@@ -59,9 +59,11 @@ impl Fault {
     /// The fault as a label of `tidegate_rows_rejected_total`: few, so that the metric stays small.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Fault::EmptyLabelName | Fault::DuplicateLabel(_) | Fault::NameTwice | Fault::NoName | Fault::PushedTwice => {
-                "labels"
-            },
+            Fault::EmptyLabelName
+            | Fault::DuplicateLabel(_)
+            | Fault::NameTwice
+            | Fault::NoName
+            | Fault::PushedTwice => "labels",
             Fault::NoValue | Fault::BadValue | Fault::ExemplarValue => "value",
             Fault::BadTime | Fault::TimeOutOfRange | Fault::ExemplarTime | Fault::HasTime => "timestamp",
             Fault::NotUtf8 | Fault::HelpNotUtf8 => "utf8",

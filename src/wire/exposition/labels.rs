@@ -13,6 +13,7 @@ use super::number;
 pub(super) struct Names {
     name: Vec<u8>,
     value: Vec<u8>,
+    bound: Vec<u8>,
     /// For telling duplicates among many.
     all: LabelsBuf,
 }
@@ -70,13 +71,13 @@ impl Names {
                 MetricType::Summary => name == b"quantile",
                 _ => false,
             };
+            let mut value = unescape(value, &mut self.value);
             if is_bound {
-                self.value.clear();
-                number::append_canonical(value, &mut self.value);
-                labels.push(name, &self.value);
-            } else {
-                labels.push(name, unescape(value, &mut self.value));
+                self.bound.clear();
+                number::append_canonical(value, &mut self.bound);
+                value = &self.bound;
             }
+            labels.push(name, value);
         }
         for (name, value) in given.iter().filter(|(_, value)| !value.is_empty()) {
             labels.push(name, value);
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn known_escapes_are_undone_and_others_stay() {
-        let plain = |raw: &str| String::from_utf8(unescape(raw.as_bytes(), &mut Vec::new()).to_vec()).unwrap();
+        let plain =
+            |raw: &str| String::from_utf8(unescape(raw.as_bytes(), &mut Vec::new()).to_vec()).unwrap();
         assert_eq!(plain(r#"a\"b\\c\nd\te\\n"#), "a\"b\\c\nd\\te\\n");
         assert_eq!(plain(r"end\"), r"end\");
         let mut help = Vec::new();

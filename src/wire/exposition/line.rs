@@ -78,10 +78,12 @@ pub(super) fn read(syntax: Syntax, input: &[u8], last: bool, tokens: &mut Tokens
     match syntax {
         // Behind the last byte of a text a newline is thought.
         Syntax::Text => text::read(Cursor { text: input, at: 0, closed: last }, tokens),
-        Syntax::OpenMetrics => match openmetrics::read(Cursor { text: input, at: 0, closed: false }, tokens) {
-            Err(Stop::Incomplete) if last => Err(Stop::Fault(Fault::NoEof.at(0))),
-            read => read,
-        },
+        Syntax::OpenMetrics => {
+            match openmetrics::read(Cursor { text: input, at: 0, closed: false }, tokens) {
+                Err(Stop::Incomplete) if last => Err(Stop::Fault(Fault::NoEof.at(0))),
+                read => read,
+            }
+        }
     }
 }
 
@@ -156,7 +158,11 @@ pub(super) fn metadata_name(cursor: &mut Cursor<'_>) -> Result<Span, Stop> {
 }
 
 /// What a sample's names are worth, once they are all known: UTF-8, none empty, none twice.
-pub(super) fn check_names(text: &[u8], tokens: &Tokens, names: &mut super::labels::Names) -> Result<(), LineFault> {
+pub(super) fn check_names(
+    text: &[u8],
+    tokens: &Tokens,
+    names: &mut super::labels::Names,
+) -> Result<(), LineFault> {
     let name = tokens.name.of(text);
     if name.is_empty() {
         return Err(Fault::NoName.at(0));

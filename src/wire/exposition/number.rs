@@ -241,9 +241,10 @@ mod tests {
         ] {
             assert_eq!(parse_value(token.as_bytes()), Some(bits), "{token}");
         }
-        for token in
-            ["", "-", ".", "1e", "1e+", "e5", "+nan", "-nan", "infinit", "1_0", "0x1", "0x1p-3", "1.1.1", "1e999", "1\r"]
-        {
+        for token in [
+            "", "-", ".", "1e", "1e+", "e5", "+nan", "-nan", "infinit", "1_0", "0x1", "0x1p-3", "1.1.1",
+            "1e999", "1\r",
+        ] {
             assert_eq!(parse_value(token.as_bytes()), None, "{token}");
         }
     }
@@ -255,7 +256,19 @@ mod tests {
             end("1.5 12\nx"),
             Some(RowEnd { value_bits: 1.5f64.to_bits(), time_ms: Some(12), next: 7 })
         );
-        for text in ["1", "1 ", "1 2", "1\t2\n", "1  2\n", "1 2 \n", "1 -2\n", "1 2.0\n", "1 1234567890123456789\n", "x\n", "\n"] {
+        for text in [
+            "1",
+            "1 ",
+            "1 2",
+            "1\t2\n",
+            "1  2\n",
+            "1 2 \n",
+            "1 -2\n",
+            "1 2.0\n",
+            "1 1234567890123456789\n",
+            "x\n",
+            "\n",
+        ] {
             assert_eq!(end(text), None, "{text:?}");
         }
         assert_eq!(row_end(b"1 2\n", 0, false), None);
@@ -277,6 +290,8 @@ mod tests {
                 Some(time) => format!("{value} {time}\n"),
                 None => format!("{value}\n"),
             };
+            // Longer ones are left to the plain way.
+            prop_assume!(value.len() < VALUE_BYTES_MAX);
             let expected = parse_value(value.as_bytes());
             let got = row_end(text.as_bytes(), 0, true);
             prop_assert_eq!(got.map(|end| (end.value_bits, end.time_ms, end.next)), expected.map(|v| (v, time, text.len())));

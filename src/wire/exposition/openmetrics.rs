@@ -87,7 +87,8 @@ fn sample(mut cursor: Cursor<'_>, tokens: &mut Tokens) -> Result<Line, Stop> {
         cursor.at += EXEMPLAR.len();
         exemplar = Some(self::exemplar(&mut cursor, tokens)?);
     }
-    let next = cursor.end_of_line(if exemplar.is_some() { Fault::AfterExemplar } else { Fault::AfterTime })?;
+    let next =
+        cursor.end_of_line(if exemplar.is_some() { Fault::AfterExemplar } else { Fault::AfterTime })?;
     Ok(Line { content: Content::Sample(Sample { key, value_bits, time_ms, exemplar }), next })
 }
 

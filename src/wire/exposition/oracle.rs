@@ -175,10 +175,9 @@ impl Lexer<'_> {
                 (word(rest, b"EOF"), (Token::EofWord, Init)),
                 (word(rest, b"EOF\n"), (Token::EofWord, Init)),
             ],
-            Meta1 => vec![
-                (quoted(rest, true), (Token::MName, Meta2)),
-                (name(rest, true), (Token::MName, Meta2)),
-            ],
+            Meta1 => {
+                vec![(quoted(rest, true), (Token::MName, Meta2)), (name(rest, true), (Token::MName, Meta2))]
+            }
             Meta2 => {
                 let len = 1 + count(rest.get(1..).unwrap_or_default(), |b| b != b'\n');
                 let whole = rest[0] == b' ' && rest.get(len) == Some(&b'\n');
@@ -344,7 +343,13 @@ impl Parser<'_> {
                 let known: &[&[u8]] = match self.syntax {
                     Syntax::Text => &[b"counter", b"gauge", b"histogram", b"summary", b"untyped"],
                     Syntax::OpenMetrics => &[
-                        b"counter", b"gauge", b"histogram", b"gaugehistogram", b"summary", b"info", b"stateset",
+                        b"counter",
+                        b"gauge",
+                        b"histogram",
+                        b"gaugehistogram",
+                        b"summary",
+                        b"info",
+                        b"stateset",
                         b"unknown",
                     ],
                 };
@@ -457,7 +462,10 @@ impl Parser<'_> {
         if token != Token::Linebreak {
             return Err(());
         }
-        let labels = pairs.into_iter().map(|(name, value)| Ok((plain(&name)?, plain(&value)?))).collect::<Result<_, ()>>()?;
+        let labels = pairs
+            .into_iter()
+            .map(|(name, value)| Ok((plain(&name)?, plain(&value)?)))
+            .collect::<Result<_, ()>>()?;
         Ok((labels, value, time_ms))
     }
 

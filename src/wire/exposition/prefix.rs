@@ -23,6 +23,9 @@ const HISTOGRAM: u8 = 2;
 const SUMMARY: u8 = 3;
 const LABELLED: u8 = 4;
 
+/// The first byte of keys that are longer than a line: no fast way finds them, which counts a line for a row.
+const OF_LINES: u8 = 9;
+
 /// The first byte of keys that name a series by its labels alone, whatever line it came from.
 const BY_LABELS: u8 = 8;
 
@@ -76,6 +79,15 @@ impl Prefix {
         scratch.extend_from_slice(raw);
         scratch
     }
+
+    /// The key of these bytes, which hold a newline.
+    pub(super) fn key_of_lines<'a>(&self, raw: &[u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        scratch.clear();
+        scratch.push(OF_LINES);
+        scratch.extend_from_slice(&self.bytes);
+        scratch.extend_from_slice(raw);
+        scratch
+    }
 }
 
 /// The key of a series that is named by its labels in their canonical encoding.
@@ -97,7 +109,9 @@ mod tests {
     #[test]
     fn a_key_is_stripped_by_the_prefix_that_made_it_and_by_no_other() {
         let mut prefixes = Vec::new();
-        for given in [labels(&[]), labels(&[("a", "x")]), labels(&[("a", "x"), ("b", "")]), labels(&[("a", "xb")])] {
+        for given in
+            [labels(&[]), labels(&[("a", "x")]), labels(&[("a", "x"), ("b", "")]), labels(&[("a", "xb")])]
+        {
             for kind in [MetricType::Gauge, MetricType::Histogram, MetricType::Summary] {
                 let mut prefix = Prefix::new(&given);
                 prefix.set_kind(kind);
@@ -111,6 +125,7 @@ mod tests {
                 assert_eq!(other.strip(&key), (i == j).then_some(&raw[..]), "{i} {j}");
             }
             assert_eq!(prefix.strip(key_by_labels(b"up", &mut Vec::new())), None);
+            assert_eq!(prefix.strip(prefix.key_of_lines(b"up", &mut Vec::new())), None);
         }
     }
 

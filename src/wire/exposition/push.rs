@@ -125,7 +125,8 @@ impl Decode for Push {
     /// Checks the body, also for what the Pushgateway finds inconsistent: such a body is well-formed, and refused by
     /// [`feed`](Decode::feed).
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let mut pushed = Pushed { kind: MetricType::Unknown, families: BTreeMap::new(), seen: BTreeSet::new() };
+        let mut pushed =
+            Pushed { kind: MetricType::Unknown, families: BTreeMap::new(), seen: BTreeSet::new() };
         let (mut tokens, mut names, mut own) = (Tokens::default(), Names::default(), Names::default());
         let mut labels = LabelsBuf::default();
         let mut line = 0;
@@ -182,7 +183,14 @@ impl Decode for Push {
         }
         self.shapes.enter_epoch(intake.epoch());
         while let Some(row) = self.beside.get(self.beside_done) {
-            match push_beside(row, self.options.time_ns, &mut self.key, &mut self.labels, &mut self.shapes, intake) {
+            match push_beside(
+                row,
+                self.options.time_ns,
+                &mut self.key,
+                &mut self.labels,
+                &mut self.shapes,
+                intake,
+            ) {
                 Ok(Ok(())) => {
                     result.accepted += 1;
                     result.samples += 1;
@@ -273,7 +281,11 @@ impl Pushed {
             let kind = self.families.get(whole)?.kind?;
             kinds.contains(&kind).then_some(whole)
         });
-        let name = if self.families.get(&name).is_some_and(|f| f.kind.is_some()) { &name } else { whole.unwrap_or(&name) };
+        let name = if self.families.get(&name).is_some_and(|f| f.kind.is_some()) {
+            &name
+        } else {
+            whole.unwrap_or(&name)
+        };
         self.families.entry(name.to_vec()).or_default().has_rows = true;
         name.into()
     }

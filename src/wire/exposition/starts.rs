@@ -57,12 +57,6 @@ impl Starts {
         self.created.clear();
     }
 
-    /// Whether it is known what start times the rows that come next have.
-    #[inline]
-    pub(super) fn are_settled(&self) -> bool {
-        self.surveyed
-    }
-
     /// Whether rows may have start times, so that their labels must be looked at.
     #[inline]
     pub(super) fn are_known(&self) -> bool {
@@ -79,29 +73,45 @@ impl Starts {
             return;
         }
         self.bytes.clear();
-        self.read_family(&body[at..], |starts, text, sample| {
-            let Some(start_ns) = sample.created_ns else { return };
-            let start = starts.bytes.len();
-            group(text, &starts.tokens, sample.family_len, kind, &mut starts.bytes);
-            let group = Span::new(start, starts.bytes.len());
-            starts.created.push(Created { group, start_ns, used: false });
-        }, family_len, kind);
+        self.read_family(
+            &body[at..],
+            |starts, text, sample| {
+                let Some(start_ns) = sample.created_ns else { return };
+                let start = starts.bytes.len();
+                group(text, &starts.tokens, sample.family_len, kind, &mut starts.bytes);
+                let group = Span::new(start, starts.bytes.len());
+                starts.created.push(Created { group, start_ns, used: false });
+            },
+            family_len,
+            kind,
+        );
         let bytes = &self.bytes;
         // Of two lines for one group the later one counts.
         self.created.reverse();
         self.created.sort_by(|a, b| a.group.of(bytes).cmp(b.group.of(bytes)));
         self.created.dedup_by(|b, a| a.group.of(bytes) == b.group.of(bytes));
-        self.read_family(&body[at..], |starts, text, sample| {
-            if !sample.is_created
-                && let Some(i) = starts.find(text, None, sample.family_len, kind)
-            {
-                starts.created[i].used = true;
-            }
-        }, family_len, kind);
+        self.read_family(
+            &body[at..],
+            |starts, text, sample| {
+                if !sample.is_created
+                    && let Some(i) = starts.find(text, None, sample.family_len, kind)
+                {
+                    starts.created[i].used = true;
+                }
+            },
+            family_len,
+            kind,
+        );
     }
 
     /// What the row of these tokens is.
-    pub(super) fn of_row(&mut self, text: &[u8], tokens: &Tokens, family_len: usize, kind: MetricType) -> Start {
+    pub(super) fn of_row(
+        &mut self,
+        text: &[u8],
+        tokens: &Tokens,
+        family_len: usize,
+        kind: MetricType,
+    ) -> Start {
         if let Some(family_len) = created_family_len(tokens.name.of(text), kind) {
             let found = self.find(text, Some(tokens), family_len, kind);
             let used = found.is_some_and(|i| self.created[i].used);
@@ -127,7 +137,13 @@ impl Starts {
     }
 
     /// The created line of the group that these tokens are of; those of the line read last, if none are given.
-    fn find(&mut self, text: &[u8], tokens: Option<&Tokens>, family_len: usize, kind: MetricType) -> Option<usize> {
+    fn find(
+        &mut self,
+        text: &[u8],
+        tokens: Option<&Tokens>,
+        family_len: usize,
+        kind: MetricType,
+    ) -> Option<usize> {
         let mut key = std::mem::take(&mut self.scratch);
         key.clear();
         group(text, tokens.unwrap_or(&self.tokens), family_len, kind, &mut key);

@@ -61,6 +61,8 @@ fn metric_type(word: &[u8]) -> Option<MetricType> {
         b"histogram" => MetricType::Histogram,
         b"summary" => MetricType::Summary,
         b"untyped" => MetricType::Unknown,
+        // Not the server's, but those of the Pushgateway and of client libraries.
+        b"gaugehistogram" | b"gauge_histogram" => MetricType::GaugeHistogram,
         _ => return None,
     })
 }

@@ -33,23 +33,38 @@ pub struct SeriesBudget {
     pub used: Arc<SharedCount>,
     /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
     pub counted: bool,
+    /// Series counted in `used` and not yet there: workers don't all write to one place for each new series.
+    ahead: u64,
 }
 
 impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
-        SeriesBudget { max, used: Arc::default(), counted: true }
+        SeriesBudget { max, used: Arc::default(), counted: true, ahead: 0 }
     }
 
     /// The same budget for one whose series others count.
     pub(super) fn observed(&self) -> SeriesBudget {
-        SeriesBudget { counted: false, ..self.clone() }
+        SeriesBudget { counted: false, ahead: 0, ..self.clone() }
     }
 
-    fn add(&self, series: u64) {
-        if self.counted {
-            self.used.add(series);
+    /// Whether there may be one more.
+    fn has_room(&self) -> bool {
+        self.ahead > 0 || self.used.value() < self.max
+    }
+
+    fn add(&mut self, series: u64) {
+        if !self.counted || series == 0 {
+            return;
         }
+        if self.ahead < series {
+            // Far from the limit some more at once; near it one by one, so that it is met exactly.
+            let left = self.max.saturating_sub(self.used.value());
+            let more = series + (left / AHEAD_LEFT_MIN).min(AHEAD_MAX);
+            self.used.add(more);
+            self.ahead += more;
+        }
+        self.ahead -= series;
     }
 
     fn subtract(&self, series: u64) {
@@ -58,6 +73,10 @@ impl SeriesBudget {
         }
     }
 }
+
+/// Series counted ahead at most, and for how many left one is.
+const AHEAD_MAX: u64 = 64;
+const AHEAD_LEFT_MIN: u64 = 1024;
 
 /// The memory of one worker's ingest.
 #[derive(Debug)]
@@ -327,7 +346,7 @@ const PROMOTE_ROWS_PER_SERIES: u64 = 2;
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.limits.series.subtract(self.table.series_count());
+        self.limits.series.subtract(self.table.series_count() + self.limits.series.ahead);
     }
 }
 
@@ -340,7 +359,7 @@ impl Writer<'_> {
 
     fn series_limit(&self) -> Option<Refusal> {
         let budget = &self.ingest.limits.series;
-        (budget.used.value() >= budget.max).then_some(Refusal::SeriesLimit { limit: budget.max })
+        (!budget.has_room()).then_some(Refusal::SeriesLimit { limit: budget.max })
     }
 }
 

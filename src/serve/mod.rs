@@ -8,6 +8,7 @@ mod answer;
 pub mod body;
 mod connection;
 mod format;
+mod groups;
 pub mod http;
 mod memory;
 mod metrics;

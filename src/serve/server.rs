@@ -14,6 +14,7 @@ use mio::{Poll, Waker};
 use crate::engine::{self, Engine};
 use crate::telemetry::WorkerCounters;
 
+use super::groups::Groups;
 use super::http::{HttpLimits, Timeouts};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) counters: Vec<Arc<WorkerCounters>>,
     pub(super) memory: MemoryBudget,
     pub(super) surveys: SurveyBoard,
+    /// What the Pushgateway's groups hold.
+    pub(super) groups: Arc<Groups>,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
@@ -120,6 +123,7 @@ impl Server {
             counters: engine.counters().to_vec(),
             memory: MemoryBudget::new(options.memory_bytes_max),
             surveys: SurveyBoard::new(workers),
+            groups: Arc::default(),
             options,
             engine,
             seats,

@@ -4,7 +4,11 @@
 //! an [`Opened`] and makes answers from a [`WriteResult`]; everything between, from bytes to durable, is the same
 //! for all and knows a [`Format`] only by what it asks of it.
 
+pub(super) mod exposition;
 pub(super) mod influx;
+pub(super) mod pushgateway;
+
+use std::sync::Arc;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
@@ -14,6 +18,7 @@ use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
 use super::body::Encoding;
+use super::groups::{Change, Groups};
 use super::http::Head;
 
 /// The format of a write, as far as its answer depends on it.
@@ -21,6 +26,10 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// Exposition text, line by line.
+    Exposition,
+    /// The Pushgateway's protocol.
+    Pushgateway(Change),
 }
 
 /// A write whose head was understood.
@@ -45,6 +54,8 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Exposition(Box<wire::exposition::Decoder>),
+    Pushgateway(Box<pushgateway::Pushed>),
 }
 
 impl Rows {
@@ -52,6 +63,8 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Exposition(decoder) => decoder.check(body),
+            Rows::Pushgateway(pushed) => pushed.check(body),
         }
     }
 
@@ -59,6 +72,8 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Exposition(decoder) => decoder.rewind(),
+            Rows::Pushgateway(pushed) => pushed.rewind(),
         }
     }
 
@@ -72,6 +87,8 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Exposition(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Pushgateway(pushed) => pushed.feed(input, intake, result),
         }
     }
 }
@@ -81,9 +98,11 @@ impl Format {
     ///
     /// # Errors
     /// The answer to a request that is not understood.
-    pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
+    pub(super) fn open(self, head: &Head<'_>, wall_ns: i64, groups: &Arc<Groups>) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Exposition => exposition::open(head, wall_ns),
+            Format::Pushgateway(change) => pushgateway::open(change, head, wall_ns, groups),
         }
     }
 
@@ -91,6 +110,8 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Exposition => Protocol::Exposition,
+            Format::Pushgateway(_) => Protocol::Pushgateway,
         }
     }
 
@@ -98,13 +119,16 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            // One: their keys say all that decides about labels.
+            Format::Exposition | Format::Pushgateway(_) => ContextId(8),
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) => "POST",
+            Format::Influx(_) | Format::Exposition => "POST",
+            Format::Pushgateway(_) => "POST, PUT, DELETE",
         }
     }
 
@@ -112,6 +136,8 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::Exposition => exposition::write_answer(result),
+            Format::Pushgateway(change) => pushgateway::write_answer(change, result),
         }
     }
 
@@ -119,6 +145,8 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            // They are never asked for all or nothing this way.
+            Format::Exposition | Format::Pushgateway(_) => self.write_answer(result),
         }
     }
 
@@ -126,6 +154,7 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::Exposition | Format::Pushgateway(_) => exposition::error_answer(status, message, result),
         }
     }
 

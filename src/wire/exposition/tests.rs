@@ -213,14 +213,13 @@ fn a_line_that_is_too_long_is_rejected_and_passed_over_however_it_comes() {
     // Newlines in quotes do not make it shorter.
     let quoted = format!("b{{x=\"{}", "\"\n".repeat(2) + &"z\n".repeat(LINE_BYTES_MAX));
     for (body, rows) in [(format!("ok 1\n{long}\nok 2\n"), 2), (format!("ok 1\n{quoted}"), 1)] {
-        let mut whole = lines(&body);
+        let whole = lines(&body);
         assert_eq!(whole.rows.rows.len(), rows);
         assert_eq!(whole.result.errors[0].index, 2);
         for piece in [1000, 65_536] {
             let pieces = feed_pieces(body.as_bytes(), &[piece], &[]);
             assert_eq!(pieces.rows.rows, whole.rows.rows);
-            assert_eq!(std::mem::take(&mut whole.result.rejected), pieces.result.rejected);
-            whole.result.rejected = pieces.result.rejected;
+            assert_eq!(pieces.result, whole.result);
         }
     }
 }
@@ -422,7 +421,7 @@ fn agrees_with_oracle(syntax: Syntax, body: &[u8]) -> Result<(), TestCaseError> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn a_line_is_read_as_the_server_reads_it(syntax in syntaxes(), body in short_body()) {
@@ -444,7 +443,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn lines_that_are_known_are_read_like_lines_that_are_new(body in body()) {

@@ -12,10 +12,12 @@ mod log;
 
 mod corpora;
 mod drain;
+mod exposition;
 mod faults;
 mod influx;
 mod kills;
 mod limits;
 mod pages;
 mod peers;
+mod pushgateway;
 mod rows;

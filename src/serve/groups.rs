@@ -1,17 +1,19 @@
 //! What the groups of the Pushgateway's protocol hold: which series each push or deletion ends.
 //!
-//! The Pushgateway is scraped for ever, so that a series which a push replaces or a deletion removes ends there of itself.
-//! A log has to be told: what is no longer pushed gets a stale marker, and so the series of each group are kept here,
-//! shared by all workers. The lock is taken once a push, never on the way of a row.
+//! The Pushgateway is scraped for ever, so that a series which a push replaces or a deletion removes ends there of
+//! itself. A log has to be told: what is no longer pushed gets a stale marker, and so the series of each group are
+//! kept here, shared by all workers. The lock is taken once a push, never on the way of a row.
 //!
-//! Bounded by [`BYTES_MAX`]: a push over it is taken, but its series are not remembered and get no marker when they end.
-//! Nothing of this outlives the process: of groups pushed before it started nothing is known. What is kept changes when
-//! the push is understood; if its commit fails and the client does not try again, markers may be missing.
+//! Bounded by [`BYTES_MAX`]: a push over it is taken, but its series are not remembered and get no marker when they
+//! end. Nothing of this outlives the process: of groups pushed before it started nothing is known. What is kept
+//! changes when the push is understood; if its commit fails and the client does not try again, markers may be
+//! missing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::NAN_STALE_BITS;
+use crate::bytes::write_varint;
+use crate::model::{METRIC_NAME, NAN_STALE_BITS};
 use crate::wire::exposition::{Push, RowBeside, SeriesKey};
 
 /// Bytes that are kept: about 300,000 series of 100 bytes of labels.
@@ -48,7 +50,7 @@ struct Held {
 
 #[derive(Default, Debug)]
 struct Group {
-    /// Labels to metric.
+    /// Labels within the group to metric.
     series: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// When a push was last refused, in seconds; 0 for never.
     failed_seconds: f64,
@@ -67,12 +69,11 @@ impl Groups {
 
 impl Held {
     fn apply(&mut self, key: &[u8], change: Change, push: &Push, bytes_max: usize) -> Vec<RowBeside> {
-        let pushed = push.own_series(PUSHED);
-        let failed = push.own_series(FAILED);
+        let (pushed, failed) = (own_series(PUSHED), own_series(FAILED));
         let mut group = self.take(key);
         if change == Change::Delete {
             let Some(group) = group else { return Vec::new() };
-            let own = [pushed.labels, failed.labels];
+            let own = [pushed, failed];
             return group.series.into_keys().chain(own).map(stale).collect();
         }
         let known = group.is_some();
@@ -82,13 +83,13 @@ impl Held {
         if push.is_refused() {
             group.failed_seconds = now;
             if !known {
-                beside.push(value(pushed.labels, 0.0));
+                beside.push(value(pushed, 0.0));
             }
         } else {
             beside.extend(group.push(change, push.series()).into_iter().map(stale));
-            beside.push(value(pushed.labels, now));
+            beside.push(value(pushed, now));
         }
-        beside.push(value(failed.labels, group.failed_seconds));
+        beside.push(value(failed, group.failed_seconds));
         let group = std::mem::take(group);
         self.keep(key, group, bytes_max);
         beside
@@ -134,6 +135,16 @@ impl Group {
         let series = self.series.iter().map(|(labels, family)| labels.len() + family.len() + SERIES_BYTES);
         GROUP_BYTES + key.len() + series.sum::<usize>()
     }
+}
+
+/// The labels of the group's series of this name.
+fn own_series(name: &[u8]) -> Box<[u8]> {
+    let mut labels = Vec::new();
+    for part in [METRIC_NAME, name] {
+        write_varint(&mut labels, part.len() as u64);
+        labels.extend_from_slice(part);
+    }
+    labels.into()
 }
 
 fn stale(labels: Box<[u8]>) -> RowBeside {

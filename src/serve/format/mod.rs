@@ -120,7 +120,7 @@ impl Format {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
             // One: their keys say all that decides about labels.
-            Format::Exposition | Format::Pushgateway(_) => ContextId(8),
+            Format::Exposition | Format::Pushgateway(_) => ContextId((Protocol::Exposition as u16) << 8),
         }
     }
 

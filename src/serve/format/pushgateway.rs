@@ -1,9 +1,10 @@
 //! The Pushgateway's protocol: `/metrics/job/JOB{/LABEL/VALUE}`, by `PUT`, `POST` and `DELETE`.
 //!
-//! Statuses are the Pushgateway's: 200 for a push, 202 for a deletion, 400 for a path or body that it would refuse. What
-//! it would be scraped for ever for is written once: the pushed samples at the time of the push, `push_time_seconds` and
-//! `push_failure_time_seconds`, and stale markers where its page would no longer show a series. As there, times in
-//! the body and series that come twice are refused, and the group's labels take the place of a series' own.
+//! Statuses are the Pushgateway's: 200 for a push, 202 for a deletion, 400 for a path or body that it would refuse.
+//! What it would be scraped for ever for is written once: the pushed samples at the time of the push,
+//! `push_time_seconds` and `push_failure_time_seconds`, and stale markers where its page would no longer show a
+//! series. As there, times in the body and series that come twice are refused, and the group's labels take the
+//! place of a series' own.
 
 use std::sync::Arc;
 

@@ -22,8 +22,8 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 ///
 /// ```
 /// use tidegate::wire::exposition::{Decoder, Faults, Options, Syntax};
-/// let options =
-///     Options { syntax: Syntax::Text, faults: Faults::Body, default_time_ns: 1_700_000_000_000_000_000, labels: vec![] };
+/// let (syntax, faults) = (Syntax::Text, Faults::Body);
+/// let options = Options { syntax, faults, default_time_ns: 1_700_000_000_000_000_000, labels: vec![] };
 /// let _decoder = Decoder::new(options);
 /// ```
 #[derive(Debug)]

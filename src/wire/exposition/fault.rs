@@ -42,6 +42,7 @@ pub(super) enum Fault {
     PushedTwice,
     SecondHelp,
     SecondType,
+    TooManySeries,
     TooLong,
     Refused(Refusal),
 }
@@ -67,7 +68,7 @@ impl Fault {
             Fault::NoValue | Fault::BadValue | Fault::ExemplarValue => "value",
             Fault::BadTime | Fault::TimeOutOfRange | Fault::ExemplarTime | Fault::HasTime => "timestamp",
             Fault::NotUtf8 | Fault::HelpNotUtf8 => "utf8",
-            Fault::TooLong => "too_large",
+            Fault::TooLong | Fault::TooManySeries => "too_large",
             Fault::Refused(refusal) => refusal.reason(),
             _ => "syntax",
         }
@@ -107,6 +108,7 @@ impl std::fmt::Display for Fault {
             Fault::PushedTwice => "the series is pushed twice",
             Fault::SecondHelp => "second HELP line for one metric",
             Fault::SecondType => "second TYPE line for one metric, or a TYPE behind its samples",
+            Fault::TooManySeries => "a push has at most 131072 series",
             Fault::TooLong => return write!(f, "line is longer than {} bytes", super::LINE_BYTES_MAX),
             Fault::Refused(refusal) => return refusal.fmt(f),
         };

@@ -294,7 +294,8 @@ mod tests {
             prop_assume!(value.len() < VALUE_BYTES_MAX);
             let expected = parse_value(value.as_bytes());
             let got = row_end(text.as_bytes(), 0, true);
-            prop_assert_eq!(got.map(|end| (end.value_bits, end.time_ms, end.next)), expected.map(|v| (v, time, text.len())));
+            let got = got.map(|end| (end.value_bits, end.time_ms, end.next));
+            prop_assert_eq!(got, expected.map(|v| (v, time, text.len())));
         }
 
         #[test]

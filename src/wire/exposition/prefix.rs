@@ -90,11 +90,13 @@ impl Prefix {
     }
 }
 
-/// The key of a series that is named by its labels in their canonical encoding.
-pub(super) fn key_by_labels<'a>(labels: &[u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+/// The key of a series that is named by its labels, each `length varint, name, length varint, value`.
+pub(super) fn key_by_labels<'a>(labels: &[&[u8]], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     scratch.clear();
     scratch.push(BY_LABELS);
-    scratch.extend_from_slice(labels);
+    for part in labels {
+        scratch.extend_from_slice(part);
+    }
     scratch
 }
 
@@ -124,7 +126,7 @@ mod tests {
             for (j, other) in prefixes.iter().enumerate() {
                 assert_eq!(other.strip(&key), (i == j).then_some(&raw[..]), "{i} {j}");
             }
-            assert_eq!(prefix.strip(key_by_labels(b"up", &mut Vec::new())), None);
+            assert_eq!(prefix.strip(key_by_labels(&[b"up"], &mut Vec::new())), None);
             assert_eq!(prefix.strip(prefix.key_of_lines(b"up", &mut Vec::new())), None);
         }
     }

@@ -1,13 +1,13 @@
 //! A push to a group of series, as the Pushgateway takes it: the whole body or nothing.
 //!
-//! Three steps. [`check`](Decode::check) reads the body and finds which series it pushes. Whoever knows what the group
-//! had before then says by [`settle`](Push::settle) which rows come with it: stale markers of series that the push ends,
-//! the group's own push times. [`feed`](Decode::feed) pushes the body's rows and then those.
+//! Three steps. [`check`](Decode::check) reads the body and finds which series it pushes. Whoever knows what the
+//! group had before then says by [`settle`](Push::settle) which rows come with it: stale markers of series that the
+//! push ends, the group's own push times. [`feed`](Decode::feed) pushes the body's rows and then those.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::bytes::{read_varint, write_varint};
-use crate::model::{Full, Intake, LabelsBuf, MetricType, WriteResult};
+use crate::model::{Full, Intake, LabelsBuf, MetricType, Refusal, WriteResult};
 
 use super::decoder::{Decoder, read_whole};
 use super::fault::Fault;
@@ -32,7 +32,7 @@ pub struct PushOptions {
 /// A series of a group.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SeriesKey {
-    /// Its labels, sorted by name: `(length varint, name, length varint, value)*`.
+    /// Its labels but those of its group, sorted by name: `(length varint, name, length varint, value)*`.
     pub labels: Box<[u8]>,
     /// The metric that it is part of: of a histogram's buckets the histogram.
     pub family: Box<[u8]>,
@@ -41,7 +41,7 @@ pub struct SeriesKey {
 /// A row that comes with a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowBeside {
-    /// The labels of its series as [`SeriesKey`] has them.
+    /// The labels of its series but those of its group, as [`SeriesKey`] has them.
     pub labels: Box<[u8]>,
     /// The bits of its value.
     pub value_bits: u64,
@@ -53,6 +53,8 @@ pub struct Push {
     options: PushOptions,
     rows: Decoder,
     series: Vec<SeriesKey>,
+    /// The group's labels as [`SeriesKey`] has them.
+    group: Box<[u8]>,
     /// Why nothing of a well-formed body is taken, and at which line.
     refusal: Option<(u64, Fault)>,
     samples: u64,
@@ -75,7 +77,12 @@ impl Push {
             default_time_ns: options.time_ns,
             labels: options.group.clone(),
         });
+        let mut labels = LabelsBuf::default();
+        for (name, value) in options.group.iter().filter(|(_, value)| !value.is_empty()) {
+            labels.push(name, value);
+        }
         Push {
+            group: encode(&mut labels),
             options,
             rows,
             series: Vec::new(),
@@ -85,7 +92,7 @@ impl Push {
             body_done: false,
             beside_done: 0,
             key: Vec::new(),
-            labels: LabelsBuf::default(),
+            labels,
             shapes: RowShapes::default(),
         }
     }
@@ -105,14 +112,33 @@ impl Push {
         self.options.time_ns
     }
 
-    /// The series of the group that has this name and no labels but the group's.
-    pub fn own_series(&self, name: &[u8]) -> SeriesKey {
-        let mut labels = LabelsBuf::default();
-        labels.push(crate::model::METRIC_NAME, name);
-        for (name, value) in self.options.group.iter().filter(|(_, value)| !value.is_empty()) {
-            labels.push(name, value);
-        }
-        SeriesKey { labels: encode(&mut labels), family: name.into() }
+    /// The first series that one before it equals.
+    fn first_twice(&self) -> Option<usize> {
+        let labels = |i: &usize| &*self.series[*i].labels;
+        let mut order: Vec<usize> = (0..self.series.len()).collect();
+        // Equal ones keep their order.
+        order.sort_by(|a, b| labels(a).cmp(labels(b)));
+        order.windows(2).filter(|pair| labels(&pair[0]) == labels(&pair[1])).map(|pair| pair[1]).min()
+    }
+
+    fn push_beside<I: Intake>(&mut self, row: usize, intake: &mut I) -> Result<Result<(), Full>, Refusal> {
+        let row = &self.beside[row];
+        let key = key_by_labels(&[&self.group, &row.labels], &mut self.key);
+        let series = match intake.find(key) {
+            Some(series) => series,
+            None => {
+                self.labels.clear();
+                for mut rest in [&*self.group, &*row.labels] {
+                    while !rest.is_empty() {
+                        let name = sized(&mut rest);
+                        self.labels.push(name, sized(&mut rest));
+                    }
+                }
+                intake.define(key, &mut self.labels)?
+            }
+        };
+        let shape = self.shapes.plain(series, intake)?;
+        Ok(intake.push(series, shape, self.options.time_ns, &[row.value_bits], &[]))
     }
 
     /// Says which rows come with the body's.
@@ -125,12 +151,15 @@ impl Decode for Push {
     /// Checks the body, also for what the Pushgateway finds inconsistent: such a body is well-formed, and refused by
     /// [`feed`](Decode::feed).
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let mut pushed =
-            Pushed { kind: MetricType::Unknown, families: BTreeMap::new(), seen: BTreeSet::new() };
+        let mut pushed = Pushed { kind: MetricType::Unknown, families: BTreeMap::new() };
         let (mut tokens, mut names, mut own) = (Tokens::default(), Names::default(), Names::default());
+        // The group's labels take the place of others: given without values, they take them away.
+        let given: Vec<(Box<[u8]>, Box<[u8]>)> =
+            self.options.group.iter().map(|(name, _)| (name.clone(), Box::default())).collect();
         let mut labels = LabelsBuf::default();
+        let mut lines: Vec<u64> = Vec::new();
         let mut line = 0;
-        (self.samples, self.refusal) = (0, None);
+        self.refusal = None;
         self.series.clear();
         if self.options.syntax == Syntax::Text && !body.is_empty() && !body.ends_with(b"\n") {
             // It may have been cut within a number.
@@ -141,24 +170,25 @@ impl Decode for Push {
             match &read.content {
                 Content::Metadata(metadata) => pushed.hear(text, metadata)?,
                 Content::Sample(sample) => {
-                    self.samples += 1;
-                    own.series(text, tokens, pushed.kind, &self.options.group, &mut labels);
-                    let family = pushed.family(text, tokens);
-                    let labels = encode(&mut labels);
-                    let fault = match sample.time_ms {
-                        Some(_) => Some(Fault::HasTime),
-                        None if !pushed.seen.insert(labels.clone()) => Some(Fault::PushedTwice),
-                        None => None,
-                    };
-                    match fault {
-                        Some(fault) if self.refusal.is_none() => self.refusal = Some((line, fault)),
-                        _ => self.series.push(SeriesKey { labels, family }),
+                    if self.series.len() == SERIES_MAX {
+                        return Err(Fault::TooManySeries.at(0));
                     }
+                    if sample.time_ms.is_some() && self.refusal.is_none() {
+                        self.refusal = Some((line, Fault::HasTime));
+                    }
+                    own.series(text, tokens, pushed.kind, &given, &mut labels);
+                    let family = pushed.family(text, tokens);
+                    self.series.push(SeriesKey { labels: encode(&mut labels), family });
+                    lines.push(line);
                 }
                 Content::Nothing | Content::Eof => {}
             }
             Ok(())
         })?;
+        self.samples = lines.len() as u64;
+        if self.refusal.is_none() {
+            self.refusal = self.first_twice().map(|i| (lines[i], Fault::PushedTwice));
+        }
         if self.refusal.is_some() {
             self.series.clear();
         }
@@ -182,15 +212,8 @@ impl Decode for Push {
             self.body_done = true;
         }
         self.shapes.enter_epoch(intake.epoch());
-        while let Some(row) = self.beside.get(self.beside_done) {
-            match push_beside(
-                row,
-                self.options.time_ns,
-                &mut self.key,
-                &mut self.labels,
-                &mut self.shapes,
-                intake,
-            ) {
+        while self.beside_done < self.beside.len() {
+            match self.push_beside(self.beside_done, intake) {
                 Ok(Ok(())) => {
                     result.accepted += 1;
                     result.samples += 1;
@@ -213,37 +236,11 @@ impl Decode for Push {
     }
 }
 
-fn push_beside<I: Intake>(
-    row: &RowBeside,
-    time_ns: i64,
-    key: &mut Vec<u8>,
-    labels: &mut LabelsBuf,
-    shapes: &mut RowShapes,
-    intake: &mut I,
-) -> Result<Result<(), Full>, crate::model::Refusal> {
-    let key = key_by_labels(&row.labels, key);
-    let series = match intake.find(key) {
-        Some(series) => series,
-        None => {
-            labels.clear();
-            let mut rest = &*row.labels;
-            while !rest.is_empty() {
-                let name = sized(&mut rest);
-                labels.push(name, sized(&mut rest));
-            }
-            intake.define(key, labels)?
-        }
-    };
-    let shape = shapes.plain(series, intake)?;
-    Ok(intake.push(series, shape, time_ns, &[row.value_bits], &[]))
-}
-
 /// What a push was found to hold so far.
 struct Pushed {
     /// What the last `TYPE` said.
     kind: MetricType,
     families: BTreeMap<Vec<u8>, Family>,
-    seen: BTreeSet<Box<[u8]>>,
 }
 
 #[derive(Default)]
@@ -257,6 +254,9 @@ impl Pushed {
     fn hear(&mut self, text: &[u8], metadata: &Metadata) -> Result<(), super::fault::LineFault> {
         let mut name = Vec::new();
         append_unescaped(metadata.name.of(text), true, &mut name);
+        if self.families.len() >= 2 * SERIES_MAX {
+            return Err(Fault::TooManySeries.at(0));
+        }
         let family = self.families.entry(name).or_default();
         match metadata.said {
             Said::Help(_) if std::mem::replace(&mut family.has_help, true) => {
@@ -322,4 +322,57 @@ fn sized<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let (part, behind) = rest.split_at(len);
     *rest = behind;
     part
+}
+
+/// Series of a push at most. What is kept of them while they are checked is then 30 MB besides their text, and
+/// whoever pushes more has other protocols.
+const SERIES_MAX: usize = 1 << 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::Rows;
+
+    fn push(group: &[(&str, &str)]) -> Push {
+        let group = group.iter().map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into())).collect();
+        Push::new(PushOptions { syntax: Syntax::Text, time_ns: 7, group })
+    }
+
+    #[test]
+    fn series_are_told_apart_by_their_labels_within_the_group() {
+        let mut push = push(&[("job", "j"), ("instance", "")]);
+        push.check(b"a{x=\"1\",job=\"k\"} 1\na{instance=\"i\"} 2\n").unwrap();
+        let names: Vec<String> =
+            push.series().iter().map(|s| String::from_utf8_lossy(&s.labels).into_owned()).collect();
+        assert_eq!(names, ["\u{8}__name__\u{1}a\u{1}x\u{1}1", "\u{8}__name__\u{1}a"]);
+        push.check(b"a 1\nb 1\na{job=\"k\"} 2\n").unwrap();
+        assert!(push.is_refused() && push.series().is_empty());
+        assert_eq!(push.refusal, Some((3, Fault::PushedTwice)));
+    }
+
+    #[test]
+    fn rows_beside_have_the_groups_labels_and_come_once_wherever_the_intake_is_full() {
+        let mut push = push(&[("job", "j")]);
+        push.check(b"# HELP a x\na 1\nb 2\n").unwrap();
+        let labels = push.series()[0].labels.clone();
+        push.settle(vec![RowBeside { labels, value_bits: 5 }]);
+        let mut rows = Rows::default();
+        rows.room = Some(0);
+        let mut result = WriteResult::default();
+        let body = b"# HELP a x\na 1\nb 2\n";
+        while push.feed(body, true, &mut rows, &mut result) == (Fed { consumed: 0, state: FedState::Full }) {
+            rows.room = Some(1);
+        }
+        assert_eq!((rows.rows.len(), result.accepted, rows.metadata.len()), (3, 3, 1));
+        assert_eq!(rows.rows[0].labels, rows.rows[2].labels);
+        assert_eq!(rows.rows[0].labels[1], ("job".to_owned(), "j".to_owned()));
+    }
+
+    #[test]
+    fn a_push_of_too_many_series_is_refused() {
+        let body: String = (0..=SERIES_MAX).map(|i| format!("a{i} 1\n")).collect();
+        assert!(push(&[]).check(body.as_bytes()).unwrap_err().error.contains("131072"));
+        let body: String = (0..=2 * SERIES_MAX).map(|i| format!("# HELP a{i} x\n")).collect();
+        assert!(push(&[]).check(body.as_bytes()).unwrap_err().error.contains("131072"));
+    }
 }

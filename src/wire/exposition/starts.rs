@@ -77,6 +77,9 @@ impl Starts {
             &body[at..],
             |starts, text, sample| {
                 let Some(start_ns) = sample.created_ns else { return };
+                if starts.created.len() == CREATED_MAX {
+                    return;
+                }
                 let start = starts.bytes.len();
                 group(text, &starts.tokens, sample.family_len, kind, &mut starts.bytes);
                 let group = Span::new(start, starts.bytes.len());
@@ -231,3 +234,6 @@ fn group(text: &[u8], tokens: &Tokens, family_len: usize, kind: MetricType, out:
 }
 
 const CREATED: &[u8] = b"_created";
+
+/// `_created` lines of a family at most, 24 bytes and their labels each; further ones are rows.
+const CREATED_MAX: usize = 1 << 18;

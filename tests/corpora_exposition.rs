@@ -336,7 +336,7 @@ fn points(rows: &Rows) -> Vec<Point> {
         Point {
             labels: row.labels.clone(),
             value: number(f64::from_bits(bits)),
-            time_ms: (row.time_ns != NO_TIME_NS).then(|| row.time_ns / 1_000_000),
+            time_ms: (row.time_ns != NO_TIME_NS).then_some(row.time_ns / 1_000_000),
             start_ms: row.start_time_ns.map(|ns| ns / 1_000_000),
         }
     };
@@ -351,7 +351,7 @@ fn exemplars_of(rows: &Rows) -> Vec<(Vec<(String, String)>, Point)> {
             let mut labels = e.labels.clone();
             labels.sort();
             let value = number(f64::from_bits(e.value_bits));
-            let time_ms = (e.time_ns != NO_TIME_NS).then(|| e.time_ns / 1_000_000);
+            let time_ms = (e.time_ns != NO_TIME_NS).then_some(e.time_ns / 1_000_000);
             (e.series.clone(), Point { labels, value, time_ms, start_ms: None })
         })
         .collect()

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::model::{RowError, WriteResult};
-use crate::wire::exposition::{Decoder, Faults, Options, Syntax};
+use crate::wire::exposition::{Decoder, Faults, GivenLabel, Options, Syntax};
 
 use super::super::answer::Answer;
 use super::super::http::{Head, Query};
@@ -45,7 +45,7 @@ pub(super) fn syntax(head: &Head<'_>) -> Result<Syntax, &'static str> {
 
 /// What the query string says.
 struct Params {
-    labels: Vec<(Box<[u8]>, Box<[u8]>)>,
+    labels: Vec<GivenLabel>,
     time_ns: i64,
 }
 
@@ -58,8 +58,8 @@ impl Params {
                 "extra_label" => match value.split_once('=') {
                     Some((label, value)) if !label.is_empty() => {
                         // Of two for one name the later one counts.
-                        params.labels.retain(|(known, _)| **known != *label.as_bytes());
-                        params.labels.push((label.as_bytes().into(), value.as_bytes().into()));
+                        params.labels.retain(|known| *known.name != *label.as_bytes());
+                        params.labels.push(GivenLabel::new(label.as_bytes(), value.as_bytes()));
                     }
                     _ => return Err(format!("extra_label is name=value, not {value:?}")),
                 },
@@ -135,7 +135,7 @@ mod tests {
     fn params(query: &str) -> Result<(Vec<(String, String)>, i64), String> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let params = Params::parse(query, 7)?;
-        Ok((params.labels.iter().map(|(n, v)| (text(n), text(v))).collect(), params.time_ns))
+        Ok((params.labels.iter().map(|l| (text(&l.name), text(&l.value))).collect(), params.time_ns))
     }
 
     #[test]

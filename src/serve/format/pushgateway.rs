@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::model::{Intake, WriteResult};
-use crate::wire::exposition::{Push, PushOptions};
+use crate::wire::exposition::{GivenLabel, Push, PushOptions};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::super::answer::Answer;
@@ -54,8 +54,8 @@ pub(super) fn open(
         key.extend_from_slice(part.as_bytes());
         key.push(0xff);
     }
-    let group =
-        labels.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect();
+    let label = |(name, value): &(String, String)| GivenLabel::new(name.as_bytes(), value.as_bytes());
+    let group = labels.iter().map(label).collect();
     let pushed = Pushed {
         push: Push::new(PushOptions { syntax, time_ns: wall_ns, group }),
         change,

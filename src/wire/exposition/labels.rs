@@ -3,6 +3,7 @@
 use crate::bytes::write_varint;
 use crate::model::{LabelsBuf, METRIC_NAME, MetricType};
 
+use super::GivenLabel;
 use super::cursor::Span;
 use super::fault::{Fault, LineFault};
 use super::line::Tokens;
@@ -52,11 +53,11 @@ impl Names {
         text: &[u8],
         tokens: &Tokens,
         kind: MetricType,
-        given: &[(Box<[u8]>, Box<[u8]>)],
+        given: &[GivenLabel],
         labels: &mut LabelsBuf,
     ) {
         labels.clear();
-        let is_given = |name: &[u8]| given.iter().any(|(other, _)| **other == *name);
+        let is_given = |name: &[u8]| given.iter().any(|label| *label.name == *name);
         if !is_given(METRIC_NAME) {
             labels.push(METRIC_NAME, unescape(tokens.name.of(text), &mut self.name));
         }
@@ -79,8 +80,8 @@ impl Names {
             }
             labels.push(name, value);
         }
-        for (name, value) in given.iter().filter(|(_, value)| !value.is_empty()) {
-            labels.push(name, value);
+        for label in given.iter().filter(|label| !label.value.is_empty()) {
+            labels.push(&label.name, &label.value);
         }
     }
 

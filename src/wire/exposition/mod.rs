@@ -59,6 +59,22 @@ pub enum Faults {
     Line,
 }
 
+/// A label that a series gets in place of its own of this name. Without a value it takes that one away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GivenLabel {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// Its value.
+    pub value: Box<[u8]>,
+}
+
+impl GivenLabel {
+    /// A label.
+    pub fn new(name: &[u8], value: &[u8]) -> GivenLabel {
+        GivenLabel { name: name.into(), value: value.into() }
+    }
+}
+
 /// How a body is to be read.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,5 +85,5 @@ pub struct Options {
     /// The time of lines that have none.
     pub default_time_ns: i64,
     /// Labels that every series gets, in place of its own of these names. No name comes twice.
-    pub labels: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub labels: Vec<GivenLabel>,
 }

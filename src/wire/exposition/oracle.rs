@@ -18,12 +18,16 @@ pub(super) enum Said {
 /// A sample.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Sample {
-    pub(super) labels: Vec<(String, String)>,
+    pub(super) labels: Labels,
     pub(super) value: f64,
     pub(super) time_ms: Option<i64>,
-    /// Labels, value, time.
-    pub(super) exemplar: Option<(Vec<(String, String)>, f64, Option<i64>)>,
+    pub(super) exemplar: Option<Exemplar>,
 }
+
+/// Labels, value, time.
+pub(super) type Exemplar = (Labels, f64, Option<i64>);
+
+pub(super) type Labels = Vec<(String, String)>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -448,7 +452,7 @@ impl Parser<'_> {
         Ok(Said::Sample(Sample { labels: labels.into_iter().collect(), value, time_ms, exemplar }))
     }
 
-    fn exemplar(&mut self) -> Result<(Vec<(String, String)>, f64, Option<i64>), ()> {
+    fn exemplar(&mut self) -> Result<Exemplar, ()> {
         // A name that is set is one too many: an exemplar has none.
         let (_, pairs) = self.labels(Some(Vec::new()))?;
         let token = self.token()?;
@@ -543,7 +547,7 @@ fn canonical(value: f64) -> String {
         let (m, e) = text.split_once('e').unwrap();
         (m.to_owned(), e.parse::<i32>().unwrap())
     };
-    if exponent < -4 || exponent >= 6 {
+    if !(-4..6).contains(&exponent) {
         return format!("{mantissa}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
     let text = value.to_string();

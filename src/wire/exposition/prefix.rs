@@ -8,6 +8,7 @@
 use crate::bytes::write_varint;
 use crate::model::MetricType;
 
+use super::GivenLabel;
 use super::cursor::starts_name;
 
 /// The prefix of the lines being read.
@@ -31,12 +32,12 @@ const BY_LABELS: u8 = 8;
 
 impl Prefix {
     /// The prefix where every series gets these labels.
-    pub(super) fn new(labels: &[(Box<[u8]>, Box<[u8]>)]) -> Prefix {
+    pub(super) fn new(labels: &[GivenLabel]) -> Prefix {
         let mut bytes = Vec::new();
         if !labels.is_empty() {
             bytes.push(PLAIN | LABELLED);
             write_varint(&mut bytes, labels.len() as u64);
-            for part in labels.iter().flat_map(|(name, value)| [name, value]) {
+            for part in labels.iter().flat_map(|label| [&label.name, &label.value]) {
                 write_varint(&mut bytes, part.len() as u64);
                 bytes.extend_from_slice(part);
             }
@@ -104,8 +105,8 @@ pub(super) fn key_by_labels<'a>(labels: &[&[u8]], scratch: &'a mut Vec<u8>) -> &
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> Vec<(Box<[u8]>, Box<[u8]>)> {
-        pairs.iter().map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into())).collect()
+    fn labels(pairs: &[(&str, &str)]) -> Vec<GivenLabel> {
+        pairs.iter().map(|(n, v)| GivenLabel::new(n.as_bytes(), v.as_bytes())).collect()
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::labels::{Names, append_unescaped};
 use super::line::{Content, Metadata, Said, Tokens};
 use super::prefix::key_by_labels;
 use super::series::RowShapes;
-use super::{Faults, Options, Syntax};
+use super::{Faults, GivenLabel, Options, Syntax};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 /// What a push is.
@@ -26,7 +26,7 @@ pub struct PushOptions {
     /// The time of all its rows.
     pub time_ns: i64,
     /// The labels of the group, in place of the series' own of these names. No name comes twice.
-    pub group: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub group: Vec<GivenLabel>,
 }
 
 /// A series of a group.
@@ -78,8 +78,8 @@ impl Push {
             labels: options.group.clone(),
         });
         let mut labels = LabelsBuf::default();
-        for (name, value) in options.group.iter().filter(|(_, value)| !value.is_empty()) {
-            labels.push(name, value);
+        for label in options.group.iter().filter(|label| !label.value.is_empty()) {
+            labels.push(&label.name, &label.value);
         }
         Push {
             group: encode(&mut labels),
@@ -154,8 +154,8 @@ impl Decode for Push {
         let mut pushed = Pushed { kind: MetricType::Unknown, families: BTreeMap::new() };
         let (mut tokens, mut names, mut own) = (Tokens::default(), Names::default(), Names::default());
         // The group's labels take the place of others: given without values, they take them away.
-        let given: Vec<(Box<[u8]>, Box<[u8]>)> =
-            self.options.group.iter().map(|(name, _)| (name.clone(), Box::default())).collect();
+        let group = self.options.group.iter();
+        let given: Vec<GivenLabel> = group.map(|label| GivenLabel::new(&label.name, b"")).collect();
         let mut labels = LabelsBuf::default();
         let mut lines: Vec<u64> = Vec::new();
         let mut line = 0;
@@ -334,7 +334,7 @@ mod tests {
     use crate::wire::testing::Rows;
 
     fn push(group: &[(&str, &str)]) -> Push {
-        let group = group.iter().map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into())).collect();
+        let group = group.iter().map(|(n, v)| GivenLabel::new(n.as_bytes(), v.as_bytes())).collect();
         Push::new(PushOptions { syntax: Syntax::Text, time_ns: 7, group })
     }
 

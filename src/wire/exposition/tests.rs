@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::oracle::{self, Said};
+use super::oracle::{self, Labels, Said};
 use super::*;
 use crate::model::{METRIC_NAME, MetricType, WriteResult};
 use crate::wire::testing::{MetadataSeen, Row, Rows, Value};
@@ -129,10 +129,7 @@ fn the_same_bytes_are_another_series_under_another_type() {
 
 #[test]
 fn given_labels_take_the_place_of_a_series_own() {
-    let labels = vec![
-        (b"job".as_slice().into(), b"push".as_slice().into()),
-        (b"instance".as_slice().into(), b"".as_slice().into()),
-    ];
+    let labels = vec![GivenLabel::new(b"job", b"push"), GivenLabel::new(b"instance", b"")];
     let given = Options { labels, ..options(Syntax::Text, Faults::Line) };
     let mut rows = Rows::default();
     let body = b"a{job=\"own\",x=\"y\",instance=\"i\"} 1\nb 2\n";
@@ -381,7 +378,10 @@ fn syntaxes() -> impl Strategy<Value = Syntax> {
     prop_oneof![Just(Syntax::Text), Just(Syntax::OpenMetrics)]
 }
 
-fn expected_rows(said: &[Said]) -> Vec<(Vec<(String, String)>, u64, Option<i64>)> {
+/// Labels, the bits of the value, time.
+type TakenRow = (Labels, u64, Option<i64>);
+
+fn expected_rows(said: &[Said]) -> Vec<TakenRow> {
     let samples = said.iter().filter_map(|one| match one {
         Said::Sample(sample) => Some(sample),
         _ => None,
@@ -392,12 +392,12 @@ fn expected_rows(said: &[Said]) -> Vec<(Vec<(String, String)>, u64, Option<i64>)
     samples.map(|s| (s.labels.clone(), bits(s.value), s.time_ms)).collect()
 }
 
-fn taken_rows(rows: &Rows) -> Vec<(Vec<(String, String)>, u64, Option<i64>)> {
+fn taken_rows(rows: &Rows) -> Vec<TakenRow> {
     rows.rows
         .iter()
         .map(|row| {
             let Value::F64(bits) = row.fields[0].1 else { panic!("{row:?}") };
-            (row.labels.clone(), bits, (row.time_ns != NOW_NS).then(|| row.time_ns / 1_000_000))
+            (row.labels.clone(), bits, (row.time_ns != NOW_NS).then_some(row.time_ns / 1_000_000))
         })
         .collect()
 }

@@ -38,7 +38,7 @@ fn comment(mut cursor: Cursor<'_>) -> Result<Line, Stop> {
     // Exactly one byte parts name and text, whichever it is, unless there is no text.
     let (rest, next) = cursor.rest()?;
     let end = cursor.at + rest.len();
-    let start = if rest.iter().all(|b| blank(b)) { end } else { cursor.at + 1 };
+    let start = if rest.iter().all(blank) { end } else { cursor.at + 1 };
     let text = Span::new(start, end);
     let said = if is_help {
         if std::str::from_utf8(text.of(cursor.text)).is_err() {

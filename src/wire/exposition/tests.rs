@@ -488,4 +488,35 @@ proptest! {
         let taken = take(syntax, Faults::Line, &body).unwrap();
         prop_assert!(taken.result.rejected <= 1 + body.iter().filter(|&&b| b == b'\n').count() as u64 + 1);
     }
+
+    #[test]
+    fn a_push_is_taken_whole_or_refused_whole(body in body(), rooms in proptest::collection::vec(0usize..3, 1..4)) {
+        let group = vec![GivenLabel::new(b"a", b"x"), GivenLabel::new(b"le", b"")];
+        let options = PushOptions { syntax: Syntax::Text, time_ns: NOW_NS, group };
+        let mut push = Push::new(options);
+        let Ok(()) = push.check(&body) else { return Ok(()) };
+        prop_assert!(take(Syntax::Text, Faults::Body, &body).is_ok());
+        let series = push.series().len();
+        let mut rows = Rows::default();
+        let mut result = WriteResult::default();
+        for room in rooms.iter().cycle() {
+            rows.room = Some(room + 1);
+            let fed = push.feed(&body, true, &mut rows, &mut result);
+            if fed.state == FedState::Done {
+                break;
+            }
+            prop_assert_eq!(fed.consumed, 0);
+        }
+        prop_assert_eq!((rows.rows.len(), result.accepted), (series, series as u64));
+        prop_assert!(result.rejected == 0 || series == 0);
+        for row in &rows.rows {
+            prop_assert!(row.labels.contains(&("a".to_owned(), "x".to_owned())));
+            prop_assert!(row.labels.iter().all(|(name, _)| name != "le"));
+            prop_assert_eq!(row.time_ns, NOW_NS);
+        }
+        let mut labels: Vec<_> = rows.rows.iter().map(|row| &row.labels).collect();
+        labels.sort();
+        labels.dedup();
+        prop_assert_eq!(labels.len(), series);
+    }
 }

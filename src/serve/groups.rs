@@ -6,11 +6,10 @@
 //!
 //! Bounded by [`BYTES_MAX`]: a push over it is taken, but its series are not remembered and get no marker when they
 //! end. Nothing of this outlives the process: of groups pushed before it started nothing is known. What is kept
-//! changes when the push is understood; if its commit fails and the client does not try again, markers may be
-//! missing.
+//! changes for good when the push's rows are handed on: if their commit fails then, markers may be missing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bytes::write_varint;
 use crate::model::{METRIC_NAME, NAN_STALE_BITS};
@@ -57,42 +56,68 @@ struct Group {
 }
 
 impl Groups {
-    /// Applies a checked push, or a deletion, to the group of this key, and settles which rows come with it.
-    pub(super) fn apply(&self, key: &[u8], change: Change, push: &mut Push) {
-        let beside = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.apply(key, change, push, BYTES_MAX)
-        };
+    /// Applies a checked push, or a deletion, to the group of this key, and settles which rows come with it. Gives the
+    /// series that it ends.
+    pub(super) fn apply(&self, key: &[u8], change: Change, push: &mut Push) -> Vec<SeriesKey> {
+        let (ended, beside) = self.held().apply(key, change, push, BYTES_MAX);
         push.settle(beside);
+        ended
+    }
+
+    /// What ended these series was given up before it was told: the group has them still.
+    pub(super) fn restore(&self, key: &[u8], ended: Vec<SeriesKey>) {
+        self.held().restore(key, ended, BYTES_MAX);
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Held {
-    fn apply(&mut self, key: &[u8], change: Change, push: &Push, bytes_max: usize) -> Vec<RowBeside> {
+    fn apply(
+        &mut self,
+        key: &[u8],
+        change: Change,
+        push: &Push,
+        bytes_max: usize,
+    ) -> (Vec<SeriesKey>, Vec<RowBeside>) {
         let (pushed, failed) = (own_series(PUSHED), own_series(FAILED));
         let mut group = self.take(key);
         if change == Change::Delete {
-            let Some(group) = group else { return Vec::new() };
-            let own = [pushed, failed];
-            return group.series.into_keys().chain(own).map(stale).collect();
+            let Some(group) = group else { return Default::default() };
+            let ended: Vec<SeriesKey> =
+                group.series.into_iter().map(|(labels, family)| SeriesKey { labels, family }).collect();
+            let labels = ended.iter().map(|series| series.labels.clone());
+            let beside = labels.chain([pushed, failed]).map(stale).collect();
+            return (ended, beside);
         }
         let known = group.is_some();
         let group = group.get_or_insert_default();
         let now = push.time_ns() as f64 / 1e9;
-        let mut beside = Vec::new();
+        let (mut ended, mut beside) = (Vec::new(), Vec::new());
         if push.is_refused() {
             group.failed_seconds = now;
             if !known {
                 beside.push(value(pushed, 0.0));
             }
         } else {
-            beside.extend(group.push(change, push.series()).into_iter().map(stale));
+            ended = group.push(change, push.series());
+            beside.extend(ended.iter().map(|series| stale(series.labels.clone())));
             beside.push(value(pushed, now));
         }
         beside.push(value(failed, group.failed_seconds));
         let group = std::mem::take(group);
         self.keep(key, group, bytes_max);
-        beside
+        (ended, beside)
+    }
+
+    fn restore(&mut self, key: &[u8], ended: Vec<SeriesKey>, bytes_max: usize) {
+        let mut group = self.take(key).unwrap_or_default();
+        for series in ended {
+            group.series.entry(series.labels).or_insert(series.family);
+        }
+        self.keep(key, group, bytes_max);
     }
 
     fn take(&mut self, key: &[u8]) -> Option<Group> {
@@ -115,15 +140,15 @@ impl Held {
 }
 
 impl Group {
-    /// Takes the series of a push; gives the labels of those that it ends.
-    fn push(&mut self, change: Change, series: &[SeriesKey]) -> Vec<Box<[u8]>> {
+    /// Takes the series of a push; gives those that it ends.
+    fn push(&mut self, change: Change, series: &[SeriesKey]) -> Vec<SeriesKey> {
         let families: HashSet<&[u8]> = series.iter().map(|s| &*s.family).collect();
         let present: HashSet<&[u8]> = series.iter().map(|s| &*s.labels).collect();
         let mut ended = Vec::new();
         self.series.retain(|labels, family| {
             let replaced = change == Change::Replace || families.contains(&**family);
             if replaced && !present.contains(&**labels) {
-                ended.push(labels.clone());
+                ended.push(SeriesKey { labels: labels.clone(), family: family.clone() });
             }
             !replaced
         });
@@ -175,7 +200,7 @@ mod tests {
 
     /// The rows beside as name and value.
     fn apply(held: &mut Held, change: Change, seconds: i64, body: &str) -> Vec<String> {
-        let rows = held.apply(b"j", change, &push(seconds, body), BYTES_MAX);
+        let (_, rows) = held.apply(b"j", change, &push(seconds, body), BYTES_MAX);
         let shown = |row: &RowBeside| {
             let text = String::from_utf8_lossy(&row.labels);
             let name = text.split_once("__name__").unwrap().1;
@@ -217,6 +242,18 @@ mod tests {
             apply(&mut held, Change::Update, 8, "d 1\nd 1\n"),
             ["push_time_seconds 0", "push_failure_time_seconds 8"]
         );
+    }
+
+    #[test]
+    fn what_a_push_that_is_given_up_would_have_ended_is_there_still() {
+        let mut held = Held::default();
+        apply(&mut held, Change::Replace, 1, "a 1\nb 1\n");
+        for change in [Change::Replace, Change::Delete] {
+            let (ended, _) = held.apply(b"j", change, &push(2, "b 2\n"), BYTES_MAX);
+            held.restore(b"j", ended, BYTES_MAX);
+        }
+        assert_eq!(apply(&mut held, Change::Delete, 3, "")[..2], ["a stale", "b stale"]);
+        assert_eq!(held.bytes, 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::model::{Intake, WriteResult};
-use crate::wire::exposition::{GivenLabel, Push, PushOptions};
+use crate::wire::exposition::{GivenLabel, Push, PushOptions, SeriesKey};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::super::answer::Answer;
@@ -61,6 +61,7 @@ pub(super) fn open(
         change,
         key,
         groups: Arc::clone(groups),
+        ended: Vec::new(),
     };
     Ok(Opened {
         format,
@@ -76,6 +77,8 @@ pub(in crate::serve) struct Pushed {
     change: Change,
     key: Vec<u8>,
     groups: Arc<Groups>,
+    /// What it ends, until that is told.
+    ended: Vec<SeriesKey>,
 }
 
 impl Pushed {
@@ -83,7 +86,7 @@ impl Pushed {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         // What a deletion says means nothing.
         self.push.check(if self.change == Change::Delete { &[] } else { body })?;
-        self.groups.apply(&self.key, self.change, &mut self.push);
+        self.ended = self.groups.apply(&self.key, self.change, &mut self.push);
         Ok(())
     }
 
@@ -94,7 +97,20 @@ impl Pushed {
     pub(super) fn feed<I: Intake>(&mut self, input: &[u8], intake: &mut I, result: &mut WriteResult) -> Fed {
         let body = if self.change == Change::Delete { &[] } else { input };
         let fed = self.push.feed(body, true, intake, result);
-        Fed { consumed: if fed.state == FedState::Done { input.len() } else { 0 }, ..fed }
+        if fed.state != FedState::Done {
+            return Fed { consumed: 0, ..fed };
+        }
+        self.ended.clear();
+        Fed { consumed: input.len(), ..fed }
+    }
+}
+
+impl Drop for Pushed {
+    /// A push that was given up on its way, for want of room or because its connection went, ends nothing.
+    fn drop(&mut self) {
+        if !self.ended.is_empty() {
+            self.groups.restore(&self.key, std::mem::take(&mut self.ended));
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod drain;
 mod exposition;
 mod faults;
 mod influx;
+mod json;
 mod kills;
 mod limits;
 mod pages;

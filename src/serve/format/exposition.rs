@@ -3,18 +3,15 @@
 //! 204 where every line is taken; else 400, the good lines taken and the bad ones named by number. The body is text
 //! 0.0.4 unless its `Content-Type` says OpenMetrics.
 
-use serde::Serialize;
-
-use crate::model::{RowError, WriteResult};
 use crate::wire::exposition::{Decoder, Faults, GivenLabel, Options, Syntax};
 
 use super::super::answer::Answer;
 use super::super::http::{Head, Query};
-use super::{Format, Opened, Reading, Rows};
+use super::{Format, Opened, Reading, Rows, plain};
 
 /// Reads the head of an import.
 pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
-    let bad = |status: u16, error: &str| error_answer(status, error, None);
+    let bad = |status: u16, error: &str| plain::error_answer(status, error, None);
     let syntax = syntax(head).map_err(|error| bad(415, error))?;
     let params = Params::parse(head.query, wall_ns).map_err(|error| bad(400, &error))?;
     let decoder = Decoder::new(Options {
@@ -75,57 +72,6 @@ impl Params {
     }
 }
 
-/// The answer to an import whose rows are durable, or that had none.
-pub(super) fn write_answer(result: &WriteResult) -> Answer {
-    if result.rejected == 0 {
-        return Answer::empty(204);
-    }
-    let first =
-        result.errors.first().map_or_else(String::new, |e| format!(": line {}: {}", e.index, e.error));
-    let error =
-        format!("{} of {} not taken{first}", lines(result.rejected), result.rejected + result.accepted);
-    error_answer(400, &error, Some(result))
-}
-
-fn lines(count: u64) -> String {
-    if count == 1 { "1 line".into() } else { format!("{count} lines") }
-}
-
-/// An error. `result` adds the counts and the first reasons.
-pub(super) fn error_answer(status: u16, error: &str, result: Option<&WriteResult>) -> Answer {
-    let body = ErrorBody {
-        error,
-        accepted: result.map(|r| r.accepted),
-        rejected: result.map(|r| r.rejected),
-        errors: result.map(|r| r.errors.iter().map(Reason::new).collect()),
-    };
-    Answer::json(status, &body)
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejected: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<Reason<'a>>>,
-}
-
-/// A row that was not taken.
-#[derive(Serialize)]
-struct Reason<'a> {
-    index: u64,
-    error: &'a str,
-}
-
-impl<'a> Reason<'a> {
-    fn new(e: &'a RowError) -> Reason<'a> {
-        Reason { index: e.index, error: &e.error }
-    }
-}
-
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
 #[cfg(test)]
@@ -150,19 +96,5 @@ mod tests {
         {
             assert!(params(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_answer_counts_and_names_lines() {
-        let mut result = WriteResult { accepted: 2, ..WriteResult::default() };
-        assert_eq!(write_answer(&result), Answer::empty(204));
-        result.reject(3, "syntax", b"x", || "bad".into());
-        let answer = write_answer(&result);
-        assert_eq!(answer.status, 400);
-        assert_eq!(
-            serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap(),
-            serde_json::json!({"error": "1 line of 3 not taken: line 3: bad", "accepted": 2, "rejected": 1,
-                "errors": [{"index": 3, "error": "bad"}]})
-        );
     }
 }

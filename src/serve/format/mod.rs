@@ -6,7 +6,11 @@
 
 pub(super) mod exposition;
 pub(super) mod influx;
+mod ndjson;
+pub(super) mod opentsdb;
+mod plain;
 pub(super) mod pushgateway;
+mod vm_import;
 
 use std::sync::Arc;
 
@@ -30,6 +34,12 @@ pub(super) enum Format {
     Exposition,
     /// The Pushgateway's protocol.
     Pushgateway(Change),
+    /// tidegate's own rows as text.
+    Ndjson,
+    /// VictoriaMetrics' JSON lines.
+    VmImport,
+    /// OpenTSDB's data points as JSON.
+    OpenTsdb(opentsdb::Report),
 }
 
 /// A write whose head was understood.
@@ -56,6 +66,9 @@ pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
     Exposition(Box<wire::exposition::Decoder>),
     Pushgateway(Box<pushgateway::Pushed>),
+    Ndjson(Box<wire::ndjson::Decoder>),
+    VmImport(Box<wire::vm_import::Decoder>),
+    OpenTsdb(Box<wire::opentsdb::Decoder>),
 }
 
 impl Rows {
@@ -65,6 +78,9 @@ impl Rows {
             Rows::Influx(decoder) => decoder.check(body),
             Rows::Exposition(decoder) => decoder.check(body),
             Rows::Pushgateway(pushed) => pushed.check(body),
+            Rows::Ndjson(decoder) => decoder.check(body),
+            Rows::VmImport(decoder) => decoder.check(body),
+            Rows::OpenTsdb(decoder) => decoder.check(body),
         }
     }
 
@@ -74,6 +90,9 @@ impl Rows {
             Rows::Influx(decoder) => decoder.rewind(),
             Rows::Exposition(decoder) => decoder.rewind(),
             Rows::Pushgateway(pushed) => pushed.rewind(),
+            Rows::Ndjson(decoder) => decoder.rewind(),
+            Rows::VmImport(decoder) => decoder.rewind(),
+            Rows::OpenTsdb(decoder) => decoder.rewind(),
         }
     }
 
@@ -89,6 +108,9 @@ impl Rows {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
             Rows::Exposition(decoder) => decoder.feed(input, last, intake, result),
             Rows::Pushgateway(pushed) => pushed.feed(input, intake, result),
+            Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
+            Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
+            Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
         }
     }
 }
@@ -103,6 +125,9 @@ impl Format {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
             Format::Exposition => exposition::open(head, wall_ns),
             Format::Pushgateway(change) => pushgateway::open(change, head, wall_ns, groups),
+            Format::Ndjson => ndjson::open(head),
+            Format::VmImport => vm_import::open(head),
+            Format::OpenTsdb(_) => opentsdb::open(head),
         }
     }
 
@@ -112,6 +137,9 @@ impl Format {
             Format::Influx(_) => Protocol::Influx,
             Format::Exposition => Protocol::Exposition,
             Format::Pushgateway(_) => Protocol::Pushgateway,
+            Format::Ndjson => Protocol::Ndjson,
+            Format::VmImport => Protocol::VmImport,
+            Format::OpenTsdb(_) => Protocol::OpenTsdb,
         }
     }
 
@@ -119,16 +147,21 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
-            // One: their keys say all that decides about labels.
-            Format::Exposition | Format::Pushgateway(_) => ContextId((Protocol::Exposition as u16) << 8),
+            // One for both: their keys say all that decides about labels.
+            Format::Exposition | Format::Pushgateway(_) => {
+                ContextId(ONE_DIALECT | Protocol::Exposition as u16)
+            }
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
+                ContextId(ONE_DIALECT | self.protocol() as u16)
+            }
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) | Format::Exposition => "POST",
             Format::Pushgateway(_) => "POST, PUT, DELETE",
+            _ => "POST",
         }
     }
 
@@ -136,8 +169,9 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
-            Format::Exposition => exposition::write_answer(result),
             Format::Pushgateway(change) => pushgateway::write_answer(change, result),
+            Format::Exposition | Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
+            Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
         }
     }
 
@@ -145,8 +179,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
-            // They are never asked for all or nothing this way.
-            Format::Exposition | Format::Pushgateway(_) => self.write_answer(result),
+            _ => self.write_answer(result),
         }
     }
 
@@ -154,7 +187,10 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
-            Format::Exposition | Format::Pushgateway(_) => exposition::error_answer(status, message, result),
+            Format::Exposition | Format::Pushgateway(_) | Format::Ndjson | Format::VmImport => {
+                plain::error_answer(status, message, result)
+            }
+            Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
         }
     }
 
@@ -167,3 +203,6 @@ impl Format {
         })
     }
 }
+
+/// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
+const ONE_DIALECT: u16 = 0x100;

@@ -18,8 +18,8 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 use super::super::answer::Answer;
 use super::super::groups::{Change, Groups};
 use super::super::http::{Head, Method, decode_segment};
-use super::exposition::{self, error_answer};
-use super::{Format, Opened, Reading, Rows};
+use super::plain::error_answer;
+use super::{Format, Opened, Reading, Rows, exposition};
 
 /// The path of a group under any of the prefixes, up to the job.
 pub(in crate::serve) fn group_path(path: &str) -> Option<&str> {

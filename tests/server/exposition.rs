@@ -22,12 +22,20 @@ pub(crate) fn shown(row: &Json) -> String {
     format!("{}{{{}}} {value}", labels["__name__"].as_str().unwrap(), others.join(","))
 }
 
+/// All rows of samples: not what is said beside them.
+pub(crate) fn samples(server: &Server) -> Vec<Json> {
+    cat(&server.data)
+        .into_iter()
+        .filter(|row| row.get("fields").is_some() && row.get("exemplar").is_none())
+        .collect()
+}
+
 fn all(server: &Server) -> Vec<String> {
-    cat(&server.data).iter().map(shown).collect()
+    samples(server).iter().map(shown).collect()
 }
 
 fn times(server: &Server) -> Vec<i64> {
-    cat(&server.data).iter().map(|row| row["time"].as_i64().unwrap()).collect()
+    samples(server).iter().map(|row| row["time"].as_i64().unwrap()).collect()
 }
 
 #[test]
@@ -99,4 +107,22 @@ fn a_content_type_decides_about_openmetrics() {
     ask("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", "")
         .expect(415);
     assert_eq!(times(&server), [1_700_000_000_500_000_000; 6]);
+}
+
+#[test]
+fn openmetrics_keeps_start_times_exemplars_and_metadata() {
+    let server = Server::start();
+    let body = "# TYPE a counter\n# HELP a Help.\na_total 1 1700000000 # {id=\"x\"} 0.5\na_created 1600000000\n# EOF\n";
+    server.ask(&request("POST", IMPORT, &[("Content-Type", OPENMETRICS)], body.as_bytes())).expect(204);
+    let lines = cat(&server.data);
+    let row = lines.iter().find(|line| line.get("start").is_some()).unwrap();
+    assert_eq!(
+        (shown(row), &row["start"]),
+        ("a_total{} 1.0".to_owned(), &json!(1_600_000_000_000_000_000i64))
+    );
+    let exemplar = lines.iter().find(|line| line.get("exemplar").is_some()).unwrap();
+    assert_eq!((&exemplar["exemplar"], shown(exemplar)), (&json!({"id": "x"}), "a_total{} 0.5".to_owned()));
+    let said = lines.iter().find_map(|line| line.get("metadata")).unwrap();
+    assert_eq!(*said, json!({"name": "a", "type": "counter", "unit": "", "help": "Help."}));
+    assert_eq!(samples(&server).len(), 1);
 }

@@ -5,9 +5,8 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::client::{Reply, head, post, request};
-use super::exposition::shown;
+use super::exposition::{samples, shown};
 use super::harness::{Server, Setup};
-use super::log::cat;
 
 fn push(server: &Server, method: &str, path: &str, body: &str) -> Reply {
     server.ask(&request(method, path, &[], body.as_bytes()))
@@ -35,7 +34,7 @@ fn a_push_is_200_and_its_samples_have_the_groups_labels_and_the_servers_time() {
     let reply = push(&server, "POST", "/metrics/job/some_job/instance/i%20j", body);
     assert_eq!(reply.expect(200).body.len(), 0);
     let after = now_ns();
-    let rows = cat(&server.data);
+    let rows = samples(&server);
     assert_eq!(
         pushed(&rows),
         [
@@ -58,9 +57,9 @@ fn put_replaces_the_group_post_the_metrics_and_delete_ends_all() {
     let server = Setup::config("workers: 2\n").start();
     let path = "/metrics/job/j";
     let step = |method: &str, body: &str, status: u16, expected: &[&str]| {
-        let seen = cat(&server.data).len();
+        let seen = samples(&server).len();
         push(&server, method, path, body).expect(status);
-        assert_eq!(pushed(&cat(&server.data)[seen..]), expected, "{method} {body}");
+        assert_eq!(pushed(&samples(&server)[seen..]), expected, "{method} {body}");
     };
     step(
         "PUT",
@@ -87,7 +86,7 @@ fn a_body_is_taken_whole_or_not_at_all() {
     let server = Server::start();
     let path = "/metrics/job/j";
     push(&server, "PUT", path, "a 1\n").expect(200);
-    let seen = cat(&server.data).len();
+    let seen = samples(&server).len();
     // Not understood: nothing is written.
     for body in [
         "a 2\nblablabla\n",
@@ -99,7 +98,7 @@ fn a_body_is_taken_whole_or_not_at_all() {
         let found = push(&server, "PUT", path, body).expect(400).json();
         assert!(found["error"].is_string(), "{found}");
     }
-    assert_eq!(cat(&server.data).len(), seen);
+    assert_eq!(samples(&server).len(), seen);
     // Understood and inconsistent: the group says when.
     for body in ["b 2\na 2 1700000000000\n", "a 2\nb 3\na 4\n", "a{job=\"x\"} 1\na 2\n"] {
         let found = push(&server, "PUT", path, body).expect(400).json();
@@ -107,7 +106,7 @@ fn a_body_is_taken_whole_or_not_at_all() {
         assert_eq!(found["accepted"], json!(0), "{found}");
         assert!(found["rejected"].as_u64().unwrap() >= 2, "{found}");
     }
-    let rows = cat(&server.data);
+    let rows = samples(&server);
     assert_eq!(pushed(&rows[seen..]), [""; 0]);
     let own = of_push_times(&rows[seen..]);
     assert_eq!(own.len(), 3);
@@ -116,7 +115,7 @@ fn a_body_is_taken_whole_or_not_at_all() {
     );
     // The failure is remembered, and what was pushed before it was not ended.
     push(&server, "POST", path, "b 1\n").expect(200);
-    let rows = cat(&server.data);
+    let rows = samples(&server);
     assert_eq!(pushed(&rows[seen..]), ["b{job=j} 1.0"]);
     assert_eq!(of_push_times(&rows).last().unwrap().1, own[2].1);
 }
@@ -127,7 +126,7 @@ fn groups_are_named_by_paths_as_the_pushgateway_reads_them() {
     push(&server, "PUT", "/metrics/job@base64/L3Zhci90bXA/path@base64/eg==/empty@base64/=", "a 1\n")
         .expect(200);
     push(&server, "PUT", "/api/v1/import/prometheus/metrics/job/vm", "a 1\n").expect(200);
-    assert_eq!(pushed(&cat(&server.data)), ["a{job=/var/tmp,path=z} 1.0", "a{job=vm} 1.0"]);
+    assert_eq!(pushed(&samples(&server)), ["a{job=/var/tmp,path=z} 1.0", "a{job=vm} 1.0"]);
     for bad in [
         "/metrics/job/",
         "/metrics/job//x/y",
@@ -157,5 +156,5 @@ fn bodies_may_be_compressed_or_openmetrics() {
     server.ask(&request("PUT", target, &openmetrics, b"# TYPE a counter\na_total 2\n# EOF\n")).expect(200);
     server.ask(&request("PUT", target, &openmetrics, b"# TYPE a counter\na_total 2\n")).expect(400);
     server.ask(&post("/metrics/job/o?x=y", "b 3\n")).expect(200);
-    assert_eq!(pushed(&cat(&server.data)), ["a{job=z} 1.0", "a_total{job=o} 2.0", "b{job=o} 3.0"]);
+    assert_eq!(pushed(&samples(&server)), ["a{job=z} 1.0", "a_total{job=o} 2.0", "b{job=o} 3.0"]);
 }

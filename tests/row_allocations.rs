@@ -9,11 +9,12 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidegate::engine::{Arrivals, Embedded, Event, FieldValue, LOADS_MAX, Options, spawn};
+use tidegate::engine::{self, Arrivals, Embedded, Event, FieldValue, LOADS_MAX, spawn};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::Directory;
 use tidegate::log::disk::{Backend, SystemDisk};
 use tidegate::model::WriteResult;
+use tidegate::wire::exposition::{self, Faults, Options, Syntax};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::{Decode, FedState};
 
@@ -77,13 +78,36 @@ fn body(round: usize, out: &mut String) {
     }
 }
 
+/// The same as exposition text: families of a counter, a histogram and a gauge, with and without times.
+fn exposition_body(round: usize, out: &mut String) {
+    out.clear();
+    let lines = ROWS / 4;
+    for i in 0..lines {
+        let (host, time) = (i % HOSTS, (round * lines + i) as i64);
+        if i % 500 == 0 {
+            out.push_str("# HELP cpu What is used.\n# TYPE cpu histogram\n");
+        }
+        writeln!(
+            out,
+            "cpu_total{{host=\"host_{host}\"}} {i}\ncpu{{host=\"host_{host}\",le=\"1\"}} 0.{i} {time}"
+        )
+        .expect("a String takes it");
+        writeln!(out, "up {host}e-3\n  down {{ host = \"a\\\\{host}\" , }}\t{i} ")
+            .expect("a String takes it");
+    }
+}
+
 /// Allocations of the calling thread for each of some rounds on the server's way: decode, commit, wait.
-fn server_rounds(rounds: usize) -> Vec<usize> {
+fn server_rounds<D: Decode>(
+    rounds: usize,
+    mut decoder: D,
+    body: impl Fn(usize, &mut String),
+    mut reset: impl FnMut(&mut D),
+) -> Vec<usize> {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
     let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
     let mut worker = engine_kit::worker(disk, 64 << 20);
-    let mut decoder = Decoder::new(Dialect::V1, Precision::Nanos, 0);
     let mut stream = Stream::new(ContextId(0));
     let (mut text, mut events, mut result) =
         (String::with_capacity(4 << 20), Vec::with_capacity(64), WriteResult::default());
@@ -94,7 +118,7 @@ fn server_rounds(rounds: usize) -> Vec<usize> {
         // The later half of the rounds are bodies of their own, whose decoder plans its shapes anew.
         let new_body = round >= rounds / 2;
         if new_body {
-            decoder.reset(Dialect::V1, Precision::Nanos, 0);
+            reset(&mut decoder);
         }
         // As sockets give it: in pieces that end anywhere.
         let mut at = 0;
@@ -123,8 +147,9 @@ fn server_rounds(rounds: usize) -> Vec<usize> {
 /// Allocations of each of some rounds on the embedded way: of the writer's thread, and of all threads.
 fn embedded_rounds(rounds: usize) -> Vec<(usize, usize)> {
     let directory = tempfile::tempdir().expect("a directory");
-    let engine = Embedded::open(Options { backend: Some(Backend::Threads), ..options(directory.path()) })
-        .expect("an empty one");
+    let engine =
+        Embedded::open(engine::Options { backend: Some(Backend::Threads), ..options(directory.path()) })
+            .expect("an empty one");
     let mut writer = engine.writer().expect("it is open");
     writer.set_patience(LONG);
     let series: Vec<_> = (0..HOSTS)
@@ -152,12 +177,18 @@ fn embedded_rounds(rounds: usize) -> Vec<(usize, usize)> {
 // One test, so that no other one's allocations are counted.
 #[test]
 fn warm_rows_allocate_nothing() {
-    let server = server_rounds(8);
-    println!("server: {server:?}");
-    let (stream, bodies) = server.split_at(4);
-    assert!(stream[0] > 0, "what is cold does allocate");
-    assert_eq!(stream[2..], [0, 0], "for {ROWS} rows and a commit each");
-    assert!(bodies.iter().all(|&n| n <= PER_BODY_MAX), "for {ROWS} rows and a commit each: {bodies:?}");
+    let lines = Decoder::new(Dialect::V1, Precision::Nanos, 0);
+    let influx = server_rounds(8, lines, body, |decoder| decoder.reset(Dialect::V1, Precision::Nanos, 0));
+    let (syntax, faults) = (Syntax::Text, Faults::Line);
+    let text = exposition::Decoder::new(Options { syntax, faults, default_time_ns: 0, labels: Vec::new() });
+    let text = server_rounds(8, text, exposition_body, |decoder| decoder.reset(0));
+    for server in [influx, text] {
+        println!("server: {server:?}");
+        let (stream, bodies) = server.split_at(4);
+        assert!(stream[0] > 0, "what is cold does allocate");
+        assert_eq!(stream[2..], [0, 0], "for {ROWS} rows and a commit each");
+        assert!(bodies.iter().all(|&n| n <= PER_BODY_MAX), "for {ROWS} rows and a commit each: {bodies:?}");
+    }
 
     let embedded = embedded_rounds(40);
     println!("embedded: {embedded:?}");

@@ -11,6 +11,7 @@ pub mod body;
 mod connection;
 mod door;
 mod format;
+mod groups;
 pub mod http;
 mod live;
 mod memory;

@@ -224,7 +224,7 @@ impl Desk<'_> {
         to: AnswerTo,
         head: &Head<'_>,
     ) -> Result<Box<WriteRequest>, Answer> {
-        let opened = format.open(head, self.engine.wall_ns())?;
+        let opened = format.open(head, self.engine.wall_ns(), &self.shared.groups)?;
         let format = opened.format;
         if self.shared.draining() {
             return Err(format.error_answer(503, "shutting down", None).retry_later());

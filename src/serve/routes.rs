@@ -3,8 +3,8 @@
 use crate::wire::influx::Dialect;
 use crate::wire::remote_write::Message;
 
-use super::format::Format;
 use super::format::opentsdb::Report;
+use super::format::{Format, pushgateway};
 use super::http::Method;
 
 /// What a request asks for.
@@ -42,8 +42,7 @@ pub(super) enum NoRoute {
 impl Route {
     /// The route of a request. vmagent's prefixes are taken before any path.
     pub(super) fn find(method: Method<'_>, path: &str) -> Result<Route, NoRoute> {
-        let bare = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
-        let path = bare.filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let path = bare(path);
         let route = match path {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
@@ -60,6 +59,10 @@ impl Route {
             "/api/v1/status/tsdb" => Route::StatusTsdb,
             "/-/reload" => Route::Reload,
             "/" => Route::Index,
+            "/api/v1/import/prometheus" => Route::Write(Format::Exposition),
+            _ if pushgateway::group_path(path).is_some() => {
+                Route::Write(Format::Pushgateway(pushgateway::change(method)))
+            }
             _ => return Err(NoRoute::Path),
         };
         let allow = route.allow();
@@ -76,11 +79,18 @@ impl Route {
     }
 }
 
+/// A path without vmagent's prefix.
+pub(super) fn bare(path: &str) -> &str {
+    let bare = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
+    bare.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 /// Under which vmagent has the same paths.
 const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups::Change;
     use super::*;
 
     #[test]
@@ -98,10 +108,19 @@ mod tests {
             ("/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
             ("/api/v1/push", Route::Write(Format::RemoteWrite(Message::V1))),
             ("/prometheus/api/v1/write", Route::Write(Format::RemoteWrite(Message::V1))),
+            ("/api/v1/import/prometheus", Route::Write(Format::Exposition)),
+            ("/prometheus/api/v1/import/prometheus", Route::Write(Format::Exposition)),
+            ("/metrics/job/a", Route::Write(Format::Pushgateway(Change::Update))),
+            ("/metrics/job@base64/YQ/b/c", Route::Write(Format::Pushgateway(Change::Update))),
+            ("/api/v1/import/prometheus/metrics/job/a", Route::Write(Format::Pushgateway(Change::Update))),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }
         assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready));
+        for (method, change) in [(Method::Put, Change::Replace), (Method::Delete, Change::Delete)] {
+            let route = Route::Write(Format::Pushgateway(change));
+            assert_eq!(Route::find(method, "/metrics/job/a"), Ok(route));
+        }
     }
 
     #[test]

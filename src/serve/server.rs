@@ -17,6 +17,7 @@ use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
 use super::door::{Contexts, Labeling, Verifier};
+use super::groups::Groups;
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) present: Present,
     pub(super) contexts: Contexts,
     pub(super) reloads: Reloads,
+    /// What the Pushgateway's groups hold.
+    pub(super) groups: Arc<Groups>,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
@@ -135,6 +138,7 @@ impl Server {
             present: Present::new(live),
             contexts,
             reloads: Reloads::default(),
+            groups: Arc::default(),
             options,
             engine,
             seats,

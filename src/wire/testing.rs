@@ -78,7 +78,7 @@ pub struct Rows {
     pub exemplars: Vec<ExemplarSeen>,
     /// Metadata, in order.
     pub metadata: Vec<MetadataSeen>,
-    /// Rows until the next `Full`; `None` for never. A test empties it and feeds on.
+    /// Rows until the next `Full`, of side records too; `None` for never. A test fills it up and feeds on.
     pub room: Option<usize>,
     /// Series at most; `None` for no limit.
     pub series_max: Option<u64>,
@@ -240,6 +240,9 @@ impl Intake for Rows {
     }
 
     fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {
+        if self.room == Some(0) {
+            return Err(Full);
+        }
         let mut rest = exemplar.labels;
         let count = read_varint(&mut rest).expect("a count");
         let labels: Vec<_> = (0..count).map(|_| (sized(&mut rest), sized(&mut rest))).collect();
@@ -255,6 +258,9 @@ impl Intake for Rows {
     }
 
     fn metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
+        if self.room == Some(0) {
+            return Err(Full);
+        }
         self.metadata.push(MetadataSeen {
             name: text(metadata.name),
             kind: metadata.kind,

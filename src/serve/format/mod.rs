@@ -4,12 +4,16 @@
 //! an [`Opened`] and makes answers from a [`WriteResult`]; everything between, from bytes to durable, is the same
 //! for all and knows a [`Format`] only by what it asks of it.
 
+pub(super) mod exposition;
 pub(super) mod influx;
 mod ndjson;
 pub(super) mod opentsdb;
 mod plain;
+pub(super) mod pushgateway;
 mod remote_write;
 mod vm_import;
+
+use std::sync::Arc;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
@@ -20,6 +24,7 @@ use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
 use super::body::Encoding;
+use super::groups::{Change, Groups};
 use super::http::Head;
 
 /// The format of a write, as far as its answer depends on it.
@@ -27,6 +32,10 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// Exposition text, line by line.
+    Exposition,
+    /// The Pushgateway's protocol.
+    Pushgateway(Change),
     /// tidegate's own rows as text.
     Ndjson,
     /// VictoriaMetrics' JSON lines.
@@ -59,6 +68,8 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Exposition(Box<wire::exposition::Decoder>),
+    Pushgateway(Box<pushgateway::Pushed>),
     Ndjson(Box<wire::ndjson::Decoder>),
     VmImport(Box<wire::vm_import::Decoder>),
     OpenTsdb(Box<wire::opentsdb::Decoder>),
@@ -70,6 +81,8 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Exposition(decoder) => decoder.check(body),
+            Rows::Pushgateway(pushed) => pushed.check(body),
             Rows::Ndjson(decoder) => decoder.check(body),
             Rows::VmImport(decoder) => decoder.check(body),
             Rows::OpenTsdb(decoder) => decoder.check(body),
@@ -81,6 +94,8 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Exposition(decoder) => decoder.rewind(),
+            Rows::Pushgateway(pushed) => pushed.rewind(),
             Rows::Ndjson(decoder) => decoder.rewind(),
             Rows::VmImport(decoder) => decoder.rewind(),
             Rows::OpenTsdb(decoder) => decoder.rewind(),
@@ -98,6 +113,8 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Exposition(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Pushgateway(pushed) => pushed.feed(input, intake, result),
             Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
             Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
             Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
@@ -111,9 +128,11 @@ impl Format {
     ///
     /// # Errors
     /// The answer to a request that is not understood.
-    pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
+    pub(super) fn open(self, head: &Head<'_>, wall_ns: i64, groups: &Arc<Groups>) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Exposition => exposition::open(head, wall_ns),
+            Format::Pushgateway(change) => pushgateway::open(change, head, wall_ns, groups),
             Format::Ndjson => ndjson::open(head),
             Format::VmImport => vm_import::open(head),
             Format::OpenTsdb(_) => opentsdb::open(head),
@@ -125,6 +144,8 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Exposition => Protocol::Exposition,
+            Format::Pushgateway(_) => Protocol::Pushgateway,
             Format::Ndjson => Protocol::Ndjson,
             Format::VmImport => Protocol::VmImport,
             Format::OpenTsdb(_) => Protocol::OpenTsdb,
@@ -136,6 +157,10 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            // One for both: their keys say all that decides about labels.
+            Format::Exposition | Format::Pushgateway(_) => {
+                ContextId(ONE_DIALECT | Protocol::Exposition as u16)
+            }
             Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
                 ContextId(ONE_DIALECT | self.protocol() as u16)
             }
@@ -155,11 +180,8 @@ impl Format {
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_)
-            | Format::RemoteWrite(_)
-            | Format::Ndjson
-            | Format::VmImport
-            | Format::OpenTsdb(_) => "POST",
+            Format::Pushgateway(_) => "POST, PUT, DELETE",
+            _ => "POST",
         }
     }
 
@@ -167,7 +189,8 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
-            Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
+            Format::Pushgateway(change) => pushgateway::write_answer(change, result),
+            Format::Exposition | Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
             Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
             Format::RemoteWrite(message) => remote_write::write_answer(message, result),
         }
@@ -177,8 +200,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
-            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => self.write_answer(result),
-            Format::RemoteWrite(message) => remote_write::write_answer(message, result),
+            _ => self.write_answer(result),
         }
     }
 
@@ -186,7 +208,9 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
-            Format::Ndjson | Format::VmImport => plain::error_answer(status, message, result),
+            Format::Exposition | Format::Pushgateway(_) | Format::Ndjson | Format::VmImport => {
+                plain::error_answer(status, message, result)
+            }
             Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
             Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
         }

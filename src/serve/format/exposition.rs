@@ -1,0 +1,100 @@
+//! `/api/v1/import/prometheus`: exposition text pushed line by line, as VictoriaMetrics and vmagent take it.
+//!
+//! 204 where every line is taken; else 400, the good lines taken and the bad ones named by number. The body is text
+//! 0.0.4 unless its `Content-Type` says OpenMetrics.
+
+use crate::wire::exposition::{Decoder, Faults, GivenLabel, Options, Syntax};
+
+use super::super::answer::Answer;
+use super::super::http::{Head, Query};
+use super::{Format, Opened, Reading, Rows, plain};
+
+/// Reads the head of an import.
+pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
+    let bad = |status: u16, error: &str| plain::error_answer(status, error, None);
+    let syntax = syntax(head).map_err(|error| bad(415, error))?;
+    let params = Params::parse(head.query, wall_ns).map_err(|error| bad(400, &error))?;
+    let decoder = Decoder::new(Options {
+        syntax,
+        faults: Faults::Line,
+        default_time_ns: params.time_ns,
+        labels: params.labels,
+    });
+    Ok(Opened {
+        format: Format::Exposition,
+        encoding: Format::Exposition.encoding(head)?,
+        reading: if decoder.wants_whole() { Reading::Whole } else { Reading::Streamed },
+        rows: Rows::Exposition(Box::new(decoder)),
+    })
+}
+
+/// The format of a body, by its content type: text, unless another one is named.
+pub(super) fn syntax(head: &Head<'_>) -> Result<Syntax, &'static str> {
+    let essence = head.headers.content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    if essence.eq_ignore_ascii_case(b"application/openmetrics-text") {
+        Ok(Syntax::OpenMetrics)
+    } else if essence.eq_ignore_ascii_case(b"application/vnd.google.protobuf") {
+        Err("the protobuf exposition format is not supported: send text or OpenMetrics")
+    } else {
+        Ok(Syntax::Text)
+    }
+}
+
+/// What the query string says.
+struct Params {
+    labels: Vec<GivenLabel>,
+    time_ns: i64,
+}
+
+impl Params {
+    fn parse(query: &str, wall_ns: i64) -> Result<Params, String> {
+        let mut params = Params { labels: Vec::new(), time_ns: wall_ns };
+        for pair in Query::new(query) {
+            let (name, value) = pair.map_err(|e| e.to_string())?;
+            match &*name {
+                "extra_label" => match value.split_once('=') {
+                    Some((label, value)) if !label.is_empty() => {
+                        // Of two for one name the later one counts.
+                        params.labels.retain(|known| *known.name != *label.as_bytes());
+                        params.labels.push(GivenLabel::new(label.as_bytes(), value.as_bytes()));
+                    }
+                    _ => return Err(format!("extra_label is name=value, not {value:?}")),
+                },
+                "timestamp" => {
+                    let millis = value.parse::<i64>().ok().and_then(|ms| ms.checked_mul(NANOS_PER_MILLI));
+                    params.time_ns =
+                        millis.ok_or_else(|| format!("timestamp is milliseconds, not {value:?}"))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(params)
+    }
+}
+
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Result<(Vec<(String, String)>, i64), String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let params = Params::parse(query, 7)?;
+        Ok((params.labels.iter().map(|l| (text(&l.name), text(&l.value))).collect(), params.time_ns))
+    }
+
+    #[test]
+    fn labels_and_a_time_come_by_the_query() {
+        let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
+        assert_eq!(params("").unwrap(), (vec![], 7));
+        assert_eq!(
+            params("extra_label=a=b%3Dc&timestamp=12&extra_label=d=&x=y&extra_label=a%3De").unwrap(),
+            (vec![pair("d", ""), pair("a", "e")], 12_000_000)
+        );
+        for bad in ["extra_label=a", "extra_label==b", "timestamp=x", "timestamp=", "timestamp=9223372036855"]
+        {
+            assert!(params(bad).is_err(), "{bad}");
+        }
+    }
+}

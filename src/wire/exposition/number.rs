@@ -1,0 +1,308 @@
+//! Values and times: Go's `ParseFloat` without hexadecimal and underscores, as the Prometheus server calls it.
+
+use crate::model::NAN_CANONICAL_BITS;
+
+/// The bits of the value that a whole token spells; none if it is no number, or one that no double is near to.
+pub(super) fn parse_value(token: &[u8]) -> Option<u64> {
+    if is_decimal(token) {
+        // Go's grammar, which was just checked, is a subset of the crate's.
+        let value: f64 = fast_float2::parse(token).ok()?;
+        return value.is_finite().then_some(value.to_bits());
+    }
+    let (negative, word) = match token {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, token),
+    };
+    if word.eq_ignore_ascii_case(b"inf") || word.eq_ignore_ascii_case(b"infinity") {
+        let value = if negative { f64::NEG_INFINITY } else { f64::INFINITY };
+        return Some(value.to_bits());
+    }
+    // A NaN has no sign.
+    token.eq_ignore_ascii_case(b"nan").then_some(NAN_CANONICAL_BITS)
+}
+
+/// Digits with at most one point in or at them, a sign before, an exponent behind.
+fn is_decimal(token: &[u8]) -> bool {
+    let digits = |from: usize| token[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut at = usize::from(matches!(token.first(), Some(b'-' | b'+')));
+    let whole = digits(at);
+    at += whole;
+    let mut fraction = 0;
+    if token.get(at) == Some(&b'.') {
+        fraction = digits(at + 1);
+        at += 1 + fraction;
+    }
+    if whole + fraction == 0 {
+        return false;
+    }
+    if let Some(b'e' | b'E') = token.get(at) {
+        at += 1 + usize::from(matches!(token.get(at + 1), Some(b'-' | b'+')));
+        let exponent = digits(at);
+        if exponent == 0 {
+            return false;
+        }
+        at += exponent;
+    }
+    at == token.len()
+}
+
+/// A time in milliseconds as text 0.0.4 has it: digits.
+pub(super) fn parse_millis(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0i64, |value, &digit| {
+        debug_assert!(digit.is_ascii_digit());
+        value.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+    })
+}
+
+/// A time in seconds as OpenMetrics has it, in milliseconds: what is finer is cut off.
+pub(super) fn parse_seconds(token: &[u8]) -> Option<i64> {
+    let seconds = f64::from_bits(parse_value(token)?);
+    seconds.is_finite().then_some((seconds * 1000.0) as i64)
+}
+
+/// What the end of a line says, read the fast way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RowEnd {
+    pub(super) value_bits: u64,
+    pub(super) time_ms: Option<i64>,
+    /// Where the next line starts.
+    pub(super) next: usize,
+}
+
+/// The value at `at`, a time if `with_time` and there is one, and the newline. None for whatever is not written in
+/// the plainest way, or not there whole.
+#[inline]
+pub(super) fn row_end(input: &[u8], at: usize, with_time: bool) -> Option<RowEnd> {
+    let (value_bits, end) = value(input, at)?;
+    match input.get(end)? {
+        b'\n' => Some(RowEnd { value_bits, time_ms: None, next: end + 1 }),
+        b' ' if with_time => {
+            let digits = &input[end + 1..];
+            let count = digits.iter().take(MILLIS_DIGITS_MAX).take_while(|b| b.is_ascii_digit()).count();
+            if count == 0 || digits.get(count) != Some(&b'\n') {
+                return None;
+            }
+            let time_ms = digits[..count].iter().fold(0, |ms, &d| ms * 10 + i64::from(d - b'0'));
+            Some(RowEnd { value_bits, time_ms: Some(time_ms), next: end + 1 + count + 1 })
+        }
+        _ => None,
+    }
+}
+
+/// The bits of the value at `at`, and where it ends: at a blank or a newline that is there.
+#[inline]
+fn value(input: &[u8], at: usize) -> Option<(u64, usize)> {
+    let rest = &input[at..];
+    let negative = rest.first() == Some(&b'-');
+    let mut i = usize::from(negative);
+    let first = i;
+    let mut mantissa = 0u64;
+    let mut point = None;
+    loop {
+        match *rest.get(i)? {
+            digit @ b'0'..=b'9' => mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')),
+            b'.' if point.is_none() => point = Some(i),
+            b' ' | b'\n' => break,
+            _ => return long_value(rest, at),
+        }
+        i += 1;
+    }
+    let places = point.map_or(0, |point| i - point - 1);
+    let digits = i - first - usize::from(point.is_some());
+    if digits == 0 || digits > MANTISSA_DIGITS_MAX {
+        return long_value(rest, at);
+    }
+    // Both are doubles exactly, so that one division rounds correctly.
+    let magnitude = if places == 0 { mantissa as f64 } else { mantissa as f64 / TEN_TO[places] };
+    let value = if negative { -magnitude } else { magnitude };
+    Some((value.to_bits(), at + i))
+}
+
+#[cold]
+fn long_value(rest: &[u8], at: usize) -> Option<(u64, usize)> {
+    let bound = rest.len().min(VALUE_BYTES_MAX);
+    let len = rest[..bound].iter().position(|b| matches!(b, b' ' | b'\n' | b'\t' | b'{'))?;
+    Some((parse_value(&rest[..len])?, at + len))
+}
+
+/// Appends the value of an `le` or `quantile` label as OpenMetrics writes it: as Go's shortest `%g`, with `.0`
+/// behind a number that has neither point nor exponent. A value that is no number stays.
+pub(super) fn append_canonical(value: &[u8], out: &mut Vec<u8>) {
+    let Some(bits) = parse_value(value) else {
+        out.extend_from_slice(value);
+        return;
+    };
+    let value = f64::from_bits(bits);
+    if !value.is_finite() {
+        let word: &[u8] = match value {
+            f64::INFINITY => b"+Inf",
+            f64::NEG_INFINITY => b"-Inf",
+            _ => b"NaN",
+        };
+        out.extend_from_slice(word);
+        return;
+    }
+    if value == 0.0 {
+        // Without the sign of a negative zero: as the server writes it.
+        out.extend_from_slice(b"0.0");
+        return;
+    }
+    // Shortest digits, one before the point: `-1.2345e-7`.
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').expect("the form asked for has an exponent");
+    let exponent: i32 = exponent.parse().expect("the form asked for has an integer as exponent");
+    if (LEAST_PLAIN..GREATEST_PLAIN).contains(&exponent) {
+        let plain = format!("{value}");
+        out.extend_from_slice(plain.as_bytes());
+        if !plain.contains('.') {
+            out.extend_from_slice(b".0");
+        }
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+    }
+}
+
+/// Digits of a mantissa that is a double exactly: 10^15 < 2^53.
+const MANTISSA_DIGITS_MAX: usize = 15;
+
+/// Digits of a time that cannot overflow.
+const MILLIS_DIGITS_MAX: usize = 18;
+
+/// Longer values go the plain way.
+const VALUE_BYTES_MAX: usize = 64;
+
+/// Decimal exponents of numbers that Go's shortest `%g` writes without one.
+const LEAST_PLAIN: i32 = -4;
+const GREATEST_PLAIN: i32 = 6;
+
+const TEN_TO: [f64; MANTISSA_DIGITS_MAX + 1] = {
+    let mut table = [1.0; MANTISSA_DIGITS_MAX + 1];
+    let mut i = 1;
+    while i < table.len() {
+        table[i] = table[i - 1] * 10.0;
+        i += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical(value: &str) -> String {
+        let mut out = Vec::new();
+        append_canonical(value.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn floats_of_labels_are_written_as_the_server_writes_them() {
+        for (value, expected) in [
+            ("1", "1.0"),
+            ("0", "0.0"),
+            ("-0", "0.0"),
+            ("-1", "-1.0"),
+            ("0.5", "0.5"),
+            ("100000", "100000.0"),
+            ("1000000", "1e+06"),
+            ("1234567", "1.234567e+06"),
+            ("1e21", "1e+21"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("1.5e-7", "1.5e-07"),
+            ("1e+05", "100000.0"),
+            ("172.8", "172.8"),
+            ("+inf", "+Inf"),
+            ("Infinity", "+Inf"),
+            ("-INF", "-Inf"),
+            ("nan", "NaN"),
+            ("bla", "bla"),
+            ("1e999", "1e999"),
+            ("", ""),
+        ] {
+            assert_eq!(canonical(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn values_are_gos_without_hexadecimal_and_underscores() {
+        for (token, value) in [("1", 1.0), ("+.5e-2", 0.005), ("5.", 5.0), ("1E3", 1000.0), ("1e-999", 0.0)] {
+            assert_eq!(parse_value(token.as_bytes()), Some(f64::to_bits(value)), "{token}");
+        }
+        for (token, bits) in [
+            ("nan", NAN_CANONICAL_BITS),
+            ("NaN", NAN_CANONICAL_BITS),
+            ("-iNf", f64::NEG_INFINITY.to_bits()),
+            ("+Infinity", f64::INFINITY.to_bits()),
+            ("-0", (-0.0f64).to_bits()),
+        ] {
+            assert_eq!(parse_value(token.as_bytes()), Some(bits), "{token}");
+        }
+        for token in [
+            "", "-", ".", "1e", "1e+", "e5", "+nan", "-nan", "infinit", "1_0", "0x1", "0x1p-3", "1.1.1",
+            "1e999", "1\r",
+        ] {
+            assert_eq!(parse_value(token.as_bytes()), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_written_plainly_is_left_to_the_plain_way() {
+        let end = |text: &str| row_end(text.as_bytes(), 0, true);
+        assert_eq!(
+            end("1.5 12\nx"),
+            Some(RowEnd { value_bits: 1.5f64.to_bits(), time_ms: Some(12), next: 7 })
+        );
+        for text in [
+            "1",
+            "1 ",
+            "1 2",
+            "1\t2\n",
+            "1  2\n",
+            "1 2 \n",
+            "1 -2\n",
+            "1 2.0\n",
+            "1 1234567890123456789\n",
+            "x\n",
+            "\n",
+        ] {
+            assert_eq!(end(text), None, "{text:?}");
+        }
+        assert_eq!(row_end(b"1 2\n", 0, false), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_way_reads_what_the_plain_way_reads(
+            value in prop_oneof![
+                any::<f64>().prop_map(|v| v.to_string()),
+                any::<f64>().prop_map(|v| format!("{v:e}")),
+                any::<i64>().prop_map(|v| v.to_string()),
+                "-?[0-9]{0,18}\\.?[0-9]{0,18}",
+                "[-+0-9.eE_xinfNaI]{0,12}",
+            ],
+            time in proptest::option::of(0i64..1_000_000_000_000_000_000),
+        ) {
+            let text = match time {
+                Some(time) => format!("{value} {time}\n"),
+                None => format!("{value}\n"),
+            };
+            // Longer ones are left to the plain way.
+            prop_assume!(value.len() < VALUE_BYTES_MAX);
+            let expected = parse_value(value.as_bytes());
+            let got = row_end(text.as_bytes(), 0, true);
+            let got = got.map(|end| (end.value_bits, end.time_ms, end.next));
+            prop_assert_eq!(got, expected.map(|v| (v, time, text.len())));
+        }
+
+        #[test]
+        fn canonical_floats_are_the_same_floats(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
+            let once = canonical(&value.to_string());
+            prop_assert_eq!(once.parse::<f64>().unwrap(), value);
+            prop_assert_eq!(canonical(&once), once);
+        }
+    }
+}

@@ -12,11 +12,10 @@ use mio::net::TcpStream;
 use crate::engine::CommitFailure;
 use crate::ingest::{ContextId, Stream};
 use crate::model::WriteResult;
-use crate::wire::influx::Dialect;
 
 use super::answer::Answer;
+use super::format::Format;
 use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Refusal, Response, Status};
-use super::influx;
 use super::request::{Ticket, WriteRequest};
 
 /// Answers a connection may have waiting; past it nothing more is read from it.
@@ -67,7 +66,7 @@ pub(super) enum Parked {
     /// It waits for its rows to be durable.
     Commit {
         to: AnswerTo,
-        dialect: Dialect,
+        format: Format,
         ticket: Ticket,
         failed: Option<CommitFailure>,
         result: Box<WriteResult>,
@@ -153,13 +152,13 @@ impl Connection {
     /// Commits up to this sequence are durable: answers that waited for them can go.
     pub(super) fn durable(&mut self, upto: u64) {
         for parked in &mut self.parked {
-            let Parked::Commit { to, dialect, ticket, failed, result } = parked else { continue };
+            let Parked::Commit { to, format, ticket, failed, result } = parked else { continue };
             if ticket.last > upto {
                 continue;
             }
             let answer = match failed {
-                None => influx::write_answer(*dialect, result),
-                Some(failure) => failed_answer(*dialect, failure),
+                None => format.write_answer(result),
+                Some(failure) => failed_answer(*format, failure),
             };
             *parked = Parked::Ready { to: *to, answer: Box::new(answer) };
         }
@@ -328,8 +327,8 @@ impl Parked {
 }
 
 /// The answer to a write whose commit failed: in doubt, to be sent again.
-pub(super) fn failed_answer(dialect: Dialect, failure: &CommitFailure) -> Answer {
-    influx::error_answer(dialect, 503, &failure.to_string(), None).retry_later()
+pub(super) fn failed_answer(format: Format, failure: &CommitFailure) -> Answer {
+    format.error_answer(503, &failure.to_string(), None).retry_later()
 }
 
 fn write_answer(out: &mut Vec<u8>, to: AnswerTo, answer: &Answer) {

@@ -7,8 +7,8 @@
 mod answer;
 pub mod body;
 mod connection;
+mod format;
 pub mod http;
-mod influx;
 mod memory;
 mod metrics;
 mod pages;

@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::ingest::SurveyCounts;
 
 use super::answer::Answer;
+use super::format::influx::VERSION_HEADER;
 use super::http::{Query, QueryError};
-use super::influx::VERSION_HEADER;
 
 /// `/ping`.
 pub(super) fn ping(query: &str) -> Answer {

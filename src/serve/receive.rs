@@ -8,11 +8,11 @@ use crate::model::WriteResult;
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
+use super::format::Format;
 use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Refusal, Version};
-use super::influx;
 use super::metrics;
 use super::pages;
-use super::request::{GivenUp, Progress, WriteRequest, given_up_answer, params};
+use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
 use super::routes::{NoRoute, Route};
 use super::server::Shared;
 
@@ -117,7 +117,7 @@ impl Desk<'_> {
             http_10: head.version == Version::Http10,
         };
         match Route::find(head.method, head.path) {
-            Ok(Route::Influx(dialect)) => match self.begin_write(dialect, to, head) {
+            Ok(Route::Write(format)) => match self.begin_write(format, to, head) {
                 Ok(request) => {
                     connection.stream.set_context(request.context());
                     connection.receiving = Receiving::Write(request);
@@ -154,34 +154,30 @@ impl Desk<'_> {
 
     fn begin_write(
         &mut self,
-        dialect: crate::wire::influx::Dialect,
+        format: Format,
         to: AnswerTo,
         head: &Head<'_>,
     ) -> Result<Box<WriteRequest>, Answer> {
-        let mut params =
-            params(dialect, head.query).map_err(|e| influx::error_answer(dialect, 400, &e, None))?;
+        let opened = format.open(head, self.engine.wall_ns())?;
+        let format = opened.format;
         if self.shared.draining() {
-            return Err(influx::error_answer(dialect, 503, "shutting down", None).retry_later());
+            return Err(format.error_answer(503, "shutting down", None).retry_later());
         }
         if let Err(failure) = self.engine.accepts() {
-            return Err(failed_answer(dialect, &failure));
+            return Err(failed_answer(format, &failure));
         }
         if self.shared.memory.exhausted(self.engine.memory_held_bytes()) {
             self.shared.want_relief(self.engine.memory_held_bytes());
-            return Err(given_up_answer(dialect, &GivenUp::Memory, &WriteResult::default()));
+            return Err(given_up_answer(format, &GivenUp::Memory, &WriteResult::default()));
         }
-        let encoding = Encoding::parse(head.headers.content_encoding).ok_or_else(|| {
-            let name = String::from_utf8_lossy(head.headers.content_encoding);
-            influx::error_answer(dialect, 415, &format!("content encoding {name:?} is not supported"), None)
-        })?;
-        if let (BodyLength::Bytes(length), Encoding::Identity) = (head.length, encoding) {
-            params.content_length = Some(length);
-        }
-        params.encoding = encoding;
+        let length = match (head.length, opened.encoding) {
+            (BodyLength::Bytes(length), Encoding::Identity) => Some(length),
+            _ => None,
+        };
         let limits = &self.shared.options.http;
-        WriteRequest::new(&params, to, self.decoders, limits, self.engine, &self.shared.memory)
+        WriteRequest::new(opened, length, to, self.decoders, limits, self.engine, &self.shared.memory)
             .map(Box::new)
-            .map_err(|why| given_up_answer(dialect, &why, &WriteResult::default()))
+            .map_err(|why| given_up_answer(format, &why, &WriteResult::default()))
     }
 
     /// Lets the client send its body if it asks first.
@@ -234,7 +230,7 @@ impl Desk<'_> {
                 Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
             }
             Route::Index => pages::index(),
-            Route::Influx(_) | Route::Query | Route::StatusTsdb => Answer::empty(404),
+            Route::Write(_) | Route::Query | Route::StatusTsdb => Answer::empty(404),
         }
     }
 
@@ -290,7 +286,7 @@ impl Desk<'_> {
     ) {
         if let Some(failure) = request.failed {
             request.finish(self.engine);
-            let answer = failed_answer(request.dialect, &failure);
+            let answer = failed_answer(request.format, &failure);
             return self.give_up(connection, request, answer);
         }
         match progress {
@@ -301,20 +297,20 @@ impl Desk<'_> {
                     connection.parser.make_last();
                     request.to.keep_alive = false;
                 }
-                let (to, dialect) = (request.to, request.dialect);
+                let (to, format) = (request.to, request.format);
                 match request.finish(self.engine) {
                     Some(ticket) => {
                         self.engine.wait();
                         let result = Box::new(request.result.clone());
                         connection.parked.push_back(Parked::Commit {
                             to,
-                            dialect,
+                            format,
                             ticket,
                             failed: None,
                             result,
                         });
                     }
-                    None => connection.answer(to, influx::write_answer(dialect, &request.result)),
+                    None => connection.answer(to, format.write_answer(&request.result)),
                 }
                 request.recycle(self.decoders);
             }
@@ -323,7 +319,7 @@ impl Desk<'_> {
                     self.shared.want_relief(self.engine.memory_held_bytes());
                 }
                 request.finish(self.engine);
-                let answer = given_up_answer(request.dialect, &why, &request.result);
+                let answer = given_up_answer(request.format, &why, &request.result);
                 self.give_up(connection, request, answer);
             }
         }
@@ -355,8 +351,7 @@ impl Desk<'_> {
             request.finish(self.engine);
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
             let (status, why) = (refusal.status().0, refusal.to_string());
-            connection
-                .answer(AnswerTo::REFUSED, influx::error_answer(request.dialect, status, &why, counted));
+            connection.answer(AnswerTo::REFUSED, request.format.error_answer(status, &why, counted));
             request.recycle(self.decoders);
             return;
         }

@@ -9,13 +9,12 @@ use std::ops::Range;
 use crate::engine::{CommitFailure, Worker};
 use crate::ingest::{ContextId, Rehearsal, Stream};
 use crate::model::WriteResult;
-use crate::telemetry::Protocol;
-use crate::wire::influx::{Decoder, Dialect, Precision};
-use crate::wire::{Decode, FedState};
+use crate::wire::{FedState, Malformed};
 
-use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
+use super::answer::Answer;
+use super::body::{BodyError, ContentDecoder, DecoderPool};
+use super::format::{Format, Opened, Reading, Rows};
 use super::http::{AnswerTo, HttpLimits};
-use super::influx;
 use super::memory::{MemoryBudget, Reservation};
 
 /// Room that a decompressed piece gets at a time.
@@ -26,10 +25,10 @@ const RESERVE_STEP_BYTES: u64 = 1 << 20;
 
 /// A write being received.
 pub(super) struct WriteRequest {
-    pub(super) dialect: Dialect,
+    pub(super) format: Format,
     pub(super) to: AnswerTo,
     content: ContentDecoder,
-    lines: Decoder,
+    rows: Rows,
     pub(super) result: WriteResult,
     /// The batch that was being filled when the request began.
     first: u64,
@@ -50,8 +49,8 @@ pub(super) struct WriteRequest {
 
 /// A body that is buffered to be checked before its first row is taken.
 struct Whole {
-    precision: Precision,
-    wall_ns: i64,
+    /// Its rows are to be all good, too.
+    all_or_nothing: bool,
     reservations: Vec<Reservation>,
     reserved_bytes: u64,
     checked: bool,
@@ -77,17 +76,10 @@ pub(super) enum GivenUp {
     Memory,
     /// The engine had no room for too long.
     Overload,
-    /// All or nothing was wanted and a line is bad.
+    /// The body is not of its format.
+    Malformed(Malformed),
+    /// All or nothing was wanted and a row is bad.
     RefusedWhole,
-}
-
-/// What a request says of itself.
-pub(super) struct WriteParams {
-    pub(super) dialect: Dialect,
-    pub(super) precision: Precision,
-    pub(super) all_or_nothing: bool,
-    pub(super) content_length: Option<u64>,
-    pub(super) encoding: Encoding,
 }
 
 /// What lies in the engine for a request that is complete: its answer waits for these sequences.
@@ -98,37 +90,38 @@ pub(super) struct Ticket {
 }
 
 impl WriteRequest {
+    /// `length` is the decoded body's, where that is known before it came.
     pub(super) fn new(
-        params: &WriteParams,
+        opened: Opened,
+        length: Option<u64>,
         to: AnswerTo,
         decoders: &mut DecoderPool,
         limits: &HttpLimits,
         engine: &Worker,
         budget: &MemoryBudget,
     ) -> Result<WriteRequest, GivenUp> {
-        let decoder = match params.encoding.memory_bytes_max() {
+        let decoder = match opened.encoding.memory_bytes_max() {
             0 => None,
             bytes => Some(budget.reserve(bytes as u64, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?),
         };
-        let whole = if params.all_or_nothing {
+        let whole = if opened.reading == Reading::Streamed {
+            None
+        } else {
             let mut whole = Whole {
-                precision: params.precision,
-                wall_ns: engine.wall_ns(),
+                all_or_nothing: opened.reading == Reading::AllOrNothing,
                 reservations: Vec::new(),
                 reserved_bytes: 0,
                 checked: false,
             };
-            whole.reserve(params.content_length.unwrap_or(0), engine, budget)?;
+            whole.reserve(length.unwrap_or(0), engine, budget)?;
             Some(whole)
-        } else {
-            None
         };
         Ok(WriteRequest {
-            dialect: params.dialect,
+            format: opened.format,
             to,
-            content: decoders.take(params.encoding, limits).ok_or(GivenUp::Memory)?,
+            content: decoders.take(opened.encoding, limits).ok_or(GivenUp::Memory)?,
             _decoder: decoder,
-            lines: Decoder::new(params.dialect, params.precision, engine.wall_ns()),
+            rows: opened.rows,
             result: WriteResult::default(),
             first: engine.filling(),
             failed: None,
@@ -142,7 +135,7 @@ impl WriteRequest {
 
     /// The context of this request's keys.
     pub(super) fn context(&self) -> ContextId {
-        ContextId(self.dialect as u16)
+        self.format.context()
     }
 
     /// Takes body bytes: `buffer[data]`. What precedes them in the buffer is free to be written over.
@@ -223,9 +216,10 @@ impl WriteRequest {
     /// Counts the rows and says what the answer has to wait for; `None` if no row was taken.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
-        counters.count_rows(Protocol::Influx, self.result.accepted, self.result.samples);
+        let protocol = self.format.protocol();
+        counters.count_rows(protocol, self.result.accepted, self.result.samples);
         for &(reason, rows) in &self.result.reasons {
-            counters.count_rejected(Protocol::Influx, reason, rows);
+            counters.count_rejected(protocol, reason, rows);
         }
         (self.result.accepted > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
     }
@@ -281,7 +275,7 @@ impl WriteRequest {
         let mut bytes = 0;
         loop {
             let mut writer = engine.writer(stream);
-            let fed = self.lines.feed(&input[bytes..], last, &mut writer, &mut self.result);
+            let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             bytes += fed.consumed;
             if fed.consumed > 0 {
                 self.stalled_since_ns = None;
@@ -297,13 +291,17 @@ impl WriteRequest {
         }
     }
 
-    /// Reads a body that is buffered whole once without taking anything.
+    /// Checks a body that is buffered whole before anything of it is taken.
     fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
         whole.checked = true;
-        let mut lines = Decoder::new(self.dialect, whole.precision, whole.wall_ns);
+        self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
+        if !whole.all_or_nothing {
+            return Ok(());
+        }
         let mut result = WriteResult::default();
-        lines.feed(&self.tail, true, &mut Rehearsal::new(engine.hasher()), &mut result);
+        self.rows.feed(&self.tail, true, &mut Rehearsal::new(engine.hasher()), &mut result);
+        self.rows.rewind();
         if result.rejected == 0 {
             return Ok(());
         }
@@ -359,60 +357,21 @@ fn collect(
     }
 }
 
-/// The parameters of a write, from its query string.
-pub(super) fn params(dialect: Dialect, query: &str) -> Result<WriteParams, String> {
-    let mut precision = "";
-    let mut accept_partial = true;
-    let mut held;
-    for pair in super::http::Query::new(query) {
-        let (name, value) = pair.map_err(|e| e.to_string())?;
-        match &*name {
-            "precision" => {
-                held = value.into_owned();
-                precision = &held;
-            }
-            "accept_partial" => {
-                accept_partial = match &*value {
-                    "true" => true,
-                    "false" => false,
-                    other => return Err(format!("accept_partial is true or false, not {other:?}")),
-                }
-            }
-            // db, bucket, org, rp, consistency, u, p, no_sync: taken, and of no consequence here.
-            _ => {}
-        }
-    }
-    let parsed =
-        Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
-    let all_or_nothing = dialect == Dialect::V3 && !accept_partial;
-    Ok(WriteParams {
-        dialect,
-        precision: parsed,
-        all_or_nothing,
-        content_length: None,
-        encoding: Encoding::Identity,
-    })
-}
-
 /// The answer to a request that was given up.
-pub(super) fn given_up_answer(
-    dialect: Dialect,
-    why: &GivenUp,
-    result: &WriteResult,
-) -> super::answer::Answer {
+pub(super) fn given_up_answer(format: Format, why: &GivenUp, result: &WriteResult) -> Answer {
     match why {
         GivenUp::Body(e) => {
             // Rows that came before the fault are taken and stay: the counts say so.
             let counted = (result.accepted + result.rejected > 0).then_some(result);
-            influx::error_answer(dialect, e.status().0, &e.to_string(), counted)
+            format.error_answer(e.status().0, &e.to_string(), counted)
         }
+        GivenUp::Malformed(e) => format.error_answer(400, &e.error, None),
         GivenUp::Memory => {
-            influx::error_answer(dialect, 503, "out of memory budget: try again later", None).retry_later()
+            format.error_answer(503, "out of memory budget: try again later", None).retry_later()
         }
         GivenUp::Overload => {
-            influx::error_answer(dialect, 503, "the disk does not keep up: try again later", None)
-                .retry_later()
+            format.error_answer(503, "the disk does not keep up: try again later", None).retry_later()
         }
-        GivenUp::RefusedWhole => influx::refused_whole_answer(result),
+        GivenUp::RefusedWhole => format.refused_whole_answer(result),
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::wire::influx::Dialect;
 
+use super::format::Format;
 use super::http::Method;
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Route {
-    /// Rows in line protocol.
-    Influx(Dialect),
+    /// Rows in this format.
+    Write(Format),
     /// InfluxDB's liveness probe.
     Ping,
     /// InfluxDB's query endpoint, as far as writers call it.
@@ -35,16 +36,14 @@ pub(super) enum NoRoute {
 }
 
 impl Route {
-    /// The route of a request. Of vmagent's prefixes `/influx` is taken.
+    /// The route of a request. vmagent's prefixes are taken before any path.
     pub(super) fn find(method: Method<'_>, path: &str) -> Result<Route, NoRoute> {
-        let path = match path.strip_prefix("/influx") {
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => path,
-        };
+        let bare = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
+        let path = bare.filter(|rest| rest.starts_with('/')).unwrap_or(path);
         let route = match path {
-            "/write" => Route::Influx(Dialect::V1),
-            "/api/v2/write" => Route::Influx(Dialect::V2),
-            "/api/v3/write_lp" => Route::Influx(Dialect::V3),
+            "/write" => Route::Write(Format::Influx(Dialect::V1)),
+            "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
+            "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -60,12 +59,15 @@ impl Route {
 
     fn allow(self) -> &'static str {
         match self {
-            Route::Influx(_) => "POST",
+            Route::Write(format) => format.allow(),
             Route::Query => "GET, POST",
             _ => "GET, HEAD",
         }
     }
 }
+
+/// Under which vmagent has the same paths.
+const PREFIXES: [&str; 3] = ["/influx", "/prometheus", "/opentelemetry"];
 
 #[cfg(test)]
 mod tests {
@@ -74,10 +76,10 @@ mod tests {
     #[test]
     fn paths_and_prefixes_find_their_route() {
         for (path, route) in [
-            ("/write", Route::Influx(Dialect::V1)),
-            ("/influx/write", Route::Influx(Dialect::V1)),
-            ("/influx/api/v2/write", Route::Influx(Dialect::V2)),
-            ("/api/v3/write_lp", Route::Influx(Dialect::V3)),
+            ("/write", Route::Write(Format::Influx(Dialect::V1))),
+            ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
+            ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
+            ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }

@@ -32,6 +32,9 @@ pub trait Decode {
         Ok(())
     }
 
+    /// Back to the start of the same body: nothing of it has been taken.
+    fn rewind(&mut self);
+
     /// Takes what it can of `input`; `last` says that no more bytes come.
     ///
     /// Rows go to `intake`; how many, and what was wrong with the others, to `result`. What was not consumed is to

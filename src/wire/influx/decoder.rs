@@ -78,12 +78,7 @@ impl Decoder {
     pub fn reset(&mut self, dialect: Dialect, precision: Precision, default_time_ns: i64) {
         self.dialect = dialect;
         self.clockwork = Clockwork::new(dialect, precision, default_time_ns);
-        self.lines = 0;
-        self.search = LineSearch::default();
-        self.looked = 0;
-        self.skipping = false;
-        self.last_shape = ShapeId::NONE;
-        self.plans.clear();
+        self.rewind();
     }
 
     /// [`feed`](Decode::feed) as on a processor without vector instructions.
@@ -398,6 +393,15 @@ impl Decoder {
 }
 
 impl Decode for Decoder {
+    fn rewind(&mut self) {
+        self.lines = 0;
+        self.search = LineSearch::default();
+        self.looked = 0;
+        self.skipping = false;
+        self.last_shape = ShapeId::NONE;
+        self.plans.clear();
+    }
+
     /// Takes as many whole lines of `input` as it can.
     ///
     /// Faults are by line from 1: blank lines and comments count, a newline in a string does not. What was not

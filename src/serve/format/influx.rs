@@ -7,12 +7,61 @@
 use serde::Serialize;
 
 use crate::model::{RowError, WriteResult};
-use crate::wire::influx::Dialect;
+use crate::wire::influx::{Decoder, Dialect, Precision};
 
-use super::answer::Answer;
+use super::super::answer::Answer;
+use super::super::http::{Head, Query};
+use super::{Format, Opened, Reading, Rows};
 
 /// What `X-Influxdb-Version` says: the v1 API that clients probe for.
-pub(super) const VERSION_HEADER: (&str, &str) = ("X-Influxdb-Version", "1.8.10-tidegate");
+pub(in crate::serve) const VERSION_HEADER: (&str, &str) = ("X-Influxdb-Version", "1.8.10-tidegate");
+
+/// Reads the head of a write.
+pub(super) fn open(dialect: Dialect, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
+    let params = Params::parse(dialect, head.query).map_err(|e| error_answer(dialect, 400, &e, None))?;
+    let format = Format::Influx(dialect);
+    Ok(Opened {
+        format,
+        encoding: format.encoding(head)?,
+        rows: Rows::Influx(Box::new(Decoder::new(dialect, params.precision, wall_ns))),
+        reading: if params.all_or_nothing { Reading::AllOrNothing } else { Reading::Streamed },
+    })
+}
+
+/// What the query string says.
+struct Params {
+    precision: Precision,
+    all_or_nothing: bool,
+}
+
+impl Params {
+    fn parse(dialect: Dialect, query: &str) -> Result<Params, String> {
+        let mut precision = "";
+        let mut accept_partial = true;
+        let mut held;
+        for pair in Query::new(query) {
+            let (name, value) = pair.map_err(|e| e.to_string())?;
+            match &*name {
+                "precision" => {
+                    held = value.into_owned();
+                    precision = &held;
+                }
+                "accept_partial" => {
+                    accept_partial = match &*value {
+                        "true" => true,
+                        "false" => false,
+                        other => return Err(format!("accept_partial is true or false, not {other:?}")),
+                    }
+                }
+                // db, bucket, org, rp, consistency, u, p, no_sync: taken, and of no consequence here.
+                _ => {}
+            }
+        }
+        let precision =
+            Precision::parse(dialect, precision).ok_or_else(|| format!("invalid precision {precision:?}"))?;
+        Ok(Params { precision, all_or_nothing: dialect == Dialect::V3 && !accept_partial })
+    }
+}
 
 /// The answer to a write whose rows are durable, or that had none.
 pub(super) fn write_answer(dialect: Dialect, result: &WriteResult) -> Answer {

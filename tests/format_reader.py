@@ -506,7 +506,6 @@ def value(kind, raw):
 
 
 def nested(source, depth):
-    check(depth <= 32, "nested too deep")
     tag = source.u8()
     if tag == F64:
         return {"f64": float_value(source.f64_bits())}
@@ -524,6 +523,7 @@ def nested(source, depth):
         return {"bytes": base64.b64encode(source.bytes(source.varint())).decode()}
     if tag == NULL:
         return {"null": None}
+    check(depth < 32 or tag not in (16, 17), "nested too deep")
     if tag == 16:
         return {"list": [nested(source, depth + 1) for _ in range(source.count(source.left(), "items"))]}
     refuse_if(tag != 17, "a nested value's tag")

@@ -2,11 +2,12 @@
 //!
 //! Every value says its type and keeps every bit, so that the line can be imported again.
 
-use super::composite::{self, Malformed};
+use super::composite;
 use super::json;
 use super::series::Series;
 use super::text::{LeftOut, Text};
 use crate::block::Value;
+use crate::model::Malformed;
 use crate::reader::{Labels, Row};
 
 /// Writes rows.

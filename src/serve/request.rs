@@ -275,9 +275,11 @@ impl WriteRequest {
         let mut bytes = 0;
         loop {
             let mut writer = engine.writer(stream);
+            let rows_before = self.result.accepted + self.result.rejected;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             bytes += fed.consumed;
-            if fed.consumed > 0 {
+            // A body that is fed whole is consumed at its end only: there it is rows that tell.
+            if fed.consumed > 0 || self.result.accepted + self.result.rejected > rows_before {
                 self.stalled_since_ns = None;
             }
             match fed.state {

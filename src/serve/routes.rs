@@ -1,6 +1,7 @@
 //! Which path means what.
 
 use crate::wire::influx::Dialect;
+use crate::wire::otlp::{Encoding, Signal};
 
 use super::format::Format;
 use super::http::Method;
@@ -44,6 +45,8 @@ impl Route {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
             "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
+            "/v1/metrics" | "/api/v1/otlp/v1/metrics" => Route::Write(OTLP_METRICS),
+            "/v1/logs" | "/api/v1/otlp/v1/logs" => Route::Write(OTLP_LOGS),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -66,6 +69,10 @@ impl Route {
     }
 }
 
+/// Protobuf, until a request says what it is in.
+const OTLP_METRICS: Format = Format::Otlp(Signal::Metrics, Encoding::Protobuf);
+const OTLP_LOGS: Format = Format::Otlp(Signal::Logs, Encoding::Protobuf);
+
 /// Under which vmagent has the same paths.
 const PREFIXES: [&str; 3] = ["/influx", "/prometheus", "/opentelemetry"];
 
@@ -80,6 +87,12 @@ mod tests {
             ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
+            ("/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/api/v1/otlp/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/opentelemetry/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/v1/logs", Route::Write(OTLP_LOGS)),
+            ("/api/v1/otlp/v1/logs", Route::Write(OTLP_LOGS)),
+            ("/opentelemetry/v1/logs", Route::Write(OTLP_LOGS)),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }

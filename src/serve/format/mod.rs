@@ -5,11 +5,13 @@
 //! for all and knows a [`Format`] only by what it asks of it.
 
 pub(super) mod influx;
+mod otlp;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
 use crate::telemetry::Protocol;
 use crate::wire::influx::Dialect;
+use crate::wire::otlp::Signal;
 use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
@@ -21,6 +23,9 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// OTLP over HTTP. Its encoding is what the path's requests are answered in, and once the head is read, what the
+    /// request's `Content-Type` says.
+    Otlp(Signal, wire::otlp::Encoding),
 }
 
 /// A write whose head was understood.
@@ -45,6 +50,7 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Otlp(Box<wire::otlp::Decoder>),
 }
 
 impl Rows {
@@ -52,6 +58,7 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Otlp(decoder) => decoder.check(body),
         }
     }
 
@@ -59,6 +66,7 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Otlp(decoder) => decoder.rewind(),
         }
     }
 
@@ -72,6 +80,7 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Otlp(decoder) => decoder.feed(input, last, intake, result),
         }
     }
 }
@@ -84,6 +93,7 @@ impl Format {
     pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Otlp(signal, _) => otlp::open(signal, head, wall_ns),
         }
     }
 
@@ -91,6 +101,7 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Otlp(..) => Protocol::Otlp,
         }
     }
 
@@ -98,13 +109,15 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            // Keys say which signal they are of.
+            Format::Otlp(..) => ContextId((Protocol::Otlp as u16) << 8),
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) => "POST",
+            Format::Influx(_) | Format::Otlp(..) => "POST",
         }
     }
 
@@ -112,6 +125,7 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
     }
 
@@ -119,6 +133,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
     }
 
@@ -126,6 +141,7 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::Otlp(_, encoding) => otlp::error_answer(encoding, status, message, result),
         }
     }
 

@@ -79,7 +79,8 @@ pub(super) fn error_answer(
     message: &str,
     result: Option<&WriteResult>,
 ) -> Answer {
-    let counted = result.map_or(String::new(), |r| format!("; {} accepted, {} rejected", r.accepted, r.rejected));
+    let counted =
+        result.map_or(String::new(), |r| format!("; {} accepted, {} rejected", r.accepted, r.rejected));
     let message = format!("{message}{counted}");
     let code = code(status);
     match encoding {
@@ -203,7 +204,10 @@ mod tests {
     #[test]
     fn all_taken_is_an_empty_response() {
         let answer = write_answer(Signal::Metrics, Encoding::Protobuf, &result(3, 0));
-        assert_eq!((answer.status, answer.content_type, answer.body.len()), (200, "application/x-protobuf", 0));
+        assert_eq!(
+            (answer.status, answer.content_type, answer.body.len()),
+            (200, "application/x-protobuf", 0)
+        );
         let answer = write_answer(Signal::Logs, Encoding::Json, &result(0, 0));
         assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
     }

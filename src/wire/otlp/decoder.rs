@@ -366,7 +366,7 @@ impl std::fmt::Display for Fault {
             Fault::NoName => "the metric has no name",
             Fault::Temporality => "the metric's aggregation temporality is neither delta nor cumulative",
             Fault::NoValue => "the data point has no value",
-            Fault::Buckets => "the histogram has bucket counts that are not one more than its bounds",
+            Fault::Buckets => "the histogram has more bucket counts than its bounds make buckets",
             Fault::Time => "a time is out of the range of 64 bits of signed nanoseconds",
             Fault::DuplicateField => "two attributes or quantiles have one name",
             Fault::Refused(refusal) => return refusal.fmt(f),

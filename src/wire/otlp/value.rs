@@ -287,7 +287,7 @@ mod tests {
             (AnyValue::Int(i64::MIN), "-9223372036854775808"),
             (AnyValue::Int(0), "0"),
             (AnyValue::Double(5.0), "5.0"),
-            (AnyValue::Double(1e300), "1e300"),
+            (AnyValue::Double(1e300), "1e+300"),
             (AnyValue::Double(f64::NEG_INFINITY), "-Infinity"),
             (AnyValue::Bytes(b"\x00\xff\x10\x20"), "AP8QIA=="),
         ] {

@@ -193,18 +193,19 @@ fn a_sum_that_was_not_sent_is_told_from_one_that_is_nan() {
 }
 
 #[test]
-fn bucket_counts_are_none_or_one_more_than_bounds() {
+fn there_are_no_more_bucket_counts_than_the_bounds_make_buckets() {
     for point in [
         json!({"bucketCounts": ["1"]}),
         json!({"count": "3", "sum": 1}),
         json!({"explicitBounds": [1, 2]}),
+        json!({"bucketCounts": ["1", "2"], "explicitBounds": [1, 2]}),
         json!({"bucketCounts": ["1", "2", "3"], "explicitBounds": [1, 2]}),
     ] {
         assert_eq!(row("histogram", point).fields[0].0, "value");
     }
     for point in [
         json!({"bucketCounts": ["1", "2"]}),
-        json!({"bucketCounts": ["1"], "explicitBounds": [1]}),
+        json!({"bucketCounts": ["0", "0"]}),
         json!({"bucketCounts": ["1", "2", "3"], "explicitBounds": [1]}),
     ] {
         assert_eq!(refusal("histogram", point).0, "value");

@@ -169,10 +169,11 @@ fn compare_value(sample: &Json, name: &str, value: &Value) -> Result<(), String>
                     let le = sample["labels"]["le"].as_str().unwrap();
                     let bounds: Vec<f64> = histogram.bounds().collect();
                     let below = bounds.iter().filter(|bound| **bound <= le.parse().unwrap()).count();
-                    let counts = histogram.positive.counts().take(if le == "+Inf" { 7 } else { below });
-                    let sum = counts.map(|count| if let Count::U64(count) = count { count } else { 0 }).sum();
-                    // The case has a bucket less than OTLP asks for, of which Prometheus makes one up.
-                    compare(&value, &((sum as u64) as f64))
+                    let counts =
+                        histogram.positive.counts().take(if le == "+Inf" { bounds.len() + 1 } else { below });
+                    let sum: u64 =
+                        counts.map(|count| if let Count::U64(count) = count { count } else { 0 }).sum();
+                    compare(&value, &(sum as f64))
                 }
             }
         }

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(partial["rejectedLogRecords"], "12");
         assert!(partial["errorMessage"].as_str().unwrap().ends_with("; and 2 more"), "{partial}");
         let answer = write_answer(Signal::Metrics, Encoding::Protobuf, &result(0, 1));
-        assert_eq!(answer.body, b"\x0a\x16\x08\x01\x12\x121: no value (\"m\")\0"[..24].to_vec());
+        assert_eq!(answer.body, b"\x0a\x15\x08\x01\x12\x111: no value (\"m\")");
     }
 
     #[test]

@@ -128,7 +128,8 @@ fn judge_example(case: &Json) -> Result<(), String> {
     }
 }
 
-/// The samples that Prometheus makes of a request have the values, times and point's attributes of ours, under names of their own.
+/// The samples that Prometheus makes of a request have the values, times and attributes of our rows, under names of
+/// their own.
 fn judge_translated(case: &Json) -> Result<(), String> {
     let input = &case["input"];
     let decoded = decode_both(Signal::Metrics, &input["json"].to_string(), &input["protobuf_b64"])?;

@@ -365,7 +365,10 @@ mod tests {
 
         #[test]
         fn what_was_written_is_read(
-            fields in proptest::collection::vec((1u32..=FIELD_NUMBER_MAX as u32, 0u8..4, any::<u64>(), 0u32..64), 0..20),
+            fields in proptest::collection::vec(
+                (1u32..=FIELD_NUMBER_MAX as u32, 0u8..4, any::<u64>(), 0u32..64),
+                0..20,
+            ),
         ) {
             let mut message = Vec::new();
             let mut expected = Vec::new();

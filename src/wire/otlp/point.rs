@@ -142,7 +142,7 @@ impl PointReader {
             }
         }
         if head.has_value() {
-            // Counts may end before the bounds do: Prometheus takes that, and what is missing shows in the count of all.
+            // Counts may end before the bounds do, as for Prometheus: what is missing shows in the count of all.
             if count > buf.bounds.len() as u64 + 1 {
                 return Err(Fault::Buckets.into());
             }
@@ -257,8 +257,8 @@ fn read_number(message: &[u8], row: &mut RowBuf, series: &mut SeriesBuf) -> Resu
     Ok(head)
 }
 
-/// A sum that was not sent is the ordinary NaN in the histogram, and a field `sum` without a value says so: a NaN that was
-/// sent has none beside it.
+/// A sum that was not sent is the ordinary NaN in the histogram, and a field `sum` without a value says so: a NaN
+/// that was sent has none beside it.
 fn push_histogram(buf: &mut HistogramBuf, sum: Option<f64>, row: &mut RowBuf) -> Result<(), Fault> {
     buf.sum = sum.unwrap_or(f64::from_bits(NAN_CANONICAL_BITS));
     let start = row.heap.len();

@@ -1,5 +1,5 @@
-//! The messages of OTLP's metrics and logs, as far as rows are made of them: what each field is called and how it lies on the
-//! wire.
+//! The messages of OTLP's metrics and logs, as far as rows are made of them: what each field is called and how it
+//! lies on the wire.
 //!
 //! One table serves both encodings: [`check`](super::check) holds protobuf bodies against it, and
 //! [`json`](super::json) makes protobuf of JSON by it. What is not in it is an unknown field, which is passed over.

@@ -1,8 +1,8 @@
 //! From resource, scope, metric and attributes to a series: its key always, its labels when it is new.
 //!
-//! `docs/otlp.md` has the names of the labels. What OTLP says beside attributes has names with a prefix, and so have the
-//! attributes of resource and scope; an attribute of a point that is called like one of ours gets a prefix, too. So the
-//! label's name tells what it was, always.
+//! `docs/otlp.md` has the names of the labels. What OTLP says beside attributes has names with a prefix, and so have
+//! the attributes of resource and scope; an attribute of a point that is called like one of ours gets a prefix, too.
+//! So the label's name tells what it was, always.
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue, read_varint, write_varint};
 use crate::model::{Intake, LabelsBuf, METRIC_NAME, Series};

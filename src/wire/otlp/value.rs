@@ -1,7 +1,7 @@
 //! Attributes and their values: as the text of a label, as a field, as a part of a nested value.
 //!
-//! Labels are text: strings as they are, numbers in their shortest form, bytes in base64, lists and maps as JSON. Fields
-//! keep their type.
+//! Labels are text: strings as they are, numbers in their shortest form, bytes in base64, lists and maps as JSON.
+//! Fields keep their type.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -193,8 +193,8 @@ fn messages(list: &[u8]) -> impl Iterator<Item = Result<&[u8], ProtobufError>> {
     })
 }
 
-/// Appends the shortest text that reads back as the same double: with a point or an exponent, so that it is told from an
-/// integer.
+/// Appends the shortest text that reads back as the same double: with a point or an exponent, so that it is told
+/// from an integer.
 pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
     let text = match value {
         _ if value.is_nan() => "NaN",

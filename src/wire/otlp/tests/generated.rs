@@ -66,7 +66,7 @@ fn write_message(message: &'static Message, dice: &mut Dice<'_>, depth: u32) -> 
     written
 }
 
-/// Of messages that are one thing or another: the first number of those fields, and the one that it is. Others are both.
+/// Of messages that are one thing or another: the first number of those fields, and the one that it is.
 fn chosen(message: &Message, dice: &mut Dice<'_>) -> Option<(u32, u32)> {
     match message.name {
         "Metric" => Some((metric::GAUGE, dice.pick(&[5, 7, 9, 10, 11]))),

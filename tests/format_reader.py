@@ -603,7 +603,10 @@ def read_block(header, data, dictionary):
             samples += table.samples
             lines.extend(rows_of(table, dictionary, header.tenant))
         elif kind == 0x82:
-            lines.extend(rows_of(Table(body, container, {1, 2, 3, 5}), dictionary, header.tenant))
+            table = Table(body, container, {1, 2, 3, 5})
+            table.section(5)
+            check(all(header.time_min <= to_signed(t) <= header.time_max for t in table.section(2)), "times")
+            lines.extend(rows_of(table, dictionary, header.tenant))
         elif kind == 0x83:
             lines.extend(metadata_of(Table(body, container, {6, 7, 8, 9}), dictionary))
     check(rows == header.rows and samples == header.samples, "tables do not add up to the header")

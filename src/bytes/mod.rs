@@ -6,10 +6,12 @@ mod aligned;
 mod arena;
 mod paged;
 mod protobuf;
+mod slab;
 mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
 pub use paged::PagedVec;
 pub use protobuf::{ProtobufError, ProtobufFields, ProtobufValue};
+pub use slab::{SLAB_BYTES, Slab};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

@@ -1,8 +1,8 @@
 //! Native histograms: built by a decoder, encoded as the format says, and read again.
 //!
 //! `block/format.md`, "Histogram", has the bytes. [`HistogramBuf`] is filled in any order and encoded at once, so that
-//! its first byte, which says what follows, needs no patching. [`Histogram`] is a view of bytes that have been checked to
-//! their end.
+//! its first byte, which says what follows, needs no patching. [`Histogram`] is a view of bytes that have been checked
+//! to their end.
 
 use super::parts::{Malformed, Parts};
 use crate::bytes::{write_varint, zigzag};

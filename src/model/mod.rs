@@ -13,6 +13,7 @@ mod nested;
 mod parts;
 mod result;
 mod shape;
+mod side;
 mod value;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};
@@ -31,4 +32,5 @@ pub use nested::{NESTED_DEPTH_MAX, NestedBuf, NestedPart, NestedReader, TooDeep}
 pub use parts::Malformed;
 pub use result::{ERRORS_KEPT_MAX, RowError, WriteResult};
 pub use shape::{Shape, ShapeField, ShapeId};
+pub use side::{ExemplarRef, MetadataRef, SIDE_TEXT_BYTES_MAX};
 pub use value::{FieldType, NAN_CANONICAL_BITS, NAN_STALE_BITS};

@@ -186,8 +186,7 @@ impl Intake for Rows {
             let twin = fields[..i].iter().find(|f| f.name == field.name && f.kind == field.kind);
             assert!(twin.is_none(), "a shape has two fields of one name and type");
         }
-        let has_heap = fields.iter().any(|f| f.kind.on_heap());
-        let shape = Shape { text: text.into(), fields: fields.into(), has_heap };
+        let shape = Shape::new(text.into(), fields.into());
         let known = self.shapes.iter().position(|s| *s == shape);
         let id = known.unwrap_or_else(|| {
             self.shapes.push(shape);

@@ -1,4 +1,4 @@
-//! A row as a line of JSON: `docs/ndjson.md` is the contract.
+//! A row, an exemplar or metadata as a line of JSON: `docs/ndjson.md` is the contract.
 //!
 //! Every value says its type and keeps every bit, so that the line can be imported again.
 
@@ -6,9 +6,9 @@ use super::composite;
 use super::json;
 use super::series::Series;
 use super::text::{LeftOut, Text};
-use crate::block::Value;
-use crate::model::Malformed;
-use crate::reader::{Labels, Row};
+use crate::block::{ExemplarLabels, Value};
+use crate::model::{Malformed, Metadata, MetricType};
+use crate::reader::{Labels, Record, Row};
 
 /// Writes rows.
 #[derive(Default)]
@@ -18,11 +18,23 @@ pub(super) struct Ndjson {
 }
 
 impl Ndjson {
-    /// Appends a row and its newline, or nothing, and says what was left out: a row with a value that breaks the
+    /// Appends a record and its newline, or nothing, and says what was left out: a row with a value that breaks the
     /// format.
-    pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
+    #[inline]
+    pub(super) fn record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> LeftOut {
+        match record {
+            Record::Row(row) => self.row(row, None, out),
+            Record::Exemplar(exemplar) => self.row(&exemplar.row, Some(exemplar.labels), out),
+            Record::Metadata(metadata) => {
+                write_metadata(metadata, out);
+                LeftOut::default()
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Row<'_>, exemplar: Option<ExemplarLabels<'_>>, out: &mut Vec<u8>) -> LeftOut {
         let start = out.len();
-        match self.try_row(row, out) {
+        match self.try_row(row, exemplar, out) {
             Ok(()) => LeftOut::default(),
             Err(Malformed) => {
                 out.truncate(start);
@@ -31,7 +43,12 @@ impl Ndjson {
         }
     }
 
-    fn try_row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn try_row(
+        &mut self,
+        row: &Row<'_>,
+        exemplar: Option<ExemplarLabels<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
         out.push(b'{');
         if row.tenant != 0 {
             out.extend_from_slice(b"\"tenant\":");
@@ -40,6 +57,10 @@ impl Ndjson {
         }
         out.extend_from_slice(b"\"time\":");
         self.text.integer(row.time_ns, out);
+        if let Some(start) = row.start_time_ns() {
+            out.extend_from_slice(b",\"start\":");
+            self.text.integer(start, out);
+        }
         out.extend_from_slice(self.series.labels(row, write_labels));
         let mut previous: Option<&[u8]> = None;
         for (name, value) in row.fields() {
@@ -56,7 +77,13 @@ impl Ndjson {
             previous = Some(name);
             self.value(value, out)?;
         }
-        out.extend_from_slice(if previous.is_some() { b"}}}\n" } else { b"}}\n" });
+        out.extend_from_slice(if previous.is_some() { b"}}" } else { b"}" });
+        if let Some(labels) = exemplar {
+            out.extend_from_slice(b",\"exemplar\":{");
+            write_pairs(labels.iter(), out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"}\n");
         Ok(())
     }
 
@@ -99,7 +126,12 @@ impl Ndjson {
 
 fn write_labels(labels: Labels<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"labels\":{");
-    for (i, (name, value)) in labels.iter().enumerate() {
+    write_pairs(labels.iter(), out);
+    out.extend_from_slice(b"},\"fields\":{");
+}
+
+fn write_pairs<'l>(labels: impl Iterator<Item = (&'l [u8], &'l [u8])>, out: &mut Vec<u8>) {
+    for (i, (name, value)) in labels.enumerate() {
         if i > 0 {
             out.push(b',');
         }
@@ -107,7 +139,28 @@ fn write_labels(labels: Labels<'_>, out: &mut Vec<u8>) {
         out.push(b':');
         json::string(value, out);
     }
-    out.extend_from_slice(b"},\"fields\":{");
+}
+
+fn write_metadata(metadata: &Metadata<'_>, out: &mut Vec<u8>) {
+    let kind = match metadata.kind {
+        MetricType::Unknown => "unknown",
+        MetricType::Counter => "counter",
+        MetricType::Gauge => "gauge",
+        MetricType::Summary => "summary",
+        MetricType::Histogram => "histogram",
+        MetricType::GaugeHistogram => "gauge_histogram",
+        MetricType::StateSet => "state_set",
+        MetricType::Info => "info",
+    };
+    out.extend_from_slice(b"{\"metadata\":{\"name\":");
+    json::string(metadata.name, out);
+    out.extend_from_slice(b",\"type\":");
+    json::string(kind.as_bytes(), out);
+    out.extend_from_slice(b",\"unit\":");
+    json::string(metadata.unit, out);
+    out.extend_from_slice(b",\"help\":");
+    json::string(metadata.help, out);
+    out.extend_from_slice(b"}}\n");
 }
 
 #[cfg(test)]

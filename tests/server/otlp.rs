@@ -43,6 +43,11 @@ fn gauge(value: u8) -> Vec<u8> {
     metric(&[sized(5, &sized(1, &point))])
 }
 
+/// The rows alone, without what is said of metrics.
+fn rows(server: &Server) -> Vec<Json> {
+    cat(&server.data).into_iter().filter(|record| record.get("metadata").is_none()).collect()
+}
+
 fn status(reply: &Reply) -> Json {
     let status = reply.json();
     assert!(status["code"].is_u64() && status["message"].is_string(), "{status}");
@@ -61,13 +66,41 @@ fn both_encodings_and_all_paths_give_the_same_rows() {
         let reply = server.ask(&export(&format!("{prefix}/v1/logs"), JSON, logs()));
         assert_eq!(reply.expect(200).text(), "{}");
     }
-    let rows = cat(&server.data);
     let metric = json!({"time": 7, "labels": {"__name__": "lag", "otlp.type": "gauge", "otlp.unit": "s"},
         "fields": {"value": {"i64": 42}}});
     let log = json!({"time": 5, "labels": {"__name__": "otlp_log", "scope.name": "lib"},
         "fields": {"severity_number": {"i64": 0}, "body": {"nested": {"map": [["a", {"i64": 1}]]}}}});
-    assert_eq!(rows, [&metric, &metric, &log].repeat(3).into_iter().cloned().collect::<Vec<_>>());
+    assert_eq!(rows(&server), [&metric, &metric, &log].repeat(3).into_iter().cloned().collect::<Vec<_>>());
     assert_eq!(server.metric("tidegate_rows_accepted_total{protocol=\"otlp\"}"), 9.0);
+}
+
+#[test]
+fn what_belongs_to_a_point_comes_with_it() {
+    let server = Server::start();
+    let point = json!({"startTimeUnixNano": "5", "timeUnixNano": "7", "count": "3", "bucketCounts": ["1", "2"],
+        "explicitBounds": [0.5], "max": 9, "exemplars": [{"timeUnixNano": "6", "asDouble": 0.25, "spanId": "AB",
+        "filteredAttributes": [{"key": "user", "value": {"stringValue": "u"}}]}]});
+    let histogram = json!({"aggregationTemporality": 1, "dataPoints": [point]});
+    let metric = json!({"name": "lag", "unit": "s", "description": "Lag.", "histogram": histogram});
+    let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).to_string();
+    for _ in 0..2 {
+        server.ask(&export("/v1/metrics", JSON, &body)).expect(200);
+    }
+    let labels =
+        json!({"__name__": "lag", "otlp.type": "histogram", "otlp.temporality": "delta", "otlp.unit": "s"});
+    let histogram = json!({"counts": "u64", "reset": "unknown", "schema": -53, "zero_threshold": 0.0, "sum": "NaN",
+        "count": 3, "zero_count": 0, "positive_spans": [[0, 2]], "positive": [1, 2], "negative_spans": [],
+        "negative": [], "bounds": [0.5], "max": 9.0});
+    let fields = json!({"value": {"histogram": histogram}, "sum": {"null": null}});
+    let row = json!({"time": 7, "start": 5, "labels": labels, "fields": fields});
+    let exemplar = json!({"time": 6, "labels": labels, "fields": {"value": {"f64": 0.25}},
+        "exemplar": {"span_id": "ab", "user": "u"}});
+    let said = json!({"metadata": {"name": "lag", "type": "histogram", "unit": "s", "help": "Lag."}});
+    let found = cat(&server.data);
+    for (record, times) in [(&row, 2), (&exemplar, 2), (&said, 1)] {
+        assert_eq!(found.iter().filter(|found| *found == record).count(), times, "{record} in {found:?}");
+    }
+    assert_eq!(found.len(), 5);
 }
 
 #[test]
@@ -85,7 +118,7 @@ fn what_is_refused_is_a_partial_success_in_the_requests_encoding() {
     assert_eq!(body[..4], [0x0a, body.len() as u8 - 2, 0x08, 1]);
     assert!(String::from_utf8_lossy(&body[6..]).contains("temporality"), "{body:?}");
 
-    assert_eq!(cat(&server.data).len(), 2);
+    assert_eq!(rows(&server).len(), 2);
     assert_eq!(server.metric("tidegate_rows_rejected_total{protocol=\"otlp\",reason=\"temporality\"}"), 1.0);
 }
 
@@ -127,9 +160,10 @@ fn a_request_of_several_batches_is_taken_whole() {
     let server = Server::start();
     let values: Vec<Json> = (0..150_000).map(Json::from).collect();
     server.ask(&export("/v1/metrics", JSON, gauges(&values))).expect(200);
-    let rows = cat(&server.data);
-    let found: Vec<&Json> = rows.iter().map(|row| &row["fields"]["value"]["i64"]).collect();
-    assert_eq!(found, values.iter().collect::<Vec<_>>());
+    let rows = rows(&server);
+    assert_eq!(rows.len(), values.len());
+    let wrong = rows.iter().zip(&values).find(|(row, value)| row["fields"]["value"]["i64"] != **value);
+    assert_eq!(wrong, None);
 }
 
 #[test]

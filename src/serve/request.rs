@@ -198,7 +198,7 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            self.rehearse(engine)?;
+            self.rehearse(engine, budget)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
@@ -300,9 +300,14 @@ impl WriteRequest {
     }
 
     /// Checks a body that is buffered whole before anything of it is taken.
-    fn rehearse(&mut self, engine: &Worker) -> Result<(), GivenUp> {
+    fn rehearse(&mut self, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
         whole.checked = true;
+        let bytes = self.rows.check_bytes(&self.tail);
+        if bytes > 0 {
+            let reservation = budget.reserve(bytes, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?;
+            whole.reservations.push(reservation);
+        }
         self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {
             return Ok(());

@@ -62,6 +62,14 @@ impl Rows {
         }
     }
 
+    /// See [`Decode::check_bytes`].
+    pub(super) fn check_bytes(&self, body: &[u8]) -> u64 {
+        match self {
+            Rows::Influx(decoder) => decoder.check_bytes(body),
+            Rows::Otlp(decoder) => decoder.check_bytes(body),
+        }
+    }
+
     /// See [`Decode::rewind`].
     pub(super) fn rewind(&mut self) {
         match self {

@@ -175,6 +175,13 @@ impl Decode for Decoder {
         }
     }
 
+    fn check_bytes(&self, body: &[u8]) -> u64 {
+        match self.encoding {
+            Encoding::Protobuf => 0,
+            Encoding::Json => Transcoder::memory_bytes_max(body),
+        }
+    }
+
     fn rewind(&mut self) {
         self.place = Place::default();
     }

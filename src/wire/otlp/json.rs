@@ -38,6 +38,24 @@ impl std::fmt::Debug for Transcoder {
 }
 
 impl Transcoder {
+    /// Memory that a body's transcoding takes at most.
+    ///
+    /// simd-json has a copy of the body with ours, another for strings, an index of four bytes for each structural
+    /// character and a node for each value and key, of which there are no more than separators and brackets; a number
+    /// of one digit is a fixed one of eight bytes in protobuf. Vectors grow to twice of what they hold.
+    pub(super) fn memory_bytes_max(body: &[u8]) -> u64 {
+        let structural = body.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
+        let per_value = size_of::<Node<'_>>() + size_of::<u32>() * 2 + size_of::<u64>();
+        (COPIES * (body.len() + PADDING_BYTES_MAX) + 2 * per_value * (structural + 1)) as u64
+    }
+
+    /// Memory that is held.
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let tape = self.tape.0.capacity() * size_of::<Node<'_>>();
+        (self.text.capacity() + self.out.capacity() + tape) as u64
+    }
+
     /// The protobuf of the last body.
     pub(super) fn protobuf(&mut self) -> &mut Vec<u8> {
         &mut self.out
@@ -327,7 +345,51 @@ const INDIFFERENT: GeneralPurposeConfig =
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, INDIFFERENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, INDIFFERENT);
 
+/// Ours, simd-json's two, and the protobuf, which may grow to twice its size.
+const COPIES: usize = 5;
+
+/// What simd-json's vectors have beyond the body.
+const PADDING_BYTES_MAX: usize = 256;
+
 const WIRE_VARINT: u32 = 0;
 const WIRE_FIXED64: u32 = 1;
 const WIRE_BYTES: u32 = 2;
 const WIRE_FIXED32: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::otlp::schema::METRICS_REQUEST;
+
+    #[test]
+    fn the_most_memory_that_transcoding_takes_is_known_before() {
+        let points = |point: &str| {
+            let points = vec![point; 5000].join(",");
+            format!(
+                r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"gauge":{{"dataPoints":[{points}]}}}}]}}]}}]}}"#
+            )
+        };
+        let wide = vec!["0"; 50_000].join(",");
+        for body in [
+            points("{}"),
+            points(r#"{"asInt":1}"#),
+            points(
+                r#"{"asDouble":1,"flags":0,"timeUnixNano":1,"attributes":[{"key":"","value":{"boolValue":true}}]}"#,
+            ),
+            points(&format!(r#"{{"attributes":[{{"key":{:?}}}]}}"#, "x".repeat(200))),
+            format!(r#"{{"unknown":[{wide}]}}"#),
+            points("{\"exemplars\":[]}").replace("gauge", "histogram").replace("exemplars", "explicitBounds"),
+            format!(
+                r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"histogram":{{"dataPoints":[{{"bucketCounts":[{wide}]}}]}}}}]}}]}}]}}"#
+            ),
+        ] {
+            let mut transcoder = Transcoder::default();
+            transcoder.transcode(&METRICS_REQUEST, body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+            // Beside what can be seen simd-json holds its two copies and its index.
+            let hidden = 2 * body.len() as u64;
+            let (held, most) =
+                (transcoder.memory_bytes() + hidden, Transcoder::memory_bytes_max(body.as_bytes()));
+            assert!(held <= most, "{held} of {most}: {}", &body[..80]);
+        }
+    }
+}

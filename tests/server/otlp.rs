@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::client::{Reply, request};
-use super::harness::Server;
+use super::harness::{Server, Setup};
 use super::log::cat;
 
 const JSON: &str = "application/json";
@@ -164,6 +164,20 @@ fn a_request_of_several_batches_is_taken_whole() {
     assert_eq!(rows.len(), values.len());
     let wrong = rows.iter().zip(&values).find(|(row, value)| row["fields"]["value"]["i64"] != **value);
     assert_eq!(wrong, None);
+}
+
+/// A few bytes of JSON may take many of memory while they are checked: that is asked of the budget before.
+#[test]
+fn json_that_takes_more_memory_than_there_is_comes_too_early() {
+    let server = Setup::config("limits: {memory: 64MiB}").start();
+    let dense = format!("{{\"resourceMetrics\":[],\"unknown\":[{}0]}}", "0,".repeat(2 << 20));
+    let reply = server.ask(&export("/v1/metrics", JSON, dense));
+    assert_eq!(status(reply.expect(503))["code"], 14);
+    let resident = server.metric("process_resident_memory_bytes");
+    assert!(resident < 128e6, "{resident}");
+    // The same bytes in few values are no trouble.
+    let sparse = format!("{{\"resourceMetrics\":[],\"unknown\":\"{}\"}}", "0.".repeat(2 << 20));
+    server.ask(&export("/v1/metrics", JSON, sparse)).expect(200);
 }
 
 #[test]

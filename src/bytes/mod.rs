@@ -1,9 +1,11 @@
-//! Memory that grows without moving, aligned buffers, varints, the fields of protobuf messages.
+//! Memory that grows without moving, aligned buffers, varints, JSON text, lines, the fields of protobuf messages.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 
 mod aligned;
 mod arena;
+pub mod json;
+mod lines;
 mod paged;
 mod protobuf;
 mod slab;
@@ -11,6 +13,7 @@ mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
+pub use lines::{Line, LineCutter, whole_lines};
 pub use paged::PagedVec;
 pub use protobuf::{ProtobufError, ProtobufFields, ProtobufValue};
 pub use slab::{SLAB_BYTES, Slab};

@@ -4,6 +4,7 @@ use crate::wire::influx::Dialect;
 use crate::wire::otlp::{Encoding, Signal};
 
 use super::format::Format;
+use super::format::opentsdb::Report;
 use super::http::Method;
 
 /// What a request asks for.
@@ -45,6 +46,9 @@ impl Route {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
             "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
+            "/api/v1/import" => Route::Write(Format::VmImport),
+            "/api/v1/import/ndjson" => Route::Write(Format::Ndjson),
+            "/api/put" => Route::Write(Format::OpenTsdb(Report::Status)),
             "/v1/metrics" | "/api/v1/otlp/v1/metrics" => Route::Write(OTLP_METRICS),
             "/v1/logs" | "/api/v1/otlp/v1/logs" => Route::Write(OTLP_LOGS),
             "/ping" => Route::Ping,
@@ -74,7 +78,7 @@ const OTLP_METRICS: Format = Format::Otlp(Signal::Metrics, Encoding::Protobuf);
 const OTLP_LOGS: Format = Format::Otlp(Signal::Logs, Encoding::Protobuf);
 
 /// Under which vmagent has the same paths.
-const PREFIXES: [&str; 3] = ["/influx", "/prometheus", "/opentelemetry"];
+const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
 
 #[cfg(test)]
 mod tests {
@@ -86,6 +90,11 @@ mod tests {
             ("/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
+            ("/api/v1/import", Route::Write(Format::VmImport)),
+            ("/prometheus/api/v1/import", Route::Write(Format::VmImport)),
+            ("/api/v1/import/ndjson", Route::Write(Format::Ndjson)),
+            ("/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
+            ("/opentsdb/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
             ("/v1/metrics", Route::Write(OTLP_METRICS)),
             ("/api/v1/otlp/v1/metrics", Route::Write(OTLP_METRICS)),

@@ -5,7 +5,11 @@
 //! for all and knows a [`Format`] only by what it asks of it.
 
 pub(super) mod influx;
+mod ndjson;
+pub(super) mod opentsdb;
 mod otlp;
+mod plain;
+mod vm_import;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
@@ -23,6 +27,12 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// tidegate's own rows as text.
+    Ndjson,
+    /// VictoriaMetrics' JSON lines.
+    VmImport,
+    /// OpenTSDB's data points as JSON.
+    OpenTsdb(opentsdb::Report),
     /// OTLP over HTTP. Its encoding is what the path's requests are answered in, and once the head is read, what the
     /// request's `Content-Type` says.
     Otlp(Signal, wire::otlp::Encoding),
@@ -50,6 +60,9 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Ndjson(Box<wire::ndjson::Decoder>),
+    VmImport(Box<wire::vm_import::Decoder>),
+    OpenTsdb(Box<wire::opentsdb::Decoder>),
     Otlp(Box<wire::otlp::Decoder>),
 }
 
@@ -58,6 +71,9 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Ndjson(decoder) => decoder.check(body),
+            Rows::VmImport(decoder) => decoder.check(body),
+            Rows::OpenTsdb(decoder) => decoder.check(body),
             Rows::Otlp(decoder) => decoder.check(body),
         }
     }
@@ -66,6 +82,9 @@ impl Rows {
     pub(super) fn check_bytes(&self, body: &[u8]) -> u64 {
         match self {
             Rows::Influx(decoder) => decoder.check_bytes(body),
+            Rows::Ndjson(decoder) => decoder.check_bytes(body),
+            Rows::VmImport(decoder) => decoder.check_bytes(body),
+            Rows::OpenTsdb(decoder) => decoder.check_bytes(body),
             Rows::Otlp(decoder) => decoder.check_bytes(body),
         }
     }
@@ -74,6 +93,9 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Ndjson(decoder) => decoder.rewind(),
+            Rows::VmImport(decoder) => decoder.rewind(),
+            Rows::OpenTsdb(decoder) => decoder.rewind(),
             Rows::Otlp(decoder) => decoder.rewind(),
         }
     }
@@ -88,6 +110,9 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
+            Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
+            Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
             Rows::Otlp(decoder) => decoder.feed(input, last, intake, result),
         }
     }
@@ -101,6 +126,9 @@ impl Format {
     pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Ndjson => ndjson::open(head),
+            Format::VmImport => vm_import::open(head),
+            Format::OpenTsdb(_) => opentsdb::open(head),
             Format::Otlp(signal, _) => otlp::open(signal, head, wall_ns),
         }
     }
@@ -109,6 +137,9 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Ndjson => Protocol::Ndjson,
+            Format::VmImport => Protocol::VmImport,
+            Format::OpenTsdb(_) => Protocol::OpenTsdb,
             Format::Otlp(..) => Protocol::Otlp,
         }
     }
@@ -117,15 +148,21 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
-            // Keys say which signal they are of.
-            Format::Otlp(..) => ContextId((Protocol::Otlp as u16) << 8),
+            // OTLP's keys say which signal they are of.
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) | Format::Otlp(..) => {
+                ContextId(ONE_DIALECT | self.protocol() as u16)
+            }
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) | Format::Otlp(..) => "POST",
+            Format::Influx(_)
+            | Format::Ndjson
+            | Format::VmImport
+            | Format::OpenTsdb(_)
+            | Format::Otlp(..) => "POST",
         }
     }
 
@@ -133,6 +170,8 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
+            Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
             Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
     }
@@ -141,6 +180,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => self.write_answer(result),
             Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
     }
@@ -149,6 +189,8 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::Ndjson | Format::VmImport => plain::error_answer(status, message, result),
+            Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
             Format::Otlp(_, encoding) => otlp::error_answer(encoding, status, message, result),
         }
     }
@@ -162,3 +204,6 @@ impl Format {
         })
     }
 }
+
+/// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
+const ONE_DIALECT: u16 = 0x100;

@@ -73,4 +73,6 @@ pub mod app;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
+pub mod relabel;
+#[cfg(feature = "server")]
 pub mod serve;

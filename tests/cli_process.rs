@@ -87,7 +87,7 @@ fn a_reload_is_taken_whole_or_not_at_all() {
     fs::write(&config, "data: {retention: 1d}\nworkers: 255\n").unwrap();
     server.signal("HUP");
     let line = server.line("not reloaded");
-    assert!(line.contains("\"error\":\"only a restart changes workers\""), "{line}");
+    assert!(line.contains("\"error\":\"workers needs a restart\""), "{line}");
 
     server.signal("TERM");
     assert_eq!(server.code(), Some(0));

@@ -13,7 +13,7 @@ use crate::engine::{self, CommitPolicy, Engine, Options};
 use crate::log::Retention;
 use crate::log::disk::Backend;
 use crate::serve::http::{HttpLimits, Timeouts};
-use crate::serve::{ServeOptions, Server};
+use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
 use super::config::{Config, ConfigError, Disk, Environment};
@@ -57,7 +57,7 @@ fn run(
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    let server = start(&config)?;
+    let server = start(&config, requests)?;
     let control = server.control();
     let asking = Arc::clone(requests);
     let watch = move || {
@@ -70,15 +70,16 @@ fn run(
         match requests.wait(TURN) {
             None => {}
             Some(Request::Reload) => {
-                let next = reload(&config, load);
-                control.reloaded(next.is_ok());
-                match next {
-                    Ok(next) => {
-                        config = next;
-                        info!("configuration reloaded");
-                    }
+                let round = control.reload_begins();
+                let next = reload(&config, load)
+                    .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
+                control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
+                // Said when it is so: whoever reads this may count on the metrics saying the same.
+                match &next {
+                    Ok(_) => info!("configuration reloaded"),
                     Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
                 }
+                config = next.unwrap_or(config);
             }
             Some(Request::Drain) => {
                 control.drain();
@@ -94,7 +95,7 @@ fn run(
 }
 
 /// Opens the log, binds, and starts to serve.
-fn start(config: &Config) -> Result<Server, ServeError> {
+fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError> {
     let data = &config.data;
     if data.disk == Disk::IoUring {
         let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
@@ -120,23 +121,11 @@ fn start(config: &Config) -> Result<Server, ServeError> {
         },
         ..Options::new(&data.directory)
     };
-    let limits = &config.limits;
-    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let asking = Arc::clone(requests);
     let serve = ServeOptions {
         listen: config.listen.iter().map(|l| l.address).collect(),
-        memory_bytes_max: limits.memory_bytes,
-        connections_max: usize::try_from(limits.connections_max).unwrap_or(usize::MAX),
-        http: HttpLimits {
-            body_bytes_max: limits.body_bytes_max,
-            decoded_bytes_max: limits.decoded_bytes_max,
-            ..HttpLimits::default()
-        },
-        timeouts: Timeouts {
-            idle_ms: millis(limits.idle_timeout),
-            head_ms: millis(limits.header_timeout),
-            stall_ms: millis(limits.body_idle_timeout),
-            ..Timeouts::default()
-        },
+        settings: settings(config),
+        reload: Some(ReloadHook(Arc::new(move || asking.ask(Request::Reload)))),
         ..ServeOptions::default()
     };
     let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
@@ -152,12 +141,34 @@ fn start(config: &Config) -> Result<Server, ServeError> {
     Ok(server)
 }
 
+/// What of a configuration a running server takes over.
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    Settings {
+        memory_bytes_max: limits.memory_bytes,
+        connections_max: usize::try_from(limits.connections_max).unwrap_or(usize::MAX),
+        http: HttpLimits {
+            body_bytes_max: limits.body_bytes_max,
+            decoded_bytes_max: limits.decoded_bytes_max,
+            ..HttpLimits::default()
+        },
+        timeouts: Timeouts {
+            idle_ms: millis(limits.idle_timeout),
+            head_ms: millis(limits.header_timeout),
+            stall_ms: millis(limits.body_idle_timeout),
+            ..Timeouts::default()
+        },
+        doors: config.listen.iter().map(|listener| listener.door.clone()).collect(),
+    }
+}
+
 /// The next configuration, if it can be taken over whole while the server runs.
 fn reload(now: &Config, load: &dyn Fn() -> Result<Config, ConfigError>) -> Result<Config, String> {
     let next = load().map_err(|error| error.to_string())?;
     let mut fixed = now.changes(&next);
     fixed.retain(|key| !LIVE.contains(key));
-    if fixed.is_empty() { Ok(next) } else { Err(format!("only a restart changes {}", fixed.join(", "))) }
+    if fixed.is_empty() { Ok(next) } else { Err(format!("{} needs a restart", fixed.join(", "))) }
 }
 
 impl From<Signal> for Request {
@@ -180,8 +191,19 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over. None yet: to take a file and not do what it says would be worse.
-const LIVE: [&str; 0] = [];
+/// The keys that a running server takes over: what is asked at a listener, and all limits. To take a file and not do
+/// what it says of others would be worse than to refuse it.
+const LIVE: [&str; 9] = [
+    "listen.*",
+    "limits.memory",
+    "limits.series_max",
+    "limits.body_size_max",
+    "limits.decoded_size_max",
+    "limits.connections_max",
+    "limits.header_timeout",
+    "limits.body_idle_timeout",
+    "limits.idle_timeout",
+];
 
 /// How long to wait for a request at one time.
 const TURN: Duration = Duration::from_secs(1);

@@ -46,6 +46,11 @@ impl Arena {
         Some(at)
     }
 
+    /// Whether nothing was appended.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
     /// The byte string of this number.
     ///
     /// # Panics

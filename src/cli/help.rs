@@ -42,6 +42,7 @@ FILE
   listen:
     - address: 127.0.0.1:9480     # or localhost:9480, '[::1]:9480'; ':9480'
       protocol: http              #   is every address of this machine
+      # tls_server_config, basic_auth_users, metric_relabel_configs, ...: below
   data:
     directory: ./tidegate-data
     retention: 15d                # since arrival; 0 keeps rows for ever
@@ -62,6 +63,32 @@ FILE
     body_idle_timeout: 30s        # without a byte of a body
     idle_timeout: 2m              # between requests
   workers: 4                      # without it, the cores that it may use
+
+  Further keys of each element of listen, none of which is set by default:
+
+      tls_server_config:          # as Prometheus's exporter toolkit has it
+        cert_file: server.pem     # both files are read again when they change
+        key_file: server.key
+        client_auth_type: NoClientCert  # or RequestClientCert,
+                                  #   RequireAnyClientCert,
+                                  #   VerifyClientCertIfGiven,
+                                  #   RequireAndVerifyClientCert
+        client_ca_file: ca.pem    # for the two that verify
+        min_version: TLS12
+        max_version: TLS13
+        cipher_suites: []         # of TLS 1.2; Go's names
+        curve_preferences: []     # X25519, CurveP256, CurveP384
+        prefer_server_cipher_suites: true
+      basic_auth_users:           # user: bcrypt hash, as htpasswd -B makes it
+        ann: $2y$10$...
+      bearer_token_files: []      # files that hold a token each
+      metric_relabel_configs: []  # Prometheus's rules, for every new series
+      tenant_label: team          # set to db, bucket or X-Scope-OrgID of the
+                                  #   request, where it names one
+
+  SIGHUP, and POST to /-/reload from this machine or with credentials, load the
+  file again, all or nothing: limits and these keys take effect at once, others
+  need a restart.
 
 EXAMPLES
   tidegate serve --data /var/lib/tidegate --listen :9480

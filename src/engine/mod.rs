@@ -181,9 +181,14 @@ impl Engine {
         &self.shared.counters
     }
 
-    /// What the engine was told.
+    /// What the engine was told when it was opened.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// Changes `series_max` while the engine is open.
+    pub fn set_series_max(&self, series_max: u64) {
+        self.shared.series.max.set(series_max);
     }
 
     /// The data directory.

@@ -170,6 +170,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.filling() - u64::from(self.ingest.batch().is_empty())
     }
 
+    /// The highest sequence that is durable.
+    pub fn durable(&self) -> u64 {
+        self.log.durable_sequence()
+    }
+
     /// Somebody waits for the rows pushed so far.
     pub fn wait(&mut self) {
         if !self.ingest.batch().is_empty() {
@@ -257,7 +262,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// is let go. Series that go on sending are defined anew.
     pub fn relieve(&mut self) {
         self.ingest.forget_previous();
-        self.relief_wanted = self.ingest.table().series_count() > 0;
+        self.relief_wanted = self.ingest.table().has_keys();
         self.publish();
     }
 
@@ -289,6 +294,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// The hasher of keys.
     pub fn hasher(&self) -> KeyHasher {
         self.shared.hasher.clone()
+    }
+
+    /// Rows taken and dropped by their context's rules, ever.
+    pub fn rows_dropped(&self) -> u64 {
+        self.ingest.rows_dropped()
     }
 
     /// Nanoseconds since the Unix epoch.
@@ -537,10 +547,13 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 
     fn start_generation(&mut self) -> Arc<Table> {
         self.checkpoint = Checkpoint::default();
-        self.ingest.rotate()
+        let old = self.ingest.rotate();
+        self.counters.generation.set(u64::from(self.ingest.table().generation()));
+        old
     }
 
     fn publish(&mut self) {
+        self.counters.rows_dropped.set(self.ingest.rows_dropped());
         self.counters.series.set(self.ingest.table().series_count());
         self.counters.ingest_memory_bytes.set((self.ingest.memory_bytes() + self.held_bytes) as u64);
         let (number, bytes) = self.log.segment().map_or((0, 0), |(name, bytes)| (name.number, bytes));

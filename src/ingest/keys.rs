@@ -12,6 +12,9 @@ use crate::model::{SeriesId, ShapeId};
 use super::prefetch::prefetch;
 use super::stream::{ContextId, NO_KEY};
 
+/// The series of keys whose rows are dropped: no number of a dictionary reaches it.
+pub(super) const DROPPED: SeriesId = SeriesId(u32::MAX);
+
 /// The longest raw key. Longer than any label set that a receiver would take.
 pub(super) const KEY_BYTES_MAX: usize = ARENA_ENTRY_BYTES_MAX - HEAD_BYTES - 4;
 
@@ -26,7 +29,7 @@ pub(super) struct Key<'a> {
     pub(super) bytes: &'a [u8],
     /// What makes the same bytes another key.
     pub(super) context: ContextId,
-    /// The series; several keys may spell one.
+    /// The series, or [`DROPPED`]; several keys may spell one.
     pub(super) series: SeriesId,
     /// The key of the row that followed in the same stream, last time.
     pub(super) next: u32,
@@ -90,6 +93,10 @@ impl Keys {
         prefetch(start);
         prefetch(start.wrapping_add(64));
         prefetch(start.wrapping_add(128));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

@@ -1,7 +1,7 @@
 //! What a stream of rows (a connection, a target) expects next.
 
-/// What makes the same bytes mean another series: the dialect, later a target's or listener's labels, a tenant, the
-/// version of the relabel rules. Interned by whoever makes contexts.
+/// What makes the same bytes mean another series: the dialect, a target's or listener's labels, a tenant, the relabel
+/// rules. Interned by whoever makes contexts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct ContextId(pub u16);
 

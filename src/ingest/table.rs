@@ -15,7 +15,7 @@ use crate::model::{
 
 use super::hash::KeyHasher;
 use super::index::Index;
-use super::keys::{KEY_BYTES_MAX, Key, Keys};
+use super::keys::{DROPPED, KEY_BYTES_MAX, Key, Keys};
 use super::stream::ContextId;
 
 /// The series of one generation.
@@ -70,6 +70,11 @@ impl Table {
         u64::from(self.dictionary.mark().series)
     }
 
+    /// Whether any key is known, be it of a series that is dropped.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes()
@@ -84,8 +89,11 @@ impl Table {
         self.keys.memory_bytes().max(self.dictionary.fullest_bytes()) as u64
     }
 
-    /// The metric's name of a series; empty if it has none.
+    /// The metric's name of a series; empty if it has none, or is dropped.
     pub fn metric_name(&self, series: SeriesId) -> &[u8] {
+        if series == DROPPED {
+            return &[];
+        }
         let mut labels = self.dictionary.series_labels(series);
         labels
             .find(|(name, _)| *name == METRIC_NAME_SYMBOL)
@@ -166,9 +174,30 @@ impl Table {
         added
     }
 
+    /// Adds a key that is not there yet and whose rows are dropped.
+    pub(super) fn define_dropped(
+        &mut self,
+        context: ContextId,
+        key: &[u8],
+        hash: u64,
+    ) -> Result<u32, Refusal> {
+        if key.len() > KEY_BYTES_MAX {
+            return Err(KEY_TOO_LONG);
+        }
+        let at = self.keys.push(context, key).ok_or(FULL)?;
+        self.keys.set_series(at, DROPPED);
+        self.key_index.insert(hash, at).map_err(|_| FULL)?;
+        Ok(at)
+    }
+
     /// Adds a key of the frozen table `old`, with its series, symbol by symbol.
     pub(super) fn promote(&mut self, old: &Table, old_key: u32, hash: u64) -> Result<u32, Refusal> {
         let old_key = old.keys.key(old_key);
+        if old_key.series == DROPPED {
+            let key = self.define_dropped(old_key.context, old_key.bytes, hash)?;
+            self.keys.set_shape(key, old_key.shape);
+            return Ok(key);
+        }
         let mut canonical = std::mem::take(&mut self.scratch);
         canonical.clear();
         let mut labels = decode_series(old.dictionary.series_key(old_key.series));
@@ -221,7 +250,7 @@ impl Table {
         canonical: &[u8],
     ) -> Result<u32, Refusal> {
         if key.len() > KEY_BYTES_MAX {
-            return Err(Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 });
+            return Err(KEY_TOO_LONG);
         }
         let canonical_hash = self.hasher.hash(canonical);
         // The key is copied while the series' slot is fetched.
@@ -242,6 +271,9 @@ impl Table {
         Ok(at)
     }
 }
+
+const KEY_TOO_LONG: Refusal =
+    Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 };
 
 /// The generation's numbers are used up: four billion bytes of keys or of symbols.
 const FULL: Refusal = Refusal::TooLarge { what: "the series table", max: u32::MAX as u64 };

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::model::{
     BATCH_ROWS_MAX, Batch, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal,
-    SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId,
+    Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, Verdict,
 };
 use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
+use super::keys::DROPPED;
 use super::said::Said;
 use super::shapes::Shapes;
 use super::stream::{ContextId, NO_KEY, Stream};
@@ -29,7 +30,7 @@ pub struct IngestLimits {
 #[derive(Clone, Debug)]
 pub struct SeriesBudget {
     /// `limits.series_max`.
-    pub max: u64,
+    pub max: Arc<SharedCount>,
     /// Series in the workers' present tables.
     pub used: Arc<SharedCount>,
     /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
@@ -41,7 +42,9 @@ pub struct SeriesBudget {
 impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
-        SeriesBudget { max, used: Arc::default(), counted: true, ahead: 0 }
+        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), counted: true, ahead: 0 };
+        budget.max.set(max);
+        budget
     }
 
     /// The same budget for one whose series others count.
@@ -51,7 +54,7 @@ impl SeriesBudget {
 
     /// Whether there may be one more.
     fn has_room(&self) -> bool {
-        self.ahead > 0 || self.used.value() < self.max
+        self.ahead > 0 || self.used.value() < self.max.value()
     }
 
     fn add(&mut self, series: u64) {
@@ -60,7 +63,7 @@ impl SeriesBudget {
         }
         if self.ahead < series {
             // Far from the limit some more at once; near it one by one, so that it is met exactly.
-            let left = self.max.saturating_sub(self.used.value());
+            let left = self.max.value().saturating_sub(self.used.value());
             let more = series + (left / AHEAD_LEFT_MIN).min(AHEAD_MAX);
             self.used.add(more);
             self.ahead += more;
@@ -96,6 +99,7 @@ pub struct Ingest {
     define_bytes: u64,
     limits: IngestLimits,
     rows_far_off: u64,
+    rows_dropped: u64,
     announced: Announced,
     /// What was said of metrics; `None` where that is the business of who takes the parcels in.
     said: Option<Said>,
@@ -120,6 +124,7 @@ pub(super) const DEFINE_BYTES_MAX: u64 = 6 << 20;
 pub struct Writer<'a> {
     ingest: &'a mut Ingest,
     stream: &'a mut Stream,
+    rewrite: Option<&'a dyn Rewrite>,
 }
 
 /// Keys announced and not yet asked for, oldest first.
@@ -157,6 +162,7 @@ impl Ingest {
             define_bytes: 0,
             limits,
             rows_far_off: 0,
+            rows_dropped: 0,
             announced: Announced::default(),
             said: Some(said),
             side_symbols: SideSymbols::default(),
@@ -172,7 +178,7 @@ impl Ingest {
             stream.expected = NO_KEY;
         }
         self.announced.forget();
-        Writer { ingest: self, stream }
+        Writer { ingest: self, stream, rewrite: None }
     }
 
     /// The batch being filled.
@@ -193,6 +199,11 @@ impl Ingest {
     /// Rows with a time outside of the expected range, ever.
     pub fn rows_far_off(&self) -> u64 {
         self.rows_far_off
+    }
+
+    /// Rows that a context's [`Rewrite`] dropped, ever.
+    pub fn rows_dropped(&self) -> u64 {
+        self.rows_dropped
     }
 
     /// Sets the range of times that are not worth a warning.
@@ -443,6 +454,14 @@ impl Drop for Ingest {
     }
 }
 
+impl<'a> Writer<'a> {
+    /// The same with what the stream's context does with the labels of new series. It is a part of the context's
+    /// meaning: a context never has another one.
+    pub fn rewriting(self, rewrite: Option<&'a dyn Rewrite>) -> Writer<'a> {
+        Writer { rewrite, ..self }
+    }
+}
+
 impl Writer<'_> {
     fn known(&self, key: u32) -> Series {
         let shape = self.ingest.table.key(key).shape;
@@ -452,7 +471,7 @@ impl Writer<'_> {
 
     fn series_limit(&self) -> Option<Refusal> {
         let budget = &self.ingest.limits.series;
-        (!budget.has_room()).then_some(Refusal::SeriesLimit { limit: budget.max })
+        (!budget.has_room()).then(|| Refusal::SeriesLimit { limit: budget.max.value() })
     }
 }
 
@@ -514,6 +533,13 @@ impl Intake for Writer<'_> {
         if let Some(key) = self.ingest.table.find(self.stream.context, key, hash) {
             return Ok(self.known(key));
         }
+        if let Some(rewrite) = self.rewrite {
+            labels.canonicalize().map_err(Refusal::Labels)?;
+            if rewrite.rewrite(labels) == Verdict::Drop {
+                let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
+                return Ok(self.known(dropped));
+            }
+        }
         if let Some(refusal) = self.series_limit() {
             return Err(refusal);
         }
@@ -555,11 +581,19 @@ impl Intake for Writer<'_> {
         }
         let key = ingest.table.key(series.key);
         let next = key.next;
-        ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        let dropped = key.series == DROPPED;
+        if !dropped {
+            ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
+        }
         if key.shape != shape {
             ingest.table.set_shape(series.key, shape);
         }
-        ingest.shapes.mark_used(shape, ingest.batch_number);
+        if dropped {
+            ingest.rows_dropped += 1;
+        } else {
+            ingest.shapes.mark_used(shape, ingest.batch_number);
+            ingest.judge_time(time_ns);
+        }
         self.stream.judge(series.key);
         if self.stream.expected != series.key && self.stream.previous != NO_KEY {
             ingest.table.set_next(self.stream.previous, series.key);
@@ -569,7 +603,6 @@ impl Intake for Writer<'_> {
         if next != NO_KEY && !self.stream.unpredictable() {
             ingest.table.prefetch_key(next);
         }
-        ingest.judge_time(time_ns);
         if ingest.promote_rows_left > 0 {
             ingest.promote_rows_left -= 1;
             if ingest.promote_rows_left == 0 {
@@ -581,6 +614,9 @@ impl Intake for Writer<'_> {
 
     fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {
         let series = self.ingest.table.key(series.key).series;
+        if series == DROPPED {
+            return Ok(());
+        }
         self.ingest.take_exemplar(series, exemplar)?;
         self.stream.side_records += 1;
         Ok(())

@@ -30,6 +30,25 @@ pub enum Refusal {
     },
 }
 
+/// Changes the labels of a context's series when they are new: relabel rules, labels of the way they came.
+///
+/// What it makes of the same labels must always be the same: the answer is kept with the series' key, and rows of known
+/// keys do not come by here.
+pub trait Rewrite: Send + Sync + std::fmt::Debug {
+    /// Changes `labels`, which are sorted and have no name twice, and says what becomes of their rows. The order of
+    /// what it leaves does not matter.
+    fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict;
+}
+
+/// What becomes of the rows of a series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// They are taken.
+    Keep,
+    /// They count as taken and go nowhere.
+    Drop,
+}
+
 /// Takes rows from a decoder.
 ///
 /// One intake serves one stream of rows (a connection, a target): that is what its predictions are about. The ladder

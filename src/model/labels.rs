@@ -51,6 +51,26 @@ impl LabelsBuf {
         self.labels.is_empty()
     }
 
+    /// The value of the first label of this name.
+    pub fn value_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.labels.iter().find(|s| self.name(s) == name).map(|s| self.value(s))
+    }
+
+    /// Gives the first label of this name another value, or adds one.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let at = self.labels.iter().position(|s| self.name(s) == name);
+        self.push(name, value);
+        if let Some(at) = at {
+            self.labels.swap_remove(at);
+        }
+    }
+
+    /// Keeps the labels whose names are wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.labels.retain(|s| wanted(&bytes[s.start as usize..][..s.name_len as usize]));
+    }
+
     /// The labels as (name, value), in their present order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.labels.iter().map(|s| (self.name(s), self.value(s)))
@@ -104,6 +124,20 @@ mod tests {
         labels.canonicalize().unwrap();
         let names: Vec<_> = labels.iter().map(|(n, _)| n.to_vec()).collect();
         assert_eq!(names, [&b"__name__"[..], b"host", b"region"]);
+    }
+
+    #[test]
+    fn labels_are_set_and_removed_where_they_stand() {
+        let mut labels = LabelsBuf::default();
+        for (name, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            labels.push(name.as_bytes(), value.as_bytes());
+        }
+        labels.set(b"b", b"two");
+        labels.set(b"d", b"4");
+        labels.retain(|name| name != b"a");
+        let pairs: Vec<_> = labels.iter().map(|(n, v)| [n, v].concat()).collect();
+        assert_eq!(pairs, [&b"btwo"[..], b"c3", b"d4"]);
+        assert_eq!((labels.value_of(b"b"), labels.value_of(b"a")), (Some(&b"two"[..]), None));
     }
 
     #[test]

@@ -26,7 +26,10 @@ pub use histogram::{
     Buckets, BucketsBuf, Count, CountKind, GAP_MAX, Histogram, HistogramBuf, HistogramError, ResetHint,
     SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, Span,
 };
-pub use intake::{Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Series, heap_place, heap_word};
+pub use intake::{
+    Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Rewrite, Series, Verdict, heap_place,
+    heap_word,
+};
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
 pub use nested::{NESTED_DEPTH_MAX, NestedBuf, NestedPart, NestedReader, TooDeep};
 pub use parts::Malformed;

@@ -4,18 +4,17 @@
 //! (half a head, requests behind a full queue of answers) is kept in `unread` until the next.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
-
-use mio::net::TcpStream;
+use std::io::ErrorKind;
 
 use crate::engine::CommitFailure;
 use crate::ingest::{ContextId, Stream};
 
 use super::answer::Answer;
+use super::door::Passage;
 use super::format::Format;
 use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Refusal, Response, Status};
 use super::request::{Ticket, WriteRequest};
+use super::transport::Transport;
 
 /// Answers a connection may have waiting; past it nothing more is read from it.
 pub(super) const PARKED_MAX: usize = 32;
@@ -26,7 +25,10 @@ const OUT_BYTES_MAX: usize = 64 << 10;
 
 /// One connection.
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) transport: Transport,
+    /// The listener that it came to.
+    pub(super) listener: usize,
+    pub(super) passage: Passage,
     pub(super) parser: Parser,
     pub(super) pace: Pace,
     pub(super) stream: Stream,
@@ -48,6 +50,8 @@ pub(super) struct Connection {
 pub(super) enum Receiving {
     /// Nothing: between requests.
     Nothing,
+    /// Not known yet: whether the request with this head may come in is being looked at.
+    Held { head: Vec<u8> },
     /// Rows.
     Write(Box<WriteRequest>),
     /// A write that waits for room in the engine.
@@ -73,6 +77,8 @@ pub(super) enum Parked {
     },
     /// It waits for all workers to have counted their series.
     Survey { to: AnswerTo, round: u64 },
+    /// It waits for the configuration to be loaded again.
+    Reload { to: AnswerTo, round: u64 },
 }
 
 /// What became of reading.
@@ -85,9 +91,11 @@ pub(super) enum ReadOutcome {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, now_ns: u64) -> Connection {
+    pub(super) fn new(transport: Transport, listener: usize, now_ns: u64) -> Connection {
         Connection {
-            socket,
+            transport,
+            listener,
+            passage: Passage::default(),
             parser: Parser::new(),
             pace: Pace::new(now_ns),
             stream: Stream::new(ContextId::default()),
@@ -105,25 +113,24 @@ impl Connection {
 
     /// Reads once.
     pub(super) fn read(&mut self, into: &mut [u8], now_ns: u64) -> ReadOutcome {
-        loop {
-            match self.socket.read(into) {
-                Ok(0) => {
-                    self.peer_closed = true;
-                    self.readable = false;
-                    return ReadOutcome::Closed;
-                }
-                Ok(n) => {
-                    self.pace.received(n, now_ns);
-                    self.last_read_ns = now_ns;
-                    return ReadOutcome::Bytes(n);
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return ReadOutcome::WouldBlock;
-                }
-                Err(_) => return ReadOutcome::Failed,
+        match self.transport.read(into) {
+            Ok(0) => {
+                self.peer_closed = true;
+                self.readable = false;
+                ReadOutcome::Closed
             }
+            Ok(n) => {
+                self.pace.received(n, now_ns);
+                self.last_read_ns = now_ns;
+                ReadOutcome::Bytes(n)
+            }
+            // There may be more: it stays readable, for the next turn.
+            Err(e) if e.kind() == ErrorKind::Interrupted => ReadOutcome::WouldBlock,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                ReadOutcome::WouldBlock
+            }
+            Err(_) => ReadOutcome::Failed,
         }
     }
 
@@ -195,13 +202,17 @@ impl Connection {
                 write_answer(&mut self.out, to, &answer);
             }
             if self.out.is_empty() {
-                return true;
+                // What TLS has to say of itself.
+                return match self.transport.flush() {
+                    Err(e) => e.kind() == ErrorKind::WouldBlock,
+                    Ok(()) => true,
+                };
             }
             if nothing_before {
                 self.pace.sending(now_ns);
             }
             while self.sent < self.out.len() {
-                match self.socket.write(&self.out[self.sent..]) {
+                match self.transport.write(&self.out[self.sent..]) {
                     Ok(0) => return false,
                     Ok(n) => {
                         self.sent += n;
@@ -212,6 +223,11 @@ impl Connection {
                     Err(_) => return false,
                 }
             }
+            match self.transport.flush() {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
             self.out = Vec::new();
             self.sent = 0;
             self.pace.sent();
@@ -220,7 +236,8 @@ impl Connection {
 
     /// Bytes of answers wait for the peer.
     pub(super) fn sending(&self) -> bool {
-        self.sent < self.out.len()
+        // What was written may still be held by the transport.
+        !self.out.is_empty()
     }
 
     /// Whether a request is being received or an answer is due.
@@ -248,6 +265,29 @@ impl Connection {
         self.parked.iter().any(|p| matches!(p, Parked::Survey { .. }))
     }
 
+    /// Answers those who wait for a reload, as far as `outcome` knows how theirs went. Says whether some still wait.
+    pub(super) fn reloaded(&mut self, outcome: impl Fn(u64) -> Option<Result<(), String>>) -> bool {
+        let mut waits = false;
+        for parked in &mut self.parked {
+            let Parked::Reload { to, round } = parked else { continue };
+            let answer = match outcome(*round) {
+                Some(Ok(())) => Answer::empty(200),
+                Some(Err(why)) => Answer::text(500, format!("failed to reload config: {why}\n")),
+                None => {
+                    waits = true;
+                    continue;
+                }
+            };
+            *parked = Parked::Ready { to: *to, answer: Box::new(answer) };
+        }
+        waits
+    }
+
+    /// Whether an answer waits for a reload.
+    pub(super) fn waits_for_reload(&self) -> bool {
+        self.parked.iter().any(|p| matches!(p, Parked::Reload { .. }))
+    }
+
     /// Parks the answer to a request that came too slowly; the connection closes after it.
     pub(super) fn refuse_slow(&mut self) {
         let error = serde_json::json!({"error": "the request came too slowly"});
@@ -256,7 +296,8 @@ impl Connection {
 
     /// Whether reading may go on.
     pub(super) fn wants_input(&self) -> bool {
-        !matches!(self.receiving, Receiving::Stalled(_)) && self.parked.len() < PARKED_MAX
+        !matches!(self.receiving, Receiving::Stalled(_) | Receiving::Held { .. })
+            && self.parked.len() < PARKED_MAX
     }
 
     /// All is answered and sent, and nothing more will come: the write side is shut down and the rest dropped. `true`
@@ -267,7 +308,7 @@ impl Connection {
         }
         if self.pace.phase() != Phase::Lingering {
             self.pace.enter(Phase::Lingering, now_ns);
-            if self.socket.shutdown(Shutdown::Write).is_err() {
+            if self.transport.shut_down().is_err() {
                 return true;
             }
         }
@@ -291,6 +332,8 @@ impl Connection {
             return;
         }
         let phase = match &self.receiving {
+            // From the first moment on: who is asked for TLS speaks first.
+            _ if self.transport.is_shaking_hands() => Phase::Head,
             Receiving::Nothing if self.parser.in_body() => Phase::Body,
             Receiving::Nothing if self.busy() && self.unread.is_empty() => Phase::Answering,
             Receiving::Nothing => self.parser.phase(&self.unread),
@@ -308,10 +351,12 @@ impl Connection {
         let receiving = match &self.receiving {
             Receiving::Write(request) | Receiving::Stalled(request) => request.memory_bytes(),
             Receiving::Form { body, .. } => body.capacity(),
+            Receiving::Held { head } => head.capacity(),
             Receiving::Nothing | Receiving::Discard => 0,
         };
         let parked: usize = self.parked.iter().map(Parked::memory_bytes).sum();
-        size_of::<Connection>() + self.unread.capacity() + self.out.capacity() + receiving + parked
+        let buffers = self.unread.capacity() + self.out.capacity() + self.transport.memory_bytes();
+        size_of::<Connection>() + buffers + receiving + parked
     }
 }
 
@@ -321,7 +366,7 @@ impl Parked {
             Parked::Ready { answer, .. } | Parked::Commit { answer, .. } => {
                 size_of::<Answer>() + answer.body.capacity()
             }
-            Parked::Survey { .. } => 0,
+            Parked::Survey { .. } | Parked::Reload { .. } => 0,
         };
         size_of::<Parked>() + kept
     }

@@ -7,19 +7,31 @@ use crate::sync::SharedCount;
 /// `limits.memory`, shared by all workers. Tables and batches report what they hold; bodies and connections reserve.
 #[derive(Clone, Debug)]
 pub(super) struct MemoryBudget {
-    max: u64,
+    max: Arc<SharedCount>,
     reserved: Arc<SharedCount>,
 }
 
 impl MemoryBudget {
     pub(super) fn new(max: u64) -> MemoryBudget {
-        MemoryBudget { max, reserved: Arc::default() }
+        let budget = MemoryBudget { max: Arc::default(), reserved: Arc::default() };
+        budget.set_max(max);
+        budget
+    }
+
+    /// The whole of it.
+    pub(super) fn max(&self) -> u64 {
+        self.max.value()
+    }
+
+    /// Changes the budget. What is taken stays taken.
+    pub(super) fn set_max(&self, max: u64) {
+        self.max.set(max);
     }
 
     /// Takes bytes out of the budget, if they are there. `held` is what tables and batches hold at present.
     pub(super) fn reserve(&self, bytes: u64, held: u64) -> Option<Reservation> {
         // Two workers may both see room for their last reservation: the budget can be passed by one body a worker.
-        if self.reserved.value() + held + bytes > self.max {
+        if self.reserved.value() + held + bytes > self.max.value() {
             return None;
         }
         self.reserved.add(bytes);
@@ -34,7 +46,7 @@ impl MemoryBudget {
 
     /// Whether tables and batches alone leave no room.
     pub(super) fn exhausted(&self, held: u64) -> bool {
-        self.reserved.value() + held > self.max
+        self.reserved.value() + held > self.max.value()
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! A worker thread (`worker`) owns its connections (`connection`) and an [`engine::Worker`](crate::engine::Worker).
 //! Heads are routed and bodies taken at its desk (`receive`); a write's rows go straight from the read buffer into the
-//! engine (`request`), and its answer is parked until their commit. What speaks HTTP ([`http`], [`body`]) does no I/O.
+//! engine (`request`), and its answer is parked until their commit. What a listener asks of who comes in, and does with
+//! labels, is its `door`; a connection's bytes come through a `transport`, which may be TLS; what a reload changes is
+//! in `live`. What speaks HTTP ([`http`], [`body`]) does no I/O.
 
 mod answer;
 pub mod body;
 mod connection;
+mod door;
 mod format;
 pub mod http;
+mod live;
 mod memory;
 mod metrics;
 mod pages;
@@ -18,6 +22,9 @@ mod routes;
 mod server;
 mod survey;
 mod timer;
+mod transport;
 mod worker;
 
+pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use live::{ReloadHook, Settings};
 pub use server::{Control, ServeOptions, Server};

@@ -1,6 +1,7 @@
 //! Requests taken off a connection's bytes: heads routed, bodies to where they belong, answers parked.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::engine;
 use crate::model::WriteResult;
@@ -8,8 +9,10 @@ use crate::model::WriteResult;
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
+use super::door::{Admission, Context, Door, Passage, TENANT_BYTES_MAX, Verifier};
 use super::format::Format;
-use super::http::{AnswerTo, Body, BodyLength, Head, Method, Phase, Refusal, Version};
+use super::http::{AnswerTo, Body, BodyLength, Head, Method, Parser, Phase, Query, Refusal, Version};
+use super::live::Live;
 use super::metrics;
 use super::pages;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
@@ -27,6 +30,8 @@ pub(super) struct Desk<'a> {
     pub(super) engine: &'a mut engine::Worker,
     pub(super) decoders: &'a mut DecoderPool,
     pub(super) shared: &'a Shared,
+    pub(super) live: &'a Live,
+    pub(super) verifier: &'a Arc<Verifier>,
 }
 
 impl Desk<'_> {
@@ -41,18 +46,20 @@ impl Desk<'_> {
         let Range { start: mut at, end } = bytes;
         while connection.wants_input() && !connection.parser.is_ended() {
             if !connection.parser.in_body() {
-                match connection.parser.head(&buffer[at..end], &self.shared.options.http) {
+                match connection.parser.head(&buffer[at..end], &self.live.http) {
                     Ok(None) => break,
                     Ok(Some(head)) => {
                         let used = head.bytes;
-                        self.begin(connection, &head);
+                        self.engine.counters().requests.add(1);
+                        connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
+                        self.begin(connection, &head, &buffer[at..at + used]);
                         at += used;
                     }
                     Err(refusal) => self.refuse(connection, refusal),
                 }
                 continue;
             }
-            match connection.parser.body(&buffer[at..end], &self.shared.options.http) {
+            match connection.parser.body(&buffer[at..end], &self.live.http) {
                 Ok(Body::Data { consumed, data }) => {
                     self.body(connection, buffer, at + data.start..at + data.end);
                     at += consumed;
@@ -90,7 +97,7 @@ impl Desk<'_> {
         connection.parser.close();
     }
 
-    /// Goes on with a write that waited for room.
+    /// Goes on with a write that waited for room, or with a request that waited to be let in.
     pub(super) fn resume(&mut self, connection: &mut Connection) {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Stalled(mut request) => {
@@ -100,14 +107,18 @@ impl Desk<'_> {
                 };
                 self.progress(connection, request, progress);
             }
+            // It was understood before, and is so again.
+            Receiving::Held { head: bytes } => match Parser::new().head(&bytes, &self.live.http) {
+                Ok(Some(head)) => self.begin(connection, &head, &bytes),
+                Ok(None) => self.refuse(connection, Refusal::Closed),
+                Err(refusal) => self.refuse(connection, refusal),
+            },
             other => connection.receiving = other,
         }
     }
 
-    /// A request begins: its route, and whether its body is wanted.
-    fn begin(&mut self, connection: &mut Connection, head: &Head<'_>) {
-        self.engine.counters().requests.add(1);
-        connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
+    /// A request begins: whether it may come in, its route, and whether its body is wanted. `bytes` are the head's.
+    fn begin(&mut self, connection: &mut Connection, head: &Head<'_>, bytes: &[u8]) {
         if self.shared.draining() {
             connection.parser.make_last();
         }
@@ -116,8 +127,21 @@ impl Desk<'_> {
             keep_alive: head.keep_alive && !self.shared.draining(),
             http_10: head.version == Version::Http10,
         };
-        match Route::find(head.method, head.path) {
-            Ok(Route::Write(format)) => match self.begin_write(format, to, head) {
+        let route = Route::find(head.method, head.path);
+        let door = &self.live.doors[connection.listener];
+        let shown = match door.admit(head.headers.authorization, self.verifier) {
+            Admission::Granted { shown } => {
+                shown || connection.transport.peer_is_verified(door.verifies_peers())
+            }
+            Admission::Pending => return connection.receiving = Receiving::Held { head: bytes.to_vec() },
+            refused => {
+                let answer = refused_answer(door, route, refused == Admission::Busy);
+                self.engine.counters().requests_unauthorized.add(u64::from(refused == Admission::Denied));
+                return self.answer_early(connection, to, head, answer);
+            }
+        };
+        match route {
+            Ok(Route::Write(format)) => match self.begin_write(connection, format, to, head) {
                 Ok(request) => {
                     connection.stream.set_context(request.context());
                     connection.receiving = Receiving::Write(request);
@@ -135,6 +159,7 @@ impl Desk<'_> {
                 connection.parked.push_back(Parked::Survey { to, round });
                 connection.receiving = Receiving::Discard;
             }
+            Ok(Route::Reload) => self.begin_reload(connection, to, head, shown),
             Ok(route) => {
                 let answer = self.page(route, head);
                 self.answer_early(connection, to, head, answer);
@@ -152,8 +177,49 @@ impl Desk<'_> {
         }
     }
 
+    /// Loading the configuration again is for those who could change it: from this machine, or known.
+    fn begin_reload(&mut self, connection: &mut Connection, to: AnswerTo, head: &Head<'_>, shown: bool) {
+        let Some(hook) = &self.shared.options.reload else {
+            return self.answer_early(
+                connection,
+                to,
+                head,
+                Answer::text(404, "there is nothing to reload\n"),
+            );
+        };
+        if !shown && !connection.transport.peer().is_some_and(|peer| peer.is_loopback()) {
+            let why = "reload: from this machine, or with credentials\n";
+            return self.answer_early(connection, to, head, Answer::text(403, why));
+        }
+        let round = self.shared.reloads.ask();
+        (hook.0)();
+        connection.parked.push_back(Parked::Reload { to, round });
+        connection.receiving = Receiving::Discard;
+    }
+
+    /// The context of a write that isn't its format's own.
+    fn context(
+        &self,
+        passage: &mut Passage,
+        door: &Door,
+        format: Format,
+        head: &Head<'_>,
+    ) -> Result<Option<Arc<Context>>, Answer> {
+        let Some(labeling) = &door.labeling else { return Ok(None) };
+        let tenant = tenant(format, head);
+        if tenant.as_ref().is_some_and(|tenant| tenant.len() > TENANT_BYTES_MAX) {
+            let why = format!("a tenant's name is at most {TENANT_BYTES_MAX} bytes");
+            return Err(format.error_answer(400, &why, None));
+        }
+        match self.shared.contexts.enter(passage, format.context(), labeling, tenant.as_deref()) {
+            Ok(context) => Ok(Some(context)),
+            Err(_) => Err(format.error_answer(503, "too many tenants: try again later", None).retry_later()),
+        }
+    }
+
     fn begin_write(
         &mut self,
+        connection: &mut Connection,
         format: Format,
         to: AnswerTo,
         head: &Head<'_>,
@@ -174,17 +240,28 @@ impl Desk<'_> {
             (BodyLength::Bytes(length), Encoding::Identity) => Some(length),
             _ => None,
         };
-        let limits = &self.shared.options.http;
-        WriteRequest::new(opened, length, to, self.decoders, limits, self.engine, &self.shared.memory)
-            .map(Box::new)
-            .map_err(|why| given_up_answer(format, &why, &WriteResult::default()))
+        let door = &self.live.doors[connection.listener];
+        let context = self.context(&mut connection.passage, door, format, head)?;
+        let limits = &self.live.http;
+        WriteRequest::new(
+            opened,
+            context,
+            length,
+            to,
+            self.decoders,
+            limits,
+            self.engine,
+            &self.shared.memory,
+        )
+        .map(Box::new)
+        .map_err(|why| given_up_answer(format, &why, &WriteResult::default()))
     }
 
     /// Lets the client send its body if it asks first.
     fn expect(&mut self, connection: &mut Connection, head: &Head<'_>) {
         // A body that is too long is refused by its announced length: asking the framing says so before it is sent.
         if head.expect_continue {
-            match connection.parser.body(&[], &self.shared.options.http) {
+            match connection.parser.body(&[], &self.live.http) {
                 Err(refusal) => self.refuse(connection, refusal),
                 Ok(_) if connection.can_continue() => connection.send_continue(),
                 // Answers are due before it: the client sends its body when it has waited long enough.
@@ -230,7 +307,7 @@ impl Desk<'_> {
                 Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
             }
             Route::Index => pages::index(),
-            Route::Write(_) | Route::Query | Route::StatusTsdb => Answer::empty(404),
+            Route::Write(_) | Route::Query | Route::StatusTsdb | Route::Reload => Answer::empty(404),
         }
     }
 
@@ -272,7 +349,9 @@ impl Desk<'_> {
             Receiving::Form { to, query, body } => {
                 connection.answer(to, pages::query(&query, &String::from_utf8_lossy(&body)));
             }
-            Receiving::Stalled(_) => unreachable!("nothing is read while a write waits"),
+            Receiving::Stalled(_) | Receiving::Held { .. } => {
+                unreachable!("nothing is read while a request waits")
+            }
             Receiving::Nothing | Receiving::Discard => {}
         }
     }
@@ -359,6 +438,29 @@ impl Desk<'_> {
             _ => connection.refuse(refusal),
         }
     }
+}
+
+/// The answer to a request that may not come in, or not now.
+fn refused_answer(door: &Door, route: Result<Route, NoRoute>, busy: bool) -> Answer {
+    let (status, why) = if busy { (503, "too many logins: try again later") } else { (401, "unauthorized") };
+    let answer = match route {
+        Ok(Route::Write(format)) => format.error_answer(status, why, None),
+        _ => Answer::json(status, &serde_json::json!({ "error": why })),
+    };
+    if busy {
+        return answer.retry_later();
+    }
+    door.challenges().fold(answer, |answer, challenge| answer.with_header("WWW-Authenticate", challenge))
+}
+
+/// Whose rows these are: the format's own parameter says it, or else a header.
+fn tenant(format: Format, head: &Head<'_>) -> Option<Vec<u8>> {
+    let parameter = format.tenant_parameter();
+    let named = Query::new(head.query).find_map(|pair| {
+        let (name, value) = pair.ok()?;
+        (Some(&*name) == parameter && !value.is_empty()).then(|| value.into_owned().into_bytes())
+    });
+    named.or_else(|| Some(head.headers.scope_org_id.to_vec()).filter(|id| !id.is_empty()))
 }
 
 /// The write that a connection was receiving.

@@ -5,14 +5,16 @@
 //! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::engine::{CommitFailure, Worker};
 use crate::ingest::{ContextId, Rehearsal, Stream};
-use crate::model::WriteResult;
+use crate::model::{Rewrite, WriteResult};
 use crate::wire::{FedState, Malformed};
 
 use super::answer::Answer;
 use super::body::{BodyError, ContentDecoder, DecoderPool};
+use super::door::Context;
 use super::format::{Format, Opened, Reading, Rows};
 use super::http::{AnswerTo, HttpLimits};
 use super::memory::{MemoryBudget, Reservation};
@@ -27,6 +29,8 @@ const RESERVE_STEP_BYTES: u64 = 1 << 20;
 pub(super) struct WriteRequest {
     pub(super) format: Format,
     pub(super) to: AnswerTo,
+    /// What its keys are read in, where the door has a say in it.
+    context: Option<Arc<Context>>,
     content: ContentDecoder,
     rows: Rows,
     pub(super) result: WriteResult,
@@ -93,8 +97,10 @@ pub(super) struct Ticket {
 
 impl WriteRequest {
     /// `length` is the decoded body's, where that is known before it came.
+    #[expect(clippy::too_many_arguments, reason = "all it is made of, once")]
     pub(super) fn new(
         opened: Opened,
+        context: Option<Arc<Context>>,
         length: Option<u64>,
         to: AnswerTo,
         decoders: &mut DecoderPool,
@@ -121,6 +127,7 @@ impl WriteRequest {
         Ok(WriteRequest {
             format: opened.format,
             to,
+            context,
             content: decoders.take(opened.encoding, limits).ok_or(GivenUp::Memory)?,
             _decoder: decoder,
             rows: opened.rows,
@@ -138,7 +145,7 @@ impl WriteRequest {
 
     /// The context of this request's keys.
     pub(super) fn context(&self) -> ContextId {
-        self.format.context()
+        self.context.as_ref().map_or(self.format.context(), |context| context.id)
     }
 
     /// Takes body bytes: `buffer[data]`. What precedes them in the buffer is free to be written over.
@@ -216,16 +223,22 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken.
+    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
+    /// of it is durable.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
         counters.count_rows(protocol, self.result.accepted, self.result.samples);
+        counters.rows_dropped.set(engine.rows_dropped());
         for &(reason, rows) in &self.result.reasons {
             counters.count_rejected(protocol, reason, rows);
         }
         let taken = self.result.accepted > 0 || self.has_side_records;
-        taken.then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let ticket = Ticket { first: self.first, last: engine.last_filled() };
+        // Where rules dropped all rows there may be no batch to wait for; and what went with others' commits may be
+        // durable by now: of that no event would come.
+        let waits = ticket.last >= ticket.first && ticket.last > engine.durable();
+        (taken && waits).then_some(ticket)
     }
 
     /// Gives the decoder back.
@@ -279,7 +292,8 @@ impl WriteRequest {
         let mut bytes = 0;
         loop {
             let side_records = stream.side_records();
-            let mut writer = engine.writer(stream);
+            let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
+            let mut writer = engine.writer(stream).rewriting(rewrite);
             let rows_before = self.result.accepted + self.result.rejected;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             self.has_side_records |= stream.side_records() != side_records;

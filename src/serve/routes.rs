@@ -24,6 +24,8 @@ pub(super) enum Route {
     Metrics,
     /// Who makes the series.
     StatusTsdb,
+    /// Load the configuration again.
+    Reload,
     /// What this is.
     Index,
 }
@@ -57,6 +59,7 @@ impl Route {
             "/ready" | "/-/ready" => Route::Ready,
             "/metrics" => Route::Metrics,
             "/api/v1/status/tsdb" => Route::StatusTsdb,
+            "/-/reload" => Route::Reload,
             "/" => Route::Index,
             _ => return Err(NoRoute::Path),
         };
@@ -68,6 +71,7 @@ impl Route {
         match self {
             Route::Write(format) => format.allow(),
             Route::Query => "GET, POST",
+            Route::Reload => "POST, PUT",
             _ => "GET, HEAD",
         }
     }

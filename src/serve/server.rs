@@ -11,10 +11,13 @@ use std::thread::JoinHandle;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Poll, Waker};
 
+use crate::clock::{Clock, SystemClock};
 use crate::engine::{self, Engine};
+use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
-use super::http::{HttpLimits, Timeouts};
+use super::door::{Contexts, Labeling, Verifier};
+use super::live::{Live, Present, ReloadHook, Reloads, Settings};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
 use super::survey::SurveyBoard;
@@ -25,14 +28,10 @@ use super::worker::{Worker, waker};
 pub struct ServeOptions {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
-    /// `limits.memory`, in bytes.
-    pub memory_bytes_max: u64,
-    /// Open connections; further ones wait to be accepted.
-    pub connections_max: usize,
-    /// Bounds on requests.
-    pub http: HttpLimits,
-    /// Time limits on peers.
-    pub timeouts: Timeouts,
+    /// What may be changed later.
+    pub settings: Settings,
+    /// Who is told that `/-/reload` was asked for; without it there is no such path.
+    pub reload: Option<ReloadHook>,
     /// How long a drain may take, in nanoseconds.
     pub drain_ns_max: u64,
 }
@@ -41,10 +40,8 @@ impl Default for ServeOptions {
     fn default() -> ServeOptions {
         ServeOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
-            memory_bytes_max: 1 << 30,
-            connections_max: 16_384,
-            http: HttpLimits::default(),
-            timeouts: Timeouts::default(),
+            settings: Settings::default(),
+            reload: None,
             drain_ns_max: 25_000_000_000,
         }
     }
@@ -65,10 +62,15 @@ pub(super) struct Shared {
     pub(super) counters: Vec<Arc<WorkerCounters>>,
     pub(super) memory: MemoryBudget,
     pub(super) surveys: SurveyBoard,
+    pub(super) present: Present,
+    pub(super) contexts: Contexts,
+    pub(super) reloads: Reloads,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
     reload_successful: AtomicBool,
+    /// When the configuration was last loaded, in milliseconds since the Unix epoch.
+    reloaded_ms: SharedCount,
     /// The round of relief that was asked for last.
     relief_round: AtomicU64,
 }
@@ -80,8 +82,15 @@ struct Seat {
     settled: AtomicBool,
     /// The last round of relief that it has been through.
     relieved: AtomicU64,
-    inbox: SyncSender<TcpStream>,
+    inbox: SyncSender<Arrival>,
     waker: Waker,
+}
+
+/// A connection on its way from the door to its worker.
+pub(super) struct Arrival {
+    pub(super) socket: TcpStream,
+    /// The listener that it came to.
+    pub(super) listener: usize,
 }
 
 /// Connections that may be on their way to a worker; past it they are closed, as a full backlog would.
@@ -116,24 +125,40 @@ impl Server {
             });
             polls.push((poll, arriving));
         }
+        let contexts = Contexts::new(engine.counters());
+        let live = Live::new(&options.settings, listeners.len(), None, &contexts);
+        let live = live.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message))?;
         let shared = Arc::new(Shared {
             counters: engine.counters().to_vec(),
-            memory: MemoryBudget::new(options.memory_bytes_max),
+            memory: MemoryBudget::new(options.settings.memory_bytes_max),
             surveys: SurveyBoard::new(workers),
+            present: Present::new(live),
+            contexts,
+            reloads: Reloads::default(),
             options,
             engine,
             seats,
             draining: AtomicBool::new(false),
             reload_successful: AtomicBool::new(true),
+            reloaded_ms: SharedCount::default(),
             relief_round: AtomicU64::new(0),
         });
+        shared.reloaded_ms.set(now_ms());
+        let waking = Arc::downgrade(&shared);
+        let wake = move || {
+            if let Some(shared) = waking.upgrade() {
+                shared.wake_all();
+            }
+        };
+        let verifier = Arc::new(Verifier::new(Box::new(wake)));
         let (failed, failures) = channel();
         let mut threads = Vec::with_capacity(workers);
         let mut listeners = Some(listeners);
         for (number, ((poll, arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
             // The first worker has the door: whoever accepts must know who has the fewest connections.
             let doors = listeners.take().unwrap_or_default();
-            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, doors, arriving)?;
+            let verifier = Arc::clone(&verifier);
+            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, doors, arriving, verifier)?;
             let failed = failed.clone();
             let run = move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -190,9 +215,39 @@ impl Server {
 pub struct Control(Arc<Shared>);
 
 impl Control {
-    /// Notes for the metrics whether the last reload of the configuration worked.
-    pub fn reloaded(&self, successful: bool) {
-        self.0.reload_successful.store(successful, Ordering::Relaxed);
+    /// A reload of the configuration begins: before the file is read. Gives what to call
+    /// [`reloaded`](Control::reloaded) with.
+    pub fn reload_begins(&self) -> u64 {
+        self.0.reloads.begin()
+    }
+
+    /// Changes the settings, and the engine's limit on series: all, or nothing. Requests that begin from now on meet
+    /// the new ones.
+    ///
+    /// # Errors
+    /// A file that a door needs cannot be used.
+    pub fn apply(&self, settings: &Settings, series_max: u64) -> Result<(), String> {
+        let shared = &*self.0;
+        let before = shared.present.get();
+        let live = Live::new(settings, before.doors.len(), Some(&before), &shared.contexts);
+        let live = live.map_err(|e| e.message)?;
+        let labelings: Vec<Labeling> = live.doors.iter().filter_map(|door| door.labeling.clone()).collect();
+        shared.memory.set_max(live.memory_bytes_max);
+        shared.engine.set_series_max(series_max);
+        shared.present.set(live);
+        shared.contexts.keep(labelings.iter());
+        shared.wake_all();
+        Ok(())
+    }
+
+    /// Says how a reload went, to the metrics and to whoever asked for it.
+    pub fn reloaded(&self, round: u64, outcome: Result<(), &str>) {
+        self.0.reload_successful.store(outcome.is_ok(), Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.0.reloaded_ms.set(now_ms());
+        }
+        self.0.reloads.complete(round, outcome.err());
+        self.0.wake_all();
     }
 
     /// Stops taking writes, answers what is under way, commits, and lets [`Server::join`] return.
@@ -222,7 +277,7 @@ impl Shared {
     /// Memory is short: has all workers let go of what they can, unless they are still at it. `held` is what tables and
     /// batches hold: if that is little, bodies and connections are the cause, and go by themselves.
     pub(super) fn want_relief(&self, held: u64) {
-        if held < self.options.memory_bytes_max / 2 {
+        if held < self.memory.max() / 2 {
             return;
         }
         let round = self.relief_round.load(Ordering::Relaxed);
@@ -254,8 +309,8 @@ impl Shared {
     }
 
     /// Gives a placed connection to its worker.
-    pub(super) fn hand_over(&self, number: usize, socket: TcpStream) {
-        if self.seats[number].inbox.try_send(socket).is_err() {
+    pub(super) fn hand_over(&self, number: usize, arrival: Arrival) {
+        if self.seats[number].inbox.try_send(arrival).is_err() {
             self.left(number);
             return;
         }
@@ -268,9 +323,9 @@ impl Shared {
     }
 
     /// Whether there may be more connections.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self, connections_max: usize) -> bool {
         let open: usize = self.seats.iter().map(|s| s.connections.load(Ordering::Relaxed)).sum();
-        open < self.options.connections_max
+        open < connections_max
     }
 
     /// Wakes all workers.
@@ -286,8 +341,9 @@ impl Shared {
             log_bytes: usage.live_bytes,
             log_allocated_bytes: usage.allocated_bytes,
             blocks_damaged: self.engine.blocks_damaged(),
-            memory_limit_bytes: self.options.memory_bytes_max,
+            memory_limit_bytes: self.memory.max(),
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
+            reloaded_ms: self.reloaded_ms.value(),
         }
     }
 
@@ -296,6 +352,10 @@ impl Shared {
             tracing::error!(worker = number, error = %e, "a worker could not be woken");
         }
     }
+}
+
+fn now_ms() -> u64 {
+    SystemClock::default().wall_ns().max(0) as u64 / 1_000_000
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -22,12 +22,15 @@ use crate::wire::influx::LINE_BYTES_MAX;
 
 use super::body::DecoderPool;
 use super::connection::{Connection, Parked, ReadOutcome, Receiving};
+use super::door::Verifier;
 use super::http::Phase;
+use super::live::Live;
 use super::pages;
 use super::receive::Desk;
-use super::server::Shared;
+use super::server::{Arrival, Shared};
 use super::survey::TOP_PER_WORKER;
 use super::timer::Timer;
+use super::transport::Transport;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -64,11 +67,14 @@ pub(super) struct Worker {
     number: usize,
     poll: Poll,
     shared: Arc<Shared>,
+    live: Arc<Live>,
+    live_version: u64,
+    verifier: Arc<Verifier>,
     engine: engine::Worker,
     listeners: Vec<TcpListener>,
     /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
     accept_again: bool,
-    inbox: Receiver<TcpStream>,
+    inbox: Receiver<Arrival>,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
     open: usize,
@@ -78,6 +84,12 @@ pub(super) struct Worker {
     stalled: Vec<usize>,
     /// Connections with answers that wait for a commit.
     waiting: Vec<usize>,
+    /// Connections with a request that waits to be let in.
+    held: Vec<usize>,
+    /// How many passwords had been compared when those were last looked at.
+    compared: u64,
+    /// Connections that wait for a reload.
+    reloading: Vec<usize>,
     /// Connections that wait for a survey.
     surveying: Vec<usize>,
     survey: Option<(u64, Survey)>,
@@ -104,7 +116,8 @@ impl Worker {
         shared: Arc<Shared>,
         engine: engine::Worker,
         mut listeners: Vec<TcpListener>,
-        inbox: Receiver<TcpStream>,
+        inbox: Receiver<Arrival>,
+        verifier: Arc<Verifier>,
     ) -> io::Result<Worker> {
         if let Some(fd) = engine.notify() {
             poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), DISK, Interest::READABLE)?;
@@ -116,7 +129,10 @@ impl Worker {
         Ok(Worker {
             number,
             poll,
+            live: shared.present.get(),
+            live_version: 0,
             shared,
+            verifier,
             engine,
             listeners,
             accept_again: false,
@@ -127,6 +143,9 @@ impl Worker {
             again: Vec::new(),
             stalled: Vec::new(),
             waiting: Vec::new(),
+            held: Vec::new(),
+            compared: 0,
+            reloading: Vec::new(),
             surveying: Vec::new(),
             survey: None,
             survey_done: 0,
@@ -152,6 +171,9 @@ impl Worker {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
+            if let Some(live) = self.shared.present.newer(&mut self.live_version) {
+                self.live = live;
+            }
             for event in &events {
                 match event.token() {
                     WAKE => self.take_inbox(),
@@ -168,6 +190,8 @@ impl Worker {
             for id in std::mem::take(&mut self.again) {
                 self.serve(id);
             }
+            self.look_at_held();
+            self.answer_reloads();
             self.survey_step();
             self.relieve();
             deadline = self.turn();
@@ -291,15 +315,18 @@ impl Worker {
         self.accept_again = false;
         for i in 0..self.listeners.len() {
             loop {
-                if !self.shared.has_room() {
+                if !self.shared.has_room(self.live.connections_max) {
                     self.accept_again = true;
                     break;
                 }
                 match self.listeners[i].accept() {
-                    Ok((socket, _)) => match self.shared.place() {
-                        to if to == self.number => self.add(socket),
-                        to => self.shared.hand_over(to, socket),
-                    },
+                    Ok((socket, _)) => {
+                        let arrival = Arrival { socket, listener: i };
+                        match self.shared.place() {
+                            to if to == self.number => self.add(arrival),
+                            to => self.shared.hand_over(to, arrival),
+                        }
+                    }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => {
@@ -314,13 +341,20 @@ impl Worker {
     }
 
     fn take_inbox(&mut self) {
-        while let Ok(socket) = self.inbox.try_recv() {
-            self.add(socket);
+        while let Ok(arrival) = self.inbox.try_recv() {
+            self.add(arrival);
         }
     }
 
     /// Adds a connection that was placed here.
-    fn add(&mut self, mut socket: TcpStream) {
+    fn add(&mut self, arrival: Arrival) {
+        let listener = arrival.listener;
+        let now_ns = self.engine.monotonic_ns();
+        let Some(mut transport) = self.transport(arrival, now_ns) else {
+            self.shared.left(self.number);
+            return;
+        };
+        let socket = transport.socket();
         // Answers are small and complete: waiting to fill a segment only delays them.
         let _ = socket.set_nodelay(true);
         let id = self.vacant.pop().unwrap_or_else(|| {
@@ -328,22 +362,32 @@ impl Worker {
             self.connections.len() - 1
         });
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(e) = self.poll.registry().register(&mut socket, Token(id), interest) {
+        if let Err(e) = self.poll.registry().register(socket, Token(id), interest) {
             tracing::warn!(error = %e, "a connection could not be polled");
             self.vacant.push(id);
             self.shared.left(self.number);
             return;
         }
         if self.open == 0 {
-            self.next_tick_ns = self.engine.monotonic_ns() + TICK_NS;
+            self.next_tick_ns = now_ns + TICK_NS;
         }
         self.open += 1;
-        self.connections[id] = Some(Box::new(Connection::new(socket, self.engine.monotonic_ns())));
+        self.connections[id] = Some(Box::new(Connection::new(transport, listener, now_ns)));
         self.serve(id);
     }
 
+    /// What is spoken with a connection that has arrived.
+    fn transport(&self, arrival: Arrival, now_ns: u64) -> Option<Transport> {
+        let Some(tls) = &self.live.doors[arrival.listener].tls else {
+            return Some(Transport::Plain(arrival.socket));
+        };
+        let transport = Transport::tls(arrival.socket, tls.config(now_ns));
+        transport.inspect_err(|error| tracing::warn!(%error, "no TLS session")).ok()
+    }
+
     fn remove(&mut self, id: usize) {
-        if let Some(connection) = self.connections[id].take() {
+        if let Some(mut connection) = self.connections[id].take() {
+            connection.transport.say_goodbye();
             if let Receiving::Write(request) | Receiving::Stalled(request) = connection.receiving {
                 request.recycle(&mut self.decoders);
             }
@@ -362,7 +406,13 @@ impl Worker {
     }
 
     fn advance(&mut self, id: usize, connection: &mut Connection) -> bool {
-        let mut desk = Desk { engine: &mut self.engine, decoders: &mut self.decoders, shared: &self.shared };
+        let mut desk = Desk {
+            engine: &mut self.engine,
+            decoders: &mut self.decoders,
+            shared: &self.shared,
+            live: &self.live,
+            verifier: &self.verifier,
+        };
         let mut filled = HEADROOM + connection.unread.len();
         if self.buffer.len() < filled + READ_BYTES {
             self.buffer.resize(filled + READ_BYTES, 0);
@@ -401,11 +451,18 @@ impl Worker {
         }
         if matches!(connection.receiving, Receiving::Stalled(_)) {
             self.stalled.push(id);
+        } else if matches!(connection.receiving, Receiving::Held { .. }) {
+            if !self.held.contains(&id) {
+                self.held.push(id);
+            }
         } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
             self.again.push(id);
         }
         if connection.waits_for_survey() && !self.surveying.contains(&id) {
             self.surveying.push(id);
+        }
+        if connection.waits_for_reload() && !self.reloading.contains(&id) {
+            self.reloading.push(id);
         }
         if connection.waits_for_commit() && !self.waiting.contains(&id) {
             self.waiting.push(id);
@@ -447,18 +504,25 @@ impl Worker {
             if let Receiving::Stalled(request) = &connection.receiving
                 && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
             {
-                let mut desk =
-                    Desk { engine: &mut self.engine, decoders: &mut self.decoders, shared: &self.shared };
+                let mut desk = Desk {
+                    engine: &mut self.engine,
+                    decoders: &mut self.decoders,
+                    shared: &self.shared,
+                    live: &self.live,
+                    verifier: &self.verifier,
+                };
                 desk.give_up_stalled(connection);
                 self.serve(id);
                 continue;
             }
-            let due = connection.pace.deadline_ns(&self.shared.options.timeouts);
+            let due = connection.pace.deadline_ns(&self.live.timeouts);
             if due.is_none_or(|due| due > now_ns) {
                 continue;
             }
             match connection.pace.phase() {
-                Phase::Head | Phase::Body if !connection.sending() => {
+                Phase::Head | Phase::Body
+                    if !connection.sending() && !connection.transport.is_shaking_hands() =>
+                {
                     self.time_out(id);
                 }
                 _ => self.remove(id),
@@ -484,6 +548,29 @@ impl Worker {
         connection.unread = Vec::new();
         connection.refuse_slow();
         self.flush(id);
+    }
+
+    /// Looks again at requests that wait to be let in, if there is news for any of them.
+    fn look_at_held(&mut self) {
+        let compared = self.verifier.compared();
+        if compared == self.compared {
+            return;
+        }
+        self.compared = compared;
+        for id in std::mem::take(&mut self.held) {
+            self.serve(id);
+        }
+    }
+
+    /// Answers those who wait for a reload that is done.
+    fn answer_reloads(&mut self) {
+        for id in std::mem::take(&mut self.reloading) {
+            let Some(connection) = &mut self.connections[id] else { continue };
+            if connection.reloaded(|round| self.shared.reloads.outcome(round)) {
+                self.reloading.push(id);
+            }
+            self.flush(id);
+        }
     }
 
     /// Goes on with a survey if one is wanted.

@@ -94,6 +94,10 @@ pub struct WorkerCounters {
     pub rows_discarded: SharedCount,
     /// Rows more than a day ahead of the clock or ten years behind it.
     pub rows_far_off: SharedCount,
+    /// Rows taken and dropped by relabeling.
+    pub rows_dropped: SharedCount,
+    /// How many tables came before the present one, or one more.
+    pub generation: SharedCount,
     /// Series in the table.
     pub series: SharedCount,
     /// Bytes of memory that table, shapes and batch hold.
@@ -106,6 +110,8 @@ pub struct WorkerCounters {
     pub requests: SharedCount,
     /// Requests answered with 503.
     pub requests_refused: SharedCount,
+    /// Requests answered with 401.
+    pub requests_unauthorized: SharedCount,
     /// Blocks made durable.
     pub commits: SharedCount,
     /// Commits that failed.

@@ -11,8 +11,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     socket: TcpStream,
+    /// What is spoken on the socket.
+    stream: Box<dyn Stream>,
     unread: Vec<u8>,
 }
+
+pub(crate) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
@@ -23,20 +29,26 @@ pub(crate) struct Reply {
 
 impl Client {
     pub(crate) fn connect(address: &str) -> Client {
+        Client::speaking(address, |socket| Box::new(socket))
+    }
+
+    /// Connects, and speaks what `speak` makes of the socket.
+    pub(crate) fn speaking(address: &str, speak: impl FnOnce(TcpStream) -> Box<dyn Stream>) -> Client {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
         socket.set_write_timeout(Some(ANSWER_TIMEOUT)).unwrap();
-        Client { socket, unread: Vec::new() }
+        let stream = speak(socket.try_clone().unwrap());
+        Client { socket, stream, unread: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        self.stream.write_all(bytes).unwrap();
     }
 
     /// Sends what the server may no longer want to read.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.socket.write_all(bytes)
+        self.stream.write_all(bytes)
     }
 
     pub(crate) fn end_sending(&self) {
@@ -114,7 +126,7 @@ impl Client {
     /// 0 at the end, an abrupt one included.
     fn read_more(&mut self) -> usize {
         let mut piece = [0; 64 << 10];
-        match self.socket.read(&mut piece) {
+        match self.stream.read(&mut piece) {
             Ok(n) => {
                 self.unread.extend_from_slice(&piece[..n]);
                 n

@@ -20,6 +20,10 @@ pub(crate) struct Setup {
     config: String,
     data: Option<PathBuf>,
     before: Vec<String>,
+    /// Beside the configuration file.
+    files: Vec<(String, String)>,
+    /// Where to listen is said by the configuration.
+    listens: bool,
 }
 
 pub(crate) struct Server {
@@ -49,6 +53,18 @@ impl Setup {
         self
     }
 
+    /// A file beside the configuration's.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Setup {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Listens where the configuration says.
+    pub(crate) fn listening(mut self) -> Setup {
+        self.listens = true;
+        self
+    }
+
     /// What starts the server, as `strace` with its arguments.
     pub(crate) fn under(mut self, before: &[&str]) -> Setup {
         self.before = before.iter().map(|&word| word.to_owned()).collect();
@@ -58,11 +74,17 @@ impl Setup {
     fn command(&self, directory: &Path, data: &Path) -> Command {
         let file = directory.join("tidegate.yml");
         fs::write(&file, &self.config).unwrap();
+        for (name, text) in &self.files {
+            fs::write(directory.join(name), text).unwrap();
+        }
         let mut words = self.before.clone();
         words.push(env!("CARGO_BIN_EXE_tidegate").to_owned());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().args(["serve", "--listen", "127.0.0.1:0", "--config"]);
-        command.arg(file).arg("--data").arg(data);
+        command.args(&words[1..]).env_clear().arg("serve");
+        if !self.listens {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command.arg("--config").arg(file).arg("--data").arg(data);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::client::{Client, chunked, head, post, request};
-use super::harness::{Server, Setup};
+use super::harness::{Server, Setup, wait_until};
 use super::log::cat;
 
 const VERSIONS: [&str; 3] = ["/write", "/api/v2/write", "/api/v3/write_lp"];
@@ -296,4 +296,16 @@ fn an_early_answer_leaves_the_connection_usable_or_closes_it() {
     assert_eq!(reply.expect(204).header("connection"), Some("close"));
     client.expect_end();
     assert_eq!(values(&cat(&server.data), "a"), [1.0, 2.0]);
+}
+
+#[test]
+fn a_body_whose_rows_were_durable_before_it_ended_is_answered_at_once() {
+    let server = Server::start();
+    let pieces = chunked("/write", &[], b"slow a=1 1\n", &[11]);
+    let (rows, end) = pieces.split_at(pieces.len() - b"0\r\n\r\n".len());
+    let mut client = server.client();
+    client.send(rows);
+    wait_until("the row's commit", || server.metric("tidegate_commit_duration_seconds_count") > 0.0);
+    // No commit follows that could bring the answer.
+    client.ask(end).expect(204);
 }

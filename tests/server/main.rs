@@ -11,6 +11,7 @@ mod harness;
 mod log;
 
 mod corpora;
+mod door;
 mod drain;
 mod faults;
 mod influx;
@@ -21,3 +22,4 @@ mod otlp;
 mod pages;
 mod peers;
 mod rows;
+mod tls;

@@ -3,6 +3,7 @@
 //! Comes in: the file's text. Goes out: a [`Document`], or an error with line, column and key. Keeps: no key is
 //! passed over. Knows nothing of what values mean; `sources.rs` does.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -29,6 +30,39 @@ pub(super) struct Document {
 pub(super) struct ListenSection {
     pub(super) address: Text,
     pub(super) protocol: Option<Text>,
+    pub(super) tls_server_config: Option<TlsSection>,
+    pub(super) basic_auth_users: Option<BTreeMap<String, Text>>,
+    pub(super) bearer_token_files: Option<Vec<Text>>,
+    pub(super) metric_relabel_configs: Option<Vec<Spanned<RelabelSection>>>,
+    pub(super) tenant_label: Option<Text>,
+}
+
+/// `tls_server_config` of an element of `listen`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsSection {
+    pub(super) cert_file: Text,
+    pub(super) key_file: Text,
+    pub(super) client_auth_type: Option<Text>,
+    pub(super) client_ca_file: Option<Text>,
+    pub(super) min_version: Option<Text>,
+    pub(super) max_version: Option<Text>,
+    pub(super) cipher_suites: Option<Vec<Text>>,
+    pub(super) curve_preferences: Option<Vec<Text>>,
+    pub(super) prefer_server_cipher_suites: Option<Text>,
+}
+
+/// One element of `metric_relabel_configs`.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RelabelSection {
+    pub(super) source_labels: Option<Vec<Text>>,
+    pub(super) separator: Option<Text>,
+    pub(super) regex: Option<Text>,
+    pub(super) modulus: Option<Text>,
+    pub(super) target_label: Option<Text>,
+    pub(super) replacement: Option<Text>,
+    pub(super) action: Option<Text>,
 }
 
 /// `data`.
@@ -111,7 +145,13 @@ fn plain(error: &Error) -> String {
 
 /// The section, with its dot, whose keys are `expected`: each has one that no other has.
 fn section(expected: &[&str]) -> &'static str {
-    let own = [("address", "listen."), ("directory", "data."), ("memory", "limits.")];
+    let own = [
+        ("address", "listen."),
+        ("cert_file", "listen.tls_server_config."),
+        ("source_labels", "listen.metric_relabel_configs."),
+        ("directory", "data."),
+        ("memory", "limits."),
+    ];
     own.iter().find(|(key, _)| expected.contains(key)).map_or("", |(_, section)| section)
 }
 
@@ -119,7 +159,7 @@ fn section(expected: &[&str]) -> &'static str {
 fn unknown(key: &str, expected: &[&str]) -> String {
     let later: &[&str] = match section(expected) {
         "" => &SECTIONS_LATER,
-        "listen." => &LISTEN_KEYS_LATER,
+        "listen.tls_server_config." => &TLS_KEYS_LATER,
         _ => &[],
     };
     if later.contains(&key) {
@@ -162,9 +202,8 @@ const SECTIONS_LATER: [&str; 12] = [
     "shard",
 ];
 
-/// The same for the elements of `listen`.
-const LISTEN_KEYS_LATER: [&str; 4] =
-    ["tls_server_config", "basic_auth_users", "metric_relabel_configs", "tenant_label"];
+/// The same for `tls_server_config`.
+const TLS_KEYS_LATER: [&str; 4] = ["cert", "key", "client_ca", "client_allowed_sans"];
 
 /// How many typing errors we forgive a key that we suggest.
 const DISTANCE_MAX: usize = 3;

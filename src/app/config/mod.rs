@@ -7,6 +7,7 @@
 
 mod address;
 mod document;
+mod door;
 mod error;
 mod setting;
 mod sources;
@@ -26,6 +27,7 @@ pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 
 use super::args::ServeArgs;
 use super::host::Host;
+use crate::serve::DoorOptions;
 use document::Document;
 use sources::{Sources, variable};
 
@@ -51,6 +53,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// What is asked of who comes in there, and done with what they bring.
+    pub door: DoorOptions,
 }
 
 /// What is spoken on a listener.
@@ -141,9 +145,11 @@ impl Config {
 
     /// The keys in which `next` differs.
     pub fn changes(&self, next: &Config) -> Vec<&'static str> {
+        let bound = |listener: &Listener| (listener.address, listener.protocol);
         let (data, limits) = (&self.data, &self.limits);
         let compared = [
-            ("listen", self.listen != next.listen),
+            ("listen", !self.listen.iter().map(bound).eq(next.listen.iter().map(bound))),
+            ("listen.*", !self.listen.iter().map(|l| &l.door).eq(next.listen.iter().map(|l| &l.door))),
             ("data.directory", data.directory != next.data.directory),
             ("data.retention", data.retention != next.data.retention),
             ("data.retention_size", data.retention_bytes != next.data.retention_bytes),

@@ -9,13 +9,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{DataSection, Document, LimitsSection, Text};
+use super::document::{DataSection, Document, LimitsSection, ListenSection, Text};
+use super::door::door;
 use super::setting::Setting;
 use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol};
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
 use crate::engine::WORKERS_MAX;
+use crate::serve::DoorOptions;
 
 /// Everything that settings are looked for in.
 pub(super) struct Sources<'a> {
@@ -60,8 +62,8 @@ impl Sources<'_> {
         self.setting(key, text).map_or(Ok(default), |setting| parse(&setting))
     }
 
-    /// Each address as a setting, from the first source that has any, with the protocol beside it.
-    fn addresses(&self) -> Vec<(Setting, Option<Setting>)> {
+    /// Each address as a setting, from the first source that has any, with its section beside it where it is the file.
+    fn addresses(&self) -> Vec<(Setting, Option<&ListenSection>)> {
         let plain = |text: &str, place| (Setting { key: "listen".into(), text: text.into(), place }, None);
         if !self.flags.listen.is_empty() {
             return self.flags.listen.iter().map(|text| plain(text, Place::Name("--listen"))).collect();
@@ -75,14 +77,15 @@ impl Sources<'_> {
         };
         let pairs = list.value.iter().map(|section| {
             let address = Setting::of_file(path, "listen.address", &section.address);
-            (address, self.setting("listen.protocol", &section.protocol))
+            (address, Some(section))
         });
         pairs.collect()
     }
 
     fn listen(&self) -> Result<Vec<Listener>, ConfigError> {
         let mut listeners: Vec<Listener> = Vec::new();
-        for (setting, protocol) in self.addresses() {
+        for (setting, section) in self.addresses() {
+            let protocol = section.and_then(|s| self.setting("listen.protocol", &s.protocol));
             let protocol = protocol.map_or(Ok(Protocol::Http), |protocol| spoken(&protocol))?;
             let address: Address = setting.parse()?;
             let resolved = (self.resolve)(&address);
@@ -94,7 +97,11 @@ impl Sources<'_> {
             if listeners.len() == LISTENERS_MAX {
                 return Err(setting.refuse(format!("more than {LISTENERS_MAX} addresses")));
             }
-            listeners.push(Listener { address, protocol });
+            let door = match (section, &self.path) {
+                (Some(section), Some(path)) => door(path, section)?,
+                _ => DoorOptions::default(),
+            };
+            listeners.push(Listener { address, protocol, door });
         }
         if listeners.is_empty() {
             return Err(self.refuse_empty_list());

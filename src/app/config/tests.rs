@@ -117,9 +117,14 @@ fn a_refusal_names_line_column_and_key() {
         ("global:\n  scrape_interval: 15s\n", "t.yml:1:1: global: not supported by this version"),
         ("workers: 1\nscrape_configs: []\n", "t.yml:2:1: scrape_configs: not supported by this version"),
         ("{data: {}, remote_write: []}\n", "t.yml:1:12: remote_write: not supported by this version"),
+        ("listen:\n  - address: ':1'\n    tls_server_config: {}\n", "t.yml:3:24: cert_file: missing"),
         (
-            "listen:\n  - address: ':1'\n    tls_server_config: {}\n",
-            "t.yml:3:5: listen.tls_server_config: not supported by this version",
+            "listen:\n  - address: ':1'\n    tls_server_config: {cert: x}\n",
+            "t.yml:3:25: listen.tls_server_config.cert: not supported by this version",
+        ),
+        (
+            "listen:\n  - address: ':1'\n    tennant_label: x\n",
+            "t.yml:3:5: listen.tennant_label: unknown key, did you mean tenant_label?",
         ),
         ("data:\n  retention: 1d\n  retention: 2d\n", "t.yml:3:3: retention: given twice"),
         ("listen:\n  - protocol: http\n", "t.yml:2:5: address: missing"),
@@ -302,6 +307,8 @@ fn check_does_not_look_names_up() {
 fn each_key_that_changes_is_named() {
     let now = load("");
     assert_eq!(now.changes(&load("# another text, the same settings\n")), [""; 0]);
+    let doors = now.changes(&load("listen: [{address: '127.0.0.1:9480', tenant_label: x}]\n"));
+    assert_eq!(doors, ["listen.*"]);
     // Every key of the help's file but the protocol, which has one value only.
     let keys = [
         ("listen", "[{address: ':1'}]"),
@@ -330,4 +337,130 @@ fn each_key_that_changes_is_named() {
         };
         assert_eq!(now.changes(&load(&yaml)), [key]);
     }
+}
+
+/// A certificate and its key beside the file, and what a listener with these lines is refused for.
+fn door_refusal(lines: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    for (name, text) in [
+        ("s.pem", signed.cert.pem()),
+        ("s.key", signed.signing_key.serialize_pem()),
+        ("other.key", rcgen::KeyPair::generate().unwrap().serialize_pem()),
+        ("empty", String::new()),
+        ("token", "t0ken \n".to_owned()),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let path = directory.path().join("t.yml");
+    fs::write(&path, format!("listen:\n  - address: ':1'\n    {lines}\n")).unwrap();
+    let error = Config::check(&path, HOST).map_or_else(|error| error.to_string(), |()| "taken".to_owned());
+    error.replace(&format!("{}/", directory.path().display()), "")
+}
+
+#[test]
+fn doors_are_read_as_the_exporter_toolkit_and_prometheus_have_them() {
+    for lines in [
+        "tls_server_config: {cert_file: s.pem, key_file: s.key}",
+        "tls_server_config: {cert_file: s.pem, key_file: s.key, client_auth_type: RequireAndVerifyClientCert, \
+         client_ca_file: s.pem, min_version: TLS13, max_version: TLS13, prefer_server_cipher_suites: false}",
+        "tls_server_config: {cert_file: s.pem, key_file: s.key, curve_preferences: [X25519, CurveP384], \
+         cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]}",
+        "basic_auth_users: {ann: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}",
+        "bearer_token_files: [token]",
+        "metric_relabel_configs: [{source_labels: [a, b], separator: '', regex: 1, replacement: 2, action: Replace, \
+         target_label: c}, {action: hashmod, modulus: 8, target_label: s}, {regex: x, action: labeldrop}]",
+        "metric_relabel_configs:",
+        "tenant_label: team",
+    ] {
+        assert_eq!(door_refusal(lines), "taken", "{lines}");
+    }
+}
+
+#[test]
+fn a_door_that_cannot_be_made_names_line_column_and_key() {
+    let tls = |more: &str| format!("tls_server_config: {{cert_file: s.pem, key_file: s.key, {more}}}");
+    let rule = |rule: &str| format!("metric_relabel_configs: [{rule}]");
+    let mut wrong = Vec::new();
+    for (lines, expected) in [
+        (
+            "tls_server_config: {cert_file: s.pem, key_file: other.key}".to_owned(),
+            "t.yml:3:53: listen.tls_server_config.key_file: other.key is not the certificate's key",
+        ),
+        (
+            "tls_server_config: {cert_file: empty, key_file: s.key}".to_owned(),
+            "t.yml:3:36: listen.tls_server_config.cert_file: empty has no certificate",
+        ),
+        (
+            "tls_server_config: {cert_file: s.pem, key_file: s.pem}".to_owned(),
+            "t.yml:3:53: listen.tls_server_config.key_file: s.pem has no private key",
+        ),
+        (
+            tls("min_version: TLS11"),
+            "t.yml:3:73: listen.tls_server_config.min_version: TLS11 is broken, and not supported",
+        ),
+        (
+            tls("min_version: TLS13, max_version: TLS12"),
+            "t.yml:3:93: listen.tls_server_config.max_version: below min_version",
+        ),
+        (
+            tls("client_auth_type: Require"),
+            "t.yml:3:78: listen.tls_server_config.client_auth_type: \"Require\" is unknown, expected NoClientCert, \
+             RequestClientCert, RequireAnyClientCert, RequireClientCert, VerifyClientCertIfGiven or \
+             RequireAndVerifyClientCert",
+        ),
+        (
+            tls("client_auth_type: RequireAndVerifyClientCert"),
+            "t.yml:3:36: listen.tls_server_config.cert_file: client_auth_type verifies certificates, and there is no \
+             client_ca_file",
+        ),
+        (
+            tls("client_ca_file: s.pem"),
+            "t.yml:3:76: listen.tls_server_config.client_ca_file: client_ca_file is set, and client_auth_type asks for \
+             no certificate",
+        ),
+        (
+            tls("cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]"),
+            "t.yml:3:76: listen.tls_server_config.cipher_suites: \"TLS_RSA_WITH_RC4_128_SHA\" is unknown, or too weak \
+             to be supported",
+        ),
+        (
+            "basic_auth_users: {ann: hunter2}".to_owned(),
+            "t.yml:3:29: listen.basic_auth_users.ann: not a bcrypt hash",
+        ),
+        (
+            "bearer_token_files: [empty]".to_owned(),
+            "t.yml:3:26: listen.bearer_token_files: empty holds no token",
+        ),
+        (
+            "tenant_label: __name__".to_owned(),
+            "t.yml:3:19: listen.tenant_label: \"__name__\" is no name of a tenant's label",
+        ),
+        (
+            rule("{regex: '(', target_label: a}"),
+            "t.yml:3:38: listen.metric_relabel_configs.regex: error parsing regexp \"(\": unclosed group",
+        ),
+        (
+            rule("{action: replace}"),
+            "t.yml:3:30: listen.metric_relabel_configs.target_label: relabel configuration for replace action requires \
+             'target_label' value",
+        ),
+        (
+            rule("{if: x}"),
+            "t.yml:3:31: listen.metric_relabel_configs.if: unknown key, expected one of source_labels, \
+             separator, regex, modulus, target_label, replacement, action",
+        ),
+        (
+            rule("{action: hashmod, target_label: a, modulus: x}"),
+            "t.yml:3:74: listen.metric_relabel_configs.modulus: \"x\": not a whole number",
+        ),
+    ] {
+        let found = door_refusal(&lines);
+        if found != expected {
+            wrong.push(format!("{lines}\n  expected {expected}\n  got      {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_ne!(door_refusal("metric_relabel_configs: [null]"), "taken");
+    assert_ne!(door_refusal("basic_auth_users: {a: x, a: y}"), "taken");
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::ingest::ContextId;
 use crate::model::{FieldType, METRIC_NAME};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) fn ingest(series_max: u64) -> Ingest {
     let series = SeriesBudget::new(series_max);
@@ -156,4 +157,51 @@ fn rows_of_unlikely_times_are_counted_and_taken() {
         push(&mut writer, "a", time).unwrap();
     }
     assert_eq!((ingest.rows_far_off(), ingest.batch().rows()), (2, 4));
+}
+
+/// Drops what starts with `d` and gives the rest a label.
+#[derive(Default, Debug)]
+struct Rules(AtomicUsize);
+
+impl Rewrite for Rules {
+    fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        labels.set(b"job", b"x");
+        let dropped = labels.value_of(METRIC_NAME).is_some_and(|name| name.starts_with(b"d"));
+        if dropped { Verdict::Drop } else { Verdict::Keep }
+    }
+}
+
+#[test]
+fn rules_are_asked_once_for_a_key_and_dropped_rows_are_taken_and_go_nowhere() {
+    let mut ingest = ingest(2);
+    let mut stream = Stream::new(ContextId(0));
+    let rules = Rules::default();
+    for round in 0..3 {
+        let mut writer = ingest.writer(&mut stream).rewriting(Some(&rules));
+        let hits: Vec<_> = ["a", "d1", "d2", "b"].map(|n| push(&mut writer, n, round).unwrap()).into();
+        assert_eq!(hits[1..], [round > 0; 3], "round {round}: dropped series are predicted, too");
+    }
+    assert_eq!(rules.0.load(Ordering::Relaxed), 4);
+    // The limit of two series is not touched by what is dropped.
+    assert_eq!((ingest.batch().rows(), ingest.rows_dropped(), ingest.table().series_count()), (6, 6, 2));
+    let dictionary = ingest.table().dictionary();
+    let labels: Vec<_> = dictionary.series_labels(SeriesId(1)).map(|(_, v)| dictionary.symbol(v)).collect();
+    assert_eq!(labels, [&b"b"[..], b"x"]);
+    assert!(ingest.seal().is_some());
+}
+
+#[test]
+fn what_was_dropped_is_still_dropped_after_a_rotation_without_asking_again() {
+    let mut ingest = ingest(10);
+    let mut stream = Stream::new(ContextId(3));
+    let rules = Rules::default();
+    push(&mut ingest.writer(&mut stream).rewriting(Some(&rules)), "d", 1).unwrap();
+    assert!(ingest.table().has_keys() && ingest.table().series_count() == 0);
+    ingest.rotate();
+    push(&mut ingest.writer(&mut stream).rewriting(Some(&rules)), "d", 2).unwrap();
+    assert_eq!((rules.0.load(Ordering::Relaxed), ingest.rows_dropped(), ingest.batch().rows()), (1, 2, 0));
+    // Another context asks its own rules, or has none.
+    push(&mut ingest.writer(&mut Stream::new(ContextId(4))), "d", 3).unwrap();
+    assert_eq!((rules.0.load(Ordering::Relaxed), ingest.batch().rows()), (1, 1));
 }

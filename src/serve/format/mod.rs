@@ -155,6 +155,15 @@ impl Format {
         }
     }
 
+    /// The query parameter that names the tenant, if the protocol has one.
+    pub(super) fn tenant_parameter(self) -> Option<&'static str> {
+        match self {
+            Format::Influx(Dialect::V1 | Dialect::V3) => Some("db"),
+            Format::Influx(Dialect::V2) => Some("bucket"),
+            _ => None,
+        }
+    }
+
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
@@ -206,4 +215,4 @@ impl Format {
 }
 
 /// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
-const ONE_DIALECT: u16 = 0x100;
+const ONE_DIALECT: u16 = 32;

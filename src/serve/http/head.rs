@@ -92,6 +92,8 @@ pub struct Headers<'a> {
     pub host: &'a [u8],
     /// `User-Agent` (the first)
     pub user_agent: &'a [u8],
+    /// `X-Scope-OrgID`; never two
+    pub scope_org_id: &'a [u8],
 }
 
 impl<'a> Method<'a> {
@@ -312,6 +314,9 @@ impl<'a> Fields<'a> {
             }
             13 if is("authorization") => {
                 once(&mut headers.authorization, value, Refusal::Repeated("Authorization"))?;
+            }
+            13 if is("x-scope-orgid") => {
+                once(&mut headers.scope_org_id, value, Refusal::Repeated("X-Scope-OrgID"))?;
             }
             14 if is("content-length") => {
                 let length = decimal(value);

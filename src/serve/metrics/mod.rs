@@ -26,6 +26,8 @@ pub(super) struct Facts {
     pub(super) memory_limit_bytes: u64,
     /// Whether the last reload of the configuration worked.
     pub(super) reload_successful: bool,
+    /// When the configuration was last loaded, in milliseconds since the Unix epoch.
+    pub(super) reloaded_ms: u64,
 }
 
 /// The whole page.
@@ -68,6 +70,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "Rows taken whose time is more than a day ahead of the clock or ten years behind it.",
         sum(|w| &w.rows_far_off),
     );
+    one(
+        "tidegate_rows_dropped_total",
+        "counter",
+        "Rows taken and dropped by relabeling.",
+        sum(|w| &w.rows_dropped),
+    );
     one("tidegate_series", "gauge", "Series in the workers' tables.", sum(|w| &w.series));
     one("tidegate_connections", "gauge", "Open connections.", sum(|w| &w.connections));
     one("tidegate_http_requests_total", "counter", "Requests answered.", sum(|w| &w.requests));
@@ -76,6 +84,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "counter",
         "Requests answered 503: overload, full disk or failed log.",
         sum(|w| &w.requests_refused),
+    );
+    one(
+        "tidegate_http_requests_unauthorized_total",
+        "counter",
+        "Requests answered 401: no credentials, or wrong ones.",
+        sum(|w| &w.requests_unauthorized),
     );
     one("tidegate_commits_total", "counter", "Blocks made durable.", sum(|w| &w.commits));
     one(
@@ -121,6 +135,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         "gauge",
         "Whether the configuration's last reload worked.",
         f64::from(u8::from(facts.reload_successful)),
+    );
+    one(
+        "tidegate_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When the configuration was last loaded.",
+        facts.reloaded_ms as f64 / 1e3,
     );
     one("tidegate_workers", "gauge", "Worker threads.", workers.len() as f64);
     commit_duration(&mut text, workers);
@@ -180,6 +200,7 @@ mod tests {
             blocks_damaged: 0,
             memory_limit_bytes: 1,
             reload_successful: true,
+            reloaded_ms: 1_500,
         };
         let page = render(&workers, &facts);
         for line in [
@@ -188,6 +209,7 @@ mod tests {
             "tidegate_rows_rejected_total{protocol=\"influx\",reason=\"syntax\"} 6",
             "tidegate_log_bytes 4096",
             "tidegate_config_last_reload_successful 1",
+            "tidegate_config_last_reload_success_timestamp_seconds 1.5",
             "tidegate_commit_duration_seconds_bucket{le=\"0.00005\"} 0",
             "tidegate_commit_duration_seconds_bucket{le=\"0.0001\"} 2",
             "tidegate_commit_duration_seconds_bucket{le=\"+Inf\"} 2",

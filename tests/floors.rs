@@ -31,13 +31,14 @@ const STEPS: [&[&str]; 10] = [
 ];
 
 /// Who may nevertheless import whom, and why.
-const EXCEPTIONS: [(&str, &str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("wire/exposition", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/influx", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/ndjson", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/opentsdb", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/vm_import", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/remote_write", "wire/testing", "the decoders' tests and benches share one collecting intake"),
+    ("wire/otlp", "wire/testing", "the decoders' tests and benches share one collecting intake"),
 ];
 
 /// The files that put rooms together and belong to none.

@@ -16,6 +16,7 @@ use tidegate::log::disk::{Backend, SystemDisk};
 use tidegate::model::WriteResult;
 use tidegate::wire::exposition::{self, Faults, Options, Syntax};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
+use tidegate::wire::otlp::{self, Encoding, Signal};
 use tidegate::wire::{Decode, FedState};
 
 mod engine_kit;
@@ -144,6 +145,82 @@ fn server_rounds<D: Decode>(
     counts
 }
 
+/// A length before bytes, and a field's number before that.
+fn sized(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    tidegate::bytes::write_varint(&mut out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// An OTLP request of numbers and histograms.
+fn otlp_body(round: usize, encoding: Encoding) -> Vec<u8> {
+    let mut json = [String::new(), String::new()];
+    let mut protobuf = [Vec::new(), Vec::new()];
+    for i in 0..ROWS {
+        let (time, host) = ((round * ROWS + i) as u64 + 1, format!("host_{}", i % HOSTS));
+        let attribute = [sized(1, b"host"), sized(2, &sized(1, host.as_bytes()))].concat();
+        let times = [&[0x19][..], &time.to_le_bytes()].concat();
+        let attributes_json = format!("[{{\"key\":\"host\",\"value\":{{\"stringValue\":\"{host}\"}}}}]");
+        let head = format!(",{{\"timeUnixNano\":\"{time}\",\"attributes\":{attributes_json}");
+        let (kind, point) = if i % 4 == 0 {
+            json[1] += &format!("{head},\"bucketCounts\":[\"{i}\",2],\"explicitBounds\":[0.5]}}");
+            let counts = [(i as u64).to_le_bytes(), 2u64.to_le_bytes()].concat();
+            let bounds = 0.5f64.to_bits().to_le_bytes();
+            (1, [sized(6, &counts), sized(7, &bounds), sized(9, &attribute)].concat())
+        } else {
+            json[0] += &format!("{head},\"asDouble\":{i}.5}}");
+            let value = (i as f64 + 0.5).to_bits().to_le_bytes();
+            (0, [&[0x21][..], &value, &sized(7, &attribute)].concat())
+        };
+        protobuf[kind].extend(sized(1, &[times, point].concat()));
+    }
+    let points = json.each_ref().map(|points| points.trim_start_matches(','));
+    let metric = |kind, name: &[u8], data| sized(2, &[sized(1, name), sized(kind, data)].concat());
+    match encoding {
+        Encoding::Json => format!(
+            "{{\"resourceMetrics\":[{{\"scopeMetrics\":[{{\"metrics\":[{{\"name\":\"cpu\",\"gauge\":{{\"dataPoints\":[{}]}}}},\
+            {{\"name\":\"lag\",\"histogram\":{{\"aggregationTemporality\":2,\"dataPoints\":[{}]}}}}]}}]}}]}}",
+            points[0], points[1]
+        )
+        .into_bytes(),
+        Encoding::Protobuf => {
+            let histograms = [&protobuf[1][..], &[0x10, 2]].concat();
+            sized(1, &sized(2, &[metric(5, b"cpu", &protobuf[0]), metric(9, b"lag", &histograms)].concat()))
+        }
+    }
+}
+
+/// Allocations of each of some OTLP requests: check, decode, commit, wait.
+fn otlp_rounds(rounds: usize, encoding: Encoding) -> Vec<usize> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
+    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
+    let mut worker = engine_kit::worker(disk, 64 << 20);
+    let mut decoder = otlp::Decoder::new(Signal::Metrics, encoding, 0);
+    let mut stream = Stream::new(ContextId(0));
+    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
+    let mut counts = Vec::with_capacity(rounds);
+    for round in 0..rounds {
+        let body = otlp_body(round, encoding);
+        let before = OWN.get();
+        decoder.reset(Signal::Metrics, encoding, 0);
+        decoder.check(&body).expect("a request");
+        let fed = decoder.feed(&body, true, &mut worker.writer(&mut stream), &mut result);
+        assert_eq!(fed.state, FedState::Done, "a batch holds it");
+        worker.wait();
+        let sequence = worker.filling();
+        while !events.contains(&Event::Durable { upto: sequence }) {
+            worker.turn(Arrivals::None, &mut events);
+            std::thread::yield_now();
+        }
+        events.clear();
+        counts.push(OWN.get() - before);
+    }
+    assert_eq!((result.accepted, result.rejected), ((rounds * ROWS) as u64, 0), "{:?}", result.errors);
+    counts
+}
+
 /// Allocations of each of some rounds on the embedded way: of the writer's thread, and of all threads.
 fn embedded_rounds(rounds: usize) -> Vec<(usize, usize)> {
     let directory = tempfile::tempdir().expect("a directory");
@@ -188,6 +265,13 @@ fn warm_rows_allocate_nothing() {
         assert!(stream[0] > 0, "what is cold does allocate");
         assert_eq!(stream[2..], [0, 0], "for {ROWS} rows and a commit each");
         assert!(bodies.iter().all(|&n| n <= PER_BODY_MAX), "for {ROWS} rows and a commit each: {bodies:?}");
+    }
+
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        let otlp = otlp_rounds(6, encoding);
+        println!("{encoding:?}: {otlp:?}");
+        assert!(otlp[0] > 0, "what is cold does allocate");
+        assert!(otlp[3..].iter().all(|&n| n <= PER_BODY_MAX), "for {ROWS} rows and a commit each: {otlp:?}");
     }
 
     let embedded = embedded_rounds(40);

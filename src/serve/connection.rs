@@ -382,7 +382,7 @@ fn write_answer(out: &mut Vec<u8>, to: AnswerTo, answer: &Answer) {
     for (name, value) in &answer.headers {
         response = response.header(name, value.as_bytes());
     }
-    if answer.body.is_empty() {
+    if answer.content_type.is_empty() {
         response.empty();
     } else {
         response.body(answer.content_type, &answer.body);

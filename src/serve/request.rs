@@ -297,12 +297,12 @@ impl WriteRequest {
             let side_records = stream.side_records();
             let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
             let mut writer = engine.writer(stream).rewriting(rewrite);
-            let accepted = self.result.accepted;
+            let rows_before = self.result.accepted + self.result.rejected;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             self.has_side_records |= stream.side_records() != side_records;
             bytes += fed.consumed;
-            // A body that is there whole is consumed at its end only.
-            if fed.consumed > 0 || self.result.accepted > accepted {
+            // A body that is fed whole is consumed at its end only: there it is rows that tell.
+            if fed.consumed > 0 || self.result.accepted + self.result.rejected > rows_before {
                 self.stalled_since_ns = None;
             }
             match fed.state {
@@ -324,6 +324,11 @@ impl WriteRequest {
             let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
             whole.reserve(len as u64, engine, budget)?;
             self.tail = snappy::decode(&self.tail, len).map_err(GivenUp::Body)?;
+        }
+        let bytes = self.rows.check_bytes(&self.tail);
+        if bytes > 0 {
+            let reservation = budget.reserve(bytes, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?;
+            whole.reservations.push(reservation);
         }
         self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {

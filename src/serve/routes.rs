@@ -1,6 +1,7 @@
 //! Which path means what.
 
 use crate::wire::influx::Dialect;
+use crate::wire::otlp::{Encoding, Signal};
 use crate::wire::remote_write::Message;
 
 use super::format::opentsdb::Report;
@@ -51,6 +52,8 @@ impl Route {
             "/api/v1/import/ndjson" => Route::Write(Format::Ndjson),
             "/api/put" => Route::Write(Format::OpenTsdb(Report::Status)),
             "/api/v1/write" | "/api/v1/push" => Route::Write(Format::RemoteWrite(Message::V1)),
+            "/v1/metrics" | "/api/v1/otlp/v1/metrics" => Route::Write(OTLP_METRICS),
+            "/v1/logs" | "/api/v1/otlp/v1/logs" => Route::Write(OTLP_LOGS),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -84,6 +87,9 @@ pub(super) fn bare(path: &str) -> &str {
     let bare = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
     bare.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
+/// Protobuf, until a request says what it is in.
+const OTLP_METRICS: Format = Format::Otlp(Signal::Metrics, Encoding::Protobuf);
+const OTLP_LOGS: Format = Format::Otlp(Signal::Logs, Encoding::Protobuf);
 
 /// Under which vmagent has the same paths.
 const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
@@ -113,6 +119,12 @@ mod tests {
             ("/metrics/job/a", Route::Write(Format::Pushgateway(Change::Update))),
             ("/metrics/job@base64/YQ/b/c", Route::Write(Format::Pushgateway(Change::Update))),
             ("/api/v1/import/prometheus/metrics/job/a", Route::Write(Format::Pushgateway(Change::Update))),
+            ("/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/api/v1/otlp/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/opentelemetry/v1/metrics", Route::Write(OTLP_METRICS)),
+            ("/v1/logs", Route::Write(OTLP_LOGS)),
+            ("/api/v1/otlp/v1/logs", Route::Write(OTLP_LOGS)),
+            ("/opentelemetry/v1/logs", Route::Write(OTLP_LOGS)),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }

@@ -32,6 +32,13 @@ pub trait Decode {
         Ok(())
     }
 
+    /// Memory that [`check`](Decode::check) of this body takes beyond the body itself, at most: held until the next
+    /// one, or the decoder's end.
+    fn check_bytes(&self, body: &[u8]) -> u64 {
+        let _ = body;
+        0
+    }
+
     /// Back to the start of the same body: nothing of it has been taken.
     fn rewind(&mut self);
 

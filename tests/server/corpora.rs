@@ -37,7 +37,7 @@ fn every_http_case_of_the_corpora() {
     assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn corpora() -> PathBuf {
+pub(crate) fn corpora() -> PathBuf {
     std::env::var_os("TIDEGATE_CORPORA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
 }

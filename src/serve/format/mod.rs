@@ -8,6 +8,7 @@ pub(super) mod exposition;
 pub(super) mod influx;
 mod ndjson;
 pub(super) mod opentsdb;
+mod otlp;
 mod plain;
 pub(super) mod pushgateway;
 mod remote_write;
@@ -19,6 +20,7 @@ use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
 use crate::telemetry::Protocol;
 use crate::wire::influx::Dialect;
+use crate::wire::otlp::Signal;
 use crate::wire::remote_write::Message;
 use crate::wire::{self, Decode, Fed, Malformed};
 
@@ -44,6 +46,9 @@ pub(super) enum Format {
     OpenTsdb(opentsdb::Report),
     /// Prometheus remote write, of which message the head says.
     RemoteWrite(Message),
+    /// OTLP over HTTP. Its encoding is what the path's requests are answered in, and once the head is read, what the
+    /// request's `Content-Type` says.
+    Otlp(Signal, wire::otlp::Encoding),
 }
 
 /// A write whose head was understood.
@@ -74,33 +79,39 @@ pub(super) enum Rows {
     VmImport(Box<wire::vm_import::Decoder>),
     OpenTsdb(Box<wire::opentsdb::Decoder>),
     RemoteWrite(Box<wire::remote_write::Decoder>),
+    Otlp(Box<wire::otlp::Decoder>),
+}
+
+/// Calls the decoder, whichever it is: their `feed` is generic, so that a trait object can't.
+macro_rules! decoder {
+    ($rows:expr, $decoder:ident => $call:expr) => {
+        match $rows {
+            Rows::Influx($decoder) => $call,
+            Rows::Exposition($decoder) => $call,
+            Rows::Pushgateway($decoder) => $call,
+            Rows::Ndjson($decoder) => $call,
+            Rows::VmImport($decoder) => $call,
+            Rows::OpenTsdb($decoder) => $call,
+            Rows::RemoteWrite($decoder) => $call,
+            Rows::Otlp($decoder) => $call,
+        }
+    };
 }
 
 impl Rows {
     /// See [`Decode::check`].
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        match self {
-            Rows::Influx(decoder) => decoder.check(body),
-            Rows::Exposition(decoder) => decoder.check(body),
-            Rows::Pushgateway(pushed) => pushed.check(body),
-            Rows::Ndjson(decoder) => decoder.check(body),
-            Rows::VmImport(decoder) => decoder.check(body),
-            Rows::OpenTsdb(decoder) => decoder.check(body),
-            Rows::RemoteWrite(decoder) => decoder.check(body),
-        }
+        decoder!(self, decoder => decoder.check(body))
+    }
+
+    /// See [`Decode::check_bytes`].
+    pub(super) fn check_bytes(&self, body: &[u8]) -> u64 {
+        decoder!(self, decoder => decoder.check_bytes(body))
     }
 
     /// See [`Decode::rewind`].
     pub(super) fn rewind(&mut self) {
-        match self {
-            Rows::Influx(decoder) => decoder.rewind(),
-            Rows::Exposition(decoder) => decoder.rewind(),
-            Rows::Pushgateway(pushed) => pushed.rewind(),
-            Rows::Ndjson(decoder) => decoder.rewind(),
-            Rows::VmImport(decoder) => decoder.rewind(),
-            Rows::OpenTsdb(decoder) => decoder.rewind(),
-            Rows::RemoteWrite(decoder) => decoder.rewind(),
-        }
+        decoder!(self, decoder => decoder.rewind())
     }
 
     /// See [`Decode::feed`].
@@ -111,15 +122,7 @@ impl Rows {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Fed {
-        match self {
-            Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
-            Rows::Exposition(decoder) => decoder.feed(input, last, intake, result),
-            Rows::Pushgateway(pushed) => pushed.feed(input, intake, result),
-            Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
-            Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
-            Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
-            Rows::RemoteWrite(decoder) => decoder.feed(input, last, intake, result),
-        }
+        decoder!(self, decoder => decoder.feed(input, last, intake, result))
     }
 }
 
@@ -137,6 +140,7 @@ impl Format {
             Format::VmImport => vm_import::open(head),
             Format::OpenTsdb(_) => opentsdb::open(head),
             Format::RemoteWrite(_) => remote_write::open(head),
+            Format::Otlp(signal, _) => otlp::open(signal, head, wall_ns),
         }
     }
 
@@ -150,6 +154,7 @@ impl Format {
             Format::VmImport => Protocol::VmImport,
             Format::OpenTsdb(_) => Protocol::OpenTsdb,
             Format::RemoteWrite(_) => Protocol::RemoteWrite,
+            Format::Otlp(..) => Protocol::Otlp,
         }
     }
 
@@ -161,7 +166,8 @@ impl Format {
             Format::Exposition | Format::Pushgateway(_) => {
                 ContextId(ONE_DIALECT | Protocol::Exposition as u16)
             }
-            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
+            // OTLP's keys say which signal they are of.
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) | Format::Otlp(..) => {
                 ContextId(ONE_DIALECT | self.protocol() as u16)
             }
             Format::RemoteWrite(message) => ContextId(16 + message as u16),
@@ -193,6 +199,7 @@ impl Format {
             Format::Exposition | Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
             Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
             Format::RemoteWrite(message) => remote_write::write_answer(message, result),
+            Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
     }
 
@@ -213,6 +220,7 @@ impl Format {
             }
             Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
             Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
+            Format::Otlp(_, encoding) => otlp::error_answer(encoding, status, message, result),
         }
     }
 

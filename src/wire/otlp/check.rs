@@ -1,0 +1,71 @@
+//! Whether a protobuf body is a request: every message of it is walked over once, before its first row is taken.
+
+use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
+use crate::model::NESTED_DEPTH_MAX;
+use crate::wire::Malformed;
+
+use super::schema::{Field, Kind, Message};
+
+/// Checks that `bytes` are a `message`: sound, strings in UTF-8, lists and maps not too deep.
+pub(super) fn check(message: &'static Message, bytes: &[u8]) -> Result<(), Malformed> {
+    walk(message, bytes, 0).map_err(|fault| Malformed { error: fault.to_string() })
+}
+
+fn walk(message: &'static Message, bytes: &[u8], nesting: usize) -> Result<(), Fault> {
+    let nesting = nesting + usize::from(message.nests);
+    if nesting > NESTED_DEPTH_MAX {
+        return Err(Fault::TooDeep);
+    }
+    let wrong = |error| Fault::Protobuf { message: message.name, field: None, error };
+    for field in ProtobufFields::new(bytes) {
+        let (number, value) = field.map_err(wrong)?;
+        let Some(field) = message.field(number) else { continue };
+        if let Kind::Message(inner) = field.kind {
+            walk(inner, value.bytes().map_err(wrong)?, nesting)?;
+        } else {
+            check_scalar(field, value).map_err(|error| Fault::Protobuf {
+                message: message.name,
+                field: Some(field.json),
+                error,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn check_scalar(field: &Field, value: ProtobufValue<'_>) -> Result<(), ProtobufError> {
+    match field.kind {
+        Kind::String => value.string().map(|_| ()),
+        Kind::Bytes | Kind::Id => value.bytes().map(|_| ()),
+        Kind::Fixed32 => value.fixed32().map(|_| ()),
+        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double if field.repeated => value.each_fixed64(|_| ()),
+        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => value.fixed64().map(|_| ()),
+        Kind::Bool | Kind::Int64 | Kind::Uint64 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_)
+            if field.repeated =>
+        {
+            value.each_varint(|_| ())
+        }
+        Kind::Bool | Kind::Int64 | Kind::Uint64 | Kind::Uint32 | Kind::Sint32 | Kind::Enum(_) => {
+            value.varint().map(|_| ())
+        }
+        Kind::Message(_) => Ok(()),
+    }
+}
+
+enum Fault {
+    Protobuf { message: &'static str, field: Option<&'static str>, error: ProtobufError },
+    TooDeep,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Protobuf { message, field: Some(field), error } => {
+                write!(f, "not a request: {message}.{field}: {error}")
+            }
+            Fault::Protobuf { message, field: None, error } => write!(f, "not a request: {message}: {error}"),
+            Fault::TooDeep => write!(f, "lists and maps nest deeper than {NESTED_DEPTH_MAX}"),
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The decoder: a walk over a request that can stop before any row, and goes on there.
+
+use crate::bytes::{ProtobufError, ProtobufFields};
+use crate::model::{Full, Intake, Refusal, Series, WriteResult};
+use crate::wire::{Decode, Fed, FedState, Malformed};
+
+use super::check::check;
+use super::exemplar::ExemplarReader;
+use super::json::Transcoder;
+use super::log_record::LogReader;
+use super::metric::MetricHead;
+use super::point::{PointReader, VALUE, exemplars_number, nanos};
+use super::row::RowBuf;
+use super::schema::{
+    LOGS_REQUEST, METRICS_REQUEST, Message, REQUEST_RESOURCES, data, resource_items, scope_items,
+};
+use super::series::{Origin, SeriesBuf};
+
+/// What a request is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Signal {
+    /// `ExportMetricsServiceRequest`
+    Metrics = b'm',
+    /// `ExportLogsServiceRequest`
+    Logs = b'l',
+}
+
+/// How a request is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// `application/x-protobuf`
+    Protobuf,
+    /// `application/json`
+    Json,
+}
+
+/// A decoder of one request at a time.
+///
+/// ```
+/// use tidegate::model::WriteResult;
+/// use tidegate::wire::Decode;
+/// use tidegate::wire::otlp::{Decoder, Encoding, Signal};
+/// use tidegate::wire::testing::Rows;
+/// let body = br#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+///     {"name": "lag", "unit": "s", "gauge": {"dataPoints": [{"timeUnixNano": "1", "asDouble": 0.5}]}}
+/// ]}]}]}"#;
+/// let mut decoder = Decoder::new(Signal::Metrics, Encoding::Json, 1_700_000_000_000_000_000);
+/// let (mut rows, mut result) = (Rows::default(), WriteResult::default());
+/// decoder.check(body).unwrap();
+/// decoder.feed(body, true, &mut rows, &mut result);
+/// assert_eq!((result.accepted, rows.rows[0].time_ns), (1, 1));
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    signal: Signal,
+    encoding: Encoding,
+    default_time_ns: i64,
+    json: Transcoder,
+    place: Place,
+    scratch: Scratch,
+}
+
+/// Where the walk stands, to the row.
+#[derive(Clone, Copy, Default, Debug)]
+struct Place {
+    /// On each level, where in its message the item begins that is being walked over.
+    offsets: [usize; LEVELS],
+    /// Rows done with, taken or not.
+    rows: u64,
+    /// The present metric's metadata has been taken.
+    metadata_taken: bool,
+    /// The present point's row has been taken; what is left are exemplars.
+    row_taken: bool,
+    /// Exemplars of the present point that are done with.
+    exemplars: usize,
+}
+
+const LEVELS: usize = 5;
+const RESOURCE_LEVEL: usize = 0;
+const SCOPE_LEVEL: usize = 1;
+const ITEM_LEVEL: usize = 2;
+const DATA_LEVEL: usize = 3;
+const POINT_LEVEL: usize = 4;
+
+/// Memory that is used again for each row.
+#[derive(Default, Debug)]
+struct Scratch {
+    series: SeriesBuf,
+    row: RowBuf,
+    points: PointReader,
+    logs: LogReader,
+    exemplars: ExemplarReader,
+}
+
+/// Why a row is not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    NoName,
+    Temporality,
+    NoValue,
+    Buckets,
+    Time,
+    DuplicateField,
+    Refused(Refusal),
+}
+
+/// Why the walk stops before a row, or passes over it.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Full,
+    Fault(Fault),
+    /// Not in a body that was checked.
+    Malformed(ProtobufError),
+}
+
+impl Decoder {
+    /// A decoder for a request about `signal` in `encoding`.
+    ///
+    /// Rows whose time is unknown get `default_time_ns`: the server's clock, read once for the request.
+    pub fn new(signal: Signal, encoding: Encoding, default_time_ns: i64) -> Decoder {
+        Decoder {
+            signal,
+            encoding,
+            default_time_ns,
+            json: Transcoder::default(),
+            place: Place::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Makes the decoder ready for another request and keeps its memory.
+    pub fn reset(&mut self, signal: Signal, encoding: Encoding, default_time_ns: i64) {
+        self.signal = signal;
+        self.encoding = encoding;
+        self.default_time_ns = default_time_ns;
+        self.place = Place::default();
+    }
+
+    fn walk<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) -> FedState {
+        let mut walk = Walk {
+            signal: self.signal,
+            default_time_ns: self.default_time_ns,
+            place: &mut self.place,
+            scratch: &mut self.scratch,
+            origin: Origin::default(),
+            intake,
+            result,
+        };
+        match walk.each(body, REQUEST_RESOURCES, RESOURCE_LEVEL, Walk::resource) {
+            Ok(()) => FedState::Done,
+            Err(Stop::Full) => FedState::Full,
+            Err(Stop::Fault(fault)) => {
+                unreachable!("a row's fault ends at the row: {fault}")
+            }
+            Err(Stop::Malformed(error)) => {
+                // Fed without a check: what came before stays, and the loss is named.
+                let index = self.place.rows + 1;
+                result.reject(index, "syntax", b"", || error.to_string());
+                FedState::Done
+            }
+        }
+    }
+}
+
+impl Decode for Decoder {
+    fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        let message: &'static Message = match self.signal {
+            Signal::Metrics => &METRICS_REQUEST,
+            Signal::Logs => &LOGS_REQUEST,
+        };
+        match self.encoding {
+            Encoding::Protobuf => check(message, body),
+            Encoding::Json => self.json.transcode(message, body),
+        }
+    }
+
+    fn check_bytes(&self, body: &[u8]) -> u64 {
+        match self.encoding {
+            Encoding::Protobuf => 0,
+            Encoding::Json => Transcoder::memory_bytes_max(body),
+        }
+    }
+
+    fn rewind(&mut self) {
+        self.place = Place::default();
+    }
+
+    /// Takes the rows of a body that [`check`](Decode::check) has passed.
+    ///
+    /// Rows are counted from 1 over the request: data points, or log records. Of JSON, what counts is the body that was
+    /// checked last.
+    fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
+        debug_assert!(last, "a request is fed whole");
+        let state = match self.encoding {
+            Encoding::Protobuf => self.walk(input, intake, result),
+            Encoding::Json => {
+                let body = std::mem::take(self.json.protobuf());
+                let state = self.walk(&body, intake, result);
+                *self.json.protobuf() = body;
+                state
+            }
+        };
+        Fed { consumed: if state == FedState::Done { input.len() } else { 0 }, state }
+    }
+}
+
+/// A `feed` under way.
+struct Walk<'d, 'b, I> {
+    signal: Signal,
+    default_time_ns: i64,
+    place: &'d mut Place,
+    scratch: &'d mut Scratch,
+    origin: Origin<'b>,
+    intake: &'d mut I,
+    result: &'d mut WriteResult,
+}
+
+impl<'b, I: Intake> Walk<'_, 'b, I> {
+    /// Walks over the items of a message from the one where the walk stands on this level.
+    #[inline(always)]
+    fn each(
+        &mut self,
+        message: &'b [u8],
+        number: u32,
+        level: usize,
+        mut take: impl FnMut(&mut Self, &'b [u8]) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let from = message.get(self.place.offsets[level]..).unwrap_or_default();
+        let mut fields = ProtobufFields::new(from);
+        loop {
+            let at = message.len() - fields.rest().len();
+            let Some(field) = fields.next() else { break };
+            let (found, value) = field?;
+            if found == number {
+                self.place.offsets[level] = at;
+                take(self, value.bytes()?)?;
+            }
+        }
+        self.place.offsets[level] = 0;
+        Ok(())
+    }
+
+    fn resource(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        self.origin.resource = message;
+        self.scratch.series.enter_resource(self.signal, message)?;
+        self.each(message, resource_items::SCOPES, SCOPE_LEVEL, Walk::scope)
+    }
+
+    fn scope(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        self.origin.scope = message;
+        self.scratch.series.enter_scope(message)?;
+        match self.signal {
+            Signal::Metrics => self.each(message, scope_items::ITEMS, ITEM_LEVEL, Walk::metric),
+            Signal::Logs => self.each(message, scope_items::ITEMS, ITEM_LEVEL, Walk::log_record),
+        }
+    }
+
+    fn metric(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        let Some(metric) = MetricHead::read(message)? else { return Ok(()) };
+        self.scratch.series.enter_metric(&metric);
+        self.each(message, metric.kind as u32, DATA_LEVEL, |walk, data| {
+            walk.each(data, data::POINTS, POINT_LEVEL, |walk, point| walk.point(&metric, point))
+        })?;
+        self.place.metadata_taken = false;
+        Ok(())
+    }
+
+    fn point(&mut self, metric: &MetricHead<'b>, message: &'b [u8]) -> Result<(), Stop> {
+        let taken = self.take_point(metric, message);
+        self.settle(metric.name, taken)
+    }
+
+    fn log_record(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        let taken = self.take_log_record(message);
+        self.settle(b"", taken)
+    }
+
+    /// The present row is done with, unless the intake is full.
+    #[inline]
+    fn settle(&mut self, name: &[u8], taken: Result<(), Stop>) -> Result<(), Stop> {
+        let place = &mut *self.place;
+        match taken {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => {
+                self.result.reject(place.rows + 1, fault.reason(), name, || fault.to_string());
+            }
+            Err(stop) => return Err(stop),
+        }
+        place.rows += 1;
+        (place.row_taken, place.exemplars) = (false, 0);
+        Ok(())
+    }
+
+    fn take_point(&mut self, metric: &MetricHead<'b>, message: &'b [u8]) -> Result<(), Stop> {
+        metric.check()?;
+        let Scratch { series, row, points, .. } = &mut *self.scratch;
+        let head = points.read(metric.kind, message, row, series)?;
+        let time_ns = if head.time == 0 { self.default_time_ns } else { nanos(head.time)? };
+        let series = series.find(&self.origin, Some(metric), self.intake)?;
+        if !self.place.metadata_taken {
+            self.intake.metadata(&metric.metadata())?;
+            self.place.metadata_taken = true;
+        }
+        self.take_row(series, time_ns)?;
+        if head.has_exemplars {
+            self.take_exemplars(metric, series, time_ns, message)?;
+        }
+        Ok(())
+    }
+
+    fn take_log_record(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        let Scratch { series, row, logs, .. } = &mut *self.scratch;
+        let time = logs.read(message, row)?;
+        let time_ns = if time == 0 { self.default_time_ns } else { nanos(time)? };
+        let series = series.find(&self.origin, None, self.intake)?;
+        self.take_row(series, time_ns)
+    }
+
+    #[inline]
+    fn take_row(&mut self, series: Series, time_ns: i64) -> Result<(), Stop> {
+        if self.place.row_taken {
+            return Ok(());
+        }
+        let row = &mut self.scratch.row;
+        let shape = row.shape(series, self.intake)?;
+        self.intake.push(series, shape, time_ns, row.values(), &row.heap)?;
+        self.place.row_taken = true;
+        self.result.accepted += 1;
+        self.result.samples += row.samples();
+        Ok(())
+    }
+
+    fn take_exemplars(
+        &mut self,
+        metric: &MetricHead<'b>,
+        series: Series,
+        time_ns: i64,
+        message: &'b [u8],
+    ) -> Result<(), Stop> {
+        let number = exemplars_number(metric.kind);
+        let exemplars = ProtobufFields::new(message).filter(|field| match field {
+            Ok((found, _)) => *found == number,
+            Err(_) => true,
+        });
+        for field in exemplars.skip(self.place.exemplars) {
+            let (_, value) = field?;
+            if let Some(exemplar) = self.scratch.exemplars.read(value.bytes()?, VALUE, time_ns)? {
+                self.intake.exemplar(series, &exemplar)?;
+            }
+            self.place.exemplars += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// The fault as a label of `tidegate_rows_rejected_total`.
+    fn reason(&self) -> &'static str {
+        match self {
+            Fault::NoName | Fault::DuplicateField => "name",
+            Fault::Temporality => "temporality",
+            Fault::NoValue | Fault::Buckets => "value",
+            Fault::Time => "timestamp",
+            Fault::Refused(refusal) => refusal.reason(),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Fault::NoName => "the metric has no name",
+            Fault::Temporality => "the metric's aggregation temporality is neither delta nor cumulative",
+            Fault::NoValue => "the data point has no value",
+            Fault::Buckets => "the histogram has more bucket counts than its bounds make buckets",
+            Fault::Time => "a time is out of the range of 64 bits of signed nanoseconds",
+            Fault::DuplicateField => "two attributes or quantiles have one name",
+            Fault::Refused(refusal) => return refusal.fmt(f),
+        })
+    }
+}
+
+impl From<ProtobufError> for Stop {
+    fn from(error: ProtobufError) -> Stop {
+        Stop::Malformed(error)
+    }
+}
+
+impl From<Full> for Stop {
+    fn from(Full: Full) -> Stop {
+        Stop::Full
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        Fault::Refused(refusal)
+    }
+}

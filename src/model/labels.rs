@@ -35,10 +35,24 @@ impl LabelsBuf {
 
     /// Adds a label.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(value);
-        self.labels.push(Span { start, name_len: name.len() as u32, value_len: value.len() as u32 });
+        let span = self.append(name, value);
+        self.labels.push(span);
+    }
+
+    /// Adds a label, in the place of the one that has its name: for formats in which the last one of a name counts.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let span = self.append(name, value);
+        match self.labels.iter().position(|s| self.name(s) == name) {
+            Some(known) => self.labels[known] = span,
+            None => self.labels.push(span),
+        }
+    }
+
+    /// Takes a label out; its value, if there was one.
+    pub fn take(&mut self, name: &[u8]) -> Option<&[u8]> {
+        let known = self.labels.iter().position(|s| self.name(s) == name)?;
+        let span = self.labels.remove(known);
+        Some(self.value(&span))
     }
 
     /// How many labels there are.
@@ -68,6 +82,13 @@ impl LabelsBuf {
             None => Ok(()),
             Some(w) => Err(LabelsError::Duplicate(self.name(&w[0]).to_vec())),
         }
+    }
+
+    fn append(&mut self, name: &[u8], value: &[u8]) -> Span {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        Span { start, name_len: name.len() as u32, value_len: value.len() as u32 }
     }
 
     fn name(&self, s: &Span) -> &[u8] {
@@ -104,6 +125,18 @@ mod tests {
         labels.canonicalize().unwrap();
         let names: Vec<_> = labels.iter().map(|(n, _)| n.to_vec()).collect();
         assert_eq!(names, [&b"__name__"[..], b"host", b"region"]);
+    }
+
+    #[test]
+    fn a_label_can_be_set_again_and_taken_out() {
+        let mut labels = LabelsBuf::default();
+        labels.push(b"a", b"1");
+        labels.set(b"b", b"2");
+        labels.set(b"a", b"3");
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [(&b"a"[..], &b"3"[..]), (b"b", b"2")]);
+        assert_eq!(labels.take(b"a"), Some(&b"3"[..]));
+        assert_eq!(labels.take(b"a"), None);
+        assert_eq!(labels.len(), 1);
     }
 
     #[test]

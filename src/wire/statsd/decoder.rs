@@ -1,0 +1,84 @@
+//! The decoder: lines in, samples to the aggregates, faults by line.
+
+use super::aggregates::Aggregates;
+use super::fault::Fault;
+use super::sample::Parser;
+use super::{LINE_BYTES_MAX, notice};
+use crate::model::WriteResult;
+use crate::wire::{Cut, Fed, FedState, LineCutter};
+
+/// Where a stream of lines stands: all that differs between the streams of one listener.
+#[derive(Debug)]
+pub struct Decoder {
+    /// Lines done with.
+    lines: u64,
+    cutter: LineCutter,
+}
+
+/// What the lines of a feed have to do with.
+#[derive(Debug)]
+pub struct Feed<'a> {
+    /// Reads lines.
+    pub parser: &'a mut Parser,
+    /// Takes what is read.
+    pub aggregates: &'a mut Aggregates,
+    /// The source of events that name none; may be empty.
+    pub sender: &'a str,
+    /// The time of events that have none.
+    pub now_ns: i64,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder { lines: 0, cutter: LineCutter::new(LINE_BYTES_MAX) }
+    }
+}
+
+impl Decoder {
+    /// Takes as many whole lines of `input` as it can; `last` says that no more bytes come. What was not consumed is
+    /// never longer than [`LINE_BYTES_MAX`]. Never says that there is no room: rows are written by
+    /// [`Aggregates::write`], and whoever feeds sees to it that they are.
+    pub fn feed(&mut self, input: &[u8], last: bool, to: &mut Feed<'_>, result: &mut WriteResult) -> Fed {
+        let mut at = 0;
+        while at < input.len() {
+            match self.cutter.cut(&input[at..], last) {
+                Cut::Line { line, used } => {
+                    self.lines += 1;
+                    self.take(line.trim_ascii(), to, result);
+                    at += used;
+                }
+                Cut::TooLong { line, used } => {
+                    self.lines += 1;
+                    self.reject(line, &Fault::TooLong, result);
+                    at += used;
+                }
+                Cut::Rest { used } => at += used,
+                Cut::Incomplete => return Fed { consumed: at, state: FedState::NeedMore },
+            }
+        }
+        Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
+    }
+
+    fn take(&self, line: &[u8], to: &mut Feed<'_>, result: &mut WriteResult) {
+        if line.is_empty() {
+            return;
+        }
+        let Feed { parser, aggregates, sender, now_ns } = to;
+        if notice::is_notice(line) {
+            let taken = notice::read(line, sender, &mut parser.labels, |n| aggregates.notice(n, *now_ns));
+            if let Err(fault) = taken {
+                self.reject(line, &fault, result);
+            }
+            return;
+        }
+        parser.read(line, &mut |sample| {
+            if let Err(fault) = sample.and_then(|sample| aggregates.take(sample)) {
+                self.reject(line, &fault, result);
+            }
+        });
+    }
+
+    fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+        result.reject(self.lines, fault.reason(), line, || fault.to_string());
+    }
+}

@@ -35,24 +35,10 @@ impl LabelsBuf {
 
     /// Adds a label.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let span = self.append(name, value);
-        self.labels.push(span);
-    }
-
-    /// Adds a label, in the place of the one that has its name: for formats in which the last one of a name counts.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        let span = self.append(name, value);
-        match self.labels.iter().position(|s| self.name(s) == name) {
-            Some(known) => self.labels[known] = span,
-            None => self.labels.push(span),
-        }
-    }
-
-    /// Takes a label out; its value, if there was one.
-    pub fn take(&mut self, name: &[u8]) -> Option<&[u8]> {
-        let known = self.labels.iter().position(|s| self.name(s) == name)?;
-        let span = self.labels.remove(known);
-        Some(self.value(&span))
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.labels.push(Span { start, name_len: name.len() as u32, value_len: value.len() as u32 });
     }
 
     /// How many labels there are.
@@ -63,6 +49,26 @@ impl LabelsBuf {
     /// Whether there is no label.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The value of the first label of this name.
+    pub fn value_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.labels.iter().find(|s| self.name(s) == name).map(|s| self.value(s))
+    }
+
+    /// Gives the first label of this name another value, or adds one.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let at = self.labels.iter().position(|s| self.name(s) == name);
+        self.push(name, value);
+        if let Some(at) = at {
+            self.labels.swap_remove(at);
+        }
+    }
+
+    /// Keeps the labels whose names are wanted.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.labels.retain(|s| wanted(&bytes[s.start as usize..][..s.name_len as usize]));
     }
 
     /// The labels as (name, value), in their present order.
@@ -82,13 +88,6 @@ impl LabelsBuf {
             None => Ok(()),
             Some(w) => Err(LabelsError::Duplicate(self.name(&w[0]).to_vec())),
         }
-    }
-
-    fn append(&mut self, name: &[u8], value: &[u8]) -> Span {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(value);
-        Span { start, name_len: name.len() as u32, value_len: value.len() as u32 }
     }
 
     fn name(&self, s: &Span) -> &[u8] {
@@ -128,15 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn a_label_can_be_set_again_and_taken_out() {
+    fn labels_are_set_and_removed_where_they_stand() {
         let mut labels = LabelsBuf::default();
-        labels.push(b"a", b"1");
-        labels.set(b"b", b"2");
-        labels.set(b"a", b"3");
-        assert_eq!(labels.iter().collect::<Vec<_>>(), [(&b"a"[..], &b"3"[..]), (b"b", b"2")]);
-        assert_eq!(labels.take(b"a"), Some(&b"3"[..]));
-        assert_eq!(labels.take(b"a"), None);
-        assert_eq!(labels.len(), 1);
+        for (name, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            labels.push(name.as_bytes(), value.as_bytes());
+        }
+        labels.set(b"b", b"two");
+        labels.set(b"d", b"4");
+        labels.retain(|name| name != b"a");
+        let pairs: Vec<_> = labels.iter().map(|(n, v)| [n, v].concat()).collect();
+        assert_eq!(pairs, [&b"btwo"[..], b"c3", b"d4"]);
+        assert_eq!((labels.value_of(b"b"), labels.value_of(b"a")), (Some(&b"two"[..]), None));
     }
 
     #[test]

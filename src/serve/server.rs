@@ -15,6 +15,7 @@ use crate::engine::{self, Engine};
 use crate::telemetry::WorkerCounters;
 
 use super::http::{HttpLimits, Timeouts};
+use super::lines::{Arrival, DatagramCounts, Door, Endpoint, LineListener};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
 use super::survey::SurveyBoard;
@@ -23,8 +24,10 @@ use super::worker::{Worker, waker};
 /// What a server is told once.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// Where it listens.
+    /// Where it listens for HTTP.
     pub listen: Vec<SocketAddr>,
+    /// Where it listens for lines.
+    pub lines: Vec<LineListener>,
     /// `limits.memory`, in bytes.
     pub memory_bytes_max: u64,
     /// Open connections; further ones wait to be accepted.
@@ -41,6 +44,7 @@ impl Default for ServeOptions {
     fn default() -> ServeOptions {
         ServeOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
+            lines: Vec::new(),
             memory_bytes_max: 1 << 30,
             connections_max: 16_384,
             http: HttpLimits::default(),
@@ -65,6 +69,10 @@ pub(super) struct Shared {
     pub(super) counters: Vec<Arc<WorkerCounters>>,
     pub(super) memory: MemoryBudget,
     pub(super) surveys: SurveyBoard,
+    /// Where lines come in, with the ports that were given for 0.
+    pub(super) line_addresses: Vec<Endpoint>,
+    /// Counts of the sockets for datagrams.
+    pub(super) datagrams: Vec<Arc<DatagramCounts>>,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
@@ -81,6 +89,7 @@ struct Seat {
     /// The last round of relief that it has been through.
     relieved: AtomicU64,
     inbox: SyncSender<TcpStream>,
+    line_inbox: SyncSender<Arrival>,
     waker: Waker,
 }
 
@@ -97,6 +106,7 @@ impl Server {
         let listeners: Vec<TcpListener> =
             options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let doors: Vec<Door> = options.lines.iter().map(Door::bind).collect::<io::Result<_>>()?;
         let engines: Vec<engine::Worker> = (0..engine.options().workers)
             .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
             .collect::<io::Result<_>>()?;
@@ -107,19 +117,23 @@ impl Server {
         for _ in 0..workers {
             let poll = Poll::new()?;
             let (inbox, arriving) = sync_channel(INBOX_MAX);
+            let (line_inbox, lines_arriving) = sync_channel(INBOX_MAX);
             seats.push(Seat {
                 connections: AtomicUsize::new(0),
                 settled: AtomicBool::new(false),
                 relieved: AtomicU64::new(0),
                 inbox,
+                line_inbox,
                 waker: waker(&poll)?,
             });
-            polls.push((poll, arriving));
+            polls.push((poll, arriving, lines_arriving));
         }
         let shared = Arc::new(Shared {
             counters: engine.counters().to_vec(),
             memory: MemoryBudget::new(options.memory_bytes_max),
             surveys: SurveyBoard::new(workers),
+            line_addresses: doors.iter().map(|door| door.endpoint.clone()).collect(),
+            datagrams: doors.iter().filter_map(|door| door.counts.clone()).collect(),
             options,
             engine,
             seats,
@@ -130,10 +144,12 @@ impl Server {
         let (failed, failures) = channel();
         let mut threads = Vec::with_capacity(workers);
         let mut listeners = Some(listeners);
-        for (number, ((poll, arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
+        let mut doors = spread(doors, workers).into_iter();
+        for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
             // The first worker has the door: whoever accepts must know who has the fewest connections.
-            let doors = listeners.take().unwrap_or_default();
-            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, doors, arriving)?;
+            let http = listeners.take().unwrap_or_default();
+            let lines = (doors.next().unwrap_or_default(), lines_arriving);
+            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, (http, arriving), lines)?;
             let failed = failed.clone();
             let run = move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -153,6 +169,12 @@ impl Server {
     /// Where it listens, with the ports that were given for 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for lines, with the ports that were given for 0, in the order of
+    /// [`ServeOptions::lines`].
+    pub fn line_addresses(&self) -> &[Endpoint] {
+        &self.shared.line_addresses
     }
 
     /// What the disk is.
@@ -253,6 +275,21 @@ impl Shared {
         number
     }
 
+    /// Counts a connection that no other worker may have.
+    pub(super) fn place_at(&self, number: usize) -> usize {
+        self.seats[number].connections.fetch_add(1, Ordering::Relaxed);
+        number
+    }
+
+    /// Gives a placed connection of lines to its worker.
+    pub(super) fn hand_over_lines(&self, number: usize, arrival: Arrival) {
+        if self.seats[number].line_inbox.try_send(arrival).is_err() {
+            self.left(number);
+            return;
+        }
+        self.wake(number);
+    }
+
     /// Gives a placed connection to its worker.
     pub(super) fn hand_over(&self, number: usize, socket: TcpStream) {
         if self.seats[number].inbox.try_send(socket).is_err() {
@@ -288,6 +325,7 @@ impl Shared {
             blocks_damaged: self.engine.blocks_damaged(),
             memory_limit_bytes: self.options.memory_bytes_max,
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
+            datagrams: self.datagrams.clone(),
         }
     }
 
@@ -296,6 +334,17 @@ impl Shared {
             tracing::error!(worker = number, error = %e, "a worker could not be woken");
         }
     }
+}
+
+/// Gives each listener for lines to one worker, the last workers first: the first one has HTTP's door. Each gets a list
+/// in which all listeners have their place.
+fn spread(doors: Vec<Door>, workers: usize) -> Vec<Vec<Option<Door>>> {
+    let mut spread: Vec<Vec<Option<Door>>> =
+        (0..workers).map(|_| doors.iter().map(|_| None).collect()).collect();
+    for (i, door) in doors.into_iter().enumerate() {
+        spread[workers - 1 - i % workers][i] = Some(door);
+    }
+    spread
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,5 +1,7 @@
 //! The decoder: lines in, samples to the aggregates, faults by line.
 
+use std::fmt::Display;
+
 use super::aggregates::Aggregates;
 use super::fault::Fault;
 use super::sample::Parser;
@@ -16,14 +18,13 @@ pub struct Decoder {
 }
 
 /// What the lines of a feed have to do with.
-#[derive(Debug)]
 pub struct Feed<'a> {
     /// Reads lines.
     pub parser: &'a mut Parser,
     /// Takes what is read.
     pub aggregates: &'a mut Aggregates,
-    /// The source of events that name none; may be empty.
-    pub sender: &'a str,
+    /// The source of events that name none; may be empty. Printed only for those.
+    pub sender: &'a dyn Display,
     /// The time of events that have none.
     pub now_ns: i64,
 }
@@ -65,7 +66,7 @@ impl Decoder {
         }
         let Feed { parser, aggregates, sender, now_ns } = to;
         if notice::is_notice(line) {
-            let taken = notice::read(line, sender, &mut parser.labels, |n| aggregates.notice(n, *now_ns));
+            let taken = notice::read(line, *sender, &mut parser.labels, |n| aggregates.notice(n, *now_ns));
             if let Err(fault) = taken {
                 self.reject(line, &fault, result);
             }

@@ -1,5 +1,7 @@
 //! DogStatsD's events and service checks: rows of strings, with a time of their own or that of their arrival.
 
+use std::fmt::Display;
+
 use super::fault::Fault;
 use super::sample::TIME_S_MAX;
 use super::tags::{Labels, notice_tags};
@@ -52,7 +54,7 @@ pub(super) fn is_notice(line: &[u8]) -> bool {
 /// Reads an event or a service check, and hands it on. `sender` is its source where it names none; it may be empty.
 pub(super) fn read(
     line: &[u8],
-    sender: &str,
+    sender: &dyn Display,
     labels: &mut Labels,
     take: impl FnOnce(Notice<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -66,7 +68,7 @@ pub(super) fn read(
 /// `_e{title bytes,text bytes}:title|text|...`
 fn read_event(
     line: &str,
-    sender: &str,
+    sender: &dyn Display,
     labels: &mut Labels,
     take: impl FnOnce(Notice<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -101,7 +103,7 @@ fn read_event(
 /// `name|status|...`
 fn read_check(
     line: &str,
-    sender: &str,
+    sender: &dyn Display,
     labels: &mut Labels,
     take: impl FnOnce(Notice<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
@@ -125,7 +127,7 @@ fn read_check(
 fn read_said<'a>(
     what: What,
     mut rest: &'a str,
-    sender: &str,
+    sender: &dyn Display,
     labels: &mut Labels,
 ) -> Result<Said<'a>, Fault> {
     let mut said = Said::default();
@@ -165,10 +167,15 @@ fn read_said<'a>(
         }
     }
     // The tag by that name and the part say the same; the tag wins.
-    let tagged = labels.buf.take(b"host").map(<[u8]>::to_vec);
-    let source = tagged.as_deref().or(host.map(str::as_bytes)).unwrap_or(sender.as_bytes());
+    let tagged = labels.buf.value_of(b"host").map(<[u8]>::to_vec);
+    labels.buf.retain(|name| name != b"host");
+    let source = match (tagged, host) {
+        (Some(tagged), _) => tagged,
+        (None, Some(host)) => host.as_bytes().to_vec(),
+        (None, None) => sender.to_string().into_bytes(),
+    };
     if !source.is_empty() {
-        labels.set_tag(b"source", source);
+        labels.set_tag(b"source", &source);
     }
     Ok(said)
 }

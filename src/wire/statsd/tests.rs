@@ -29,7 +29,7 @@ impl Listener {
 
     fn feed(&mut self, decoder: &mut Decoder, input: &[u8], last: bool) -> usize {
         let Listener { parser, aggregates, result, now_ns, .. } = self;
-        let to = &mut Feed { parser, aggregates, sender: "10.0.0.1", now_ns: *now_ns };
+        let to = &mut Feed { parser, aggregates, sender: &"10.0.0.1", now_ns: *now_ns };
         let fed = decoder.feed(input, last, to, result);
         assert_eq!(fed.state, if last { FedState::Done } else { FedState::NeedMore });
         fed.consumed
@@ -209,7 +209,7 @@ fn events_and_checks_are_rows_of_strings() {
          priority=\"normal\" alert_type=\"info\" @3",
     ];
     assert_eq!(listener.written(), expected);
-    assert_eq!(listener.result.rejected, 1, "a length that ends within a character");
+    assert_eq!(std::mem::take(&mut listener.result).rejected, 1, "a length that ends within a character");
     listener.take("_sc|db.up|2|d:9|#host:h2,check_name:x|m:a|b\\nc\n_sc|db.up|0|d:never|c:|h:\n");
     let expected = [
         "statsd_service_check{check_name=db.up,source=10.0.0.1} status=0i status_text=\"ok\" @3",

@@ -120,6 +120,7 @@ fn start(config: &Config) -> Result<Server, ServeError> {
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     let serve = ServeOptions {
         listen: config.listen.iter().map(|l| l.address).collect(),
+        lines: config.lines.clone(),
         memory_bytes_max: limits.memory_bytes,
         connections_max: usize::try_from(limits.connections_max).unwrap_or(usize::MAX),
         http: HttpLimits {
@@ -138,6 +139,9 @@ fn start(config: &Config) -> Result<Server, ServeError> {
     let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
     let server = Server::start(engine, serve).map_err(|error| ServeError::Failed(error.to_string()))?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    for (listener, at) in config.lines.iter().zip(server.line_addresses()) {
+        info!(protocol = listener.protocol.name(), address = %at, "listening for lines");
+    }
     info!(
         listen = addresses.join(","),
         data = %data.directory.display(),

@@ -15,7 +15,7 @@ use crate::engine::{self, Engine};
 use crate::telemetry::WorkerCounters;
 
 use super::http::{HttpLimits, Timeouts};
-use super::lines::{Arrival, DatagramCounts, Door, Endpoint, LineListener};
+use super::lines::{Arrival, DatagramCounts, Endpoint, Gate, LineListener};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
 use super::survey::SurveyBoard;
@@ -106,7 +106,7 @@ impl Server {
         let listeners: Vec<TcpListener> =
             options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let doors: Vec<Door> = options.lines.iter().map(Door::bind).collect::<io::Result<_>>()?;
+        let gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
         let engines: Vec<engine::Worker> = (0..engine.options().workers)
             .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
             .collect::<io::Result<_>>()?;
@@ -132,8 +132,8 @@ impl Server {
             counters: engine.counters().to_vec(),
             memory: MemoryBudget::new(options.memory_bytes_max),
             surveys: SurveyBoard::new(workers),
-            line_addresses: doors.iter().map(|door| door.endpoint.clone()).collect(),
-            datagrams: doors.iter().filter_map(|door| door.counts.clone()).collect(),
+            line_addresses: gates.iter().map(|gate| gate.endpoint.clone()).collect(),
+            datagrams: gates.iter().filter_map(|gate| gate.counts.clone()).collect(),
             options,
             engine,
             seats,
@@ -144,11 +144,11 @@ impl Server {
         let (failed, failures) = channel();
         let mut threads = Vec::with_capacity(workers);
         let mut listeners = Some(listeners);
-        let mut doors = spread(doors, workers).into_iter();
+        let mut gates = spread(gates, workers).into_iter();
         for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
             // The first worker has the door: whoever accepts must know who has the fewest connections.
             let http = listeners.take().unwrap_or_default();
-            let lines = (doors.next().unwrap_or_default(), lines_arriving);
+            let lines = (gates.next().unwrap_or_default(), lines_arriving);
             let worker = Worker::new(number, poll, Arc::clone(&shared), engine, (http, arriving), lines)?;
             let failed = failed.clone();
             let run = move || {
@@ -338,11 +338,11 @@ impl Shared {
 
 /// Gives each listener for lines to one worker, the last workers first: the first one has HTTP's door. Each gets a list
 /// in which all listeners have their place.
-fn spread(doors: Vec<Door>, workers: usize) -> Vec<Vec<Option<Door>>> {
-    let mut spread: Vec<Vec<Option<Door>>> =
-        (0..workers).map(|_| doors.iter().map(|_| None).collect()).collect();
-    for (i, door) in doors.into_iter().enumerate() {
-        spread[workers - 1 - i % workers][i] = Some(door);
+fn spread(gates: Vec<Gate>, workers: usize) -> Vec<Vec<Option<Gate>>> {
+    let mut spread: Vec<Vec<Option<Gate>>> =
+        (0..workers).map(|_| gates.iter().map(|_| None).collect()).collect();
+    for (i, gate) in gates.into_iter().enumerate() {
+        spread[workers - 1 - i % workers][i] = Some(gate);
     }
     spread
 }

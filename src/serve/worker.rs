@@ -23,7 +23,7 @@ use crate::wire::influx::LINE_BYTES_MAX;
 use super::body::DecoderPool;
 use super::connection::{Connection, Parked, ReadOutcome, Receiving};
 use super::http::Phase;
-use super::lines::{Arrival, Door, Ground, Hall, LINE_TOKENS};
+use super::lines::{Arrival, Gate, Ground, Hall, LINE_TOKENS};
 use super::pages;
 use super::receive::Desk;
 use super::server::Shared;
@@ -107,7 +107,7 @@ impl Worker {
         shared: Arc<Shared>,
         engine: engine::Worker,
         (mut listeners, inbox): (Vec<TcpListener>, Receiver<TcpStream>),
-        (doors, lines_arriving): (Vec<Option<Door>>, Receiver<Arrival>),
+        (gates, lines_arriving): (Vec<Option<Gate>>, Receiver<Arrival>),
     ) -> io::Result<Worker> {
         if let Some(fd) = engine.notify() {
             poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), DISK, Interest::READABLE)?;
@@ -116,7 +116,7 @@ impl Worker {
             poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
         }
         let timer = Timer::new(poll.registry(), TIMER)?;
-        let hall = Hall::new(number, poll.registry().try_clone()?, doors, &shared, lines_arriving)?;
+        let hall = Hall::new(number, poll.registry().try_clone()?, gates, &shared, lines_arriving)?;
         Ok(Worker {
             number,
             poll,

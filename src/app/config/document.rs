@@ -29,6 +29,14 @@ pub(super) struct Document {
 pub(super) struct ListenSection {
     pub(super) address: Text,
     pub(super) protocol: Option<Text>,
+    pub(super) receive_buffer: Option<Text>,
+    pub(super) idle_timeout: Option<Text>,
+    pub(super) precision: Option<Text>,
+    pub(super) flush_interval: Option<Text>,
+    pub(super) series_max: Option<Text>,
+    pub(super) percentiles: Option<Vec<Text>>,
+    pub(super) gauge_expiry: Option<Text>,
+    pub(super) tags: Option<Text>,
 }
 
 /// `data`.

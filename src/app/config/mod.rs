@@ -8,6 +8,7 @@
 mod address;
 mod document;
 mod error;
+mod lines;
 mod setting;
 mod sources;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 
 use super::args::ServeArgs;
 use super::host::Host;
+use crate::serve::lines::LineListener;
 use document::Document;
 use sources::{Sources, variable};
 
@@ -34,8 +36,10 @@ use sources::{Sources, variable};
 pub struct Config {
     /// The file it was read from.
     pub file: Option<PathBuf>,
-    /// Where to listen; at least one.
+    /// Where to listen for HTTP; at least one, unless the file names addresses for lines alone.
     pub listen: Vec<Listener>,
+    /// Where to listen for lines.
+    pub lines: Vec<LineListener>,
     /// Where and how rows are kept.
     pub data: Data,
     /// What is taken at most.
@@ -143,7 +147,7 @@ impl Config {
     pub fn changes(&self, next: &Config) -> Vec<&'static str> {
         let (data, limits) = (&self.data, &self.limits);
         let compared = [
-            ("listen", self.listen != next.listen),
+            ("listen", self.listen != next.listen || self.lines != next.lines),
             ("data.directory", data.directory != next.data.directory),
             ("data.retention", data.retention != next.data.retention),
             ("data.retention_size", data.retention_bytes != next.data.retention_bytes),

@@ -13,14 +13,14 @@ use crate::model::WriteResult;
 use super::super::server::Shared;
 use super::connection::{Arrival, LineConnection, LineRead};
 use super::datagrams::Batch;
-use super::door::Door;
+use super::gate::Gate;
 use super::feed::Sender;
 use super::options::LineProtocol;
 use super::report::Report;
 
 /// The first token of connections for lines; above them are their listeners.
 pub(in crate::serve) const CONNECTIONS: usize = 1 << 40;
-const DOORS: usize = 1 << 41;
+const GATES: usize = 1 << 41;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -33,7 +33,7 @@ pub(in crate::serve) struct Hall {
     number: usize,
     registry: Registry,
     /// By the listener's number; those of other workers are not here.
-    doors: Vec<Option<Door>>,
+    gates: Vec<Option<Gate>>,
     reports: Vec<Report>,
     inbox: Receiver<Arrival>,
     connections: Vec<Option<Box<LineConnection>>>,
@@ -43,7 +43,7 @@ pub(in crate::serve) struct Hall {
     again: VecDeque<usize>,
     batch: Batch,
     /// The listener that the batch in hand is of.
-    batch_door: usize,
+    batch_gate: usize,
     /// The engine had no room, or is not to be asked: nothing is read until it has.
     full: bool,
     /// Connections wait for others to leave.
@@ -75,13 +75,13 @@ impl Hall {
     pub(in crate::serve) fn new(
         number: usize,
         registry: Registry,
-        mut doors: Vec<Option<Door>>,
+        mut gates: Vec<Option<Gate>>,
         shared: &Shared,
         inbox: Receiver<Arrival>,
     ) -> io::Result<Hall> {
-        for (i, door) in doors.iter_mut().enumerate() {
-            if let Some(door) = door {
-                door.register(&registry, Token(DOORS + i))?;
+        for (i, gate) in gates.iter_mut().enumerate() {
+            if let Some(gate) = gate {
+                gate.register(&registry, Token(GATES + i))?;
             }
         }
         let listeners = &shared.options.lines;
@@ -89,7 +89,7 @@ impl Hall {
         Ok(Hall {
             number,
             registry,
-            doors,
+            gates,
             reports: named.map(|(l, at)| Report::new(at.to_string(), l.protocol.label())).collect(),
             inbox,
             connections: Vec::new(),
@@ -97,7 +97,7 @@ impl Hall {
             open: 0,
             again: VecDeque::new(),
             batch: Batch::default(),
-            batch_door: 0,
+            batch_gate: 0,
             full: false,
             accept_later: false,
             result: WriteResult::default(),
@@ -108,9 +108,9 @@ impl Hall {
     /// Notes what a poll said of one of its tokens.
     pub(in crate::serve) fn ready(&mut self, event: &Event) {
         let Token(token) = event.token();
-        if let Some(door) = token.checked_sub(DOORS) {
-            if let Some(Some(door)) = self.doors.get_mut(door) {
-                door.readable = true;
+        if let Some(gate) = token.checked_sub(GATES) {
+            if let Some(Some(gate)) = self.gates.get_mut(gate) {
+                gate.readable = true;
             }
         } else if let Some(Some(connection)) = self.connections.get_mut(token - CONNECTIONS) {
             connection.readable = true;
@@ -120,7 +120,7 @@ impl Hall {
 
     /// Does what is to be done: writes what was added up, goes on with what is in hand, accepts and reads.
     pub(in crate::serve) fn step(&mut self, ground: &mut Ground<'_>) {
-        if self.doors.is_empty() {
+        if self.gates.is_empty() {
             return;
         }
         while let Ok(arrival) = self.inbox.try_recv() {
@@ -146,13 +146,13 @@ impl Hall {
 
     /// Whether there is something to do at once.
     pub(in crate::serve) fn wants_turn(&self) -> bool {
-        let readable = self.doors.iter().flatten().any(|door| door.readable && door.datagrams().is_some());
+        let readable = self.gates.iter().flatten().any(|gate| gate.readable && gate.datagrams().is_some());
         !self.full && (readable || !self.again.is_empty())
     }
 
     /// Whether there is something to look at now and then.
     pub(in crate::serve) fn wants_tick(&self) -> bool {
-        let unsure = self.doors.iter().flatten().any(|door| door.unsure);
+        let unsure = self.gates.iter().flatten().any(|gate| gate.unsure);
         unsure || self.full || self.accept_later || self.open > 0
     }
 
@@ -163,13 +163,13 @@ impl Hall {
 
     /// When the next sums are due, if there are any to come.
     pub(in crate::serve) fn due_ns(&self) -> Option<u64> {
-        self.doors.iter().flatten().filter_map(|door| Some(door.sums.as_ref()?.next_flush_ns)).min()
+        self.gates.iter().flatten().filter_map(|gate| Some(gate.sums.as_ref()?.next_flush_ns)).min()
     }
 
     /// Looks at connections that are silent, and at what the kernel dropped.
     pub(in crate::serve) fn tick(&mut self, ground: &mut Ground<'_>) {
-        for door in self.doors.iter_mut().flatten().filter(|door| door.unsure) {
-            door.count_dropped();
+        for gate in self.gates.iter_mut().flatten().filter(|gate| gate.unsure) {
+            gate.count_dropped();
         }
         let now_ns = ground.engine.monotonic_ns();
         for id in 0..self.connections.len() {
@@ -189,14 +189,14 @@ impl Hall {
     /// Bytes held.
     pub(in crate::serve) fn memory_bytes(&self) -> u64 {
         let connections: usize = self.connections.iter().flatten().map(|c| c.memory_bytes()).sum();
-        let sums = self.doors.iter().flatten().filter_map(|door| door.sums.as_ref());
+        let sums = self.gates.iter().flatten().filter_map(|gate| gate.sums.as_ref());
         let sums: usize = sums.map(|sums| sums.aggregates.memory_bytes()).sum();
         (connections + sums + self.batch.memory_bytes()) as u64
     }
 
     /// While draining: whether all that had come is in the engine.
     pub(in crate::serve) fn is_settled(&self) -> bool {
-        self.doors.is_empty() || self.drain == Drain::Done
+        self.gates.is_empty() || self.drain == Drain::Done
     }
 
     /// Whether rows may be pushed at present.
@@ -215,8 +215,8 @@ impl Hall {
             self.full = true;
         }
         let now_ns = ground.engine.monotonic_ns();
-        for i in 0..self.doors.len() {
-            let Some(sums) = self.doors[i].as_mut().and_then(|door| door.sums.as_mut()) else { continue };
+        for i in 0..self.gates.len() {
+            let Some(sums) = self.gates[i].as_mut().and_then(|gate| gate.sums.as_mut()) else { continue };
             if sums.next_flush_ns == 0 {
                 sums.next_flush_ns = now_ns + sums.interval_ns;
             }
@@ -234,23 +234,23 @@ impl Hall {
 
     fn accept(&mut self, ground: &mut Ground<'_>) {
         self.accept_later = false;
-        for i in 0..self.doors.len() {
-            while let Some(door) = &mut self.doors[i]
-                && door.readable
-                && door.datagrams().is_none()
+        for i in 0..self.gates.len() {
+            while let Some(gate) = &mut self.gates[i]
+                && gate.readable
+                && gate.datagrams().is_none()
             {
                 if !ground.shared.has_room() {
                     self.accept_later = true;
                     break;
                 }
-                let (socket, sender) = match door.accept() {
+                let (socket, sender) = match gate.accept() {
                     Ok(accepted) => accepted,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     Err(e) => {
-                        door.readable = e.kind() != io::ErrorKind::WouldBlock;
-                        if door.readable {
+                        gate.readable = e.kind() != io::ErrorKind::WouldBlock;
+                        if gate.readable {
                             // Out of descriptors or memory: the connection stays in the backlog.
-                            tracing::warn!(listener = %door.endpoint, error = %e, "accept failed");
+                            tracing::warn!(listener = %gate.endpoint, error = %e, "accept failed");
                             self.accept_later = true;
                         }
                         break;
@@ -258,7 +258,7 @@ impl Hall {
                 };
                 let arrival = Arrival { socket, listener: i, sender };
                 // What is added up has one owner.
-                let to = match &door.sums {
+                let to = match &gate.sums {
                     Some(_) => ground.shared.place_at(self.number),
                     None => ground.shared.place(),
                 };
@@ -363,7 +363,7 @@ impl Hall {
             let used = connection.decoder.feed(
                 &ground.buffer[..filled],
                 connection.ended,
-                self.doors[connection.listener].as_mut().and_then(|door| door.sums.as_mut()),
+                self.gates[connection.listener].as_mut().and_then(|gate| gate.sums.as_mut()),
                 connection.sender,
                 ground.engine,
                 &mut connection.stream,
@@ -384,23 +384,23 @@ impl Hall {
     }
 
     fn read_datagrams(&mut self, ground: &mut Ground<'_>) {
-        for i in 0..self.doors.len() {
+        for i in 0..self.gates.len() {
             for _ in 0..IN_A_ROW_MAX {
-                let Some(door) = &mut self.doors[i] else { break };
-                if self.full || !door.readable || door.datagrams().is_none() {
+                let Some(gate) = &mut self.gates[i] else { break };
+                if self.full || !gate.readable || gate.datagrams().is_none() {
                     break;
                 }
                 if self.drain != Drain::No {
-                    door.drain_batches_left = door.drain_batches_left.saturating_sub(1);
-                    if door.drain_batches_left == 0 {
-                        door.readable = false;
+                    gate.drain_batches_left = gate.drain_batches_left.saturating_sub(1);
+                    if gate.drain_batches_left == 0 {
+                        gate.readable = false;
                         break;
                     }
                 }
-                if !door.receive(&mut self.batch) {
+                if !gate.receive(&mut self.batch) {
                     break;
                 }
-                self.batch_door = i;
+                self.batch_gate = i;
                 self.use_batch(ground);
             }
         }
@@ -408,7 +408,7 @@ impl Hall {
 
     /// Takes the rows of the batch in hand.
     fn use_batch(&mut self, ground: &mut Ground<'_>) {
-        let Some(door) = &mut self.doors[self.batch_door] else { return };
+        let Some(gate) = &mut self.gates[self.batch_gate] else { return };
         while !self.full
             && let Some(next) = self.batch.next()
         {
@@ -418,13 +418,13 @@ impl Hall {
             } else {
                 next.bytes.len()
             };
-            let used = door.decoder.feed(
+            let used = gate.decoder.feed(
                 &next.bytes[..whole],
                 true,
-                door.sums.as_mut(),
+                gate.sums.as_mut(),
                 Sender(next.sender),
                 ground.engine,
-                &mut door.stream,
+                &mut gate.stream,
                 &mut self.result,
             );
             if used.bytes < whole {
@@ -439,15 +439,15 @@ impl Hall {
             self.full = used.full;
         }
         let now_ns = ground.engine.monotonic_ns();
-        self.reports[self.batch_door].count(&mut self.result, ground.engine.counters(), now_ns);
+        self.reports[self.batch_gate].count(&mut self.result, ground.engine.counters(), now_ns);
         self.full |= !Hall::may_push(ground);
     }
 
     /// What the kernel holds is read, whatever the poll has said of it.
     fn begin_drain(&mut self) {
         self.drain = Drain::Reading;
-        for door in self.doors.iter_mut().flatten() {
-            door.readable = door.datagrams().is_some();
+        for gate in self.gates.iter_mut().flatten() {
+            gate.readable = gate.datagrams().is_some();
         }
         for id in 0..self.connections.len() {
             if let Some(connection) = &mut self.connections[id] {
@@ -460,11 +460,11 @@ impl Hall {
     fn go_on_draining(&mut self, ground: &mut Ground<'_>) {
         let quiet = self.open == 0
             && self.batch.next().is_none()
-            && self.doors.iter().flatten().all(|door| !door.readable || door.datagrams().is_none());
+            && self.gates.iter().flatten().all(|gate| !gate.readable || gate.datagrams().is_none());
         if self.drain == Drain::Reading && quiet {
-            for door in self.doors.iter_mut().flatten() {
-                door.count_dropped();
-                if let Some(sums) = &mut door.sums {
+            for gate in self.gates.iter_mut().flatten() {
+                gate.count_dropped();
+                if let Some(sums) = &mut gate.sums {
                     sums.aggregates.flush(ground.engine.wall_ns());
                 }
             }
@@ -472,8 +472,8 @@ impl Hall {
         }
         if self.drain == Drain::Flushing {
             self.flush_sums(ground);
-            let rows = |door: &Door| door.sums.as_ref().is_some_and(|sums| sums.aggregates.has_rows());
-            if !self.doors.iter().flatten().any(rows) {
+            let rows = |gate: &Gate| gate.sums.as_ref().is_some_and(|sums| sums.aggregates.has_rows());
+            if !self.gates.iter().flatten().any(rows) {
                 self.drain = Drain::Done;
             }
         }

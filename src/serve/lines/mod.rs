@@ -1,7 +1,7 @@
 //! The door for lines: Graphite, StatsD and Influx line protocol on sockets of their own, streams and datagrams.
 //!
 //! Comes in: what a [`LineListener`] is told. Goes out: rows into the worker's engine, counts of what was not taken;
-//! nobody is answered. A worker's [`Hall`] has its listeners ([`door`]), the connections that were placed with it
+//! nobody is answered. A worker's [`Hall`] has its listeners ([`gate`]), the connections that were placed with it
 //! ([`connection`]), and one buffer for the datagrams of all its sockets ([`datagrams`]); bytes are decoded where they
 //! were read ([`feed`]).
 //!
@@ -11,7 +11,7 @@
 
 mod connection;
 mod datagrams;
-mod door;
+mod gate;
 mod feed;
 mod hall;
 mod options;
@@ -19,7 +19,7 @@ mod report;
 mod socket;
 
 pub(super) use connection::Arrival;
-pub(super) use door::Door;
+pub(super) use gate::Gate;
 pub(super) use hall::{CONNECTIONS as LINE_TOKENS, Ground, Hall};
 pub use options::{Endpoint, LineListener, LineProtocol, StatsdOptions};
 pub(super) use report::DatagramCounts;

@@ -62,6 +62,11 @@ pub struct StatsdOptions {
 }
 
 impl LineProtocol {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &'static str {
+        self.label().name()
+    }
+
     /// The label of its rows in the metrics.
     pub(super) fn label(&self) -> Protocol {
         match self {

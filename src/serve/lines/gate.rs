@@ -21,8 +21,8 @@ use super::socket::{self, SocketFile};
 
 /// A listener.
 #[derive(Debug)]
-pub(in crate::serve) struct Door {
-    socket: DoorSocket,
+pub(in crate::serve) struct Gate {
+    socket: GateSocket,
     /// Its path on disk, removed with it.
     _file: Option<SocketFile>,
     /// Where it listens, with the port that was given for 0.
@@ -44,50 +44,50 @@ pub(in crate::serve) struct Door {
 }
 
 #[derive(Debug)]
-enum DoorSocket {
+enum GateSocket {
     Tcp(TcpListener),
     Udp(UdpSocket),
     Unix(UnixListener),
     Unixgram(UnixDatagram),
 }
 
-impl Door {
+impl Gate {
     /// Binds.
     ///
     /// # Errors
     /// It cannot be listened there.
-    pub(in crate::serve) fn bind(listener: &LineListener) -> io::Result<Door> {
+    pub(in crate::serve) fn bind(listener: &LineListener) -> io::Result<Gate> {
         let refused = |e: io::Error| {
             io::Error::new(e.kind(), format!("cannot listen on {}: {e}", listener.endpoint))
         };
-        Door::bind_plainly(listener).map_err(refused)
+        Gate::bind_plainly(listener).map_err(refused)
     }
 
-    fn bind_plainly(listener: &LineListener) -> io::Result<Door> {
+    fn bind_plainly(listener: &LineListener) -> io::Result<Gate> {
         let (socket, file, endpoint) = match &listener.endpoint {
             Endpoint::Tcp(address) => {
                 let socket = TcpListener::bind(*address)?;
                 let endpoint = Endpoint::Tcp(socket.local_addr()?);
-                (DoorSocket::Tcp(socket), None, endpoint)
+                (GateSocket::Tcp(socket), None, endpoint)
             }
             Endpoint::Udp(address) => {
                 let socket = UdpSocket::bind(*address)?;
                 let endpoint = Endpoint::Udp(socket.local_addr()?);
-                (DoorSocket::Udp(socket), None, endpoint)
+                (GateSocket::Udp(socket), None, endpoint)
             }
             Endpoint::Unix(path) => {
                 let (socket, file) = socket::bind(path, |path| UnixListener::bind(path), socket::knock_stream)?;
-                (DoorSocket::Unix(socket), Some(file), listener.endpoint.clone())
+                (GateSocket::Unix(socket), Some(file), listener.endpoint.clone())
             }
             Endpoint::Unixgram(path) => {
                 let (socket, file) = socket::bind(path, |path| UnixDatagram::bind(path), socket::knock_datagram)?;
-                (DoorSocket::Unixgram(socket), Some(file), listener.endpoint.clone())
+                (GateSocket::Unixgram(socket), Some(file), listener.endpoint.clone())
             }
         };
         let counts = endpoint.is_datagram().then(|| {
             Arc::new(DatagramCounts { listener: endpoint.to_string(), ..DatagramCounts::default() })
         });
-        let door = Door {
+        let gate = Gate {
             socket,
             _file: file,
             endpoint,
@@ -100,26 +100,26 @@ impl Door {
             dropped: 0,
             drain_batches_left: DRAIN_BATCHES_MAX,
         };
-        if let Some(socket) = door.datagrams() {
+        if let Some(socket) = gate.datagrams() {
             let room = datagrams::reserve(socket, listener.receive_buffer_bytes)?;
             if room < listener.receive_buffer_bytes {
                 tracing::info!(
-                    listener = %door.endpoint,
+                    listener = %gate.endpoint,
                     wanted = listener.receive_buffer_bytes,
                     receive_buffer = room,
                     "the system allows a smaller receive buffer (net.core.rmem_max)"
                 );
             }
         }
-        Ok(door)
+        Ok(gate)
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match &mut self.socket {
-            DoorSocket::Tcp(socket) => socket,
-            DoorSocket::Udp(socket) => socket,
-            DoorSocket::Unix(socket) => socket,
-            DoorSocket::Unixgram(socket) => socket,
+            GateSocket::Tcp(socket) => socket,
+            GateSocket::Udp(socket) => socket,
+            GateSocket::Unix(socket) => socket,
+            GateSocket::Unixgram(socket) => socket,
         };
         registry.register(source, token, Interest::READABLE)
     }
@@ -130,30 +130,30 @@ impl Door {
     /// There is none, or the system's reasons.
     pub(super) fn accept(&self) -> io::Result<(LineSocket, Sender)> {
         match &self.socket {
-            DoorSocket::Tcp(listener) => {
+            GateSocket::Tcp(listener) => {
                 let (socket, peer) = listener.accept()?;
                 Ok((LineSocket::Tcp(socket), Sender(Some(peer.ip()))))
             }
-            DoorSocket::Unix(listener) => {
+            GateSocket::Unix(listener) => {
                 let (socket, _) = listener.accept()?;
                 Ok((LineSocket::Unix(socket), Sender(None)))
             }
-            DoorSocket::Udp(_) | DoorSocket::Unixgram(_) => Err(io::ErrorKind::WouldBlock.into()),
+            GateSocket::Udp(_) | GateSocket::Unixgram(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     /// The socket, if datagrams come in there.
     pub(super) fn datagrams(&self) -> Option<BorrowedFd<'_>> {
         match &self.socket {
-            DoorSocket::Udp(socket) => Some(socket.as_fd()),
-            DoorSocket::Unixgram(socket) => Some(socket.as_fd()),
-            DoorSocket::Tcp(_) | DoorSocket::Unix(_) => None,
+            GateSocket::Udp(socket) => Some(socket.as_fd()),
+            GateSocket::Unixgram(socket) => Some(socket.as_fd()),
+            GateSocket::Tcp(_) | GateSocket::Unix(_) => None,
         }
     }
 
     /// Reads a batch of datagrams. `false`: there are none.
     pub(super) fn receive(&mut self, batch: &mut datagrams::Batch) -> bool {
-        let with_senders = self.sums.is_some() && matches!(self.socket, DoorSocket::Udp(_));
+        let with_senders = self.sums.is_some() && matches!(self.socket, GateSocket::Udp(_));
         let Some(socket) = self.datagrams() else { return false };
         match datagrams::receive(socket, batch, with_senders) {
             Ok(()) => {

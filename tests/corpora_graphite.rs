@@ -52,9 +52,11 @@ fn number(json: &Json) -> f64 {
 
 fn carbon(case: &Json) -> Result<(), String> {
     let (rows, result) = decode(case);
-    let expected = case["expected"].as_array().unwrap().iter().map(|point| {
-        (named(&point[0]), number(&point[1][1]).to_bits(), number(&point[1][0]) as i64)
-    });
+    let expected = case["expected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| (named(&point[0]), number(&point[1][1]).to_bits(), number(&point[1][0]) as i64));
     compare(&expected.collect(), &rows.iter().map(point).collect::<Vec<Point>>())?;
     let dropped = case["expect"] == "dropped";
     if dropped && result.rejected == 0 { Err("a loss that is not named".to_owned()) } else { Ok(()) }

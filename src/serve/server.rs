@@ -145,7 +145,8 @@ impl Server {
         let mut threads = Vec::with_capacity(workers);
         let mut listeners = Some(listeners);
         let mut gates = spread(gates, workers).into_iter();
-        for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
+        for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate()
+        {
             // The first worker has the door: whoever accepts must know who has the fewest connections.
             let http = listeners.take().unwrap_or_default();
             let lines = (gates.next().unwrap_or_default(), lines_arriving);

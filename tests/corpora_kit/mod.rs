@@ -9,11 +9,7 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 /// Judges every case of a folder's suites; the number of cases. `suites` are the prefixes of their exceptions' ids.
-pub fn judge_all(
-    folder: &str,
-    suites: &[&str],
-    judge: impl Fn(&str, &Json) -> Result<(), String>,
-) -> usize {
+pub fn judge_all(folder: &str, suites: &[&str], judge: impl Fn(&str, &Json) -> Result<(), String>) -> usize {
     let folder = corpora().join(folder);
     let mut exceptions = exceptions(suites);
     let mut wrong = Vec::new();

@@ -16,6 +16,7 @@ mod faults;
 mod influx;
 mod kills;
 mod limits;
+mod lines;
 mod pages;
 mod peers;
 mod rows;

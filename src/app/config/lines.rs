@@ -40,9 +40,11 @@ impl LineSection<'_> {
         refuse_foreign_keys(self.path, section, spoken)?;
         let protocol = match spoken {
             "graphite" => LineProtocol::Graphite,
-            "influx" => LineProtocol::Influx(
-                self.read("precision", &section.precision, Precision::Nanos, |s| s.choice(&PRECISIONS))?,
-            ),
+            "influx" => {
+                LineProtocol::Influx(
+                    self.read("precision", &section.precision, Precision::Nanos, |s| s.choice(&PRECISIONS))?,
+                )
+            }
             _ => LineProtocol::Statsd(self.statsd()?),
         };
         let idle_ms_range = 0..=IDLE_MS_MAX;
@@ -78,8 +80,7 @@ impl LineSection<'_> {
         if !["tcp", "udp"].contains(&scheme) {
             return Err(setting.refuse(format!("{text:?}: write tcp://, udp://, unix:// or unixgram://")));
         }
-        let address: Address =
-            rest.parse().map_err(|error| setting.refuse(format!("{text:?}: {error}")))?;
+        let address: Address = rest.parse().map_err(|error| setting.refuse(format!("{text:?}: {error}")))?;
         let resolved = (self.resolve)(&address).map_err(|e| setting.refuse(format!("{address}: {e}")))?;
         Ok(if scheme == "udp" { Endpoint::Udp(resolved) } else { Endpoint::Tcp(resolved) })
     }

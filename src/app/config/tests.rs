@@ -395,21 +395,48 @@ fn listeners_for_lines_take_their_keys() {
 #[test]
 fn bad_listeners_for_lines_are_refused_with_their_place() {
     for (entry, message) in [
-        ("address: ':1', protocol: graphit", "listen.protocol: \"graphit\" is unknown, did you mean graphite?"),
-        ("address: 'sctp://:1', protocol: statsd", "listen.address: \"sctp://:1\": write tcp://, udp://, unix:// or unixgram://"),
+        (
+            "address: ':1', protocol: graphit",
+            "listen.protocol: \"graphit\" is unknown, did you mean graphite?",
+        ),
+        (
+            "address: 'sctp://:1', protocol: statsd",
+            "listen.address: \"sctp://:1\": write tcp://, udp://, unix:// or unixgram://",
+        ),
         ("address: 'udp://a', protocol: statsd", "listen.address: \"udp://a\": no port: write HOST:PORT"),
         ("address: 'unix://', protocol: statsd", "listen.address: \"unix://\": no path"),
-        ("address: 'unix:///a\\b', protocol: statsd", "listen.address: \"unix:///a\\\\b\": a path without quotes and backslashes"),
+        (
+            "address: 'unix:///a\\b', protocol: statsd",
+            "listen.address: \"unix:///a\\\\b\": a path without quotes and backslashes",
+        ),
         ("address: 'udp://:1'", "listen.address: \"udp://:1\": write HOST:PORT, without a scheme"),
         ("address: ':1', protocol: graphite, tags: all", "listen.tags: only for protocol statsd"),
         ("address: ':1', protocol: statsd, precision: s", "listen.precision: only for protocol influx"),
-        ("address: ':1', protocol: statsd, receive_buffer: 1MiB", "listen.receive_buffer: only for datagrams"),
-        ("address: 'udp://:1', protocol: statsd, idle_timeout: 1m", "listen.idle_timeout: only for connections"),
+        (
+            "address: ':1', protocol: statsd, receive_buffer: 1MiB",
+            "listen.receive_buffer: only for datagrams",
+        ),
+        (
+            "address: 'udp://:1', protocol: statsd, idle_timeout: 1m",
+            "listen.idle_timeout: only for connections",
+        ),
         ("address: ':1', flush_interval: 1s", "listen.flush_interval: only for protocol statsd"),
-        ("address: ':1', protocol: influx, precision: y", "listen.precision: \"y\" is unknown, expected ns, us, ms, s, m or h"),
-        ("address: ':1', protocol: statsd, percentiles: [0]", "listen.percentiles: \"0\": must be above 0 and at most 100"),
-        ("address: ':1', protocol: statsd, percentiles: [5, 5.0]", "listen.percentiles: \"5.0\": given twice"),
-        ("address: ':1', protocol: statsd, tags: some", "listen.tags: \"some\" is unknown, expected all or plain"),
+        (
+            "address: ':1', protocol: influx, precision: y",
+            "listen.precision: \"y\" is unknown, expected ns, us, ms, s, m or h",
+        ),
+        (
+            "address: ':1', protocol: statsd, percentiles: [0]",
+            "listen.percentiles: \"0\": must be above 0 and at most 100",
+        ),
+        (
+            "address: ':1', protocol: statsd, percentiles: [5, 5.0]",
+            "listen.percentiles: \"5.0\": given twice",
+        ),
+        (
+            "address: ':1', protocol: statsd, tags: some",
+            "listen.tags: \"some\" is unknown, expected all or plain",
+        ),
     ] {
         let (_, result) = load_with(&format!("listen:\n  - {{{entry}}}\n"), ServeArgs::default(), &[]);
         let error = result.expect_err(entry).to_string();
@@ -423,7 +450,8 @@ fn bad_listeners_for_lines_are_refused_with_their_place() {
 
 #[test]
 fn addresses_of_the_command_line_stand_in_the_place_of_the_files_for_http_alone() {
-    let yaml = "listen:\n  - {address: '127.0.0.1:1'}\n  - {address: 'udp://127.0.0.1:2', protocol: statsd}\n";
+    let yaml =
+        "listen:\n  - {address: '127.0.0.1:1'}\n  - {address: 'udp://127.0.0.1:2', protocol: statsd}\n";
     let flags = ServeArgs { listen: vec!["127.0.0.1:3".into()], ..ServeArgs::default() };
     let config = load_with(yaml, flags, &[]).1.unwrap();
     assert_eq!(addresses(&config), ["127.0.0.1:3"]);

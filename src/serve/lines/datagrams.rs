@@ -139,7 +139,8 @@ mod linux {
         }
         for (header, name) in headers[..count as usize].iter().zip(&names) {
             let cut_short = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            let sender = if with_senders { sender_of(name, header.msg_hdr.msg_namelen as usize) } else { None };
+            let sender =
+                if with_senders { sender_of(name, header.msg_hdr.msg_namelen as usize) } else { None };
             batch.push(header.msg_len as usize, cut_short, sender);
         }
         Ok(())
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn datagrams_come_in_batches_with_their_senders() {
-        let (here, there) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (here, there) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         there.connect(here.local_addr().unwrap()).unwrap();
         let mut batch = Batch::default();
         let nothing = receive(here.as_fd(), &mut batch, true).unwrap_err();
@@ -277,7 +279,8 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn what_the_kernel_had_no_room_for_is_counted() {
-        let (here, there) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let (here, there) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         there.connect(here.local_addr().unwrap()).unwrap();
         assert_eq!(dropped(here.as_fd()), Some(0));
         let room = reserve(here.as_fd(), 1).unwrap();

@@ -8,14 +8,12 @@ use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use mio::{Interest, Registry, Token};
 
-use crate::engine::random_u64;
 use crate::ingest::Stream;
-use crate::wire::statsd;
 
 use super::connection::LineSocket;
 use super::datagrams;
 use super::feed::{LineDecoder, Sender, Sums};
-use super::options::{Endpoint, LineListener, LineProtocol};
+use super::options::{Endpoint, LineListener};
 use super::report::DatagramCounts;
 use super::socket::{self, SocketFile};
 
@@ -57,9 +55,8 @@ impl Gate {
     /// # Errors
     /// It cannot be listened there.
     pub(in crate::serve) fn bind(listener: &LineListener) -> io::Result<Gate> {
-        let refused = |e: io::Error| {
-            io::Error::new(e.kind(), format!("cannot listen on {}: {e}", listener.endpoint))
-        };
+        let refused =
+            |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {}: {e}", listener.endpoint));
         Gate::bind_plainly(listener).map_err(refused)
     }
 
@@ -76,11 +73,13 @@ impl Gate {
                 (GateSocket::Udp(socket), None, endpoint)
             }
             Endpoint::Unix(path) => {
-                let (socket, file) = socket::bind(path, |path| UnixListener::bind(path), socket::knock_stream)?;
+                let (socket, file) =
+                    socket::bind(path, |path| UnixListener::bind(path), socket::knock_stream)?;
                 (GateSocket::Unix(socket), Some(file), listener.endpoint.clone())
             }
             Endpoint::Unixgram(path) => {
-                let (socket, file) = socket::bind(path, |path| UnixDatagram::bind(path), socket::knock_datagram)?;
+                let (socket, file) =
+                    socket::bind(path, |path| UnixDatagram::bind(path), socket::knock_datagram)?;
                 (GateSocket::Unixgram(socket), Some(file), listener.endpoint.clone())
             }
         };
@@ -93,7 +92,7 @@ impl Gate {
             endpoint,
             decoder: LineDecoder::new(&listener.protocol),
             stream: Stream::new(listener.protocol.context()),
-            sums: sums(&listener.protocol),
+            sums: Sums::new(&listener.protocol),
             counts,
             readable: false,
             unsure: false,
@@ -183,24 +182,6 @@ impl Gate {
             self.dropped = dropped;
         }
     }
-}
-
-fn sums(protocol: &LineProtocol) -> Option<Sums> {
-    let LineProtocol::Statsd(options) = protocol else { return None };
-    let interval_ns = options.flush_interval_ns.max(1);
-    let gauge_flushes = options.gauge_expiry_ns.div_ceil(interval_ns);
-    Some(Sums {
-        parser: statsd::Parser::new(options.tags),
-        aggregates: statsd::Aggregates::new(statsd::Options {
-            series_max: options.series_max,
-            percentiles: options.percentiles.clone(),
-            gauge_flushes_max: u32::try_from(gauge_flushes).unwrap_or(u32::MAX),
-            seed: random_u64(),
-        }),
-        stream: Stream::new(protocol.context()),
-        interval_ns,
-        next_flush_ns: 0,
-    })
 }
 
 /// What a drain reads of a socket that is sent to without end: more than the kernel holds when it begins.

@@ -13,8 +13,8 @@ use crate::model::WriteResult;
 use super::super::server::Shared;
 use super::connection::{Arrival, LineConnection, LineRead};
 use super::datagrams::Batch;
-use super::gate::Gate;
 use super::feed::Sender;
+use super::gate::Gate;
 use super::options::LineProtocol;
 use super::report::Report;
 
@@ -217,14 +217,7 @@ impl Hall {
         let now_ns = ground.engine.monotonic_ns();
         for i in 0..self.gates.len() {
             let Some(sums) = self.gates[i].as_mut().and_then(|gate| gate.sums.as_mut()) else { continue };
-            if sums.next_flush_ns == 0 {
-                sums.next_flush_ns = now_ns + sums.interval_ns;
-            }
-            if now_ns >= sums.next_flush_ns {
-                sums.aggregates.flush(ground.engine.wall_ns());
-                let missed = (now_ns - sums.next_flush_ns) / sums.interval_ns;
-                sums.next_flush_ns += (missed + 1) * sums.interval_ns;
-            }
+            sums.flush_if_due(now_ns, || ground.engine.wall_ns());
             if !self.full && sums.aggregates.has_rows() {
                 self.full = !sums.write(ground.engine, &mut self.result);
                 self.reports[i].count(&mut self.result, ground.engine.counters(), now_ns);

@@ -11,8 +11,8 @@
 
 mod connection;
 mod datagrams;
-mod gate;
 mod feed;
+mod gate;
 mod hall;
 mod options;
 mod report;

@@ -353,7 +353,8 @@ impl<'a> RowOut<'a> {
     ) -> Result<(), Full> {
         let known = intake.find(key);
         let series = known.map_or_else(|| intake.define(key, labels), Ok);
-        let shaped = series.and_then(|series| Ok((series, intake.define_shape(series, &self.fields[..self.len])?)));
+        let shaped =
+            series.and_then(|series| Ok((series, intake.define_shape(series, &self.fields[..self.len])?)));
         match shaped {
             Ok((series, shape)) => {
                 intake.push(series, shape, time_ns, &self.words[..self.len], &self.heap)?;

@@ -44,8 +44,12 @@ impl Display for Fault {
         match self {
             Fault::Malformed(what) => f.write_str(what),
             Fault::MixedTags => f.write_str("tags of two styles in one line"),
-            Fault::SeriesLimit { limit } => write!(f, "series limit reached: the listener's series_max is {limit}"),
-            Fault::MembersLimit { limit } => write!(f, "the sets of this interval have {limit} members already"),
+            Fault::SeriesLimit { limit } => {
+                write!(f, "series limit reached: the listener's series_max is {limit}")
+            }
+            Fault::MembersLimit { limit } => {
+                write!(f, "the sets of this interval have {limit} members already")
+            }
             Fault::TooLong => write!(f, "the line is over {} bytes", super::LINE_BYTES_MAX),
             Fault::Refused(refusal) => refusal.fmt(f),
         }

@@ -76,12 +76,13 @@ fn read_event(
         .strip_prefix("_e{")
         .and_then(|line| line.split_once("}:"))
         .ok_or(Fault::Malformed("expected _e{title length,text length}:title|text"))?;
-    let (title, text) =
-        lengths.split_once(',').and_then(|(title, text)| Some((length(title)?, length(text)?))).ok_or(
-            Fault::Malformed("an event's lengths are two whole numbers above zero"),
-        )?;
+    let (title, text) = lengths
+        .split_once(',')
+        .and_then(|(title, text)| Some((length(title)?, length(text)?)))
+        .ok_or(Fault::Malformed("an event's lengths are two whole numbers above zero"))?;
     let end = title.checked_add(1).and_then(|start| start.checked_add(text));
-    let parts = end.and_then(|end| Some((rest.get(..title)?, rest.get(title..)?, rest.get(..end)?, rest.get(end..)?)));
+    let parts = end
+        .and_then(|end| Some((rest.get(..title)?, rest.get(title..)?, rest.get(..end)?, rest.get(end..)?)));
     let (title, separated, body, rest) = parts.ok_or(Fault::Malformed("an event's lengths do not fit it"))?;
     if !separated.starts_with('|') || !(rest.is_empty() || rest.starts_with('|')) {
         return Err(Fault::Malformed("an event's lengths do not fit it"));
@@ -108,7 +109,8 @@ fn read_check(
     take: impl FnOnce(Notice<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut parts = line.splitn(3, '|');
-    let name = parts.next().filter(|name| !name.is_empty()).ok_or(Fault::Malformed("a check without a name"))?;
+    let name =
+        parts.next().filter(|name| !name.is_empty()).ok_or(Fault::Malformed("a check without a name"))?;
     let status = parts.next().and_then(|text| STATUSES.iter().position(|(number, _)| *number == text));
     let status = status.ok_or(Fault::Malformed("a check's status is 0, 1, 2 or 3"))?;
     labels.start(b"statsd_service_check", b"");
@@ -146,7 +148,8 @@ fn read_said<'a>(
         }
         match (what, part.split_once(':')) {
             (_, Some(("d", time))) => {
-                said.time_s = time.parse().ok().filter(|time| (1..=TIME_S_MAX).contains(time)).or(said.time_s);
+                said.time_s =
+                    time.parse().ok().filter(|time| (1..=TIME_S_MAX).contains(time)).or(said.time_s);
             }
             (_, Some(("h", name))) => host = Some(name).filter(|name| !name.is_empty()).or(host),
             (_, Some(("c", container))) => {

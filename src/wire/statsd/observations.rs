@@ -102,7 +102,9 @@ mod tests {
     fn below_the_limit_percentiles_are_exact() {
         let all = filled((1..=100).rev(), 1024);
         assert_eq!((all.count, all.sum, all.min, all.max), (100, 5050.0, 1.0, 100.0));
-        for (percent, expected) in [(0.1, 1.0), (50.0, 50.0), (90.0, 90.0), (99.0, 99.0), (99.9, 100.0), (100.0, 100.0)] {
+        for (percent, expected) in
+            [(0.1, 1.0), (50.0, 50.0), (90.0, 90.0), (99.0, 99.0), (99.9, 100.0), (100.0, 100.0)]
+        {
             assert_eq!(all.percentile(percent), expected, "p{percent}");
         }
     }

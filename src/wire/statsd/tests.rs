@@ -85,7 +85,10 @@ fn plain() -> Listener {
 fn counters_are_added_up_by_interval_and_divided_by_their_rate() {
     let mut listener = plain();
     listener.take("a.b:1|c\na.b:2|c\na.b:1|c|@0.1\nb:-5|c|#x:y\nb:1|c:2|c\nc:3|c|@0\nc:4|c|@nonsense\n");
-    assert_eq!(listener.flush(), ["a.b{} value=13 @10", "b{x=y} value=-5 @10", "b{} value=3 @10", "c{} value=7 @10"]);
+    assert_eq!(
+        listener.flush(),
+        ["a.b{} value=13 @10", "b{x=y} value=-5 @10", "b{} value=3 @10", "c{} value=7 @10"]
+    );
     listener.take("a.b:1|c");
     assert_eq!(listener.flush(), ["a.b{} value=1 @20"]);
     assert_eq!(listener.flush(), [""; 0]);
@@ -161,7 +164,8 @@ fn the_order_of_tags_makes_no_other_series_and_the_last_of_a_name_counts() {
 fn names_in_brackets_are_read_with_care() {
     let mut listener = plain();
     listener.take("a.[x=1]b:1|c\n]a[:1|c\n[a:1|c\na]b=1,c=2:1|c\n");
-    let expected = ["[a{} value=1 @10", "]a[{} value=1 @10", "a.b{x=1} value=1 @10", "a]b=1,c=2{} value=1 @10"];
+    let expected =
+        ["[a{} value=1 @10", "]a[{} value=1 @10", "a.b{x=1} value=1 @10", "a]b=1,c=2{} value=1 @10"];
     assert_eq!(listener.flush(), expected);
     assert_eq!(listener.rejected("[x=1]:1|c"), [(1, "syntax")]);
 }
@@ -171,11 +175,30 @@ fn bad_samples_cost_themselves_and_name_their_line() {
     let mut listener = plain();
     let long = "x".repeat(LINE_BYTES_MAX + 1);
     let lines = [
-        "foo", "foo:1", ":1|c", "foo:1o|c", "foo:|c", "foo:1|c|", "foo:1|e", "foo:1|c|0.1", "foo:+1|s", "foo:+1|h",
+        "foo",
+        "foo:1",
+        ":1|c",
+        "foo:1o|c",
+        "foo:|c",
+        "foo:1|c|",
+        "foo:1|e",
+        "foo:1|c|0.1",
+        "foo:+1|s",
+        "foo:+1|h",
     ];
-    assert_eq!(listener.rejected(&lines.join("\n")), (1..=10).map(|line| (line, "syntax")).collect::<Vec<_>>());
+    assert_eq!(
+        listener.rejected(&lines.join("\n")),
+        (1..=10).map(|line| (line, "syntax")).collect::<Vec<_>>()
+    );
     let lines = [
-        "foo:-1|ms", "foo:nan|g", "foo:inf|c", "foo:1:2|c", "foo,a=b:1|c|#c:d", "foo:1|c|#a:b|c", "1d1:d11|c", &long,
+        "foo:-1|ms",
+        "foo:nan|g",
+        "foo:inf|c",
+        "foo:1:2|c",
+        "foo,a=b:1|c|#c:d",
+        "foo:1|c|#a:b|c",
+        "1d1:d11|c",
+        &long,
     ];
     let mut expected: Vec<_> = (1..=7).map(|line| (line, "syntax")).collect();
     expected.push((8, "too_large"));
@@ -217,8 +240,16 @@ fn events_and_checks_are_rows_of_strings() {
     ];
     assert_eq!(listener.written(), expected);
     let bad = [
-        "_e{}:a|b", "_e{1}:a|b", "_e{1,1}a|b", "_e{1,1}:ab", "_e{0,1}:|b", "_e{1,9}:a|b", "_e{+1,1}:a|b", "_e{1,1}:a|bc",
-        "_e{1,1}:a|b|x:y", "_sc|a|4",
+        "_e{}:a|b",
+        "_e{1}:a|b",
+        "_e{1,1}a|b",
+        "_e{1,1}:ab",
+        "_e{0,1}:|b",
+        "_e{1,9}:a|b",
+        "_e{+1,1}:a|b",
+        "_e{1,1}:a|bc",
+        "_e{1,1}:a|b|x:y",
+        "_sc|a|4",
     ];
     assert_eq!(listener.rejected(&bad.join("\n")), (1..=10).map(|line| (line, "syntax")).collect::<Vec<_>>());
     assert_eq!(listener.rejected("_sc|a\n_sc||0\n_sc|a|1|x:y\n_e{18446744073709551615,1}:a|b").len(), 4);
@@ -227,7 +258,10 @@ fn events_and_checks_are_rows_of_strings() {
 #[test]
 fn a_listener_holds_so_many_series_and_those_go_on() {
     let mut listener = Listener::new(Options { series_max: 2, ..Options::default() });
-    assert_eq!(listener.rejected("a:1|c\nb:1|c\nc:1|c\na:1|g\na:1|c"), [(3, "series_limit"), (4, "series_limit")]);
+    assert_eq!(
+        listener.rejected("a:1|c\nb:1|c\nc:1|c\na:1|g\na:1|c"),
+        [(3, "series_limit"), (4, "series_limit")]
+    );
     assert_eq!(listener.flush(), ["a{} value=2 @10", "b{} value=1 @10"]);
     // Those that fall silent make room.
     for _ in 0..4 {
@@ -277,7 +311,8 @@ fn sample_line() -> impl Strategy<Value = String> {
     let name = "[ab](\\[k=v\\])?|[ab],k=[vw]|c";
     let value = "[+-]?[0-9]{1,2}(\\.5)?|x";
     let tags = "(\\|@0\\.[0-9])?(\\|#[kl]:[vw](,[kl])?)?(\\|T[0-9])?";
-    (name, value, "c|g|ms|h|s|z", tags).prop_map(|(name, value, kind, tags)| format!("{name}:{value}|{kind}{tags}"))
+    (name, value, "c|g|ms|h|s|z", tags)
+        .prop_map(|(name, value, kind, tags)| format!("{name}:{value}|{kind}{tags}"))
 }
 
 proptest! {

@@ -223,8 +223,7 @@ impl Intake for Script {
                 ShapeField { name: f.name.into(), kind: f.kind, text_end: text.len() as u32 }
             });
             let fields_made = made.collect();
-            let has_heap = fields.iter().any(|f| f.kind.on_heap());
-            self.shapes.push(Shape { text: text.into(), fields: fields_made, has_heap });
+            self.shapes.push(Shape::new(text.into(), fields_made));
             self.shapes.len() - 1
         });
         self.shape_of[series.key as usize] = ShapeId(id as u32);

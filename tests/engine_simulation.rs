@@ -1,5 +1,6 @@
-//! The engine on a simulated disk: line protocol in, power cuts and faults at random, and every row compared. What was
-//! told durable is found, what is found was sent, nothing is found twice, and nothing is called damaged that is not.
+//! The engine on a simulated disk: line protocol, exemplars and metadata in, power cuts and faults at random, and every row
+//! compared. What was told durable is found, what is found was sent, nothing is found twice but what was said of
+//! metrics, and nothing is called damaged that is not.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use tidegate::clock::Clock;
 use tidegate::engine::{Arrivals, Event, Worker};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
-use tidegate::model::WriteResult;
+use tidegate::model::{Exemplar, Intake, LabelsBuf, METRIC_NAME, Metadata, MetricType, WriteResult};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::{Decode, FedState};
 
@@ -55,6 +56,8 @@ struct Model {
     acknowledged: BTreeSet<String>,
     /// Rows that nothing was heard of yet, by the sequence of their block.
     waiting: BTreeMap<u64, Vec<String>>,
+    /// The highest sequence told durable.
+    durable: u64,
     failures: u64,
     segments: BTreeSet<u64>,
 }
@@ -100,10 +103,47 @@ impl Model {
         self.waiting.entry(sequence).or_default().extend(rows);
     }
 
+    /// An exemplar and some metadata, which may have been said before: then it waits for what was.
+    fn send_aside(&mut self, worker: &mut SimulatedWorker, stream: &mut Stream, random: &mut Random) {
+        let (id, name) = (self.sent.len(), format!("m{}", random.below(3)));
+        let help = format!("help {}", random.below(3));
+        let (exemplar, metadata) = (random.below(3) > 0, random.below(3) > 0);
+        let filling = worker.filling();
+        let mut intake = worker.writer(stream);
+        let mut sent = Vec::new();
+        if exemplar {
+            let key = format!("exemplars of {name}");
+            let mut labels = LabelsBuf::default();
+            labels.push(METRIC_NAME, name.as_bytes());
+            let found = intake.find(key.as_bytes());
+            let series =
+                found.unwrap_or_else(|| intake.define(key.as_bytes(), &mut labels).expect("few series"));
+            let (time_ns, value_bits) = (id as i64, 0.5f64.to_bits());
+            let exemplar = Exemplar { field: b"v", time_ns, value_bits, labels: &[0] };
+            intake.exemplar(series, &exemplar).expect("room");
+            sent.push(format!("exemplar __name__={name} v=0.5 {id}"));
+            self.waiting.entry(filling).or_default().extend(sent.iter().cloned());
+        }
+        if metadata {
+            let kind = MetricType::Counter;
+            let (name_bytes, help_bytes) = (name.as_bytes(), help.as_bytes());
+            let metadata = Metadata { name: name_bytes, kind, unit: b"", help: help_bytes };
+            intake.metadata(&metadata).expect("room");
+            let text = format!("metadata {name} {help}");
+            match worker.last_filled() {
+                sequence if sequence <= self.durable => _ = self.acknowledged.insert(text.clone()),
+                sequence => self.waiting.entry(sequence).or_default().push(text.clone()),
+            }
+            sent.push(text);
+        }
+        self.sent.extend(sent);
+    }
+
     fn hear(&mut self, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
+                    self.durable = upto;
                     let later = self.waiting.split_off(&(upto + 1));
                     self.acknowledged
                         .extend(std::mem::replace(&mut self.waiting, later).into_values().flatten());
@@ -132,9 +172,10 @@ impl Model {
                 return;
             }
             let stream = &mut streams[random.below(2) as usize];
-            match random.below(6) {
+            match random.below(7) {
                 0..3 if worker.accepts().is_ok() => self.send(worker, &mut decoder, stream, random),
-                3 | 4 => worker.wait(),
+                3 if worker.accepts().is_ok() => self.send_aside(worker, stream, random),
+                4 | 5 => worker.wait(),
                 _ => {}
             }
             clock.set(clock.get() + random.below(400_000_000));
@@ -153,7 +194,8 @@ impl Model {
             return Err(format!("lost: {lost}"));
         }
         for (row, &times) in &found {
-            if times != 1 || !self.sent.contains(row) {
+            let once = times == 1 || row.starts_with("metadata ");
+            if !once || !self.sent.contains(row) {
                 return Err(format!("{times} times, sent {}: {row}", self.sent.contains(row)));
             }
         }
@@ -194,6 +236,7 @@ fn simulate(seed: u64, faults: Faults) -> Result<Model, String> {
             Err(_) => {}
         }
         model.waiting.clear();
+        model.durable = 0;
         files.power_on();
         model.check(&files, strict)?;
     }

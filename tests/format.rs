@@ -21,8 +21,12 @@ mod segment;
 
 use block::{BlockEntry, DecodeError, Encoder, encode_footer};
 use bytes::AlignedBuf;
-use model::{BlockHeader, BlockKind, HEADER_LEN, crc32c};
-use segment::{Known, Plain, PlainRow, Segment, example_header, read_block};
+use model::{
+    BlockHeader, BlockKind, Buckets, Count, HEADER_LEN, Histogram, NestedPart, NestedReader, crc32c,
+};
+use segment::{
+    Known, Plain, PlainExemplar, PlainMetadata, PlainRow, Segment, example_header, read_block, read_side,
+};
 
 #[test]
 fn the_python_reader_reads_what_was_encoded_by_hand() {
@@ -42,12 +46,27 @@ fn the_decoder_reads_what_was_encoded_by_hand() {
         let (rows, _) = read_block(&from_hex(&text), &mut Known::default())?;
         Ok::<_, DecodeError>(rows.into_iter().map(|mut r| r.fields.remove(0).1).collect::<Vec<_>>())
     };
+    let starts = |name: &str| {
+        let text = std::fs::read_to_string(golden().join(name).with_extension("hex")).unwrap();
+        let (rows, _) = read_block(&from_hex(&text), &mut Known::default()).unwrap();
+        rows.iter().map(|row| row.start_ns).collect::<Vec<_>>()
+    };
     let bytes = |b: &[u8]| Plain::Bytes(b.to_vec());
     assert_eq!(fields("bytes").unwrap(), [bytes(&[0, 1, 255]), bytes(&[])]);
     assert_eq!(fields("tenant").unwrap(), [Plain::f64(58.27)]);
     assert_eq!(fields("start_time").unwrap(), [Plain::U64(7), Plain::U64(7)]);
+    assert_eq!(starts("start_time"), [Some(1_699_996_400_000_000_000), None]);
     assert_eq!(fields("exemplar").unwrap(), [Plain::f64(3.0)], "side tables are no rows");
     assert_eq!(fields("metadata").unwrap(), []);
+    for name in ["exemplar", "metadata"] {
+        let block = from_hex(&std::fs::read_to_string(golden().join(name).with_extension("hex")).unwrap());
+        let mut known = Known::default();
+        let (rows, _) = read_block(&block, &mut known).unwrap();
+        let (exemplars, metadata) = read_side(&block, &known).unwrap();
+        let read = [as_json(&rows), side_json(&exemplars, &metadata)].concat();
+        let expected = std::fs::read_to_string(golden().join(name).with_extension("ndjson")).unwrap();
+        assert_eq!(read, lines(&expected), "{name}");
+    }
     assert!(matches!(&fields("nested").unwrap()[..], [Plain::Nested(b)] if b[..2] == [17, 3]));
     assert!(matches!(&fields("histogram").unwrap()[..], [Plain::Histogram(_), Plain::Histogram(_)]));
     assert!(matches!(fields("zstd_dictionary"), Err(DecodeError::Newer(_))));
@@ -81,8 +100,9 @@ fn blocks_of_version_1_stay_readable() {
 #[test]
 fn the_python_reader_gives_the_rows_that_went_in() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, batches) in
-        golden_batches().into_iter().chain([("unsorted", vec![unsorted(900), unsorted(40)])])
+    for (name, batches) in golden_batches()
+        .into_iter()
+        .chain([("unsorted", vec![unsorted(900), unsorted(40)]), ("starts", starts())])
     {
         let path = directory.path().join(name);
         let (blocks, _) = encode(&batches);
@@ -90,6 +110,42 @@ fn the_python_reader_gives_the_rows_that_went_in() {
         let rows: Vec<PlainRow> = batches.concat();
         assert_eq!(sorted(python(&path)), sorted(as_json(&rows)), "{name}");
     }
+}
+
+#[test]
+fn the_python_reader_gives_the_side_records_that_went_in() {
+    let pair = |name: &str, value: String| (name.as_bytes().to_vec(), value.into_bytes());
+    let exemplar = |i: i64| PlainExemplar {
+        series: vec![pair("__name__", "requests".into()), pair("host", (i % 7).to_string())],
+        field: [&b"value"[..], b"value", b"sum"][i as usize % 3].to_vec(),
+        time_ns: 1_700_000_000_000_000_000 - i,
+        value_bits: [(i as f64).to_bits(), 0x7ff0_0000_0000_0002][usize::from(i % 10 == 9)],
+        labels: (0..i % 4).map(|l| pair(&format!("l{l}"), "x".repeat(i as usize))).collect(),
+    };
+    let metadata = |i: u64| PlainMetadata {
+        name: format!("metric_{i}").into_bytes(),
+        kind: model::MetricType::from_number(i % 8).unwrap(),
+        unit: b"seconds".repeat(i as usize % 2),
+        help: b"Help. ".repeat(i as usize % 5),
+    };
+    let rows = starts().concat();
+    let (mut segment, mut encoder, mut out) = (Segment::default(), Encoder::new(), AlignedBuf::new());
+    let mut expected = Vec::new();
+    // Rows and all else; then no rows; then one thing alone.
+    for (rows, exemplars, metas) in [(&rows[..], 0..90, 0..40), (&[], 90..100, 40..42), (&[], 0..0, 42..43)] {
+        rows.iter().for_each(|row| segment.push(row));
+        let exemplars: Vec<_> = exemplars.map(exemplar).collect();
+        let metadata: Vec<_> = metas.map(metadata).collect();
+        exemplars.iter().for_each(|exemplar| segment.push_exemplar(exemplar));
+        metadata.iter().for_each(|metadata| segment.push_metadata(metadata));
+        segment.seal(&mut encoder, &mut out);
+        expected.extend(as_json(rows));
+        expected.extend(side_json(&exemplars, &metadata));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("side");
+    std::fs::write(&path, &out[..]).unwrap();
+    assert_eq!(sorted(python(&path)), sorted(expected));
 }
 
 #[test]
@@ -181,6 +237,49 @@ fn unsorted(rows: usize) -> Vec<PlainRow> {
         PlainRow::new(&[("__name__", metric), ("host", &host)], i as i64 * 999, &fields)
     };
     (0..rows).map(row).collect()
+}
+
+/// Rows with start times beside rows without, alone and in tables of several shapes; histograms and nested values as
+/// decoders build them.
+fn starts() -> Vec<Vec<PlainRow>> {
+    let single = |i: i64, value: Plain| PlainRow::new(&[("__name__", "requests")], i, &[("value", value)]);
+    let wide = |i: i64| {
+        let fields = [("count", Plain::I64(i)), ("sum", Plain::f64(i as f64 / 4.0))];
+        PlainRow::new(&[("__name__", "latency"), ("le", "1")], i, &fields[..1 + i as usize % 2])
+    };
+    let all = (0..50).map(|i| single(i, Plain::f64(1.5)).since(-i));
+    let some = (0..50).map(|i| if i % 3 == 0 { wide(i).since(i64::MIN + i) } else { wide(i) });
+    let values =
+        (0..50).flat_map(|i| [single(i, Plain::Histogram(histogram(i))), single(i, nested(i)).since(9)]);
+    vec![all.collect(), some.chain((0..9).map(|i| single(i, Plain::f64(2.0)))).collect(), values.collect()]
+}
+
+fn histogram(i: i64) -> Vec<u8> {
+    let mut buf =
+        model::HistogramBuf { schema: 3, sum: i as f64 / 8.0, count: i as u64, ..Default::default() };
+    (0..i as i32 % 9).for_each(|b| buf.positive.bucket(b * b - 4, b as u64 + 1));
+    if i % 2 == 0 {
+        (buf.min, buf.reset) = (Some(-0.5), model::ResetHint::Gauge);
+    } else {
+        (buf.schema, buf.bounds) = (model::SCHEMA_CUSTOM, vec![0.25, i as f64]);
+        buf.kind = model::CountKind::F64;
+    }
+    let mut out = Vec::new();
+    buf.encode(&mut out).unwrap();
+    out
+}
+
+fn nested(i: i64) -> Plain {
+    let mut buf = model::NestedBuf::default();
+    buf.begin_map().unwrap();
+    buf.key(b"list");
+    buf.begin_list().unwrap();
+    (0..i * 5).for_each(|n| buf.i64(-n));
+    buf.end();
+    buf.key(b"s");
+    buf.string(b"text");
+    buf.end();
+    Plain::Nested(buf.finish().to_vec())
 }
 
 /// The batches as blocks of one segment, and what its footer lists.
@@ -283,9 +382,37 @@ fn as_json(rows: &[PlainRow]) -> Vec<Json> {
         }
         let labels: serde_json::Map<_, _> =
             row.labels.iter().map(|(n, v)| (text(n), text(v).into())).collect();
-        json!({"time": row.time_ns, "labels": labels, "fields": fields})
+        let mut line = json!({"time": row.time_ns, "labels": labels, "fields": fields});
+        if let Some(start) = row.start_ns {
+            line["start"] = json!(start);
+        }
+        line
     };
     rows.iter().map(row).collect()
+}
+
+/// Side records as `docs/ndjson.md` writes them.
+fn side_json(exemplars: &[PlainExemplar], metadata: &[PlainMetadata]) -> Vec<Json> {
+    let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
+    let pairs = |pairs: &[(Vec<u8>, Vec<u8>)]| -> serde_json::Map<_, _> {
+        pairs.iter().map(|(n, v)| (text(n), text(v).into())).collect()
+    };
+    let exemplar = |e: &PlainExemplar| {
+        let mut fields = json!({});
+        fields[text(&e.field)] = json!({"f64": float_json(e.value_bits)});
+        let (labels, own) = (pairs(&e.series), pairs(&e.labels));
+        json!({"time": e.time_ns, "labels": labels, "fields": fields, "exemplar": own})
+    };
+    let metadata = metadata.iter().map(|m| {
+        let kind = match m.kind {
+            model::MetricType::GaugeHistogram => "gauge_histogram".into(),
+            model::MetricType::StateSet => "state_set".into(),
+            kind => format!("{kind:?}").to_lowercase(),
+        };
+        let (name, unit, help) = (text(&m.name), text(&m.unit), text(&m.help));
+        json!({"metadata": {"name": name, "type": kind, "unit": unit, "help": help}})
+    });
+    exemplars.iter().map(exemplar).chain(metadata).collect()
 }
 
 fn value_json(value: &Plain) -> (&'static str, Json) {
@@ -301,11 +428,66 @@ fn value_json(value: &Plain) -> (&'static str, Json) {
         }
         Plain::Null => ("null", Json::Null),
         Plain::Nested(b) => {
-            assert_eq!(b, &[16, 2, 4, 1, 7]);
-            ("nested", json!({"list": [{"bool": true}, {"null": null}]}))
+            let mut reader = NestedReader::new(b);
+            let json = nested_json(&mut reader);
+            assert!(reader.next().is_none());
+            ("nested", json)
         }
-        Plain::Histogram(_) => panic!("histograms are checked by the examples encoded by hand"),
+        Plain::Histogram(b) => ("histogram", histogram_json(&Histogram::read(b).unwrap())),
     }
+}
+
+fn nested_json(reader: &mut NestedReader<'_>) -> Json {
+    let text = |b: &[u8]| String::from_utf8(b.to_vec()).unwrap();
+    match reader.next().unwrap().unwrap() {
+        NestedPart::F64(v) => json!({"f64": float_json(v.to_bits())}),
+        NestedPart::I64(v) => json!({"i64": v}),
+        NestedPart::U64(v) => json!({"u64": v}),
+        NestedPart::Bool(v) => json!({"bool": v}),
+        NestedPart::String(v) => json!({"string": text(v)}),
+        NestedPart::Null => json!({"null": null}),
+        NestedPart::List(count) => {
+            json!({"list": (0..count).map(|_| nested_json(reader)).collect::<Vec<_>>()})
+        }
+        NestedPart::Map(count) => {
+            let item = |_| match reader.next() {
+                Some(Ok(NestedPart::Key(key))) => json!([text(key), nested_json(reader)]),
+                part => panic!("a key: {part:?}"),
+            };
+            json!({"map": (0..count).map(item).collect::<Vec<_>>()})
+        }
+        part => panic!("not in these tests: {part:?}"),
+    }
+}
+
+fn histogram_json(read: &Histogram<'_>) -> Json {
+    let count = |count| match count {
+        Count::U64(v) => json!(v),
+        Count::F64(v) => float_json(v.to_bits()),
+    };
+    let float = |v: f64| float_json(v.to_bits());
+    let spans = |b: Buckets<'_>| b.spans().map(|s| json!([s.offset, s.len])).collect::<Vec<_>>();
+    let counts = |b: Buckets<'_>| b.counts().map(count).collect::<Vec<_>>();
+    let mut json = json!({
+        "counts": format!("{:?}", read.kind).to_lowercase(),
+        "reset": format!("{:?}", read.reset).to_lowercase(),
+        "schema": read.schema,
+        "zero_threshold": float(read.zero_threshold),
+        "sum": float(read.sum),
+        "count": count(read.count),
+        "zero_count": count(read.zero_count),
+        "positive_spans": spans(read.positive),
+        "positive": counts(read.positive),
+        "negative_spans": spans(read.negative),
+        "negative": counts(read.negative),
+        "bounds": read.bounds().map(float).collect::<Vec<_>>(),
+    });
+    for (key, limit) in [("min", read.min), ("max", read.max)] {
+        if let Some(limit) = limit {
+            json[key] = float(limit);
+        }
+    }
+    json
 }
 
 fn float_json(bits: u64) -> Json {

@@ -506,7 +506,6 @@ def value(kind, raw):
 
 
 def nested(source, depth):
-    check(depth <= 32, "nested too deep")
     tag = source.u8()
     if tag == F64:
         return {"f64": float_value(source.f64_bits())}
@@ -524,6 +523,7 @@ def nested(source, depth):
         return {"bytes": base64.b64encode(source.bytes(source.varint())).decode()}
     if tag == NULL:
         return {"null": None}
+    check(depth < 32 or tag not in (16, 17), "nested too deep")
     if tag == 16:
         return {"list": [nested(source, depth + 1) for _ in range(source.count(source.left(), "items"))]}
     refuse_if(tag != 17, "a nested value's tag")
@@ -603,7 +603,10 @@ def read_block(header, data, dictionary):
             samples += table.samples
             lines.extend(rows_of(table, dictionary, header.tenant))
         elif kind == 0x82:
-            lines.extend(rows_of(Table(body, container, {1, 2, 3, 5}), dictionary, header.tenant))
+            table = Table(body, container, {1, 2, 3, 5})
+            table.section(5)
+            check(all(header.time_min <= to_signed(t) <= header.time_max for t in table.section(2)), "times")
+            lines.extend(rows_of(table, dictionary, header.tenant))
         elif kind == 0x83:
             lines.extend(metadata_of(Table(body, container, {6, 7, 8, 9}), dictionary))
     check(rows == header.rows and samples == header.samples, "tables do not add up to the header")

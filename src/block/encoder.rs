@@ -21,10 +21,14 @@ pub struct Encoder {
 
 /// What becomes a block.
 pub struct EncodeInput<'a> {
-    /// The rows; at least one.
+    /// The rows and side records; at least one.
     pub batch: &'a Batch,
     /// What the shapes of its rows are in the segment that the block is for.
     pub shapes: &'a dyn Fn(ShapeId) -> ShapeView<'a>,
+    /// The symbol of each exemplar's field.
+    pub exemplar_fields: &'a [SymbolId],
+    /// The symbol of each metadata's metric.
+    pub metadata_names: &'a [SymbolId],
     /// The segment's dictionary.
     pub dictionary: &'a Dictionary,
     /// What this block defines: all that no earlier block of the segment did, up to what its rows need. At most
@@ -41,9 +45,9 @@ pub struct EncodeInput<'a> {
 pub struct ShapeView<'a> {
     /// Names and types.
     pub shape: &'a Shape,
-    /// The symbols of the names, in the same order.
+    /// The symbols of the names, in the same order; a start time has none.
     pub fields: &'a [SymbolId],
-    /// The symbol of the metric's name. Of no meaning for shapes of one field.
+    /// The symbol of the metric's name. Of no meaning for shapes of one value.
     pub metric: SymbolId,
 }
 
@@ -58,7 +62,7 @@ pub struct EncodeStats {
     pub payload_len: usize,
     /// Bytes of its columns after encoding, before compression.
     pub columns_len: usize,
-    /// Tables.
+    /// Tables of rows.
     pub tables: usize,
 }
 
@@ -107,6 +111,7 @@ impl Encoder {
         for index in 0..plan.tables() {
             table.encode(input, plan, index, container);
         }
+        table.encode_side(input, container);
         let columns_len = container.raw_bytes();
         let payload_len = container.finish(out);
         let dictionary_at = start + HEADER_LEN;

@@ -59,6 +59,7 @@ const LONGEST: usize = HEADER_LEN
     + ZSTD_OVERHEAD
     + BLOCK_ALIGN;
 const _: () = assert!(LONGEST <= BLOCK_BYTES_MAX);
-const _: () = assert!(BATCH_ROWS_MAX < ENTRIES_MAX);
+// A table for each row, one for each exemplar, one of metadata.
+const _: () = assert!(BATCH_ROWS_MAX + BATCH_ROWS_MAX / 2 < ENTRIES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX * DIRECTORY_GROWTH <= DIRECTORY_BYTES_MAX);
 const _: () = assert!(FRAMES_BYTES_MAX < u32::MAX as usize);

@@ -32,5 +32,7 @@ pub use encoder::{EncodeInput, EncodeStats, Encoder, ShapeView};
 pub use error::DecodeError;
 pub use footer::{BlockEntry, Footer, decode_footer, encode_footer};
 pub use limits::{DEFINE_BYTES_MAX, FIELDS_MAX};
-pub use reader::{BlockRows, decode_rows};
-pub use table::{Column, Row, RowOrder, Rows, Table, Value};
+pub use reader::{BlockRows, Part, decode_rows};
+pub use table::{
+    Column, ExemplarLabels, Exemplars, MetadataTable, Row, RowOrder, Rows, StartTimes, Table, Value,
+};

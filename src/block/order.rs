@@ -101,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn batch(series: &[u32], time: impl Fn(usize) -> i64) -> Batch {
-        let shape = Shape { text: Box::default(), fields: Box::default(), has_heap: false };
+        let shape = Shape::new(Box::default(), Box::default());
         let mut batch = Batch::default();
         for (i, &s) in series.iter().enumerate() {
             batch.push(SeriesId(s), ShapeId(0), &shape, time(i), &[], &[]).unwrap();

@@ -3,7 +3,9 @@
 use super::DecodeError;
 use super::container::{Container, OPTIONAL, entry};
 use super::limits::{ROWS_MAX, SAMPLES_MAX};
-use super::table::{Table, TableHead};
+use super::table::{
+    Exemplars, MetadataTable, Table, TableHead, TableKind, decode_exemplars, decode_metadata,
+};
 use crate::model::BlockHeader;
 
 /// The payload of a block of rows, its directory checked.
@@ -37,6 +39,16 @@ pub fn decode_rows<'a>(header: &BlockHeader, payload: &'a [u8]) -> Result<BlockR
     Ok(rows)
 }
 
+/// A part of a payload.
+pub enum Part<'t, 'c> {
+    /// Rows.
+    Rows(&'t Table<'c>),
+    /// Exemplars.
+    Exemplars(&'t Exemplars<'c>),
+    /// What is said of metrics.
+    Metadata(&'t MetadataTable<'c>),
+}
+
 impl BlockRows<'_> {
     /// Hands each table to `take`, in order. One table is in memory at a time.
     ///
@@ -49,13 +61,37 @@ impl BlockRows<'_> {
         self.for_each_head(|head| take(&head.decode(&self.container)?))
     }
 
+    /// Hands all parts to `take`, tables and side records, in order. One part is in memory at a time.
+    ///
+    /// # Errors
+    /// As [`for_each_table`](BlockRows::for_each_table).
+    pub fn for_each_part<E: From<DecodeError>>(
+        &self,
+        mut take: impl FnMut(Part<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let container = &self.container;
+        for entry in container.entries()? {
+            match entry.kind {
+                entry::ROWS => {
+                    let head = TableHead::read(entry.body, self.rows, TableKind::Rows)?;
+                    take(Part::Rows(&head.decode(container)?))?;
+                }
+                entry::EXEMPLARS => take(Part::Exemplars(&decode_exemplars(entry.body, container)?))?,
+                entry::METADATA => take(Part::Metadata(&decode_metadata(entry.body, container)?))?,
+                // Others that may not be skipped were refused when the payload was opened.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn for_each_head<E: From<DecodeError>>(
         &self,
         mut take: impl FnMut(TableHead<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         for entry in self.container.entries()? {
             match entry.kind {
-                entry::ROWS => take(TableHead::read(entry.body, self.rows)?)?,
+                entry::ROWS => take(TableHead::read(entry.body, self.rows, TableKind::Rows)?)?,
                 kind if kind & OPTIONAL != 0 => {}
                 _ => return Err(DecodeError::Newer("an entry of a payload").into()),
             }

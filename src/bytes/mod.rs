@@ -1,13 +1,18 @@
-//! Memory that grows without moving, aligned buffers, varints.
+//! Memory that grows without moving, aligned buffers, varints, JSON text, lines.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 
 mod aligned;
 mod arena;
+pub mod json;
+mod lines;
 mod paged;
+mod slab;
 mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
+pub use lines::{Line, LineCutter};
 pub use paged::PagedVec;
+pub use slab::{SLAB_BYTES, Slab};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

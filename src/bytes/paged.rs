@@ -1,29 +1,39 @@
-//! A vector in pages: grows by a page, never moves an element, counts in u32.
+//! A vector in pages: grows by a page, counts in u32.
 
-/// A vector whose elements keep their place.
+use super::{SLAB_BYTES, Slab};
+
+/// A vector of pages of [`SLAB_BYTES`]. Growing copies at most the half of the first page; once that is full no element
+/// moves any more.
 #[derive(Debug)]
-pub struct PagedVec<T> {
-    pages: Vec<Vec<T>>,
+pub struct PagedVec<T: Copy> {
+    pages: Vec<Slab<T>>,
     len: u32,
 }
 
-impl<T> Default for PagedVec<T> {
+impl<T: Copy> Default for PagedVec<T> {
     fn default() -> PagedVec<T> {
         PagedVec { pages: Vec::new(), len: 0 }
     }
 }
 
-impl<T> PagedVec<T> {
+impl<T: Copy> PagedVec<T> {
+    /// log2 of the elements of a page.
+    const BITS: u32 = {
+        assert!((SLAB_BYTES / size_of::<T>()).is_power_of_two(), "a shift finds the page");
+        (SLAB_BYTES / size_of::<T>()).trailing_zeros()
+    };
+
     /// Appends an element and gives its index.
     ///
     /// # Panics
     /// Past u32::MAX elements; callers are bounded well below (an arena of 4 GiB fills first).
     pub fn push(&mut self, value: T) -> u32 {
         let index = self.len;
-        if index as usize & (PAGE - 1) == 0 {
-            // The first page grows as a vector does, so that a small one is small; it has 4,096 elements at most.
-            let capacity = if self.pages.is_empty() { 0 } else { PAGE };
-            self.pages.push(Vec::with_capacity(capacity));
+        match self.pages.last_mut() {
+            Some(page) if page.len() < page.capacity() => {}
+            Some(page) if page.capacity() < Slab::<T>::CAPACITY_MAX => page.grow(),
+            Some(_) => self.pages.push(Slab::with_capacity(Slab::<T>::CAPACITY_MAX)),
+            None => self.pages.push(Slab::with_capacity(FIRST_BYTES.div_ceil(size_of::<T>()))),
         }
         if let Some(page) = self.pages.last_mut() {
             page.push(value);
@@ -43,36 +53,30 @@ impl<T> PagedVec<T> {
         self.len == 0
     }
 
-    /// The address of an element, for prefetching.
-    #[inline]
-    pub fn address(&self, index: u32) -> *const T {
-        self.pages[index as usize >> PAGE_BITS].as_ptr().wrapping_add(index as usize & (PAGE - 1))
-    }
-
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.pages.iter().map(|p| p.capacity() * size_of::<T>()).sum()
     }
 }
 
-impl<T> std::ops::Index<u32> for PagedVec<T> {
+impl<T: Copy> std::ops::Index<u32> for PagedVec<T> {
     type Output = T;
 
     #[inline]
     fn index(&self, index: u32) -> &T {
-        &self.pages[index as usize >> PAGE_BITS][index as usize & (PAGE - 1)]
+        &self.pages[(index >> Self::BITS) as usize][(index & ((1 << Self::BITS) - 1)) as usize]
     }
 }
 
-impl<T> std::ops::IndexMut<u32> for PagedVec<T> {
+impl<T: Copy> std::ops::IndexMut<u32> for PagedVec<T> {
     #[inline]
     fn index_mut(&mut self, index: u32) -> &mut T {
-        &mut self.pages[index as usize >> PAGE_BITS][index as usize & (PAGE - 1)]
+        &mut self.pages[(index >> Self::BITS) as usize][(index & ((1 << Self::BITS) - 1)) as usize]
     }
 }
 
-const PAGE_BITS: usize = 12;
-const PAGE: usize = 1 << PAGE_BITS;
+/// Memory of the first page at the start: a small vector is small.
+const FIRST_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -81,11 +85,12 @@ mod tests {
     #[test]
     fn elements_are_found_over_pages() {
         let mut paged = PagedVec::default();
-        for i in 0..10_000u32 {
+        // Two pages and a bit.
+        for i in 0..1_200_000u32 {
             assert_eq!(paged.push(i * 3), i);
         }
-        assert!((0..10_000).all(|i| paged[i] == i * 3));
-        paged[9_999] = 1;
-        assert_eq!((paged[9_999], paged.len()), (1, 10_000));
+        assert!((0..1_200_000).all(|i| paged[i] == i * 3));
+        paged[1_199_999] = 1;
+        assert_eq!((paged[1_199_999], paged.len()), (1, 1_200_000));
     }
 }

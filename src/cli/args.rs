@@ -121,14 +121,14 @@ pub struct CatArgs {
     #[arg(long = "match", value_name = "SELECTOR")]
     pub matches: Vec<String>,
 
-    /// Only rows of this time or later
+    /// Only rows and exemplars of this time or later, no metadata
     ///
     /// RFC 3339 with a zone, now, a duration back from now as in -1h, or a whole number, which by its size is taken as
     /// seconds, milliseconds, microseconds or nanoseconds since 1970.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub start: Option<Moment>,
 
-    /// Only rows before this time
+    /// Only rows and exemplars before this time, no metadata
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub end: Option<Moment>,
 

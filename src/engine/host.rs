@@ -107,9 +107,9 @@ impl<D: Disk, C: Clock> Host<D, C> {
         }
     }
 
-    /// Takes in the rows of a load; gives the first that found no room.
+    /// Takes in the rows of a load; gives the first item that found no room.
     fn take_in(&mut self, load: &Load, mut from: usize) -> Option<usize> {
-        let rows = load.parcel.batch().rows();
+        let items = load.parcel.items();
         let mut refused = 0;
         loop {
             let taken = self.worker.take_in(self.guests.guest(load), &load.parcel, from);
@@ -121,7 +121,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
             if taken.refused > 0 {
                 self.worker.counters().count_rejected(Protocol::Library, "too_large", taken.refused);
             }
-            if from == rows {
+            if from == items {
                 break;
             }
             if !self.worker.make_room() {
@@ -133,7 +133,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
         }
         self.worker.counters().count_rows(
             Protocol::Library,
-            rows as u64 - refused,
+            load.parcel.batch().rows() as u64 - refused,
             load.parcel.batch().samples(),
         );
         self.guests.note_end(load, self.worker.last_filled(), refused > 0);
@@ -175,7 +175,8 @@ impl<D: Disk, C: Clock> Host<D, C> {
     fn end(self) -> Result<(), LogError> {
         let Host { worker, seat, mut arriving, mut guests, pending, mut events, .. } = self;
         // The log has failed and could not be opened again, else there is none of these.
-        let mut rest: u64 = pending.map_or(0, |(load, from)| (load.parcel.batch().rows() - from) as u64);
+        let mut rest: u64 =
+            pending.map_or(0, |(load, from)| load.parcel.batch().rows().saturating_sub(from) as u64);
         while let Some(load) = guests.next().or_else(|| arriving.receive()) {
             rest += load.parcel.batch().rows() as u64;
         }

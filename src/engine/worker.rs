@@ -20,7 +20,7 @@ use crate::ingest::{
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
-use crate::model::{BlockHeader, BlockKind, ShapeId, SymbolId};
+use crate::model::{BlockHeader, BlockKind, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
 use super::far_off::{self, FarOff};
@@ -77,6 +77,8 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     /// How long commits take of late.
     commit_ns: u64,
     far_off: FarOff,
+    /// Of the side records that were over the bound, how many were told.
+    side_refused: u64,
     completions: Vec<Completion>,
     spare: Vec<AlignedBuf>,
     /// Bytes that are held for this worker beside its ingest.
@@ -135,6 +137,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             waited_since_ns: None,
             commit_ns: 0,
             far_off: FarOff::default(),
+            side_refused: 0,
             completions: Vec::new(),
             spare: Vec::new(),
             held_bytes: 0,
@@ -434,7 +437,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         let Some(epoch) = self.log.epoch() else { return false };
         let wall_ns = self.clock.wall_ns();
         let (batch, shapes) = (self.ingest.batch(), self.ingest.shapes());
-        let dictionary = self.ingest.table().dictionary();
+        let (dictionary, side) = (self.ingest.table().dictionary(), self.ingest.side_symbols());
         let (sequence, stamp_ns) = (self.log.next_sequence(), self.log.stamp(wall_ns));
         let view = |id: ShapeId| {
             let symbols = shapes.symbols(id);
@@ -445,6 +448,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         let input = EncodeInput {
             batch,
             shapes: &view,
+            exemplar_fields: &side.exemplar_fields,
+            metadata_names: &side.metadata_names,
             dictionary,
             define: from..to,
             repeat: self.checkpoint.next_slice(dictionary, from, batch.rows()),
@@ -484,6 +489,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             });
         }
         self.far_off.notice(&self.ingest, wall_ns, self.number, &self.counters);
+        self.tell_refused();
         self.ingest.end_batch();
         let (low_ns, high_ns) = far_off::bounds(wall_ns);
         self.ingest.expect_times(low_ns, high_ns);
@@ -500,6 +506,18 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
         self.publish();
         true
+    }
+
+    fn tell_refused(&mut self) {
+        let refused = self.ingest.side_refused();
+        let records = refused - std::mem::replace(&mut self.side_refused, refused);
+        if records > 0 {
+            tracing::warn!(
+                worker = self.number,
+                records,
+                "exemplars or metadata of over {SIDE_TEXT_BYTES_MAX} bytes are left out"
+            );
+        }
     }
 
     /// Begins to end the segment for its table's memory; its last commit has been started.

@@ -49,9 +49,9 @@ const REFUSED: u32 = u32::MAX - 1;
 /// How far a parcel was taken in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TakenIn {
-    /// Rows before this one are done with.
+    /// Items before this one are done with: first rows, then exemplars, then metadata.
     pub upto: usize,
-    /// How many of those done with now had no room in the worker's table, and are rejected.
+    /// How many rows of those done with now had no room in the worker's table, and are rejected.
     pub refused: u64,
 }
 
@@ -110,8 +110,8 @@ fn at<T: Clone>(items: &mut Vec<T>, index: u32, unknown: T) -> &mut T {
 }
 
 impl Ingest {
-    /// Takes in the rows of a parcel from row `from` on, as far as there is room. The guest has learned the parcel. If
-    /// rows are left, come again with them after the batch was ended.
+    /// Takes in the items of a parcel from item `from` on, as far as there is room. The guest has learned the parcel.
+    /// If items are left, come again with them after the batch was ended.
     pub fn take_in(&mut self, guest: &mut Guest, parcel: &Parcel, from: usize) -> TakenIn {
         guest.meet(self.table());
         let mut done = TakenIn { upto: from, refused: 0 };
@@ -123,8 +123,27 @@ impl Ingest {
             }
             done.upto += 1;
         }
+        while (parcel.batch.rows()..parcel.items()).contains(&done.upto) {
+            if self.take_side(guest, parcel, done.upto - parcel.batch.rows()) == Err(Full) {
+                break;
+            }
+            done.upto += 1;
+        }
         self.age_previous((done.upto - from) as u64);
         done
+    }
+
+    /// Takes in a side record. An exemplar goes where its series went.
+    #[cold]
+    fn take_side(&mut self, guest: &mut Guest, parcel: &Parcel, at: usize) -> Result<(), Full> {
+        let (batch, exemplars) = (&parcel.batch, parcel.batch.exemplars());
+        let Some(exemplar) = exemplars.get(at) else {
+            return self.take_metadata(&batch.metadata()[at - exemplars.len()].read(batch.heap()));
+        };
+        match self.settle_series(guest, exemplar.series)? {
+            REFUSED => Ok(()),
+            here => self.take_exemplar(SeriesId(here), &exemplar.read(batch.heap())),
+        }
     }
 
     #[inline]

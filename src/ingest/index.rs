@@ -9,6 +9,8 @@
 //! A slot is the hash's upper 32 bits and the number plus one; 0 is empty. Everything is derived from those 32 bits:
 //! their highest address the directory, their lowest the place in the page, so that a split needs no keys.
 
+use crate::bytes::PagedVec;
+
 use super::prefetch::prefetch;
 
 /// Numbers by hash. What they stand for is the caller's: it compares.
@@ -16,7 +18,7 @@ use super::prefetch::prefetch;
 pub(super) struct Index {
     directory: Vec<u32>,
     depth: u32,
-    pages: Vec<Box<Slots>>,
+    pages: PagedVec<Slots>,
     /// A page's fill and depth, apart from the pages: a look-up does not need them, and finds more pages in the cache.
     fills: Vec<Fill>,
 }
@@ -35,12 +37,9 @@ pub(super) struct IndexFull;
 
 impl Default for Index {
     fn default() -> Index {
-        Index {
-            directory: vec![0],
-            depth: 0,
-            pages: vec![Box::new([0; SLOTS])],
-            fills: vec![Fill { used: 0, depth: 0 }],
-        }
+        let mut pages = PagedVec::default();
+        pages.push([0; SLOTS]);
+        Index { directory: vec![0], depth: 0, pages, fills: vec![Fill { used: 0, depth: 0 }] }
     }
 }
 
@@ -67,9 +66,9 @@ impl Index {
     pub(super) fn insert(&mut self, hash: u64, number: u32) -> Result<(), IndexFull> {
         let tag = tag(hash);
         loop {
-            let page_at = self.directory[self.directory_at(tag)] as usize;
-            if self.fills[page_at].used < SLOTS_USED_MAX {
-                self.fills[page_at].used += 1;
+            let page_at = self.directory[self.directory_at(tag)];
+            if self.fills[page_at as usize].used < SLOTS_USED_MAX {
+                self.fills[page_at as usize].used += 1;
                 place(&mut self.pages[page_at], u64::from(tag) << 32 | u64::from(number + 1));
                 return Ok(());
             }
@@ -92,12 +91,12 @@ impl Index {
 
     /// Bytes of memory held.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.pages.len() * (SLOTS * 8 + 16) + self.directory.capacity() * 4
+        self.pages.memory_bytes() + self.fills.capacity() * size_of::<Fill>() + self.directory.capacity() * 4
     }
 
     #[inline]
     fn page(&self, tag: u32) -> &Slots {
-        &self.pages[self.directory[self.directory_at(tag)] as usize]
+        &self.pages[self.directory[self.directory_at(tag)]]
     }
 
     #[inline]
@@ -106,8 +105,9 @@ impl Index {
         (u64::from(tag) >> (32 - self.depth)) as usize
     }
 
-    fn split(&mut self, page_at: usize, tag: u32) -> Result<(), IndexFull> {
-        let depth = self.fills[page_at].depth;
+    fn split(&mut self, page_at: u32, tag: u32) -> Result<(), IndexFull> {
+        let old = self.fills[page_at as usize];
+        let depth = old.depth;
         if depth == DEPTH_MAX {
             return Err(IndexFull);
         }
@@ -115,19 +115,18 @@ impl Index {
             self.directory = self.directory.iter().flat_map(|&p| [p, p]).collect();
             self.depth += 1;
         }
-        let mut low = Box::new([0; SLOTS]);
-        let mut high = Box::new([0; SLOTS]);
+        let mut low = [0; SLOTS];
+        let mut high = [0; SLOTS];
         let mut used_high = 0;
         for &slot in self.pages[page_at].iter().filter(|&&s| s != 0) {
             let upper = slot >> (63 - depth) & 1 == 1;
             used_high += u32::from(upper);
             place(if upper { &mut high } else { &mut low }, slot);
         }
-        let used_low = self.fills[page_at].used - used_high;
+        let used_low = old.used - used_high;
         self.pages[page_at] = low;
-        self.fills[page_at] = Fill { used: used_low, depth: depth + 1 };
-        let high_at = self.pages.len() as u32;
-        self.pages.push(high);
+        self.fills[page_at as usize] = Fill { used: used_low, depth: depth + 1 };
+        let high_at = self.pages.push(high);
         self.fills.push(Fill { used: used_high, depth: depth + 1 });
         // The directory's entries of the old page are one aligned run; its upper half now means the new page.
         let run = 1usize << (self.depth - depth);

@@ -101,9 +101,11 @@ impl Packer {
     /// parcels in.
     pub fn new(number: u32, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
         let limits = IngestLimits { series: budget.observed(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+        let mut ingest = Ingest::new(hasher, limits);
+        ingest.keep_all_metadata();
         Packer {
             number,
-            ingest: Ingest::new(hasher, limits),
+            ingest,
             own: Stream::new(LIBRARY),
             lines: Stream::new(LIBRARY),
             handles: HashMap::new(),
@@ -251,6 +253,14 @@ impl Packer {
         }
         self.ingest.age_previous((rows - parcel.packed_rows) as u64);
         parcel.packed_rows = rows;
+        let exemplars = parcel.batch.exemplars().len();
+        for at in parcel.packed_exemplars..exemplars {
+            let series = parcel.batch.exemplars()[at].series;
+            if self.series_sent.insert(series.0) {
+                self.define_in(parcel, series);
+            }
+        }
+        parcel.packed_exemplars = exemplars;
     }
 
     /// Bytes of memory held, about.

@@ -32,6 +32,8 @@ pub struct Parcel {
     pub(super) shapes_from: u32,
     /// Rows whose numbers are defined, here or in an earlier parcel.
     pub(super) packed_rows: usize,
+    /// Exemplars whose series are.
+    pub(super) packed_exemplars: usize,
     pub(super) series: Vec<u8>,
     pub(super) shapes: Vec<u8>,
 }
@@ -43,6 +45,7 @@ impl Default for Parcel {
             generation: 0,
             shapes_from: 0,
             packed_rows: 0,
+            packed_exemplars: 0,
             series: Vec::new(),
             shapes: Vec::new(),
         }
@@ -55,6 +58,11 @@ impl Parcel {
         &self.batch
     }
 
+    /// How many rows and side records it has.
+    pub fn items(&self) -> usize {
+        self.batch.rows() + self.batch.exemplars().len() + self.batch.metadata().len()
+    }
+
     /// Whether it should be handed over: there is no room, or it defines much.
     pub fn is_full(&self) -> bool {
         self.batch.is_full() || self.series.len() + self.shapes.len() > DEFINITION_BYTES_MAX
@@ -64,6 +72,7 @@ impl Parcel {
     pub fn clear(&mut self) {
         self.batch.clear();
         self.packed_rows = 0;
+        self.packed_exemplars = 0;
         self.series.clear();
         self.shapes.clear();
     }
@@ -119,6 +128,8 @@ pub(super) struct ShapeDefinition<'a> {
     pub(super) fields: Vec<(FieldType, &'a [u8])>,
 }
 
+const START_TIME: u8 = FieldType::StartTime as u8;
+
 /// Takes a shape off the front.
 pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<ShapeDefinition<'a>> {
     let metric = read_sized(input)?;
@@ -127,7 +138,11 @@ pub(super) fn read_shape<'a>(input: &mut &'a [u8]) -> Option<ShapeDefinition<'a>
     for _ in 0..count {
         let (&kind, rest) = input.split_first()?;
         *input = rest;
-        fields.push((FieldType::from_number(kind)?, read_sized(input)?));
+        let kind = match kind {
+            START_TIME => FieldType::StartTime,
+            kind => FieldType::from_number(kind)?,
+        };
+        fields.push((kind, read_sized(input)?));
     }
     Some(ShapeDefinition { metric, fields })
 }

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use crate::model::{FieldText, Refusal, Shape, ShapeField, ShapeId, SymbolId};
+use crate::model::{FieldText, FieldType, Refusal, Shape, ShapeField, ShapeId, SymbolId};
 
 use super::hash::KeyHasher;
 use super::stream::ContextId;
@@ -38,9 +38,9 @@ struct Known {
 #[derive(Default, Clone, Debug)]
 pub struct ShapeSymbols {
     generation: u64,
-    /// The metric's name; meaningful for shapes of more than one field.
+    /// The metric's name; meaningful for shapes of more than one value.
     pub metric: Option<SymbolId>,
-    /// A symbol a field.
+    /// A symbol a field; a start time has none.
     pub fields: Vec<SymbolId>,
 }
 
@@ -96,7 +96,8 @@ impl Shapes {
         if fields.len() > FIELDS_MAX {
             return Err(Refusal::TooLarge { what: "the number of fields", max: FIELDS_MAX as u64 });
         }
-        let metric = if fields.len() > 1 { metric } else { &[] };
+        let values = fields.iter().filter(|f| f.kind != FieldType::StartTime).count();
+        let metric = if values > 1 { metric } else { &[] };
         let hash = fields.iter().fold(self.hasher.hash_in(context, metric), |h, f| {
             (h ^ self.hasher.hash(f.text) ^ f.kind as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
         });
@@ -133,7 +134,7 @@ impl Shapes {
     /// Whether rows of this context and metric may have this shape.
     pub(super) fn suits(&self, id: ShapeId, context: ContextId, metric: &[u8]) -> bool {
         let known = &self.shapes[(id.0 - self.first) as usize];
-        known.context == context && (known.shape.fields.len() == 1 || *known.metric == *metric)
+        known.context == context && (known.shape.samples <= 1 || *known.metric == *metric)
     }
 
     /// Notes that a row of the current batch has this shape.
@@ -161,7 +162,7 @@ impl Shapes {
             let symbols = &mut known.symbols;
             symbols.metric = if known.metric.is_empty() { None } else { Some(intern(&known.metric)?) };
             symbols.fields.clear();
-            for field in &known.shape.fields {
+            for field in &known.shape.fields[..known.shape.samples as usize] {
                 symbols.fields.push(intern(&field.name)?);
             }
             symbols.generation = generation;
@@ -200,6 +201,5 @@ fn build(fields: &[FieldText<'_>]) -> Shape {
             ShapeField { name: f.name.into(), kind: f.kind, text_end: text.len() as u32 }
         })
         .collect();
-    let has_heap = fields.iter().any(|f| f.kind.on_heap());
-    Shape { text: text.into(), fields, has_heap }
+    Shape::new(text.into(), fields)
 }

@@ -16,6 +16,8 @@ pub struct Stream {
     pub(super) previous: u32,
     /// The key that followed it last time.
     pub(super) expected: u32,
+    /// Side records that came by it.
+    pub(super) side_records: u64,
 }
 
 /// No key.
@@ -26,14 +28,20 @@ const MISS_SCALE: u16 = 256;
 impl Stream {
     /// A stream that expects nothing yet.
     pub fn new(context: ContextId) -> Stream {
-        Stream { context, misses: 0, generation: 0, previous: NO_KEY, expected: NO_KEY }
+        Stream { context, misses: 0, generation: 0, previous: NO_KEY, expected: NO_KEY, side_records: 0 }
     }
 
     /// The stream now speaks another context: predictions start anew if it is another one.
     pub fn set_context(&mut self, context: ContextId) {
         if self.context != context {
-            *self = Stream { misses: self.misses, ..Stream::new(context) };
+            let Stream { misses, side_records, .. } = *self;
+            *self = Stream { misses, side_records, ..Stream::new(context) };
         }
+    }
+
+    /// Exemplars and metadata that came by this stream so far, those that had been said before included.
+    pub fn side_records(&self) -> u64 {
+        self.side_records
     }
 
     #[inline]

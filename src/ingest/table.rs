@@ -3,20 +3,19 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key with a head of 14 bytes before it (see
+//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see
 //! [`Keys`]), the
 //! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
 //! latter two
 //! the 4-byte number that says where they lie.
 
-use crate::bytes::ARENA_ENTRY_BYTES_MAX;
 use crate::model::{
     Dictionary, LabelsBuf, METRIC_NAME, Refusal, SeriesId, ShapeId, SymbolId, decode_series, encode_series,
 };
 
 use super::hash::KeyHasher;
 use super::index::Index;
-use super::keys::{HEAD_BYTES, Key, Keys};
+use super::keys::{KEY_BYTES_MAX, Key, Keys};
 use super::stream::ContextId;
 
 /// The series of one generation.
@@ -30,13 +29,12 @@ pub struct Table {
     symbol_index: Index,
     dictionary: Dictionary,
     scratch: Vec<u8>,
+    /// The labels of the series defined last: the next one's names, and some of its values, are probably the same.
+    latest: Vec<(SymbolId, SymbolId)>,
 }
 
 /// The symbol of [`METRIC_NAME`], first in every dictionary.
 const METRIC_NAME_SYMBOL: SymbolId = SymbolId(0);
-
-/// The longest raw key. Longer than any label set that a receiver would take.
-const KEY_BYTES_MAX: usize = ARENA_ENTRY_BYTES_MAX - HEAD_BYTES;
 
 impl Table {
     /// An empty table. Generations of one worker must differ.
@@ -50,6 +48,7 @@ impl Table {
             symbol_index: Index::default(),
             dictionary: Dictionary::default(),
             scratch: Vec::new(),
+            latest: Vec::new(),
         };
         let first = table.intern(METRIC_NAME);
         debug_assert_eq!(first, Some(METRIC_NAME_SYMBOL));
@@ -102,7 +101,7 @@ impl Table {
     }
 
     /// What is known of a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&self, key: u32) -> Key<'_> {
         self.keys.key(key)
     }
@@ -147,12 +146,11 @@ impl Table {
         labels: &mut LabelsBuf,
     ) -> Result<u32, Refusal> {
         labels.canonicalize().map_err(Refusal::Labels)?;
-        // New values are the usual case here, and their places in the index are anywhere: fetched side by side.
-        labels.iter().for_each(|(_, value)| self.symbol_index.prefetch(self.hasher.hash(value)));
         let mut canonical = std::mem::take(&mut self.scratch);
         canonical.clear();
-        let interned = labels.iter().try_for_each(|(name, value)| {
-            encode_series(&mut canonical, self.intern(name)?, self.intern(value)?);
+        let interned = labels.iter().enumerate().try_for_each(|(i, (name, value))| {
+            let (name, value) = self.intern_label(i, name, value)?;
+            encode_series(&mut canonical, name, value);
             Some(())
         });
         let added = match interned {
@@ -182,6 +180,20 @@ impl Table {
         let key = added?;
         self.keys.set_shape(key, old_key.shape);
         Ok(key)
+    }
+
+    /// The numbers of label `i` of a series. Looks first whether the series defined last had the same.
+    fn intern_label(&mut self, i: usize, name: &[u8], value: &[u8]) -> Option<(SymbolId, SymbolId)> {
+        let latest = self.latest.get(i).copied();
+        let same = |symbol: &SymbolId, text: &[u8]| self.dictionary.symbol(*symbol) == text;
+        let known_name = latest.map(|(n, _)| n).filter(|n| same(n, name));
+        let known_value = latest.map(|(_, v)| v).filter(|v| same(v, value));
+        let label = (known_name.or_else(|| self.intern(name))?, known_value.or_else(|| self.intern(value))?);
+        match self.latest.get_mut(i) {
+            Some(latest) => *latest = label,
+            None => self.latest.push(label),
+        }
+        Some(label)
     }
 
     /// The number of a symbol, new or known. `None` when the dictionary is full.

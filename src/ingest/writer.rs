@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::model::{
     BATCH_ROWS_MAX, Batch, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal,
-    Series, SeriesId, Shape, ShapeId,
+    SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId,
 };
 use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
+use super::said::Said;
 use super::shapes::Shapes;
 use super::stream::{ContextId, NO_KEY, Stream};
 use super::table::Table;
@@ -33,23 +34,38 @@ pub struct SeriesBudget {
     pub used: Arc<SharedCount>,
     /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
     pub counted: bool,
+    /// Series counted in `used` and not yet there: workers don't all write to one place for each new series.
+    ahead: u64,
 }
 
 impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
-        SeriesBudget { max, used: Arc::default(), counted: true }
+        SeriesBudget { max, used: Arc::default(), counted: true, ahead: 0 }
     }
 
     /// The same budget for one whose series others count.
     pub(super) fn observed(&self) -> SeriesBudget {
-        SeriesBudget { counted: false, ..self.clone() }
+        SeriesBudget { counted: false, ahead: 0, ..self.clone() }
     }
 
-    fn add(&self, series: u64) {
-        if self.counted {
-            self.used.add(series);
+    /// Whether there may be one more.
+    fn has_room(&self) -> bool {
+        self.ahead > 0 || self.used.value() < self.max
+    }
+
+    fn add(&mut self, series: u64) {
+        if !self.counted || series == 0 {
+            return;
         }
+        if self.ahead < series {
+            // Far from the limit some more at once; near it one by one, so that it is met exactly.
+            let left = self.max.saturating_sub(self.used.value());
+            let more = series + (left / AHEAD_LEFT_MIN).min(AHEAD_MAX);
+            self.used.add(more);
+            self.ahead += more;
+        }
+        self.ahead -= series;
     }
 
     fn subtract(&self, series: u64) {
@@ -58,6 +74,10 @@ impl SeriesBudget {
         }
     }
 }
+
+/// Series counted ahead at most, and for how many left one is.
+const AHEAD_MAX: u64 = 64;
+const AHEAD_LEFT_MIN: u64 = 1024;
 
 /// The memory of one worker's ingest.
 #[derive(Debug)]
@@ -77,6 +97,19 @@ pub struct Ingest {
     limits: IngestLimits,
     rows_far_off: u64,
     announced: Announced,
+    /// What was said of metrics; `None` where that is the business of who takes the parcels in.
+    said: Option<Said>,
+    side_symbols: SideSymbols,
+    side_refused: u64,
+}
+
+/// The names in a batch's side records, as symbols of the dictionary.
+#[derive(Default, Debug)]
+pub struct SideSymbols {
+    /// The field of each exemplar.
+    pub exemplar_fields: Vec<SymbolId>,
+    /// The metric of each metadata.
+    pub metadata_names: Vec<SymbolId>,
 }
 
 /// Bytes of definitions after which a batch takes no more rows: one of the longest lines may still reach over it.
@@ -110,6 +143,7 @@ const ANNOUNCED_MAX: usize = 32;
 impl Ingest {
     /// An empty ingest of generation 1.
     pub fn new(hasher: KeyHasher, limits: IngestLimits) -> Ingest {
+        let said = Said::new(hasher.clone());
         Ingest {
             table: Table::new(1, hasher.clone()),
             shapes: Shapes::new(hasher.clone()),
@@ -124,6 +158,9 @@ impl Ingest {
             limits,
             rows_far_off: 0,
             announced: Announced::default(),
+            said: Some(said),
+            side_symbols: SideSymbols::default(),
+            side_refused: 0,
         }
     }
 
@@ -164,12 +201,23 @@ impl Ingest {
         self.limits.time_max_ns = max_ns;
     }
 
-    /// Makes the batch ready to be encoded: its shapes get their symbols. Gives the part of the dictionary that no
+    /// The names in the side records of a batch that was sealed.
+    pub fn side_symbols(&self) -> &SideSymbols {
+        &self.side_symbols
+    }
+
+    /// Side records over the format's bound, which were not taken, ever.
+    pub fn side_refused(&self) -> u64 {
+        self.side_refused
+    }
+
+    /// Makes the batch ready to be encoded: its names get their symbols. Gives the part of the dictionary that no
     /// block has defined yet, from and to; `None` if the dictionary is full.
     pub fn seal(&mut self) -> Option<(DictionaryMark, DictionaryMark)> {
         let generation = u64::from(self.table.generation());
         let table = &mut self.table;
         self.shapes.resolve(generation, |text| table.intern(text))?;
+        self.side_symbols.resolve(&self.batch, |text| table.intern(text))?;
         Some((self.defined, self.table.dictionary().mark()))
     }
 
@@ -197,6 +245,8 @@ impl Ingest {
         self.previous = Some(Arc::clone(&old));
         self.defined = DictionaryMark::default();
         self.epoch += 1;
+        // Each segment has what it says of its metrics.
+        self.said.iter_mut().for_each(Said::forget);
         old
     }
 
@@ -204,6 +254,11 @@ impl Ingest {
     pub fn forget_previous(&mut self) {
         self.previous = None;
         self.promote_rows_left = 0;
+    }
+
+    /// Leaves it to others to find out what was said before.
+    pub(super) fn keep_all_metadata(&mut self) {
+        self.said = None;
     }
 
     /// Exchanges the batch being filled for another one.
@@ -264,6 +319,42 @@ impl Ingest {
         Ok(())
     }
 
+    /// Appends an exemplar of a series.
+    pub(super) fn take_exemplar(&mut self, series: SeriesId, exemplar: &Exemplar<'_>) -> Result<(), Full> {
+        if exemplar.text_bytes() > SIDE_TEXT_BYTES_MAX {
+            self.side_refused += 1;
+            return Ok(());
+        }
+        self.check_definitions()?;
+        let heap = self.batch.heap();
+        let known = self.batch.exemplars().last().is_some_and(|last| last.read(heap).field == exemplar.field);
+        self.batch.push_exemplar(series, exemplar)?;
+        // As with shapes: fields known already are counted in vain.
+        self.define_bytes += if known { 0 } else { exemplar.field.len() as u64 };
+        Ok(())
+    }
+
+    /// Appends what is said of a metric, unless it was said before in this generation.
+    pub(super) fn take_metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
+        if metadata.text_bytes() > SIDE_TEXT_BYTES_MAX {
+            self.side_refused += 1;
+            return Ok(());
+        }
+        if self.said.as_mut().is_some_and(|said| said.knows(metadata)) {
+            return Ok(());
+        }
+        self.check_definitions()?;
+        self.batch.push_metadata(metadata)?;
+        self.define_bytes += metadata.name.len() as u64;
+        self.said.iter_mut().for_each(|said| said.learn(metadata));
+        Ok(())
+    }
+
+    /// Whether the batch's block may have to define more.
+    fn check_definitions(&self) -> Result<(), Full> {
+        if self.define_bytes > DEFINE_BYTES_MAX && !self.batch.is_empty() { Err(Full) } else { Ok(()) }
+    }
+
     /// So many rows have come since the previous table was last of use.
     pub(super) fn age_previous(&mut self, rows: u64) {
         if self.promote_rows_left > 0 {
@@ -319,15 +410,36 @@ impl Ingest {
             + self.previous.as_ref().map_or(0, |t| t.memory_bytes())
             + self.shapes.memory_bytes()
             + self.batch.memory_bytes()
+            + self.said.as_ref().map_or(0, Said::memory_bytes)
     }
 }
 
 /// After a rotation the old table is kept for so many rows per series of it: by then who still sends has sent.
 const PROMOTE_ROWS_PER_SERIES: u64 = 2;
 
+impl SideSymbols {
+    fn resolve(&mut self, batch: &Batch, mut intern: impl FnMut(&[u8]) -> Option<SymbolId>) -> Option<()> {
+        self.exemplar_fields.clear();
+        self.metadata_names.clear();
+        let mut last = None;
+        for exemplar in batch.exemplars() {
+            let symbol = match last {
+                Some((place, symbol)) if place == exemplar.field => symbol,
+                _ => intern(exemplar.read(batch.heap()).field)?,
+            };
+            last = Some((exemplar.field, symbol));
+            self.exemplar_fields.push(symbol);
+        }
+        for metadata in batch.metadata() {
+            self.metadata_names.push(intern(metadata.read(batch.heap()).name)?);
+        }
+        Some(())
+    }
+}
+
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.limits.series.subtract(self.table.series_count());
+        self.limits.series.subtract(self.table.series_count() + self.limits.series.ahead);
     }
 }
 
@@ -340,7 +452,7 @@ impl Writer<'_> {
 
     fn series_limit(&self) -> Option<Refusal> {
         let budget = &self.ingest.limits.series;
-        (budget.used.value() >= budget.max).then_some(Refusal::SeriesLimit { limit: budget.max })
+        (!budget.has_room()).then_some(Refusal::SeriesLimit { limit: budget.max })
     }
 }
 
@@ -467,11 +579,16 @@ impl Intake for Writer<'_> {
         Ok(())
     }
 
-    fn exemplar(&mut self, _: Series, _: &Exemplar<'_>) -> Result<(), Full> {
+    fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {
+        let series = self.ingest.table.key(series.key).series;
+        self.ingest.take_exemplar(series, exemplar)?;
+        self.stream.side_records += 1;
         Ok(())
     }
 
-    fn metadata(&mut self, _: &Metadata<'_>) -> Result<(), Full> {
+    fn metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
+        self.ingest.take_metadata(metadata)?;
+        self.stream.side_records += 1;
         Ok(())
     }
 }
@@ -506,5 +623,7 @@ impl Announced {
     }
 }
 
+#[cfg(test)]
+mod side_tests;
 #[cfg(test)]
 mod tests;

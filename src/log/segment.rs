@@ -138,9 +138,9 @@ pub struct Totals {
     pub rows: u64,
     /// Values, over all rows.
     pub samples: u64,
-    /// The least time of a row; meaningless without rows.
+    /// The least time of a row or exemplar; above the greatest without either.
     pub time_min_ns: i64,
-    /// The greatest time of a row.
+    /// The greatest time of a row or exemplar.
     pub time_max_ns: i64,
 }
 
@@ -169,7 +169,8 @@ impl Totals {
         self.blocks += 1;
         self.rows += u64::from(header.rows);
         self.samples = self.samples.saturating_add(header.samples);
-        if header.rows > 0 {
+        // Without rows and exemplars the least is above the greatest.
+        if header.time_min_ns <= header.time_max_ns {
             self.time_min_ns = self.time_min_ns.min(header.time_min_ns);
             self.time_max_ns = self.time_max_ns.max(header.time_max_ns);
         }

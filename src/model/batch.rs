@@ -6,13 +6,15 @@
 //! ```text
 //! words:  | series u32, shape u32 | time i64 | value 0 | value 1 | ... |  next row ...
 //! ```
+//!
+//! Side records lie beside the rows and cost them nothing: what they take is taken off the bound on bytes.
 
-use super::{SeriesId, Shape, ShapeId, heap_place, heap_word};
+use super::{Exemplar, ExemplarRef, Metadata, MetadataRef, SeriesId, Shape, ShapeId, heap_place, heap_word};
 
 /// Rows a batch holds at most.
 pub const BATCH_ROWS_MAX: usize = 65_536;
 
-/// Bytes a batch holds at most, words and heap together.
+/// Bytes a batch holds at most: words, heap and side records together.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// A batch, a queue or a budget has no room. Nothing was taken; try again after the next commit.
@@ -25,11 +27,15 @@ pub struct Batch {
     words: Vec<u64>,
     offsets: Vec<u32>,
     heap: Vec<u8>,
+    exemplars: Vec<ExemplarRef>,
+    metadata: Vec<MetadataRef>,
     samples: u64,
     time_min: i64,
     time_max: i64,
     rows_max: usize,
+    /// What words and heap may take: the bound without what side records take.
     bytes_max: usize,
+    bytes_bound: usize,
 }
 
 /// One row of a batch.
@@ -41,7 +47,7 @@ pub struct RowRef<'a> {
     pub shape: ShapeId,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: i64,
-    /// A word a field; types on the heap as a place in [`Batch::heap`].
+    /// A word a field, a start time included; types on the heap as a place in [`Batch::heap`].
     pub values: &'a [u64],
 }
 
@@ -52,15 +58,18 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// An empty batch with bounds of its own, below the usual ones. It always has room for one row.
+    /// An empty batch with bounds of its own, below the usual ones. It always has room for one row, or one side record.
     pub fn bounded(rows_max: usize, bytes_max: usize) -> Batch {
         debug_assert!((1..=BATCH_ROWS_MAX).contains(&rows_max) && bytes_max <= BATCH_BYTES_MAX);
         Batch {
             rows_max,
             bytes_max,
+            bytes_bound: bytes_max,
             words: Vec::new(),
             offsets: Vec::new(),
             heap: Vec::new(),
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
             samples: 0,
             time_min: i64::MAX,
             time_max: i64::MIN,
@@ -85,7 +94,7 @@ impl Batch {
         if !self.has_room(values.len(), heap.len()) {
             return Err(Full);
         }
-        self.push_head(series, shape_id, time_ns, values.len());
+        self.push_head(series, shape_id, time_ns, shape.samples);
         if shape.has_heap {
             self.push_with_heap(shape, values, heap, 0);
         } else {
@@ -115,7 +124,7 @@ impl Batch {
         if !self.has_room(row.values.len(), end - start) {
             return Err(Full);
         }
-        self.push_head(series, shape_id, row.time_ns, row.values.len());
+        self.push_head(series, shape_id, row.time_ns, shape.samples);
         self.push_with_heap(shape, row.values, &from.heap[start..end], start);
         Ok(())
     }
@@ -123,15 +132,15 @@ impl Batch {
     #[inline]
     fn has_room(&self, values: usize, heap_bytes: usize) -> bool {
         let bytes = (self.words.len() + ROW_HEAD_WORDS + values) * 8 + self.heap.len() + heap_bytes;
-        self.offsets.len() < self.rows_max && (bytes <= self.bytes_max || self.offsets.is_empty())
+        self.offsets.len() < self.rows_max && (bytes <= self.bytes_max || self.is_empty())
     }
 
     #[inline]
-    fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, values: usize) {
+    fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, samples: u32) {
         self.offsets.push(self.words.len() as u32);
         self.words.push(u64::from(series.0) | u64::from(shape.0) << 32);
         self.words.push(time_ns as u64);
-        self.samples += values as u64;
+        self.samples += u64::from(samples);
         self.time_min = self.time_min.min(time_ns);
         self.time_max = self.time_max.max(time_ns);
     }
@@ -151,33 +160,102 @@ impl Batch {
         self.heap.extend_from_slice(heap);
     }
 
+    /// Appends an exemplar of a series.
+    ///
+    /// # Errors
+    /// [`Full`] if it would not fit; nothing was appended.
+    #[cold]
+    pub fn push_exemplar(&mut self, series: SeriesId, exemplar: &Exemplar<'_>) -> Result<(), Full> {
+        if self.exemplars.len() >= (self.rows_max / 2).max(1) {
+            return Err(Full);
+        }
+        // Most are of one field.
+        let last = self.exemplars.last().filter(|last| last.read(&self.heap).field == exemplar.field);
+        let known = last.map(|last| last.field);
+        let field_len = if known.is_some() { 0 } else { exemplar.field.len() };
+        self.reserve_side(size_of::<ExemplarRef>(), exemplar.labels.len() + field_len)?;
+        let field = known.unwrap_or_else(|| self.push_text(exemplar.field));
+        let labels = self.push_text(exemplar.labels);
+        let Exemplar { time_ns, value_bits, .. } = *exemplar;
+        self.exemplars.push(ExemplarRef { series, time_ns, value_bits, field, labels });
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+        Ok(())
+    }
+
+    /// Appends what is said of a metric.
+    ///
+    /// # Errors
+    /// [`Full`] if it would not fit; nothing was appended.
+    #[cold]
+    pub fn push_metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
+        self.reserve_side(size_of::<MetadataRef>(), metadata.text_bytes())?;
+        let [name, unit, help] =
+            [metadata.name, metadata.unit, metadata.help].map(|text| self.push_text(text));
+        self.metadata.push(MetadataRef { kind: metadata.kind, name, unit, help });
+        Ok(())
+    }
+
+    /// Takes the room for a side record of `bytes` off that of the rows, if there is some for its texts, too.
+    fn reserve_side(&mut self, bytes: usize, text_bytes: usize) -> Result<(), Full> {
+        if self.row_bytes() + bytes + text_bytes > self.bytes_max && !self.is_empty() {
+            return Err(Full);
+        }
+        self.bytes_max = self.bytes_max.saturating_sub(bytes);
+        Ok(())
+    }
+
+    fn push_text(&mut self, text: &[u8]) -> u64 {
+        self.heap.extend_from_slice(text);
+        heap_word(self.heap.len() - text.len(), text.len())
+    }
+
+    /// Its exemplars, in order of arrival.
+    pub fn exemplars(&self) -> &[ExemplarRef] {
+        &self.exemplars
+    }
+
+    /// Its metadata, in order of arrival.
+    pub fn metadata(&self) -> &[MetadataRef] {
+        &self.metadata
+    }
+
     /// Rows in the batch.
     #[inline]
     pub fn rows(&self) -> usize {
         self.offsets.len()
     }
 
-    /// Whether there is no row.
+    /// Whether there is no row and no side record.
     pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
+        self.offsets.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()
     }
 
-    /// Values in the batch, over all rows.
+    /// Values in the batch, over all rows. Start times are none.
     pub fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// Bytes of rows and heap.
+    /// Bytes of rows, heap and side records.
     pub fn bytes(&self) -> usize {
+        self.row_bytes() + self.bytes_bound - self.bytes_max
+    }
+
+    /// Bytes of rows and heap.
+    fn row_bytes(&self) -> usize {
         self.words.len() * 8 + self.heap.len()
     }
 
     /// Bytes of memory held, used or not.
     pub fn memory_bytes(&self) -> usize {
-        self.words.capacity() * 8 + self.offsets.capacity() * 4 + self.heap.capacity()
+        self.words.capacity() * 8
+            + self.offsets.capacity() * 4
+            + self.heap.capacity()
+            + self.exemplars.capacity() * size_of::<ExemplarRef>()
+            + self.metadata.capacity() * size_of::<MetadataRef>()
     }
 
-    /// The least and greatest time; meaningless while the batch is empty.
+    /// The least and greatest time of rows and exemplars; without either the least is above the greatest.
     pub fn time_range(&self) -> (i64, i64) {
         (self.time_min, self.time_max)
     }
@@ -213,14 +291,14 @@ impl Batch {
         &self.words
     }
 
-    /// The bytes that words of heap types point into.
+    /// The bytes that words of heap types, and side records, point into.
     pub fn heap(&self) -> &[u8] {
         &self.heap
     }
 
     /// Whether it may take no further row, however small.
     pub fn is_full(&self) -> bool {
-        self.offsets.len() == self.rows_max || self.bytes() >= self.bytes_max
+        self.offsets.len() == self.rows_max || self.row_bytes() >= self.bytes_max
     }
 
     /// Empties the batch and keeps its memory.
@@ -228,6 +306,9 @@ impl Batch {
         self.words.clear();
         self.offsets.clear();
         self.heap.clear();
+        self.exemplars.clear();
+        self.metadata.clear();
+        self.bytes_max = self.bytes_bound;
         self.samples = 0;
         self.time_min = i64::MAX;
         self.time_max = i64::MIN;
@@ -250,17 +331,16 @@ mod tests {
 
     fn shape(kinds: &[FieldType]) -> Shape {
         let field = |&kind| ShapeField { name: Box::default(), kind, text_end: 0 };
-        let has_heap = kinds.iter().any(|k| k.on_heap());
-        Shape { text: Box::default(), fields: kinds.iter().map(field).collect(), has_heap }
+        Shape::new(Box::default(), kinds.iter().map(field).collect())
     }
 
     #[test]
     fn a_row_taken_over_from_another_batch_is_the_same_row() {
-        let shape = shape(&[FieldType::String, FieldType::I64, FieldType::Bytes]);
+        let shape = shape(&[FieldType::String, FieldType::I64, FieldType::Bytes, FieldType::StartTime]);
         let (mut from, mut to) = (Batch::default(), Batch::default());
         for i in 0..20u64 {
             let heap = format!("text {i}bytes");
-            let values = [heap_word(0, heap.len() - 5), i, heap_word(heap.len() - 5, i as usize % 6)];
+            let values = [heap_word(0, heap.len() - 5), i, heap_word(heap.len() - 5, i as usize % 6), 9 + i];
             from.push(SeriesId(i as u32), ShapeId(7), &shape, i as i64, &values, heap.as_bytes()).unwrap();
         }
         let picked = [3, 19, 3, 0];
@@ -274,12 +354,12 @@ mod tests {
         for (at, i) in picked.into_iter().enumerate() {
             let (new, old) = (to.row(at), from.row(i));
             assert_eq!((new.series.0, new.shape.0, new.time_ns), (100 + i as u32, 1, i as i64));
-            assert_eq!(new.values[1], old.values[1]);
+            assert_eq!((new.values[1], new.values[3]), (old.values[1], 9 + i as u64));
             for field in [0, 2] {
                 assert_eq!(text(&to, new.values[field]), text(&from, old.values[field]));
             }
         }
-        assert_eq!((to.samples(), to.time_range()), (12, (0, 19)));
+        assert_eq!((to.samples(), to.time_range()), (12, (0, 19)), "a start time is no sample");
     }
 
     #[test]
@@ -295,5 +375,43 @@ mod tests {
         let mut small = Batch::bounded(100, 40);
         small.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]).unwrap();
         assert_eq!(small.push(SeriesId(0), ShapeId(0), &shape, 0, &[0], &[]), Err(Full), "48 bytes");
+    }
+
+    #[test]
+    fn side_records_take_the_room_of_rows() {
+        let shape = shape(&[FieldType::F64]);
+        let exemplar = Exemplar { field: b"value", time_ns: -7, value_bits: 1, labels: b"0123456789" };
+        let metadata =
+            Metadata { name: b"m", kind: crate::model::MetricType::Gauge, unit: b"s", help: b"Help." };
+        let mut batch = Batch::bounded(100, 200);
+        let before = batch.bytes();
+        assert!(batch.is_empty());
+        let mut taken = 0;
+        while batch.push_exemplar(SeriesId(9), &exemplar) == Ok(()) {
+            taken += 1;
+        }
+        assert_eq!((taken, batch.bytes() - before), (3, 5 + 3 * 50), "the field's name is there once");
+        assert_eq!(batch.push_metadata(&metadata), Ok(()));
+        assert_eq!(batch.push_metadata(&metadata), Err(Full));
+        assert_eq!(batch.push(SeriesId(0), ShapeId(0), &shape, 3, &[0], &[]), Err(Full));
+        assert_eq!((batch.rows(), batch.samples(), batch.time_range()), (0, 0, (-7, -7)));
+        assert!(!batch.is_empty());
+        let read = batch.exemplars()[2].read(batch.heap());
+        assert_eq!((read.field, read.labels), (exemplar.field, exemplar.labels));
+        assert_eq!(batch.metadata()[0].read(batch.heap()), metadata);
+        batch.clear();
+        assert!(batch.is_empty() && batch.bytes() == 0);
+        for _ in 0..8 {
+            batch.push(SeriesId(0), ShapeId(0), &shape, 3, &[0], &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_empty_batch_has_room_for_any_side_record() {
+        let labels = [7; 100];
+        let exemplar = Exemplar { field: b"f", time_ns: 0, value_bits: 0, labels: &labels };
+        let mut batch = Batch::bounded(1, 10);
+        assert_eq!(batch.push_exemplar(SeriesId(0), &exemplar), Ok(()));
+        assert_eq!(batch.push_exemplar(SeriesId(0), &exemplar), Err(Full));
     }
 }

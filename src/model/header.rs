@@ -55,9 +55,9 @@ pub struct BlockHeader {
     pub durable_sequence: u64,
     /// When it was sealed: nanoseconds since the Unix epoch, never decreasing within a worker.
     pub stamp_ns: u64,
-    /// The least time of a row.
+    /// The least time of a row or exemplar; above the greatest without either.
     pub time_min_ns: i64,
-    /// The greatest time of a row.
+    /// The greatest time of a row or exemplar.
     pub time_max_ns: i64,
     /// Rows.
     pub rows: u32,

@@ -158,6 +158,23 @@ pub enum MetricType {
     Info = 7,
 }
 
+impl MetricType {
+    /// The type of this number on disk, if format 1 knows it.
+    pub fn from_number(number: u64) -> Option<MetricType> {
+        Some(match number {
+            0 => MetricType::Unknown,
+            1 => MetricType::Counter,
+            2 => MetricType::Gauge,
+            3 => MetricType::Summary,
+            4 => MetricType::Histogram,
+            5 => MetricType::GaugeHistogram,
+            6 => MetricType::StateSet,
+            7 => MetricType::Info,
+            _ => return None,
+        })
+    }
+}
+
 /// A field as a decoder met it.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldText<'a> {

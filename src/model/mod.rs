@@ -6,10 +6,14 @@
 mod batch;
 mod dictionary;
 mod header;
+mod histogram;
 mod intake;
 mod labels;
+mod nested;
+mod parts;
 mod result;
 mod shape;
+mod side;
 mod value;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};
@@ -18,8 +22,15 @@ pub use header::{
     BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN,
     HeaderError, LogId, crc32c,
 };
+pub use histogram::{
+    Buckets, BucketsBuf, Count, CountKind, GAP_MAX, Histogram, HistogramBuf, HistogramError, ResetHint,
+    SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, Span,
+};
 pub use intake::{Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Series, heap_place, heap_word};
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
+pub use nested::{NESTED_DEPTH_MAX, NestedBuf, NestedPart, NestedReader, TooDeep};
+pub use parts::Malformed;
 pub use result::{ERRORS_KEPT_MAX, RowError, WriteResult};
 pub use shape::{Shape, ShapeField, ShapeId};
+pub use side::{ExemplarRef, MetadataRef, SIDE_TEXT_BYTES_MAX};
 pub use value::{FieldType, NAN_CANONICAL_BITS, NAN_STALE_BITS};

@@ -34,9 +34,25 @@ pub struct Shape {
     pub fields: Box<[ShapeField]>,
     /// Whether any field's values lie on the heap.
     pub has_heap: bool,
+    /// How many of the fields are values: all but a start time.
+    pub samples: u32,
 }
 
 impl Shape {
+    /// A shape of these fields.
+    pub fn new(text: Box<[u8]>, fields: Box<[ShapeField]>) -> Shape {
+        let has_heap = fields.iter().any(|f| f.kind.on_heap());
+        let named = fields.iter().position(|f| f.kind == FieldType::StartTime);
+        let samples = named.unwrap_or(fields.len());
+        debug_assert!(samples + 1 >= fields.len(), "a start time is the last of its shape");
+        Shape { text, fields, has_heap, samples: samples as u32 }
+    }
+
+    /// Whether rows of it have a start time: the last of their words.
+    pub fn has_start_time(&self) -> bool {
+        self.samples as usize != self.fields.len()
+    }
+
     /// The wire's text before field `i`.
     pub fn field_text(&self, i: usize) -> &[u8] {
         let start = if i == 0 { 0 } else { self.fields[i - 1].text_end as usize };

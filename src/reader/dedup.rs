@@ -144,6 +144,8 @@ impl RowHasher {
         self.buf.extend_from_slice(&row.tenant.to_le_bytes());
         self.buf.extend_from_slice(&row.time_ns.to_le_bytes());
         if dedup == Dedup::Exact {
+            self.buf.push(u8::from(row.start_time_ns().is_some()));
+            self.buf.extend(row.start_time_ns().into_iter().flat_map(i64::to_le_bytes));
             for (name, value) in row.fields() {
                 self.put_bytes(name);
                 self.put_value(value);

@@ -39,6 +39,15 @@ pub enum LossKind {
         /// Of how many series.
         series: u64,
     },
+    /// Exemplars and metadata of series, fields or metrics that were defined in a damaged place, and not again since.
+    UndefinedSide {
+        /// Where their block starts in the file.
+        offset: u64,
+        /// Its sequence.
+        sequence: u64,
+        /// How many.
+        records: u64,
+    },
 }
 
 impl Loss {
@@ -47,6 +56,7 @@ impl Loss {
         match &self.kind {
             LossKind::Damage(damage) => damage.rows,
             LossKind::Undecodable { rows, .. } | LossKind::Undefined { rows, .. } => *rows,
+            LossKind::UndefinedSide { .. } => 0,
         }
     }
 }
@@ -65,6 +75,10 @@ impl std::fmt::Display for Loss {
             LossKind::Undefined { offset, sequence, rows, series } => {
                 write!(f, "block at byte {offset}, sequence {sequence}: ")?;
                 write!(f, "{rows} rows of {series} series whose definition is lost")
+            }
+            LossKind::UndefinedSide { offset, sequence, records } => {
+                write!(f, "block at byte {offset}, sequence {sequence}: ")?;
+                write!(f, "{records} exemplars or metadata whose definition is lost")
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The reader: rows back out of a data directory, as they went in.
 //!
-//! Comes in: a directory, which another process may be writing to, and a [`Query`]. Goes out: rows in order of
+//! Comes in: a directory, which another process may be writing to, and a [`Query`]. Goes out: rows, and what was said
+//! beside them, in order of
 //! arrival, with their labels and field names, borrowed from the block that they are in; and word of what could not
 //! be read. Of a directory that is being written, rows are seen when they are durable.
 //!
@@ -47,6 +48,7 @@ mod definitions;
 mod loss;
 mod pages;
 mod query;
+mod record;
 mod row;
 mod rows;
 mod stats;
@@ -60,7 +62,8 @@ use crate::log::{LogError, ReadDirectory, Survey};
 
 pub use definitions::Labels;
 pub use loss::{LOSSES_KEPT_MAX, Loss, LossKind};
-pub use query::{Dedup, Query, SeriesFilter};
+pub use query::{Dedup, MetricFilter, Query, SeriesFilter};
+pub use record::{Exemplar, Record, Records};
 pub use row::{Arrival, Row};
 pub use rows::Rows;
 pub use stats::Stats;
@@ -110,6 +113,14 @@ impl Reader {
             })
         })?;
         Ok(open().without(dropped))
+    }
+
+    /// As [`rows`](Reader::rows), with exemplars and metadata among them.
+    ///
+    /// # Errors
+    /// As [`rows`](Reader::rows).
+    pub fn records(&self, query: Query) -> Result<Records, LogError> {
+        self.rows(query).map(Records::new)
     }
 
     /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told how many bytes were

@@ -2,7 +2,7 @@
 
 use super::Labels;
 use super::definitions::Definitions;
-use crate::block::{Column, Table, Value};
+use crate::block::{Column, StartTimes, Table, Value};
 use crate::model::FieldType;
 
 /// A row, borrowed from the block that it is in.
@@ -21,6 +21,7 @@ pub struct Row<'r> {
     /// The number of its series within the segment. Equal numbers are equal labels; a series has another number in
     /// each segment.
     pub series: u32,
+    start_time_ns: Option<i64>,
     fields: &'r [Field<'r>],
     /// How many values of each column stood in rows before, or that all rows have it.
     seen: &'r [u32],
@@ -57,6 +58,12 @@ pub(super) struct Field<'r> {
 }
 
 impl<'r> Row<'r> {
+    /// When its counters began to count, if it says so: nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn start_time_ns(&self) -> Option<i64> {
+        self.start_time_ns
+    }
+
     /// The fields as (name, value), sorted by name; two values of one name, which differ in type, by the number of
     /// their type.
     #[inline]
@@ -78,6 +85,8 @@ pub(super) struct TableWalk<'t> {
     table: &'t Table<'t>,
     fields: Vec<Field<'t>>,
     seen: Vec<u32>,
+    /// How many start times stood in rows before.
+    starts_seen: usize,
     row: usize,
 }
 
@@ -92,7 +101,7 @@ impl<'t> TableWalk<'t> {
         let mut fields = table.columns.iter().map(field).collect::<Option<Vec<_>>>()?;
         fields.sort_by_key(|f| (f.name, type_number(f.column.kind)));
         let seen = vec![0; fields.len()];
-        Some(TableWalk { table, fields, seen, row: 0 })
+        Some(TableWalk { table, fields, seen, starts_seen: 0, row: 0 })
     }
 
     /// The present row, with these labels.
@@ -105,6 +114,7 @@ impl<'t> TableWalk<'t> {
             tenant: block.tenant,
             segment: block.segment,
             series: self.table.series[self.row].0,
+            start_time_ns: self.start_times().map(|starts| starts.time_ns(self.starts_seen)),
             fields: &self.fields,
             seen: &self.seen,
             row: self.row,
@@ -119,7 +129,14 @@ impl<'t> TableWalk<'t> {
                 *seen += u32::from(field.column.has(self.row));
             }
         }
+        self.starts_seen += usize::from(self.start_times().is_some());
         self.row += 1;
+    }
+
+    /// The start times, if the present row has one.
+    #[inline]
+    fn start_times(&self) -> Option<&'t StartTimes<'t>> {
+        self.table.start_times.as_ref().filter(|starts| starts.has(self.row))
     }
 }
 

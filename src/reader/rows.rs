@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::dedup::Dropped;
 use super::loss::{Loss, LossKind, Losses};
 use super::query::Query;
+use super::record::{Exemplar, Record};
 use super::row::{Arrival, BlockPlace, Row, TableWalk};
 use super::stream::{Head, Open, Stream, Verdict};
-use crate::block::{DecodeError, Table, decode_rows};
+use crate::block::{DecodeError, Exemplars, MetadataTable, Part, Table, decode_rows};
 use crate::log::{LogError, ReadDirectory, Survey};
+use crate::model::{BlockHeader, Metadata};
 
 /// Rows of a directory, block by block.
 #[derive(Debug)]
@@ -48,8 +50,20 @@ impl Rows {
         &mut self,
         mut take: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
+        self.next_records(false, &mut |record: &Record<'_>| match record {
+            Record::Row(row) => take(row),
+            Record::Exemplar(_) | Record::Metadata(_) => Ok(()),
+        })
+    }
+
+    /// As [`next_block`](Rows::next_block), with side records if `sides`.
+    pub(super) fn next_records<E: From<LogError>>(
+        &mut self,
+        sides: bool,
+        take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
         for stream in self.streams.iter_mut().filter(|s| s.head().is_none()) {
-            stream.advance(&self.directory, &self.query, &mut self.losses)?;
+            stream.advance(&self.directory, &self.query, sides, &mut self.losses)?;
         }
         let order = |stream: &&mut Stream| {
             let header = &stream.head().expect("streams without a block were left out").header;
@@ -67,11 +81,15 @@ impl Rows {
             position: 0,
             undefined: Undefined::default(),
         };
-        let walked = block.walk(payload, &mut take);
+        let walked = block.walk(payload, sides, take);
         let (position, undefined) = (block.position, block.undefined);
         let (segment, offset, sequence) = (open.segment.name, head.offset, head.header.sequence);
         if undefined.rows > 0 {
             let kind = undefined.loss(offset, sequence);
+            self.losses.push(Loss { segment, kind });
+        }
+        if undefined.side_records > 0 {
+            let kind = undefined.side_loss(offset, sequence);
             self.losses.push(Loss { segment, kind });
         }
         match walked {
@@ -165,23 +183,27 @@ impl BlockWalk<'_> {
     fn walk<E>(
         &mut self,
         payload: &[u8],
-        take: &mut impl FnMut(&Row<'_>) -> Result<(), E>,
+        sides: bool,
+        take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
     ) -> Result<(), Stop<E>> {
-        decode_rows(&self.head.header, payload)?.for_each_table(|table| self.table(table, take))
+        let block = decode_rows(&self.head.header, payload)?;
+        if !sides {
+            return block.for_each_table(|table| self.table(table, take));
+        }
+        block.for_each_part(|part| match part {
+            Part::Rows(table) => self.table(table, take),
+            Part::Exemplars(table) => self.exemplars(table, take),
+            Part::Metadata(table) => self.metadata(table, take),
+        })
     }
 
     fn table<E>(
         &mut self,
         table: &Table<'_>,
-        take: &mut impl FnMut(&Row<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
     ) -> Result<(), Stop<E>> {
-        // Verdicts first: they change what is known of series, and rows borrow it.
-        for &series in &table.series {
-            self.open.verdict(series, self.query);
-        }
-        let open = &*self.open;
-        let header = &self.head.header;
-        let place = BlockPlace { segment: open.segment.name.number, tenant: header.tenant };
+        self.judge(table);
+        let (open, place) = (&*self.open, self.place());
         let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
             self.undefined.see_all(table);
             self.position += table.series.len() as u32;
@@ -195,10 +217,8 @@ impl BlockWalk<'_> {
                 match open.series.at(series.0) {
                     Verdict::Taken => {
                         if let Some(labels) = open.definitions.labels_known(series) {
-                            let (stamp_ns, worker, sequence) =
-                                (header.stamp_ns, header.worker, header.sequence);
-                            let arrival = Arrival { stamp_ns, worker, sequence, position };
-                            take(&walk.row(labels, arrival, place)).map_err(Stop::Take)?;
+                            let row = walk.row(labels, self.arrival(position), place);
+                            take(&Record::Row(row)).map_err(Stop::Take)?;
                         }
                     }
                     Verdict::Lost => self.undefined.see(series.0),
@@ -209,12 +229,76 @@ impl BlockWalk<'_> {
         }
         Ok(())
     }
+
+    fn exemplars<E>(
+        &mut self,
+        exemplars: &Exemplars<'_>,
+        take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop<E>> {
+        let table = &exemplars.table;
+        self.judge(table);
+        let (open, place) = (&*self.open, self.place());
+        let Some(mut walk) = TableWalk::new(table, &open.definitions) else {
+            self.undefined.side_records += table.series.len() as u64;
+            return Ok(());
+        };
+        for (at, (&series, &time_ns)) in table.series.iter().zip(&table.times).enumerate() {
+            if self.query.takes_time(time_ns) {
+                match (open.series.at(series.0), open.definitions.labels_known(series)) {
+                    (Verdict::Taken, Some(labels)) => {
+                        let row = walk.row(labels, self.arrival(at as u32), place);
+                        let exemplar = Exemplar { row, labels: exemplars.labels(at) };
+                        take(&Record::Exemplar(exemplar)).map_err(Stop::Take)?;
+                    }
+                    (Verdict::Lost, _) => self.undefined.side_records += 1,
+                    _ => {}
+                }
+            }
+            walk.step();
+        }
+        Ok(())
+    }
+
+    fn metadata<E>(
+        &mut self,
+        table: &MetadataTable<'_>,
+        take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop<E>> {
+        for (at, (&name, &kind)) in table.names.iter().zip(&table.kinds).enumerate() {
+            let Some(name) = self.open.definitions.symbol(name) else {
+                self.undefined.side_records += 1;
+                continue;
+            };
+            if self.query.takes_metric(name) {
+                let metadata = Metadata { name, kind, unit: table.unit(at), help: table.help(at) };
+                take(&Record::Metadata(metadata)).map_err(Stop::Take)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Before rows are walked over: verdicts change what is known of series, and rows borrow it.
+    fn judge(&mut self, table: &Table<'_>) {
+        for &series in &table.series {
+            self.open.verdict(series, self.query);
+        }
+    }
+
+    fn place(&self) -> BlockPlace {
+        BlockPlace { segment: self.open.segment.name.number, tenant: self.head.header.tenant }
+    }
+
+    fn arrival(&self, position: u32) -> Arrival {
+        let BlockHeader { stamp_ns, worker, sequence, .. } = self.head.header;
+        Arrival { stamp_ns, worker, sequence, position }
+    }
 }
 
-/// Rows of a block that cannot be named.
+/// What cannot be named of a block.
 #[derive(Default)]
 pub(super) struct Undefined {
     pub(super) rows: u64,
+    pub(super) side_records: u64,
     series: std::collections::BTreeSet<u32>,
 }
 
@@ -231,5 +315,9 @@ impl Undefined {
 
     pub(super) fn loss(&self, offset: u64, sequence: u64) -> LossKind {
         LossKind::Undefined { offset, sequence, rows: self.rows, series: self.series.len() as u64 }
+    }
+
+    pub(super) fn side_loss(&self, offset: u64, sequence: u64) -> LossKind {
+        LossKind::UndefinedSide { offset, sequence, records: self.side_records }
     }
 }

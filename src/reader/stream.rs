@@ -77,7 +77,7 @@ impl Stream {
         Some((self.head.take()?, &self.payload, self.open.as_mut()?))
     }
 
-    /// Holds the next block ready that can have rows for `query`, if there is one.
+    /// Holds the next block ready that can have rows for `query`, or with `sides` side records, if there is one.
     ///
     /// # Errors
     /// [`LogError::Io`] if a segment cannot be opened.
@@ -85,11 +85,12 @@ impl Stream {
         &mut self,
         directory: &ReadDirectory,
         query: &Query,
+        sides: bool,
         losses: &mut Losses,
     ) -> Result<(), LogError> {
         while self.head.is_none() {
             if let Some(open) = &mut self.open {
-                self.head = open.next_block(directory, query, losses, &mut self.payload)?;
+                self.head = open.next_block(directory, query, sides, losses, &mut self.payload)?;
                 if self.head.is_some() {
                     return Ok(());
                 }
@@ -188,11 +189,12 @@ impl Open {
         self.series.clear();
     }
 
-    /// The next block that can have rows for `query`; its payload goes to `payload`.
+    /// The next block that can have something for `query`; its payload goes to `payload`.
     fn next_block(
         &mut self,
         directory: &ReadDirectory,
         query: &Query,
+        sides: bool,
         losses: &mut Losses,
         payload: &mut Vec<u8>,
     ) -> Result<Option<Head>, LogError> {
@@ -220,8 +222,8 @@ impl Open {
                     }
                     block.payload.and_then(|bytes| {
                         let header = block.header;
-                        let wanted =
-                            header.rows > 0 && query.takes_any(header.time_min_ns, header.time_max_ns);
+                        let wanted = (header.rows > 0 || sides)
+                            && query.takes_any(header.time_min_ns, header.time_max_ns);
                         wanted.then(|| {
                             payload.clear();
                             payload.extend_from_slice(bytes);

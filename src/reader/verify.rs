@@ -4,7 +4,7 @@
 //! for each segment:
 //!     definitions = footer's, and those of all blocks that can be read
 //!     for each block: header and checksums (the log does that), dictionary, tables, times within the header's
-//!                     range, every series and field name defined
+//!                     range, every series, field and metric defined
 //!     for the footer: its list of blocks is what was found
 //! ```
 
@@ -13,9 +13,11 @@ use super::query::Query;
 use super::row::TableWalk;
 use super::rows::Undefined;
 use super::stream::{Open, Verdict, footer_payload, read_footer, without_saved_rows};
-use crate::block::{BlockEntry, DecodeError, Table, decode_dictionary, decode_footer, decode_rows};
+use crate::block::{
+    BlockEntry, DecodeError, Exemplars, Part, Table, decode_dictionary, decode_footer, decode_rows,
+};
 use crate::log::{Damage, DamagedPart, Found, LogError, ReadDirectory, SegmentName, Survey};
-use crate::model::{BlockHeader, BlockKind};
+use crate::model::{BlockHeader, BlockKind, SeriesId};
 
 /// Something worth saying of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -161,11 +163,14 @@ impl<E: From<LogError>, F: FnMut(Finding) -> Result<(), E>> Check<'_, F> {
         let Some(payload) = &copy.payload else { return Ok(()) };
         let mut rows = RowsCheck { open: &mut self.open, header, read: 0, undefined: Undefined::default() };
         let checked =
-            decode_rows(header, payload).and_then(|block| block.for_each_table(|table| rows.table(table)));
+            decode_rows(header, payload).and_then(|block| block.for_each_part(|part| rows.part(part)));
         let RowsCheck { read, undefined, .. } = rows;
         self.verified.rows += read;
         if undefined.rows > 0 {
             self.loss(undefined.loss(offset, sequence))?;
+        }
+        if undefined.side_records > 0 {
+            self.loss(undefined.side_loss(offset, sequence))?;
         }
         match checked {
             Ok(()) => Ok(()),
@@ -203,7 +208,7 @@ impl<E: From<LogError>, F: FnMut(Finding) -> Result<(), E>> Check<'_, F> {
     }
 }
 
-/// Checks the rows of one block.
+/// Checks the rows and side records of one block.
 struct RowsCheck<'c> {
     open: &'c mut Open,
     header: &'c BlockHeader,
@@ -212,11 +217,37 @@ struct RowsCheck<'c> {
 }
 
 impl RowsCheck<'_> {
-    fn table(&mut self, table: &Table<'_>) -> Result<(), DecodeError> {
-        let range = self.header.time_min_ns..=self.header.time_max_ns;
-        if !table.times.iter().all(|time| range.contains(time)) {
-            return Err(DecodeError::Damaged("a time outside the range that the header gives"));
+    fn part(&mut self, part: Part<'_, '_>) -> Result<(), DecodeError> {
+        match part {
+            Part::Rows(table) => self.table(table),
+            Part::Exemplars(exemplars) => self.exemplars(exemplars),
+            Part::Metadata(table) => {
+                let lost = table.names.iter().filter(|&&name| self.open.definitions.symbol(name).is_none());
+                self.undefined.side_records += lost.count() as u64;
+                Ok(())
+            }
         }
+    }
+
+    fn exemplars(&mut self, exemplars: &Exemplars<'_>) -> Result<(), DecodeError> {
+        let table = &exemplars.table;
+        self.times(table)?;
+        let named = TableWalk::new(table, &self.open.definitions).is_some();
+        let lost = |&&series: &&SeriesId| !named || self.open.definitions.labels(series).is_none();
+        self.undefined.side_records += table.series.iter().filter(lost).count() as u64;
+        Ok(())
+    }
+
+    fn times(&self, table: &Table<'_>) -> Result<(), DecodeError> {
+        let range = self.header.time_min_ns..=self.header.time_max_ns;
+        match table.times.iter().all(|time| range.contains(time)) {
+            true => Ok(()),
+            false => Err(DecodeError::Damaged("a time outside the range that the header gives")),
+        }
+    }
+
+    fn table(&mut self, table: &Table<'_>) -> Result<(), DecodeError> {
+        self.times(table)?;
         if TableWalk::new(table, &self.open.definitions).is_none() {
             self.undefined.see_all(table);
             return Ok(());

@@ -32,6 +32,8 @@ pub(super) struct WriteRequest {
     pub(super) result: WriteResult,
     /// The batch that was being filled when the request began.
     first: u64,
+    /// It brought exemplars or metadata.
+    has_side_records: bool,
     /// A commit failed that held, or may have held, rows of this request.
     pub(super) failed: Option<CommitFailure>,
     /// Decoded bytes that are not consumed: the start of a line, or what did not fit.
@@ -124,6 +126,7 @@ impl WriteRequest {
             rows: opened.rows,
             result: WriteResult::default(),
             first: engine.filling(),
+            has_side_records: false,
             failed: None,
             tail: Vec::new(),
             encoded: Vec::new(),
@@ -213,7 +216,7 @@ impl WriteRequest {
         })
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if no row was taken.
+    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
@@ -221,7 +224,8 @@ impl WriteRequest {
         for &(reason, rows) in &self.result.reasons {
             counters.count_rejected(protocol, reason, rows);
         }
-        (self.result.accepted > 0).then(|| Ticket { first: self.first, last: engine.last_filled() })
+        let taken = self.result.accepted > 0 || self.has_side_records;
+        taken.then(|| Ticket { first: self.first, last: engine.last_filled() })
     }
 
     /// Gives the decoder back.
@@ -274,8 +278,10 @@ impl WriteRequest {
     fn feed(&mut self, input: &[u8], last: bool, engine: &mut Worker, stream: &mut Stream) -> Consumed {
         let mut bytes = 0;
         loop {
+            let side_records = stream.side_records();
             let mut writer = engine.writer(stream);
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
+            self.has_side_records |= stream.side_records() != side_records;
             bytes += fed.consumed;
             if fed.consumed > 0 {
                 self.stalled_since_ns = None;

@@ -3,6 +3,7 @@
 use crate::wire::influx::Dialect;
 
 use super::format::Format;
+use super::format::opentsdb::Report;
 use super::http::Method;
 
 /// What a request asks for.
@@ -44,6 +45,9 @@ impl Route {
             "/write" => Route::Write(Format::Influx(Dialect::V1)),
             "/api/v2/write" => Route::Write(Format::Influx(Dialect::V2)),
             "/api/v3/write_lp" => Route::Write(Format::Influx(Dialect::V3)),
+            "/api/v1/import" => Route::Write(Format::VmImport),
+            "/api/v1/import/ndjson" => Route::Write(Format::Ndjson),
+            "/api/put" => Route::Write(Format::OpenTsdb(Report::Status)),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
             "/health" | "/-/healthy" => Route::Health,
@@ -67,7 +71,7 @@ impl Route {
 }
 
 /// Under which vmagent has the same paths.
-const PREFIXES: [&str; 3] = ["/influx", "/prometheus", "/opentelemetry"];
+const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +83,11 @@ mod tests {
             ("/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/write", Route::Write(Format::Influx(Dialect::V1))),
             ("/influx/api/v2/write", Route::Write(Format::Influx(Dialect::V2))),
+            ("/api/v1/import", Route::Write(Format::VmImport)),
+            ("/prometheus/api/v1/import", Route::Write(Format::VmImport)),
+            ("/api/v1/import/ndjson", Route::Write(Format::Ndjson)),
+            ("/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
+            ("/opentsdb/api/put", Route::Write(Format::OpenTsdb(Report::Status))),
             ("/api/v3/write_lp", Route::Write(Format::Influx(Dialect::V3))),
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");

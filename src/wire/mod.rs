@@ -6,7 +6,6 @@
 //! Some formats are taken as they come, line by line; others mean nothing until their last byte is there and are
 //! checked whole before their first row is pushed. Both are a [`Decode`].
 
-mod cutter;
 pub mod exposition;
 pub mod graphite;
 pub mod influx;
@@ -20,8 +19,6 @@ pub mod testing;
 pub mod vm_import;
 
 use crate::model::{Intake, WriteResult};
-
-pub use cutter::{Cut, LineCutter};
 
 /// A decoder of one body at a time.
 pub trait Decode {

@@ -186,8 +186,7 @@ impl Intake for Rows {
             let twin = fields[..i].iter().find(|f| f.name == field.name && f.kind == field.kind);
             assert!(twin.is_none(), "a shape has two fields of one name and type");
         }
-        let has_heap = fields.iter().any(|f| f.kind.on_heap());
-        let shape = Shape { text: text.into(), fields: fields.into(), has_heap };
+        let shape = Shape::new(text.into(), fields.into());
         let known = self.shapes.iter().position(|s| *s == shape);
         let id = known.unwrap_or_else(|| {
             self.shapes.push(shape);
@@ -215,7 +214,7 @@ impl Intake for Rows {
         };
         let values = &values[..values.len() - usize::from(start_time_ns.is_some())];
         let fields = fields.iter().zip(values).map(|(field, &word)| {
-            let name = String::from_utf8(field.name.to_vec()).expect("field names are text");
+            let name = text(&field.name);
             let value = match field.kind {
                 FieldType::F64 => Value::F64(word),
                 FieldType::I64 => Value::I64(word as i64),
@@ -266,8 +265,9 @@ impl Intake for Rows {
     }
 }
 
+/// Formats whose names may be any bytes lose here what is no text; their values don't.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("labels are text")
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn sized(rest: &mut &[u8]) -> String {

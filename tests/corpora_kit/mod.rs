@@ -9,7 +9,11 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 
 /// Judges every case of a folder's suites; the number of cases. `suites` are the prefixes of their exceptions' ids.
-pub fn judge_all(folder: &str, suites: &[&str], judge: impl Fn(&str, &Json) -> Result<(), String>) -> usize {
+pub(crate) fn judge_all(
+    folder: &str,
+    suites: &[&str],
+    judge: impl Fn(&str, &Json) -> Result<(), String>,
+) -> usize {
     let folder = corpora().join(folder);
     let mut exceptions = exceptions(suites);
     let mut wrong = Vec::new();
@@ -44,7 +48,7 @@ pub fn judge_all(folder: &str, suites: &[&str], judge: impl Fn(&str, &Json) -> R
 }
 
 /// Whether something is as expected.
-pub fn compare<T: PartialEq + std::fmt::Debug>(expected: &T, got: &T) -> Result<(), String> {
+pub(crate) fn compare<T: PartialEq + std::fmt::Debug>(expected: &T, got: &T) -> Result<(), String> {
     if expected == got { Ok(()) } else { Err(format!("expected {expected:?}, got {got:?}")) }
 }
 

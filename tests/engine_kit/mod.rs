@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate::block::{DecodeError, DictionaryPart, Value, decode_dictionary, decode_rows};
+use tidegate::block::{
+    DecodeError, DictionaryPart, MetadataTable, Part, Table, Value, decode_dictionary, decode_rows,
+};
 use tidegate::clock::{Clock, SystemClock};
 use tidegate::engine::{CommitPolicy, Options, Worker};
 use tidegate::log::disk::{Disk, Files, Job, Write, Written};
@@ -50,7 +52,7 @@ pub(crate) fn open<D: Disk, C: Clock>(
     Worker::open_on(disk, clock, options(Path::new("unused")), log_options(segment_bytes, seed), seed)
 }
 
-/// What a log's files hold: rows as text, with how often each was found; and what is damaged.
+/// What a log's files hold: rows, exemplars and metadata as text, with how often each was found; and what is damaged.
 pub(crate) fn read_rows(files: &impl Files) -> (BTreeMap<String, u64>, Vec<Damage>) {
     let survey = Survey::take(files, LOG, None).expect("files that can be read");
     let (mut rows, mut damages) = (BTreeMap::new(), Vec::new());
@@ -74,13 +76,13 @@ pub(crate) fn read_rows(files: &impl Files) -> (BTreeMap<String, u64>, Vec<Damag
                     block.dictionary.into_iter().for_each(|section| known.learn(section));
                 } else if let Some(payload) = block.payload {
                     let decoded = decode_rows(block.header, payload).expect("its checksum was right");
+                    let mut found = |text| *rows.entry(text).or_default() += 1;
                     decoded
-                        .for_each_table(|table| {
-                            let mut walk = table.rows();
-                            while let Some(row) = walk.next() {
-                                let fields = row.values().map(|(name, value)| (name, text_of(value)));
-                                let text = known.row(row.series.0, fields, row.time_ns);
-                                *rows.entry(text).or_default() += 1;
+                        .for_each_part(|part| {
+                            match part {
+                                Part::Rows(table) => known.rows(table, "", &mut found),
+                                Part::Exemplars(e) => known.rows(&e.table, "exemplar ", &mut found),
+                                Part::Metadata(table) => known.metadata(table, &mut found),
                             }
                             Ok::<_, DecodeError>(())
                         })
@@ -120,6 +122,21 @@ impl Known {
                 Ok::<_, DecodeError>(())
             })
             .expect("its checksum was right");
+    }
+
+    fn rows(&self, table: &Table<'_>, prefix: &str, found: &mut impl FnMut(String)) {
+        let mut walk = table.rows();
+        while let Some(row) = walk.next() {
+            let fields = row.values().map(|(name, value)| (name, text_of(value)));
+            found(format!("{prefix}{}", self.row(row.series.0, fields, row.time_ns)));
+        }
+    }
+
+    fn metadata(&self, table: &MetadataTable<'_>, found: &mut impl FnMut(String)) {
+        for (row, name) in table.names.iter().enumerate() {
+            let help = String::from_utf8_lossy(table.help(row));
+            found(format!("metadata {} {help}", self.symbols[&name.0]));
+        }
     }
 
     fn row(&self, series: u32, fields: impl Iterator<Item = (SymbolId, String)>, time_ns: i64) -> String {

@@ -343,3 +343,25 @@ fn a_line_that_is_too_long_is_refused_and_the_next_one_is_not() {
     server.stop();
     assert_eq!(cat(&server.data).len(), 2);
 }
+
+#[test]
+fn opentsdb_puts_are_silent_and_faults_are_answered_on_the_connection() {
+    let mut server = start(&["address: '127.0.0.1:0', protocol: opentsdb"]);
+    let at = addresses(&mut server);
+    let mut socket = tcp(&at[0], "put m 1 5 host=a\nput m x 5\nget m\nput m 1 1.5 host=a\n");
+    let mut answers = String::new();
+    while answers.lines().count() < 2 {
+        let mut piece = [0; 1024];
+        let n = socket.read(&mut piece).unwrap();
+        assert!(n > 0, "{answers}");
+        answers.push_str(std::str::from_utf8(&piece[..n]).unwrap());
+    }
+    let lines: Vec<&str> = answers.lines().collect();
+    assert!(lines[0].starts_with("put: ") && lines[1].contains("get"), "{answers}");
+    socket.write_all(b"put m 2 6 host=a").unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(socket.read(&mut [0; 16]).unwrap(), 0);
+    wait_until("the rows are durable", || cat(&server.data).len() == 3);
+    // One for its command, one for its timestamp.
+    assert_eq!(rejected(&server, "opentsdb", "syntax"), 1.0);
+}

@@ -14,6 +14,7 @@ mod corpora;
 mod drain;
 mod faults;
 mod influx;
+mod json;
 mod kills;
 mod limits;
 mod lines;

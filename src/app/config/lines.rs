@@ -40,6 +40,7 @@ impl LineSection<'_> {
         refuse_foreign_keys(self.path, section, spoken)?;
         let protocol = match spoken {
             "graphite" => LineProtocol::Graphite,
+            "opentsdb" => LineProtocol::OpenTsdb,
             "influx" => {
                 LineProtocol::Influx(
                     self.read("precision", &section.precision, Precision::Nanos, |s| s.choice(&PRECISIONS))?,
@@ -196,7 +197,7 @@ fn only(path: &Path, keys: &[(&str, &Option<Text>)], applies: bool, what: &str) 
 }
 
 /// What lines can be.
-pub(super) const LINE_PROTOCOLS: [&str; 3] = ["graphite", "statsd", "influx"];
+pub(super) const LINE_PROTOCOLS: [&str; 4] = ["graphite", "statsd", "influx", "opentsdb"];
 
 const PRECISIONS: [(&str, Precision); 6] = [
     ("ns", Precision::Nanos),

@@ -286,7 +286,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:9480";
 pub const DIRECTORY_DEFAULT: &str = "./tidegate-data";
 
 /// Protocols that a later version will speak on listeners of their own.
-const PROTOCOLS_LATER: [&str; 2] = ["opentsdb", "otlp-grpc"];
+const PROTOCOLS_LATER: [&str; 1] = ["otlp-grpc"];
 
 const RETENTION_DEFAULT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 const MEMORY_SHARE_DEFAULT: Share = Share { basis_points: 2_500 };

@@ -36,6 +36,10 @@ pub(super) mod entry {
     pub(in crate::block) const SERIES: u8 = 17;
     /// In a footer.
     pub(in crate::block) const BLOCKS: u8 = 32;
+    /// In a payload: a table of exemplars.
+    pub(in crate::block) const EXEMPLARS: u8 = 0x82;
+    /// In a payload: a table of metadata.
+    pub(in crate::block) const METADATA: u8 = 0x83;
 }
 
 /// The bit of an entry's or section's kind that allows a reader to skip it.

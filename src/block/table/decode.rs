@@ -18,8 +18,16 @@ pub struct Table<'c> {
     pub series: Vec<SeriesId>,
     /// The time of each row, nanoseconds since the Unix epoch.
     pub times: Vec<i64>,
+    /// When the counters of its rows began to count, if any row says so.
+    pub start_times: Option<StartTimes<'c>>,
     /// Its columns.
     pub columns: Vec<Column<'c>>,
+}
+
+/// The start times of a table's rows, without gaps.
+pub struct StartTimes<'c> {
+    presence: Presence<'c>,
+    times: Vec<i64>,
 }
 
 /// A column of a table: the values of one field and type, without gaps.
@@ -28,9 +36,17 @@ pub struct Column<'c> {
     pub field: SymbolId,
     /// The type of its values.
     pub kind: FieldType,
-    present: Option<&'c [u8]>,
-    len: usize,
+    presence: Presence<'c>,
     values: Values<'c>,
+}
+
+/// Which rows have a value.
+#[derive(Clone, Copy)]
+struct Presence<'c> {
+    /// A bit for each row; `None` if all have one.
+    bits: Option<&'c [u8]>,
+    /// How many have one.
+    len: usize,
 }
 
 enum Values<'c> {
@@ -62,6 +78,13 @@ pub enum Value<'c> {
     Histogram(&'c [u8]),
 }
 
+/// What a table is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::block) enum TableKind {
+    Rows,
+    Exemplars,
+}
+
 /// What the directory says of a table: enough to check its bounds before anything is allocated.
 pub(in crate::block) struct TableHead<'a> {
     order: RowOrder,
@@ -69,15 +92,25 @@ pub(in crate::block) struct TableHead<'a> {
     metric: Option<SymbolId>,
     series: Input<'a>,
     times: Input<'a>,
+    start_times: Option<(PresenceHead, Input<'a>)>,
+    /// Of exemplars.
+    pub(super) labels: Option<Input<'a>>,
     fields: Vec<FieldHead<'a>>,
 }
 
 struct FieldHead<'a> {
     field: SymbolId,
     kind: FieldType,
-    present: Option<(usize, Stream)>,
+    presence: PresenceHead,
     codec: Codec,
     description: Input<'a>,
+}
+
+/// How many rows have a value, and where the bit map is that says which.
+#[derive(Clone, Copy)]
+struct PresenceHead {
+    len: usize,
+    bits: Option<Stream>,
 }
 
 impl<'a> TableHead<'a> {
@@ -85,6 +118,7 @@ impl<'a> TableHead<'a> {
     pub(in crate::block) fn read(
         mut input: Input<'a>,
         rows_max: usize,
+        of: TableKind,
     ) -> Result<TableHead<'a>, DecodeError> {
         let order = match input.u8()? {
             0 => RowOrder::Arrival,
@@ -97,15 +131,22 @@ impl<'a> TableHead<'a> {
             0 => None,
             m => Some(SymbolId(u32::try_from(m - 1).map_err(|_| DecodeError::Damaged("a metric's symbol"))?)),
         };
-        let (mut series, mut times, mut fields) = (None, None, Vec::new());
+        let (mut series, mut times, mut start_times, mut labels) = (None, None, None, None);
+        let mut fields = Vec::new();
         for _ in 0..input.count(SECTIONS_MAX, "sections")? {
             let kind = input.u8()?;
-            let body = input.sized()?;
+            let mut body = input.sized()?;
             match kind {
                 section::SERIES if series.is_none() => series = Some(body),
                 section::TIME if times.is_none() => times = Some(body),
                 section::FIELD => fields.push(FieldHead::read(body, rows)?),
-                section::SERIES | section::TIME => return Err(DecodeError::Damaged("a section twice")),
+                section::LABELS if of == TableKind::Exemplars && labels.is_none() => labels = Some(body),
+                section::START_TIME if of == TableKind::Rows && start_times.is_none() => {
+                    start_times = Some((PresenceHead::read(&mut body, rows)?, body));
+                }
+                section::SERIES | section::TIME => return Err(TWICE),
+                section::START_TIME if start_times.is_some() => return Err(TWICE),
+                section::LABELS if labels.is_some() => return Err(TWICE),
                 kind if kind & OPTIONAL != 0 => {}
                 _ => return Err(DecodeError::Newer("a section of a table")),
             }
@@ -114,12 +155,12 @@ impl<'a> TableHead<'a> {
         let (Some(series), Some(times), 1..) = (series, times, rows) else {
             return Err(DecodeError::Damaged("a table without rows, series or times"));
         };
-        Ok(TableHead { order, rows, metric, series, times, fields })
+        Ok(TableHead { order, rows, metric, series, times, start_times, labels, fields })
     }
 
     /// Values in the table.
     pub(in crate::block) fn samples(&self) -> u64 {
-        self.fields.iter().map(|f| f.len(self.rows) as u64).sum()
+        self.fields.iter().map(|f| f.presence.len as u64).sum()
     }
 
     /// Decodes the table; the frames that it needs are decompressed.
@@ -135,16 +176,27 @@ impl<'a> TableHead<'a> {
         words.clear();
         decode_words(self.rows, container, self.times, &mut words)?;
         let times = words.iter().map(|&w| w as i64).collect();
+        let start_times = match self.start_times {
+            None => None,
+            Some((presence, input)) => {
+                let presence = presence.decode(self.rows, container)?;
+                words.clear();
+                decode_words(presence.len, container, input, &mut words)?;
+                Some(StartTimes { presence, times: words.iter().map(|&w| w as i64).collect() })
+            }
+        };
         let columns = self.fields.iter().map(|f| f.decode(self.rows, container));
         let columns = columns.collect::<Result<_, _>>()?;
-        Ok(Table { order: self.order, metric: self.metric, series, times, columns })
+        Ok(Table { order: self.order, metric: self.metric, series, times, start_times, columns })
     }
 }
 
-/// A table's sections: its columns, and what is not a column.
-const SECTIONS_MAX: usize = FIELDS_MAX + 64;
+const TWICE: DecodeError = DecodeError::Damaged("a section twice");
 
-fn decode_words(
+/// A table's sections: its columns, and what is not a column.
+pub(super) const SECTIONS_MAX: usize = FIELDS_MAX + 64;
+
+pub(super) fn decode_words(
     rows: usize,
     container: &Container<'_>,
     mut input: Input<'_>,
@@ -158,41 +210,17 @@ impl<'a> FieldHead<'a> {
     fn read(mut input: Input<'a>, rows: usize) -> Result<FieldHead<'a>, DecodeError> {
         let field = SymbolId(input.u32()?);
         let kind = FieldType::from_number(input.u8()?).ok_or(DecodeError::Newer("a type of field"))?;
-        let present = match input.u8()? {
-            0 => None,
-            PARTIAL => {
-                let len = input.count(rows, "rows of a column")?;
-                if len == 0 {
-                    return Err(DecodeError::Damaged("a column without values"));
-                }
-                Some((len, Stream::read(&mut input)?))
-            }
-            _ => return Err(DecodeError::Newer("flags of a column")),
-        };
+        let presence = PresenceHead::read(&mut input, rows)?;
         let codec = Codec::from_number(input.u8()?).ok_or(DecodeError::Newer("a codec"))?;
         if !codec_fits(kind, codec) {
             return Err(DecodeError::Damaged("a codec that is not for the column's type"));
         }
-        Ok(FieldHead { field, kind, present, codec, description: input })
-    }
-
-    fn len(&self, rows: usize) -> usize {
-        self.present.map_or(rows, |(len, _)| len)
+        Ok(FieldHead { field, kind, presence, codec, description: input })
     }
 
     fn decode<'c>(&self, rows: usize, container: &'c Container<'_>) -> Result<Column<'c>, DecodeError> {
-        let len = self.len(rows);
-        let present = match self.present {
-            None => None,
-            Some((_, stream)) => {
-                let bits = container.stream(stream, rows.div_ceil(8))?;
-                let ones: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
-                if ones != len || (!rows.is_multiple_of(8) && bits[rows / 8] >> (rows % 8) != 0) {
-                    return Err(DecodeError::Damaged("a column's bit map"));
-                }
-                Some(bits)
-            }
-        };
+        let presence = self.presence.decode(rows, container)?;
+        let len = presence.len;
         let mut input = self.description;
         let values = match self.codec {
             Codec::None => Values::Nothing,
@@ -213,24 +241,81 @@ impl<'a> FieldHead<'a> {
             Codec::StringDictionary => Values::Strings(strings::decode(len, true, container, &mut input)?),
         };
         input.end()?;
-        Ok(Column { field: self.field, kind: self.kind, present, len, values })
+        Ok(Column { field: self.field, kind: self.kind, presence, values })
+    }
+}
+
+impl PresenceHead {
+    fn read(input: &mut Input<'_>, rows: usize) -> Result<PresenceHead, DecodeError> {
+        match input.u8()? {
+            0 => Ok(PresenceHead { len: rows, bits: None }),
+            PARTIAL => {
+                let len = input.count(rows, "rows of a column")?;
+                if len == 0 {
+                    return Err(DecodeError::Damaged("a column without values"));
+                }
+                Ok(PresenceHead { len, bits: Some(Stream::read(input)?) })
+            }
+            _ => Err(DecodeError::Newer("flags of a column")),
+        }
+    }
+
+    fn decode<'c>(&self, rows: usize, container: &'c Container<'_>) -> Result<Presence<'c>, DecodeError> {
+        let Some(stream) = self.bits else { return Ok(Presence { bits: None, len: self.len }) };
+        let bits = container.stream(stream, rows.div_ceil(8))?;
+        let ones: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
+        if ones != self.len || (!rows.is_multiple_of(8) && bits[rows / 8] >> (rows % 8) != 0) {
+            return Err(DecodeError::Damaged("a column's bit map"));
+        }
+        Ok(Presence { bits: Some(bits), len: self.len })
+    }
+}
+
+impl Presence<'_> {
+    #[inline]
+    fn has(&self, row: usize) -> bool {
+        self.bits.is_none_or(|bits| bits[row / 8] >> (row % 8) & 1 != 0)
+    }
+}
+
+impl StartTimes<'_> {
+    /// How many rows have one.
+    pub fn len(&self) -> usize {
+        self.presence.len
+    }
+
+    /// Whether no row has one; never so in a decoded table.
+    pub fn is_empty(&self) -> bool {
+        self.presence.len == 0
+    }
+
+    /// Whether row `row` has one.
+    #[inline]
+    pub fn has(&self, row: usize) -> bool {
+        self.presence.has(row)
+    }
+
+    /// Start time `i`, gaps not counted: nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn time_ns(&self, i: usize) -> i64 {
+        self.times[i]
     }
 }
 
 impl Column<'_> {
     /// How many rows have it.
     pub fn len(&self) -> usize {
-        self.len
+        self.presence.len
     }
 
     /// Whether no row has it; never so in a decoded table.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.presence.len == 0
     }
 
     /// Whether row `row` has it.
     pub fn has(&self, row: usize) -> bool {
-        self.present.is_none_or(|bits| bits[row / 8] >> (row % 8) & 1 != 0)
+        self.presence.has(row)
     }
 
     /// Its value `i`, gaps not counted.
@@ -260,7 +345,7 @@ impl Column<'_> {
 impl<'c> Table<'c> {
     /// Its rows, in the order in which they are stored.
     pub fn rows(&self) -> Rows<'_, 'c> {
-        Rows { table: self, next: 0, seen: vec![0; self.columns.len()] }
+        Rows { table: self, next: 0, seen: vec![0; self.columns.len()], starts_seen: 0 }
     }
 }
 
@@ -270,6 +355,7 @@ pub struct Rows<'t, 'c> {
     next: usize,
     /// How many values of each column stood in rows before.
     seen: Vec<u32>,
+    starts_seen: usize,
 }
 
 /// A row.
@@ -278,6 +364,8 @@ pub struct Row<'r> {
     pub series: SeriesId,
     /// Nanoseconds since the Unix epoch.
     pub time_ns: i64,
+    /// When its counters began to count, if it says so.
+    pub start_time_ns: Option<i64>,
     columns: &'r [Column<'r>],
     row: usize,
     seen: &'r [u32],
@@ -294,10 +382,14 @@ impl Rows<'_, '_> {
         }
         let row = self.next;
         let &series = self.table.series.get(row)?;
+        let starts = self.table.start_times.as_ref().filter(|starts| starts.has(row));
+        let start_time_ns = starts.map(|starts| starts.time_ns(self.starts_seen));
+        self.starts_seen += usize::from(starts.is_some());
         self.next += 1;
         Some(Row {
             series,
             time_ns: self.table.times[row],
+            start_time_ns,
             columns: &self.table.columns,
             row,
             seen: &self.seen,

@@ -15,11 +15,11 @@ use crate::model::{Batch, FieldType, SymbolId};
 #[derive(Default)]
 pub(in crate::block) struct Scratch {
     pub(in crate::block) integers: integers::Scratch,
-    floats: floats::Scratch,
-    strings: strings::Scratch,
+    pub(super) floats: floats::Scratch,
+    pub(super) strings: strings::Scratch,
     sorter: Sorter,
     /// All columns of a table, one behind the other: series, times, then fields.
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
     columns: Vec<ColumnPlan>,
     column_of: RapidHashMap<(SymbolId, FieldType), u32>,
     /// The columns of a shape's fields, one shape of the table behind the other, and where each shape's start.
@@ -27,10 +27,13 @@ pub(in crate::block) struct Scratch {
     targets_of: Vec<u32>,
     /// Bit maps of the columns that not all rows have.
     present: Vec<u8>,
-    body: Vec<u8>,
-    section: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) section: Vec<u8>,
+    /// The side records of a table.
+    pub(super) picked: Vec<u32>,
 }
 
+/// A column: of a field, or of start times.
 struct ColumnPlan {
     field: SymbolId,
     kind: FieldType,
@@ -76,8 +79,11 @@ impl Scratch {
         for column in &self.columns {
             let words = &mut self.words[column.start..column.start + column.len];
             let out = &mut self.section;
-            write_varint(out, u64::from(column.field.0));
-            out.push(column.kind as u8);
+            let is_field = column.kind != FieldType::StartTime;
+            if is_field {
+                write_varint(out, u64::from(column.field.0));
+                out.push(column.kind as u8);
+            }
             match column.present {
                 None => out.push(0),
                 Some(at) => {
@@ -106,9 +112,10 @@ impl Scratch {
                     strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
                 }
                 FieldType::Null => out.push(Codec::None as u8),
-                FieldType::StartTime => todo!("start times"),
+                FieldType::StartTime => integers::encode(words, &mut self.integers, container, out),
             }
-            close_section(section::FIELD, &mut self.section, &mut self.body);
+            let kind = if is_field { section::FIELD } else { section::START_TIME };
+            close_section(kind, &mut self.section, &mut self.body);
         }
         container.entry(entry::ROWS, &self.body);
     }
@@ -124,7 +131,8 @@ impl Scratch {
             let shape = &plan.shapes[slot as usize];
             let view = (input.shapes)(shape.id);
             self.targets_of[slot as usize] = self.targets.len() as u32;
-            for (&field, kind) in view.fields.iter().zip(view.shape.fields.iter().map(|f| f.kind)) {
+            let symbols = view.fields.iter().copied().chain(std::iter::repeat(NO_SYMBOL));
+            for (field, kind) in symbols.zip(view.shape.fields.iter().map(|f| f.kind)) {
                 let next = self.columns.len() as u32;
                 let column = match slots.len() {
                     1 => next,
@@ -208,12 +216,15 @@ fn fetch_ahead(words: &[u64], offsets: &[u32], rows: &[u32], i: usize, width: us
     }
 }
 
-fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
+pub(super) fn close_section(kind: u8, section: &mut Vec<u8>, body: &mut Vec<u8>) {
     body.push(kind);
     write_varint(body, section.len() as u64);
     body.extend_from_slice(section);
     section.clear();
 }
+
+/// A start time has no name.
+const NO_SYMBOL: SymbolId = SymbolId(u32::MAX);
 
 /// Words between columns, so that columns of a power of two of rows do not all meet in one set of the cache.
 const COLUMN_GAP: usize = 9;

@@ -6,11 +6,15 @@
 mod decode;
 mod encode;
 mod plan;
+mod side;
+mod side_decode;
 
-pub(super) use decode::TableHead;
-pub use decode::{Column, Row, Rows, Table, Value};
+pub use decode::{Column, Row, Rows, StartTimes, Table, Value};
+pub(super) use decode::{TableHead, TableKind};
 pub(super) use encode::Scratch;
 pub(super) use plan::Plan;
+pub use side_decode::{ExemplarLabels, Exemplars, MetadataTable};
+pub(super) use side_decode::{decode_exemplars, decode_metadata};
 
 use super::codec::Codec;
 use crate::model::FieldType;
@@ -35,6 +39,18 @@ mod section {
     pub(super) const TIME: u8 = 2;
     /// A field.
     pub(super) const FIELD: u8 = 3;
+    /// The labels of exemplars.
+    pub(super) const LABELS: u8 = 5;
+    /// The names of metrics.
+    pub(super) const METRICS: u8 = 6;
+    /// The types of metrics.
+    pub(super) const TYPES: u8 = 7;
+    /// The units of metrics.
+    pub(super) const UNITS: u8 = 8;
+    /// The help texts of metrics.
+    pub(super) const HELPS: u8 = 9;
+    /// Start times.
+    pub(super) const START_TIME: u8 = 0x84;
 }
 
 /// Whether a column of this type may have this codec.
@@ -49,5 +65,5 @@ fn codec_fits(kind: FieldType, codec: Codec) -> bool {
     }
 }
 
-/// Set in a field's section: a bit map says which rows have it.
+/// Set in the section of a column: a bit map says which rows have it.
 const PARTIAL: u8 = 1;

@@ -116,7 +116,8 @@ impl Plan {
         for shape in &mut self.shapes {
             let view = (input.shapes)(shape.id);
             let key = match (view.fields, &*view.shape.fields) {
-                ([symbol], [field]) => TableKey::Field(*symbol, field.kind),
+                // A start time, which has no symbol, may follow.
+                ([symbol], [field, ..]) => TableKey::Field(*symbol, field.kind),
                 _ => TableKey::Metric(view.metric),
             };
             let next = self.keys.len() as u32;

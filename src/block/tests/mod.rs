@@ -5,10 +5,10 @@ mod segment;
 
 use proptest::prelude::*;
 
-use super::{DecodeError, Encoder};
+use super::{DecodeError, Encoder, Part, Table};
 use crate::bytes::AlignedBuf;
-use crate::model::{BLOCK_ALIGN, BlockHeader, HEADER_LEN, crc32c};
-use segment::{Known, Plain, PlainRow, Segment, read_block};
+use crate::model::{BATCH_ROWS_MAX, BLOCK_ALIGN, BlockHeader, HEADER_LEN, MetricType, crc32c};
+use segment::{Known, Plain, PlainExemplar, PlainMetadata, PlainRow, Segment, read_block, read_side};
 
 /// Rows by series, in order of arrival within each: the order that a block keeps.
 fn by_series(mut rows: Vec<PlainRow>) -> Vec<PlainRow> {
@@ -24,7 +24,8 @@ fn by_series(mut rows: Vec<PlainRow>) -> Vec<PlainRow> {
 fn by_series_and_fields(rows: Vec<PlainRow>) -> Vec<PlainRow> {
     let mut rows = by_series(rows);
     let names = |r: &PlainRow| r.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect::<Vec<_>>();
-    rows.sort_by(|a, b| a.labels.cmp(&b.labels).then_with(|| names(a).cmp(&names(b))));
+    let shape = |r: &PlainRow| (names(r), r.start_ns.is_some());
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels).then_with(|| shape(a).cmp(&shape(b))));
     rows
 }
 
@@ -78,15 +79,79 @@ fn row() -> impl Strategy<Value = PlainRow> {
         labels
     });
     let time = prop_oneof![any::<i64>(), (0i64..1000).prop_map(|t| t * 1_000_000_000)];
+    let start = prop_oneof![3 => Just(None), 1 => any::<i64>().prop_map(Some), 1 => Just(Some(77))];
     let fields = prop::collection::btree_map((0u8..6).prop_map(|n| vec![b'f', b'0' + n]), plain(), 1..5);
-    (labels, time, fields).prop_map(|(labels, time_ns, fields)| PlainRow {
+    (labels, time, start, fields).prop_map(|(labels, time_ns, start_ns, fields)| PlainRow {
         labels,
         time_ns,
+        start_ns,
         fields: fields.into_iter().collect(),
     })
 }
 
+/// What is said beside rows.
+type Side = (Vec<PlainExemplar>, Vec<PlainMetadata>);
+
+fn side() -> impl Strategy<Value = Side> {
+    let text = || prop_oneof![Just(b"same".to_vec()), prop::collection::vec(any::<u8>(), 0..12)];
+    let labels = || prop::collection::vec((text(), text()), 0..3);
+    let series = (0u8..9).prop_map(|host| vec![(b"host".to_vec(), vec![b'a' + host])]);
+    let exemplar = (series, text(), any::<i64>(), any::<u64>(), labels()).prop_map(
+        |(series, field, time_ns, value_bits, labels)| PlainExemplar {
+            series,
+            field,
+            time_ns,
+            value_bits,
+            labels,
+        },
+    );
+    let kind = (0u64..8).prop_map(|number| MetricType::from_number(number).unwrap());
+    let metadata = (text(), kind, text(), text()).prop_map(|(name, kind, unit, help)| PlainMetadata {
+        name,
+        kind,
+        unit,
+        help,
+    });
+    (prop::collection::vec(exemplar, 0..30), prop::collection::vec(metadata, 0..30))
+}
+
+fn push_side(segment: &mut Segment, (exemplars, metadata): &Side) {
+    exemplars.iter().for_each(|exemplar| segment.push_exemplar(exemplar));
+    metadata.iter().for_each(|metadata| segment.push_metadata(metadata));
+}
+
 proptest! {
+    #[test]
+    fn side_records_come_back_beside_rows_and_alone(
+        blocks in prop::collection::vec((prop::collection::vec(row(), 0..20), side()), 1..4),
+    ) {
+        let (mut segment, mut encoder, mut known) = (Segment::default(), Encoder::new(), Known::default());
+        for (rows, side) in blocks {
+            rows.iter().for_each(|row| segment.push(row));
+            push_side(&mut segment, &side);
+            if segment.batch.is_empty() {
+                continue;
+            }
+            let mut out = AlignedBuf::new();
+            segment.seal(&mut encoder, &mut out);
+            let (read, _) = read_block(&out, &mut known).unwrap();
+            prop_assert_eq!(by_series_and_fields(read), by_series_and_fields(rows.clone()));
+            let (exemplars, metadata) = read_side(&out, &known).unwrap();
+            // By field, and in order of arrival within one.
+            let by_field = |mut exemplars: Vec<PlainExemplar>| {
+                exemplars.sort_by(|a, b| a.field.cmp(&b.field));
+                exemplars
+            };
+            prop_assert_eq!(by_field(exemplars), by_field(side.0.clone()));
+            prop_assert_eq!(metadata, side.1);
+            let times = rows.iter().map(|row| row.time_ns).chain(side.0.iter().map(|e| e.time_ns));
+            let header = BlockHeader::decode(&out).unwrap();
+            prop_assert_eq!(header.rows as usize, rows.len());
+            prop_assert_eq!(header.time_min_ns, times.clone().min().unwrap_or(i64::MAX));
+            prop_assert_eq!(header.time_max_ns, times.max().unwrap_or(i64::MIN));
+        }
+    }
+
     #[test]
     fn rows_of_all_kinds_come_back(blocks in prop::collection::vec(prop::collection::vec(row(), 1..60), 1..4)) {
         round_trip(&blocks);
@@ -130,10 +195,12 @@ proptest! {
     #[test]
     fn changed_blocks_never_panic(
         rows in prop::collection::vec(row(), 1..40),
+        side in side(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut segment = Segment::default();
         rows.iter().for_each(|row| segment.push(row));
+        push_side(&mut segment, &side);
         let mut out = AlignedBuf::new();
         segment.seal(&mut Encoder::new(), &mut out);
         let mut header = BlockHeader::decode(&out).unwrap();
@@ -146,13 +213,28 @@ proptest! {
         header.payload_crc = crc32c(&out[payload..content]);
         let _ = super::decode_dictionary(&out[HEADER_LEN..payload]).map(|d| d.for_each(|_| Ok::<_, DecodeError>(())));
         let rows = super::decode_rows(&header, &out[payload..content]);
-        let _ = rows.map(|rows| rows.for_each_table(|table| {
+        let Ok(rows) = rows else { return Ok(()) };
+        let walk = |table: &Table<'_>| {
             let mut walk = table.rows();
             while let Some(row) = walk.next() {
-                std::hint::black_box(row.values().count());
+                std::hint::black_box((row.values().count(), row.start_time_ns));
             }
             Ok::<_, DecodeError>(())
-        }));
+        };
+        let _ = rows.for_each_table(walk);
+        let _ = rows.for_each_part(|part| match part {
+            Part::Rows(table) => walk(table),
+            Part::Exemplars(exemplars) => {
+                let labels = (0..exemplars.table.series.len()).map(|at| exemplars.labels(at).iter().count());
+                std::hint::black_box(labels.sum::<usize>());
+                walk(&exemplars.table)
+            }
+            Part::Metadata(table) => {
+                let texts = (0..table.names.len()).map(|at| table.unit(at).len() + table.help(at).len());
+                std::hint::black_box(texts.sum::<usize>());
+                Ok(())
+            }
+        });
     }
 }
 
@@ -190,9 +272,19 @@ fn descriptors_are_bounded() {
     };
     let one_wide = vec![wide(&mut random)];
     let two_wide = vec![wide(&mut random), wide(&mut random)];
-    for rows in [rows_of_one, one_wide, two_wide] {
+    // Exemplars of a field each, as many as a batch takes.
+    let exemplar = |i: usize| PlainExemplar {
+        series: vec![(b"host".to_vec(), name(i).into_bytes())],
+        field: name(i).into_bytes(),
+        time_ns: i as i64 * 0x1234_5678_9abc,
+        value_bits: (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        labels: Vec::new(),
+    };
+    let exemplars_of = |count| (0..BATCH_ROWS_MAX / 2).take(count).map(exemplar);
+    for (rows, exemplars) in [(rows_of_one, 0), (one_wide, 0), (two_wide, 0), (Vec::new(), usize::MAX)] {
         let mut segment = Segment::default();
         rows.iter().for_each(|row| segment.push(row));
+        exemplars_of(exemplars).for_each(|exemplar| segment.push_exemplar(&exemplar));
         let batch = segment.batch.bytes();
         let mut out = AlignedBuf::new();
         segment.seal(&mut Encoder::new(), &mut out);
@@ -216,6 +308,26 @@ fn metrics_with_little_in_common_are_split_by_shape() {
     let stats = segment.encode(&mut Encoder::new(), &mut AlignedBuf::new());
     assert_eq!(stats.tables, 20);
     round_trip(&[rows]);
+}
+
+#[test]
+fn a_start_time_is_no_field_and_keeps_rows_in_their_table() {
+    let row = |metric: &str, fields: &[&str]| {
+        let fields: Vec<_> = fields.iter().map(|&f| (f, Plain::f64(0.5))).collect();
+        PlainRow::new(&[("__name__", metric)], 1, &fields)
+    };
+    let rows = [
+        row("a", &["value"]),
+        row("b", &["value"]).since(5),
+        row("c", &["x", "y"]).since(i64::MAX),
+        row("c", &["x", "y"]),
+    ];
+    let mut segment = Segment::default();
+    rows.iter().for_each(|row| segment.push(row));
+    let mut out = AlignedBuf::new();
+    let stats = segment.encode(&mut Encoder::new(), &mut out);
+    assert_eq!((stats.tables, BlockHeader::decode(&out).unwrap().samples), (2, 6));
+    round_trip(&[rows.to_vec()]);
 }
 
 #[test]

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 
 use crate::block::{
-    Checkpoint, DecodeError, DictionaryPart, EncodeInput, EncodeStats, Encoder, ShapeView, Value,
+    Checkpoint, DecodeError, DictionaryPart, EncodeInput, EncodeStats, Encoder, Part, ShapeView, Value,
     decode_dictionary, decode_rows,
 };
-use crate::bytes::AlignedBuf;
+use crate::bytes::{AlignedBuf, write_varint};
 use crate::model::{
-    Batch, BlockHeader, BlockKind, Dictionary, DictionaryMark, FieldType, HEADER_LEN, LogId, SeriesId, Shape,
-    ShapeField, ShapeId, SymbolId, crc32c, encode_series, heap_word,
+    Batch, BlockHeader, BlockKind, Dictionary, DictionaryMark, Exemplar, FieldType, HEADER_LEN, LogId,
+    Metadata, MetricType, SeriesId, Shape, ShapeField, ShapeId, SymbolId, crc32c, encode_series, heap_word,
 };
 
 /// A value of a plain row; floats as bits, so that equal means equal.
@@ -29,12 +29,32 @@ pub enum Plain {
     Histogram(Vec<u8>),
 }
 
-/// A plain row: labels by name, time, fields by name and type.
+/// A plain row: labels by name, times, fields by name and type.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PlainRow {
     pub labels: Vec<(Vec<u8>, Vec<u8>)>,
     pub time_ns: i64,
+    pub start_ns: Option<i64>,
     pub fields: Vec<(Vec<u8>, Plain)>,
+}
+
+/// A plain exemplar.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PlainExemplar {
+    pub series: Vec<(Vec<u8>, Vec<u8>)>,
+    pub field: Vec<u8>,
+    pub time_ns: i64,
+    pub value_bits: u64,
+    pub labels: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Plain metadata.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PlainMetadata {
+    pub name: Vec<u8>,
+    pub kind: MetricType,
+    pub unit: Vec<u8>,
+    pub help: Vec<u8>,
 }
 
 type FieldName = (Vec<u8>, FieldType);
@@ -46,6 +66,8 @@ pub struct Segment {
     pub batch: Batch,
     pub header: Option<BlockHeader>,
     pub checkpoint: Checkpoint,
+    exemplar_fields: Vec<SymbolId>,
+    metadata_names: Vec<SymbolId>,
     shapes: Vec<(Shape, Vec<SymbolId>, SymbolId)>,
     shape_ids: HashMap<(Vec<FieldName>, u32), u32>,
     symbols: HashMap<Vec<u8>, u32>,
@@ -77,7 +99,11 @@ impl PlainRow {
     pub fn new(labels: &[(&str, &str)], time_ns: i64, fields: &[(&str, Plain)]) -> PlainRow {
         let labels = labels.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         let fields = fields.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.clone())).collect();
-        PlainRow { labels, time_ns, fields }
+        PlainRow { labels, time_ns, start_ns: None, fields }
+    }
+
+    pub fn since(self, start_ns: i64) -> PlainRow {
+        PlainRow { start_ns: Some(start_ns), ..self }
     }
 }
 
@@ -118,9 +144,9 @@ impl Segment {
             kind: *kind,
             text_end: 0,
         });
-        let has_heap = fields.iter().any(|(_, kind)| kind.on_heap());
-        let shape = Shape { text: Box::default(), fields: shape_fields.collect(), has_heap };
-        let symbols = fields.iter().map(|(name, _)| self.symbol(name)).collect();
+        let shape = Shape::new(Box::default(), shape_fields.collect());
+        let named = &fields[..shape.samples as usize];
+        let symbols = named.iter().map(|(name, _)| self.symbol(name)).collect();
         self.shapes.push((shape, symbols, metric));
         ShapeId(id)
     }
@@ -129,7 +155,8 @@ impl Segment {
     pub fn push(&mut self, row: &PlainRow) {
         let series = self.series(&row.labels);
         let metric = row.labels.iter().find(|(n, _)| n == b"__name__").map_or(&b""[..], |(_, v)| v);
-        let kinds: Vec<_> = row.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect();
+        let mut kinds: Vec<_> = row.fields.iter().map(|(n, v)| (n.clone(), v.kind())).collect();
+        kinds.extend(row.start_ns.map(|_| (Vec::new(), FieldType::StartTime)));
         let shape = self.shape(metric, &kinds);
         let mut heap = Vec::new();
         let mut values = Vec::new();
@@ -145,7 +172,31 @@ impl Segment {
                 }
             });
         }
+        values.extend(row.start_ns.map(|start| start as u64));
         self.push_words(series, shape, row.time_ns, &values, &heap);
+    }
+
+    pub fn push_exemplar(&mut self, plain: &PlainExemplar) {
+        let series = self.series(&plain.series);
+        let field = self.symbol(&plain.field);
+        self.exemplar_fields.push(field);
+        let mut labels = Vec::new();
+        write_varint(&mut labels, plain.labels.len() as u64);
+        for text in plain.labels.iter().flat_map(|(name, value)| [name, value]) {
+            write_varint(&mut labels, text.len() as u64);
+            labels.extend_from_slice(text);
+        }
+        let PlainExemplar { time_ns, value_bits, .. } = *plain;
+        let exemplar = Exemplar { field: &plain.field, time_ns, value_bits, labels: &labels };
+        self.batch.push_exemplar(series, &exemplar).expect("a test that does not fill the batch");
+    }
+
+    pub fn push_metadata(&mut self, plain: &PlainMetadata) {
+        let name = self.symbol(&plain.name);
+        self.metadata_names.push(name);
+        let PlainMetadata { name, kind, unit, help } = plain;
+        let metadata = Metadata { name, kind: *kind, unit, help };
+        self.batch.push_metadata(&metadata).expect("a test that does not fill the batch");
     }
 
     pub fn push_words(
@@ -165,6 +216,8 @@ impl Segment {
         let stats = self.encode(encoder, out);
         self.defined = self.dictionary.mark();
         self.batch.clear();
+        self.exemplar_fields.clear();
+        self.metadata_names.clear();
         stats
     }
 
@@ -181,6 +234,8 @@ impl Segment {
         let input = EncodeInput {
             batch: &self.batch,
             shapes: &shapes,
+            exemplar_fields: &self.exemplar_fields,
+            metadata_names: &self.metadata_names,
             dictionary: &self.dictionary,
             define,
             repeat,
@@ -237,11 +292,53 @@ pub fn read_block(bytes: &[u8], known: &mut Known) -> Result<(Vec<PlainRow>, usi
             let labels = labels.iter().map(label).collect::<Option<Vec<_>>>().ok_or(unknown)?;
             let field = |(f, v): (SymbolId, Value<'_>)| Some((symbol(f.0)?, plain(v)));
             let fields = row.values().map(field).collect::<Option<Vec<_>>>().ok_or(unknown)?;
-            rows.push(PlainRow { labels, time_ns: row.time_ns, fields });
+            rows.push(PlainRow { labels, time_ns: row.time_ns, start_ns: row.start_time_ns, fields });
         }
         Ok::<_, DecodeError>(())
     })?;
     Ok((rows, header.block_len()))
+}
+
+/// Reads the side records of the block at the front of `bytes`, whose definitions were read.
+pub fn read_side(
+    bytes: &[u8],
+    known: &Known,
+) -> Result<(Vec<PlainExemplar>, Vec<PlainMetadata>), DecodeError> {
+    let header = BlockHeader::decode(bytes).map_err(|_| DecodeError::Damaged("header"))?;
+    let payload = &bytes[HEADER_LEN + header.dictionary_len as usize..][..header.payload_len as usize];
+    let (mut exemplars, mut metadata) = (Vec::new(), Vec::new());
+    let symbol = |id: u32| known.symbols[&id].clone();
+    decode_rows(&header, payload)?.for_each_part(|part| {
+        match part {
+            Part::Rows(_) => {}
+            Part::Exemplars(table) => {
+                let mut walk = table.table.rows();
+                let mut at = 0;
+                while let Some(row) = walk.next() {
+                    let values: Vec<_> = row.values().collect();
+                    let [(field, Value::F64(value))] = values[..] else { panic!("one float each") };
+                    let labels = table.labels(at).iter().map(|(n, v)| (n.to_vec(), v.to_vec()));
+                    let series = &known.series[&row.series.0];
+                    exemplars.push(PlainExemplar {
+                        series: series.iter().map(|&(n, v)| (symbol(n), symbol(v))).collect(),
+                        field: symbol(field.0),
+                        time_ns: row.time_ns,
+                        value_bits: value.to_bits(),
+                        labels: labels.collect(),
+                    });
+                    at += 1;
+                }
+            }
+            Part::Metadata(table) => metadata.extend((0..table.names.len()).map(|at| PlainMetadata {
+                name: symbol(table.names[at].0),
+                kind: table.kinds[at],
+                unit: table.unit(at).to_vec(),
+                help: table.help(at).to_vec(),
+            })),
+        }
+        Ok::<_, DecodeError>(())
+    })?;
+    Ok((exemplars, metadata))
 }
 
 pub fn read_definitions(section: &[u8], known: &mut Known) -> Result<(), DecodeError> {

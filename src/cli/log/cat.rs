@@ -1,4 +1,4 @@
-//! `tidegate log cat`: rows on stdout.
+//! `tidegate log cat`: rows and what was said beside them on stdout.
 
 use std::io::{self, StdoutLock, Write};
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use super::text::LeftOut;
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, SystemClock};
-use crate::reader::{self, Query, Reader, Row, Rows, SeriesFilter};
+use crate::reader::{self, MetricFilter, Query, Reader, Record, Records, SeriesFilter};
 
 pub(super) fn run(args: &CatArgs, query: Query, reader: &Reader) -> Result<(), Failure> {
-    let mut rows = reader.rows(query)?;
+    let mut records = reader.records(query)?;
     let mut output = Output::new(args.format);
-    print_all(&mut rows, &mut output)?;
+    print_all(&mut records, &mut output)?;
     if args.follow {
-        follow(&mut rows, &mut output)?;
+        follow(&mut records, &mut output)?;
     }
-    output.finish(rows.losses())
+    output.finish(records.losses())
 }
 
-/// Prints rows as they become durable, until stdout is closed.
-fn follow(rows: &mut Rows, output: &mut Output) -> Result<(), Failure> {
+/// Prints what becomes durable, until stdout is closed.
+fn follow(records: &mut Records, output: &mut Output) -> Result<(), Failure> {
     loop {
-        if rows.refresh()? {
-            print_all(rows, output)?;
+        if records.refresh()? {
+            print_all(records, output)?;
         }
         std::thread::sleep(FOLLOW_INTERVAL);
     }
@@ -39,8 +39,10 @@ fn follow(rows: &mut Rows, output: &mut Output) -> Result<(), Failure> {
 /// [`Failure::Usage`].
 pub(super) fn query(args: &CatArgs) -> Result<Query, Failure> {
     let now_ns = SystemClock::default().wall_ns();
+    let (series, metrics) = filters(&args.matches)?.unzip();
     Ok(Query {
-        series: filter(&args.matches)?,
+        series,
+        metrics,
         start_ns: args.start.map(|start| start.ns(now_ns)),
         end_ns: args.end.map(|end| end.ns(now_ns)),
         dedup: args.dedup.map(|dedup| match dedup {
@@ -51,20 +53,23 @@ pub(super) fn query(args: &CatArgs) -> Result<Query, Failure> {
 }
 
 /// Takes what any of the selectors takes; without one, everything.
-fn filter(texts: &[String]) -> Result<Option<SeriesFilter>, Failure> {
+fn filters(texts: &[String]) -> Result<Option<(SeriesFilter, MetricFilter)>, Failure> {
     let parse = |text: &String| {
         Selector::parse(text).map_err(|error| Failure::Usage(format!("--match: \"{text}\": {error}")))
     };
     let selectors = texts.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let any = move |labels: reader::Labels<'_>| selectors.iter().any(|selector| selector.takes(labels));
-    Ok((!texts.is_empty()).then(|| Arc::new(any) as SeriesFilter))
+    let by_series: Arc<[Selector]> = selectors.into();
+    let by_metric = Arc::clone(&by_series);
+    let series = move |labels: reader::Labels<'_>| by_series.iter().any(|selector| selector.takes(labels));
+    let metric = move |name: &[u8]| by_metric.iter().any(|selector| selector.takes_metric(name));
+    Ok((!texts.is_empty()).then(|| (Arc::new(series) as SeriesFilter, Arc::new(metric) as MetricFilter)))
 }
 
-/// Prints the rows that there are now, and what could not be read.
-fn print_all(rows: &mut Rows, output: &mut Output) -> Result<(), Failure> {
+/// Prints what there is now, and what could not be read.
+fn print_all(records: &mut Records, output: &mut Output) -> Result<(), Failure> {
     loop {
-        let more = rows.next_block(|row| output.row(row))?;
-        for loss in rows.take_losses() {
+        let more = records.next_block(|record| output.record(record))?;
+        for loss in records.take_losses() {
             // There is nowhere left to say that stderr can't be written.
             _ = writeln!(io::stderr(), "tidegate: {loss}");
         }
@@ -100,10 +105,13 @@ impl Output {
         }
     }
 
-    fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         self.left_out += match &mut self.format {
-            Format::Ndjson(format) => format.row(row, &mut self.buf),
-            Format::Influx(format) => format.row(row, &mut self.buf),
+            Format::Ndjson(format) => format.record(record, &mut self.buf),
+            Format::Influx(format) => match record {
+                Record::Row(row) => format.row(row, &mut self.buf),
+                Record::Exemplar(_) | Record::Metadata(_) => LeftOut::SIDE_RECORD,
+            },
         };
         if self.buf.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }

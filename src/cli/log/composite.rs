@@ -4,214 +4,146 @@
 
 use super::json;
 use super::text::Text;
-use crate::bytes::{read_varint, unzigzag};
-
-/// The bytes are not a value as the format encodes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Malformed;
+use crate::model::{
+    Buckets, Count, CountKind, Histogram, Malformed, NestedPart, NestedReader, ResetHint, Span,
+};
 
 /// Appends the JSON of a nested value.
 ///
 /// # Errors
 /// [`Malformed`], with a part written.
 pub(super) fn nested(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut parts = Parts { rest: value, text, out };
-    parts.nested(0)?;
-    parts.end()
+    let mut reader = NestedReader::new(value);
+    nested_value(&mut reader, text, out)?;
+    match reader.next() {
+        None => Ok(()),
+        Some(_) => Err(Malformed),
+    }
 }
 
 /// Appends the JSON of a histogram.
 ///
 /// # Errors
-/// [`Malformed`], with a part written.
+/// [`Malformed`], with nothing written.
 pub(super) fn histogram(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut parts = Parts { rest: value, text, out };
-    parts.histogram()?;
-    parts.end()
+    let value = Histogram::read(value)?;
+    out.extend_from_slice(match value.kind {
+        CountKind::U64 => b"{\"counts\":\"u64\"",
+        CountKind::F64 => b"{\"counts\":\"f64\"",
+    });
+    out.extend_from_slice(match value.reset {
+        ResetHint::Unknown => b",\"reset\":\"unknown\"",
+        ResetHint::Yes => b",\"reset\":\"yes\"",
+        ResetHint::No => b",\"reset\":\"no\"",
+        ResetHint::Gauge => b",\"reset\":\"gauge\"",
+    });
+    out.extend_from_slice(b",\"schema\":");
+    text.integer(value.schema, out);
+    out.extend_from_slice(b",\"zero_threshold\":");
+    json::float(value.zero_threshold, text, out);
+    out.extend_from_slice(b",\"sum\":");
+    json::float(value.sum, text, out);
+    out.extend_from_slice(b",\"count\":");
+    count(value.count, text, out);
+    out.extend_from_slice(b",\"zero_count\":");
+    count(value.zero_count, text, out);
+    buckets("positive", value.positive, text, out);
+    buckets("negative", value.negative, text, out);
+    out.extend_from_slice(b",\"bounds\":");
+    list(value.bounds(), out, |bound, out| json::float(bound, text, out));
+    for (key, limit) in [("min", value.min), ("max", value.max)] {
+        if let Some(limit) = limit {
+            out.extend_from_slice(format!(",\"{key}\":").as_bytes());
+            json::float(limit, text, out);
+        }
+    }
+    out.push(b'}');
+    Ok(())
 }
 
-/// What is left of a value, and where its JSON goes.
-struct Parts<'a> {
-    rest: &'a [u8],
-    text: &'a mut Text,
-    out: &'a mut Vec<u8>,
-}
-
-impl<'a> Parts<'a> {
-    fn nested(&mut self, depth: u32) -> Result<(), Malformed> {
-        if depth > DEPTH_MAX {
-            return Err(Malformed);
+/// The reader bounds the depth, and with it the stack.
+fn nested_value(reader: &mut NestedReader<'_>, text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    match reader.next().ok_or(Malformed)?? {
+        NestedPart::F64(v) => {
+            out.extend_from_slice(b"{\"f64\":");
+            json::float(v, text, out);
         }
-        match self.byte()? {
-            1 => self.tagged("f64", Parts::float),
-            2 => self.tagged("i64", Parts::signed),
-            3 => self.tagged("u64", Parts::unsigned),
-            4 => self.tagged("bool", |parts| {
-                let text =
-                    [&b"false"[..], b"true"].get(usize::from(parts.byte()?)).copied().ok_or(Malformed)?;
-                parts.out.extend_from_slice(text);
-                Ok(())
-            }),
-            5 => self.tagged("string", Parts::string),
-            6 => self.tagged("bytes", |parts| {
-                json::base64(parts.sized()?, parts.out);
-                Ok(())
-            }),
-            7 => self.tagged("null", |parts| {
-                parts.out.extend_from_slice(b"null");
-                Ok(())
-            }),
-            16 => self.tagged("list", |parts| {
-                let count = parts.varint()?;
-                parts.list(count, |parts| parts.nested(depth + 1))
-            }),
-            17 => self.tagged("map", |parts| {
-                let count = parts.varint()?;
-                parts.list(count, |parts| {
-                    parts.out.push(b'[');
-                    parts.string()?;
-                    parts.out.push(b',');
-                    parts.nested(depth + 1)?;
-                    parts.out.push(b']');
-                    Ok(())
-                })
-            }),
-            _ => Err(Malformed),
+        NestedPart::I64(v) => {
+            out.extend_from_slice(b"{\"i64\":");
+            text.integer(v, out);
         }
-    }
-
-    fn histogram(&mut self) -> Result<(), Malformed> {
-        let form = self.byte()?;
-        if form >> 5 != 0 {
-            return Err(Malformed);
+        NestedPart::U64(v) => {
+            out.extend_from_slice(b"{\"u64\":");
+            text.integer(v, out);
         }
-        let number: Part<'a> = if form & 1 != 0 { Parts::float } else { Parts::unsigned };
-        let counts = if form & 1 != 0 { "f64" } else { "u64" };
-        let reset = ["unknown", "yes", "no", "gauge"][usize::from(form >> 1 & 3)];
-        self.out.extend_from_slice(format!("{{\"counts\":\"{counts}\",\"reset\":\"{reset}\"").as_bytes());
-        self.key("schema", Parts::signed)?;
-        self.key("zero_threshold", Parts::float)?;
-        self.key("sum", Parts::float)?;
-        self.key("count", number)?;
-        self.key("zero_count", number)?;
-        for (spans, buckets) in [("positive_spans", "positive"), ("negative_spans", "negative")] {
-            let mut buckets_count = 0u64;
-            self.key(spans, |parts| {
-                let count = parts.varint()?;
-                parts.list(count, |parts| {
-                    parts.out.push(b'[');
-                    parts.signed()?;
-                    parts.out.push(b',');
-                    let len = parts.varint()?;
-                    parts.text.integer(len, parts.out);
-                    buckets_count = buckets_count.saturating_add(len);
-                    parts.out.push(b']');
-                    Ok(())
-                })
-            })?;
-            self.key(buckets, |parts| parts.list(buckets_count, number))?;
+        NestedPart::Bool(v) => out.extend_from_slice(if v { b"{\"bool\":true" } else { b"{\"bool\":false" }),
+        NestedPart::String(v) => {
+            out.extend_from_slice(b"{\"string\":");
+            json::string(v, out);
         }
-        self.key("bounds", |parts| {
-            let count = parts.varint()?;
-            parts.list(count, Parts::float)
-        })?;
-        if form & 8 != 0 {
-            self.key("min", Parts::float)?;
+        NestedPart::Bytes(v) => {
+            out.extend_from_slice(b"{\"bytes\":");
+            json::base64(v, out);
         }
-        if form & 16 != 0 {
-            self.key("max", Parts::float)?;
-        }
-        self.out.push(b'}');
-        Ok(())
-    }
-
-    fn tagged(
-        &mut self,
-        tag: &str,
-        value: impl FnOnce(&mut Parts<'a>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.out.extend_from_slice(format!("{{\"{tag}\":").as_bytes());
-        value(self)?;
-        self.out.push(b'}');
-        Ok(())
-    }
-
-    fn key(
-        &mut self,
-        key: &str,
-        value: impl FnOnce(&mut Parts<'a>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.out.extend_from_slice(format!(",\"{key}\":").as_bytes());
-        value(self)
-    }
-
-    /// Each item takes a byte at least: a count that is a lie ends soon.
-    fn list(
-        &mut self,
-        count: u64,
-        mut item: impl FnMut(&mut Parts<'a>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.out.push(b'[');
-        for i in 0..count {
-            if i > 0 {
-                self.out.push(b',');
+        NestedPart::Null => out.extend_from_slice(b"{\"null\":null"),
+        NestedPart::List(count) => {
+            out.extend_from_slice(b"{\"list\":[");
+            for i in 0..count {
+                if i > 0 {
+                    out.push(b',');
+                }
+                nested_value(reader, text, out)?;
             }
-            item(self)?;
+            out.push(b']');
         }
-        self.out.push(b']');
-        Ok(())
+        NestedPart::Map(count) => {
+            out.extend_from_slice(b"{\"map\":[");
+            for i in 0..count {
+                out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
+                let Some(NestedPart::Key(key)) = reader.next().transpose()? else { return Err(Malformed) };
+                json::string(key, out);
+                out.push(b',');
+                nested_value(reader, text, out)?;
+                out.push(b']');
+            }
+            out.push(b']');
+        }
+        NestedPart::Key(_) => return Err(Malformed),
     }
+    out.push(b'}');
+    Ok(())
+}
 
-    fn float(&mut self) -> Result<(), Malformed> {
-        let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed)?;
-        self.rest = rest;
-        json::float(f64::from_bits(u64::from_le_bytes(*bytes)), self.text, self.out);
-        Ok(())
-    }
+fn buckets(sign: &str, buckets: Buckets<'_>, text: &mut Text, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(",\"{sign}_spans\":").as_bytes());
+    list(buckets.spans(), out, |Span { offset, len }, out| {
+        out.push(b'[');
+        text.integer(offset, out);
+        out.push(b',');
+        text.integer(len, out);
+        out.push(b']');
+    });
+    out.extend_from_slice(format!(",\"{sign}\":").as_bytes());
+    list(buckets.counts(), out, |bucket, out| count(bucket, text, out));
+}
 
-    fn signed(&mut self) -> Result<(), Malformed> {
-        let value = unzigzag(self.varint()?);
-        self.text.integer(value, self.out);
-        Ok(())
-    }
-
-    fn unsigned(&mut self) -> Result<(), Malformed> {
-        let value = self.varint()?;
-        self.text.integer(value, self.out);
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<(), Malformed> {
-        json::string(self.sized()?, self.out);
-        Ok(())
-    }
-
-    fn byte(&mut self) -> Result<u8, Malformed> {
-        let (&byte, rest) = self.rest.split_first().ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(byte)
-    }
-
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        read_varint(&mut self.rest).ok_or(Malformed)
-    }
-
-    fn sized(&mut self) -> Result<&'a [u8], Malformed> {
-        let len = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(Malformed)?;
-        self.rest = rest;
-        Ok(bytes)
-    }
-
-    fn end(&self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed) }
+fn count(value: Count, text: &mut Text, out: &mut Vec<u8>) {
+    match value {
+        Count::U64(v) => text.integer(v, out),
+        Count::F64(v) => json::float(v, text, out),
     }
 }
 
-type Part<'a> = fn(&mut Parts<'a>) -> Result<(), Malformed>;
-
-/// How deep lists and maps nest.
-const DEPTH_MAX: u32 = 32;
+fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, mut item: impl FnMut(T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (i, value) in items.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        item(value, out);
+    }
+    out.push(b']');
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,8 @@
 //!
 //! Line protocol has no form for: a row without a metric's name; labels without a value; names and values of labels
 //! that end in a backslash (it would escape what follows) or have a newline in them; a few starts and escapes of
-//! names, see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name.
+//! names, see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name;
+//! start times.
 //! A label that can't be written costs the row, since it would become another series' row; a field costs only itself,
 //! unless it is the last.
 
@@ -53,6 +54,7 @@ impl Influx {
         out.push(b' ');
         self.text.integer(row.time_ns, out);
         out.push(b'\n');
+        left_out.values += u64::from(row.start_time_ns().is_some());
         left_out
     }
 

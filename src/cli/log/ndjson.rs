@@ -1,13 +1,14 @@
-//! A row as a line of JSON: `docs/ndjson.md` is the contract.
+//! A row, an exemplar or metadata as a line of JSON: `docs/ndjson.md` is the contract.
 //!
 //! Every value says its type and keeps every bit, so that the line can be imported again.
 
-use super::composite::{self, Malformed};
+use super::composite;
 use super::json;
 use super::series::Series;
 use super::text::{LeftOut, Text};
-use crate::block::Value;
-use crate::reader::{Labels, Row};
+use crate::block::{ExemplarLabels, Value};
+use crate::model::{Malformed, Metadata, MetricType};
+use crate::reader::{Labels, Record, Row};
 
 /// Writes rows.
 #[derive(Default)]
@@ -17,11 +18,23 @@ pub(super) struct Ndjson {
 }
 
 impl Ndjson {
-    /// Appends a row and its newline, or nothing, and says what was left out: a row with a value that breaks the
+    /// Appends a record and its newline, or nothing, and says what was left out: a row with a value that breaks the
     /// format.
-    pub(super) fn row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> LeftOut {
+    #[inline]
+    pub(super) fn record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> LeftOut {
+        match record {
+            Record::Row(row) => self.row(row, None, out),
+            Record::Exemplar(exemplar) => self.row(&exemplar.row, Some(exemplar.labels), out),
+            Record::Metadata(metadata) => {
+                write_metadata(metadata, out);
+                LeftOut::default()
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Row<'_>, exemplar: Option<ExemplarLabels<'_>>, out: &mut Vec<u8>) -> LeftOut {
         let start = out.len();
-        match self.try_row(row, out) {
+        match self.try_row(row, exemplar, out) {
             Ok(()) => LeftOut::default(),
             Err(Malformed) => {
                 out.truncate(start);
@@ -30,7 +43,12 @@ impl Ndjson {
         }
     }
 
-    fn try_row(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn try_row(
+        &mut self,
+        row: &Row<'_>,
+        exemplar: Option<ExemplarLabels<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
         out.push(b'{');
         if row.tenant != 0 {
             out.extend_from_slice(b"\"tenant\":");
@@ -39,6 +57,10 @@ impl Ndjson {
         }
         out.extend_from_slice(b"\"time\":");
         self.text.integer(row.time_ns, out);
+        if let Some(start) = row.start_time_ns() {
+            out.extend_from_slice(b",\"start\":");
+            self.text.integer(start, out);
+        }
         out.extend_from_slice(self.series.labels(row, write_labels));
         let mut previous: Option<&[u8]> = None;
         for (name, value) in row.fields() {
@@ -55,7 +77,13 @@ impl Ndjson {
             previous = Some(name);
             self.value(value, out)?;
         }
-        out.extend_from_slice(if previous.is_some() { b"}}}\n" } else { b"}}\n" });
+        out.extend_from_slice(if previous.is_some() { b"}}" } else { b"}" });
+        if let Some(labels) = exemplar {
+            out.extend_from_slice(b",\"exemplar\":{");
+            write_pairs(labels.iter(), out);
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"}\n");
         Ok(())
     }
 
@@ -98,7 +126,12 @@ impl Ndjson {
 
 fn write_labels(labels: Labels<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"labels\":{");
-    for (i, (name, value)) in labels.iter().enumerate() {
+    write_pairs(labels.iter(), out);
+    out.extend_from_slice(b"},\"fields\":{");
+}
+
+fn write_pairs<'l>(labels: impl Iterator<Item = (&'l [u8], &'l [u8])>, out: &mut Vec<u8>) {
+    for (i, (name, value)) in labels.enumerate() {
         if i > 0 {
             out.push(b',');
         }
@@ -106,13 +139,38 @@ fn write_labels(labels: Labels<'_>, out: &mut Vec<u8>) {
         out.push(b':');
         json::string(value, out);
     }
-    out.extend_from_slice(b"},\"fields\":{");
+}
+
+fn write_metadata(metadata: &Metadata<'_>, out: &mut Vec<u8>) {
+    let kind = match metadata.kind {
+        MetricType::Unknown => "unknown",
+        MetricType::Counter => "counter",
+        MetricType::Gauge => "gauge",
+        MetricType::Summary => "summary",
+        MetricType::Histogram => "histogram",
+        MetricType::GaugeHistogram => "gauge_histogram",
+        MetricType::StateSet => "state_set",
+        MetricType::Info => "info",
+    };
+    out.extend_from_slice(b"{\"metadata\":{\"name\":");
+    json::string(metadata.name, out);
+    out.extend_from_slice(b",\"type\":");
+    json::string(kind.as_bytes(), out);
+    out.extend_from_slice(b",\"unit\":");
+    json::string(metadata.unit, out);
+    out.extend_from_slice(b",\"help\":");
+    json::string(metadata.help, out);
+    out.extend_from_slice(b"}}\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{NAN_CANONICAL_BITS, NAN_STALE_BITS};
+    use crate::model::{CountKind, HistogramBuf, NAN_CANONICAL_BITS, NAN_STALE_BITS, NestedBuf, WriteResult};
+    use crate::wire::Decode;
+    use crate::wire::ndjson::Decoder;
+    use crate::wire::testing::{Rows, Value as Decoded};
+    use proptest::prelude::*;
 
     #[test]
     fn values_say_their_type() {
@@ -138,6 +196,101 @@ mod tests {
             let mut out = Vec::new();
             Ndjson::default().value(value, &mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    /// A value with its bits, and what it is decoded to.
+    fn values() -> impl Strategy<Value = (Vec<u8>, Decoded)> {
+        let print = |value: Value<'_>| {
+            let mut out = Vec::new();
+            Ndjson::default().value(value, &mut out).unwrap();
+            out
+        };
+        let bits = prop_oneof![
+            any::<u64>(),
+            any::<f64>().prop_map(f64::to_bits),
+            prop::sample::select(vec![
+                NAN_CANONICAL_BITS,
+                NAN_STALE_BITS,
+                1 << 63,
+                0x7ff0 << 48,
+                0xfff0 << 48
+            ]),
+        ];
+        let bytes = || prop_oneof![any::<Vec<u8>>(), ".*".prop_map(String::into_bytes)];
+        let nested = prop::collection::vec((bytes(), any::<i64>(), any::<u64>()), 0..4).prop_map(|items| {
+            let mut buf = NestedBuf::default();
+            buf.begin_map().unwrap();
+            for (key, signed, unsigned) in items {
+                buf.key(&key);
+                buf.begin_list().unwrap();
+                buf.i64(signed);
+                buf.u64(unsigned);
+                buf.f64(f64::from_bits(unsigned));
+                buf.string(&key);
+                buf.bytes(&key);
+                buf.end();
+            }
+            buf.end();
+            buf.finish().to_vec()
+        });
+        let counts = prop::collection::vec(any::<u64>(), 0..6);
+        let head = (any::<bool>(), -4i32..=8, any::<u64>(), any::<u64>(), prop::option::of(any::<u64>()));
+        let histogram =
+            (head, counts, any::<i64>()).prop_map(|((floats, schema, sum, count, max), counts, offset)| {
+                let mut buf = HistogramBuf { schema, count, zero_count: sum, ..HistogramBuf::default() };
+                buf.kind = if floats { CountKind::F64 } else { CountKind::U64 };
+                buf.sum = f64::from_bits(sum);
+                buf.max = max.map(f64::from_bits);
+                for buckets in [&mut buf.positive, &mut buf.negative] {
+                    buckets.span(offset, counts.len() as u64);
+                    counts.iter().for_each(|&count| buckets.count(count));
+                }
+                buf.bounds.extend(max.map(f64::from_bits));
+                let mut encoded = Vec::new();
+                buf.encode(&mut encoded).unwrap();
+                encoded
+            });
+        prop_oneof![
+            bits.prop_map(move |v| (print(Value::F64(f64::from_bits(v))), Decoded::F64(v))),
+            any::<i64>().prop_map(move |v| (print(Value::I64(v)), Decoded::I64(v))),
+            any::<u64>().prop_map(move |v| (print(Value::U64(v)), Decoded::U64(v))),
+            any::<bool>().prop_map(move |v| (print(Value::Bool(v)), Decoded::Bool(v))),
+            bytes().prop_map(move |v| (print(Value::String(&v)), Decoded::Bytes(v))),
+            bytes().prop_map(move |v| (print(Value::Bytes(&v)), Decoded::Bytes(v))),
+            nested.prop_map(move |v| (print(Value::Nested(&v)), Decoded::Bytes(v))),
+            histogram.prop_map(move |v| (print(Value::Histogram(&v)), Decoded::Bytes(v))),
+            Just((print(Value::Null), Decoded::Null)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_decoded_bit_for_bit(
+            values in prop::collection::vec(values(), 1..6), time_ns: i64, name: String, label: String,
+        ) {
+            let mut out = format!("{{\"time\":{time_ns},\"labels\":{{").into_bytes();
+            json::string(name.as_bytes(), &mut out);
+            out.push(b':');
+            json::string(label.as_bytes(), &mut out);
+            out.extend_from_slice(b"},\"fields\":{");
+            for (i, (value, _)) in values.iter().enumerate() {
+                json::string(format!("{}{i}{name}", if i > 0 { "," } else { "" }).as_bytes(), &mut out);
+                out.extend_from_slice(b":{");
+                out.extend_from_slice(value);
+                out.extend_from_slice(if i + 1 < values.len() { b"}," } else { b"}}}\n" });
+            }
+            // The second time the line is met as one that is expected.
+            let (mut rows, mut result) = (Rows::default(), WriteResult::default());
+            Decoder::new().feed(&out.repeat(2), true, &mut rows, &mut result);
+            prop_assert_eq!(&result.errors, &[]);
+            prop_assert_eq!(rows.rows.len(), 2);
+            for row in &rows.rows {
+                prop_assert_eq!(row.time_ns, time_ns);
+                prop_assert_eq!(&row.labels, &[(name.clone(), label.clone())]);
+                let found: Vec<_> = row.fields.iter().map(|(_, value)| value).collect();
+                prop_assert_eq!(found, values.iter().map(|(_, value)| value).collect::<Vec<_>>());
+            }
         }
     }
 }

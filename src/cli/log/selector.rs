@@ -61,15 +61,23 @@ impl Selector {
         self.takes_values(|name| labels.value(name).unwrap_or(b""))
     }
 
+    /// Whether a series of this metric can be one that it takes.
+    pub(super) fn takes_metric(&self, metric: &[u8]) -> bool {
+        self.0.iter().filter(|matcher| matcher.name == METRIC_NAME).all(|matcher| matcher.takes(metric))
+    }
+
     fn takes_values<'v>(&self, value: impl Fn(&[u8]) -> &'v [u8]) -> bool {
-        self.0.iter().all(|matcher| {
-            let value = value(&matcher.name);
-            let matches = match &matcher.test {
-                Test::Equal(wanted) => value == wanted.as_slice(),
-                Test::Regex(regex) => regex.is_match(value),
-            };
-            matches != matcher.negated
-        })
+        self.0.iter().all(|matcher| matcher.takes(value(&matcher.name)))
+    }
+}
+
+impl Matcher {
+    fn takes(&self, value: &[u8]) -> bool {
+        let matches = match &self.test {
+            Test::Equal(wanted) => value == wanted.as_slice(),
+            Test::Regex(regex) => regex.is_match(value),
+        };
+        matches != self.negated
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ingest::{FieldValue, IngestLimits, KeyHasher, NotPushed, Packer, SeriesBudget, SeriesHandle};
-use crate::model::{BATCH_ROWS_MAX, Batch, FieldType, heap_place};
+use crate::model::{BATCH_ROWS_MAX, Batch, Exemplar, FieldType, Intake, Metadata, MetricType, heap_place};
 
 /// A row as its author thinks of it.
 #[derive(Clone, PartialEq, Debug)]
@@ -232,6 +232,81 @@ fn a_parcel_that_a_batch_has_no_room_for_goes_into_several() {
     }
     assert_eq!(sealed.len(), BATCH_ROWS_MAX);
     assert_eq!(worker.batch().rows() as i64, time_ns + 1 - BATCH_ROWS_MAX as i64);
+}
+
+#[test]
+fn start_times_go_in_parcels_and_need_no_name() {
+    let budget = budget();
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut parcel = Parcel::default();
+    packer.start(&mut parcel);
+    packer.fill(&mut parcel, LIBRARY, |intake| {
+        let mut labels = LabelsBuf::default();
+        labels.push(b"__name__", b"requests");
+        labels.push(b"host", b"a");
+        let series = intake.define(b"requests", &mut labels).unwrap();
+        let value = FieldText { text: b"value", name: b"value", kind: FieldType::F64 };
+        let start = FieldText { text: b"", name: b"", kind: FieldType::StartTime };
+        let with = intake.define_shape(series, &[value, start]).unwrap();
+        intake.push(series, with, 7, &[3, 5], &[]).unwrap();
+        let without = intake.define_shape(series, &[value]).unwrap();
+        intake.push(series, without, 8, &[4], &[]).unwrap();
+    });
+    packer.pack(&mut parcel);
+    assert_eq!(take_in(&mut worker, &mut guest, &parcel), [""; 0]);
+    let rows = ["requests host=a 7 value=F64 3 =StartTime 5", "requests host=a 8 value=F64 4"];
+    assert_eq!(texts(&worker), rows);
+    assert_eq!(worker.batch().samples(), 2);
+    let symbols = worker.table().dictionary().mark().symbols;
+    worker.seal().unwrap();
+    let shapes = [0, 1].map(|row| worker.batch().head(row).1);
+    assert_eq!(shapes.map(|id| worker.shapes().symbols(id).fields.len()), [1, 1]);
+    assert_eq!(shapes.map(|id| worker.shapes().symbols(id).metric), [None, None], "rows of one value");
+    assert_eq!(worker.table().dictionary().mark().symbols, symbols + 1, "value, and no empty name");
+}
+
+#[test]
+fn side_records_go_in_parcels_with_what_they_are_of() {
+    let budget = budget();
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut parcel = Parcel::default();
+    let metadata = Metadata { name: b"m", kind: MetricType::Gauge, unit: b"", help: b"Help." };
+    for round in 0..3 {
+        packer.start(&mut parcel);
+        packer.fill(&mut parcel, LIBRARY, |intake| {
+            for (key, time_ns) in [(&b"b"[..], 1), (b"a", 2)] {
+                let mut labels = LabelsBuf::default();
+                labels.push(b"host", key);
+                let series = intake.find(key).unwrap_or_else(|| intake.define(key, &mut labels).unwrap());
+                let exemplar = Exemplar { field: b"value", time_ns, value_bits: 5, labels: &[0] };
+                intake.exemplar(series, &exemplar).unwrap();
+            }
+            intake.metadata(&metadata).unwrap();
+        });
+        packer.pack(&mut parcel);
+        assert!(!parcel.batch().is_empty() && parcel.batch().rows() == 0);
+        guest.learn(&parcel);
+        // In two goes, as if the batch had been full.
+        assert_eq!(worker.take_in(&mut guest, &parcel, 0), TakenIn { upto: 3, refused: 0 });
+        assert_eq!(worker.take_in(&mut guest, &parcel, 3), TakenIn { upto: 3, refused: 0 });
+        let batch = worker.batch();
+        let host = |series| {
+            let dictionary = worker.table().dictionary();
+            let (_, value) = dictionary.series_labels(series).next().unwrap();
+            (dictionary.symbol(value).to_vec(), batch.exemplars()[0].read(batch.heap()).value_bits)
+        };
+        let hosts: Vec<_> = batch.exemplars().iter().map(|e| host(e.series)).collect();
+        assert_eq!(hosts, [(b"b".to_vec(), 5), (b"a".to_vec(), 5)]);
+        let said: Vec<_> = batch.metadata().iter().map(|m| m.read(batch.heap())).collect();
+        // The worker's segment has it in the first round, its next segment in the third.
+        assert_eq!(said, [[metadata].as_slice(), &[], &[metadata]][round]);
+        worker.end_batch();
+        if round == 1 {
+            worker.rotate();
+        }
+    }
 }
 
 #[test]

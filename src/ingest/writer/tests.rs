@@ -2,7 +2,7 @@ use super::*;
 use crate::ingest::ContextId;
 use crate::model::{FieldType, METRIC_NAME};
 
-fn ingest(series_max: u64) -> Ingest {
+pub(super) fn ingest(series_max: u64) -> Ingest {
     let series = SeriesBudget::new(series_max);
     Ingest::new(KeyHasher::new(1), IngestLimits { series, time_min_ns: i64::MIN, time_max_ns: i64::MAX })
 }
@@ -16,7 +16,7 @@ fn labels(name: &str) -> LabelsBuf {
 const VALUE: [FieldText<'static>; 1] = [FieldText { text: b"value=", name: b"value", kind: FieldType::F64 }];
 
 /// Pushes a row by the ladder; says whether it was predicted.
-fn push(writer: &mut Writer<'_>, name: &str, time_ns: i64) -> Result<bool, Refusal> {
+pub(super) fn push(writer: &mut Writer<'_>, name: &str, time_ns: i64) -> Result<bool, Refusal> {
     let predicted = !name.is_empty() && writer.predicted() == name.as_bytes();
     let series = if predicted {
         writer.confirm()

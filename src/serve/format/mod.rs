@@ -5,6 +5,10 @@
 //! for all and knows a [`Format`] only by what it asks of it.
 
 pub(super) mod influx;
+mod ndjson;
+pub(super) mod opentsdb;
+mod plain;
+mod vm_import;
 
 use crate::ingest::ContextId;
 use crate::model::{Intake, WriteResult};
@@ -21,6 +25,12 @@ use super::http::Head;
 pub(super) enum Format {
     /// Influx line protocol.
     Influx(Dialect),
+    /// tidegate's own rows as text.
+    Ndjson,
+    /// VictoriaMetrics' JSON lines.
+    VmImport,
+    /// OpenTSDB's data points as JSON.
+    OpenTsdb(opentsdb::Report),
 }
 
 /// A write whose head was understood.
@@ -45,6 +55,9 @@ pub(super) enum Reading {
 /// The decoder of a write's body.
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
+    Ndjson(Box<wire::ndjson::Decoder>),
+    VmImport(Box<wire::vm_import::Decoder>),
+    OpenTsdb(Box<wire::opentsdb::Decoder>),
 }
 
 impl Rows {
@@ -52,6 +65,9 @@ impl Rows {
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         match self {
             Rows::Influx(decoder) => decoder.check(body),
+            Rows::Ndjson(decoder) => decoder.check(body),
+            Rows::VmImport(decoder) => decoder.check(body),
+            Rows::OpenTsdb(decoder) => decoder.check(body),
         }
     }
 
@@ -59,6 +75,9 @@ impl Rows {
     pub(super) fn rewind(&mut self) {
         match self {
             Rows::Influx(decoder) => decoder.rewind(),
+            Rows::Ndjson(decoder) => decoder.rewind(),
+            Rows::VmImport(decoder) => decoder.rewind(),
+            Rows::OpenTsdb(decoder) => decoder.rewind(),
         }
     }
 
@@ -72,6 +91,9 @@ impl Rows {
     ) -> Fed {
         match self {
             Rows::Influx(decoder) => decoder.feed(input, last, intake, result),
+            Rows::Ndjson(decoder) => decoder.feed(input, last, intake, result),
+            Rows::VmImport(decoder) => decoder.feed(input, last, intake, result),
+            Rows::OpenTsdb(decoder) => decoder.feed(input, last, intake, result),
         }
     }
 }
@@ -84,6 +106,9 @@ impl Format {
     pub(super) fn open(self, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
         match self {
             Format::Influx(dialect) => influx::open(dialect, head, wall_ns),
+            Format::Ndjson => ndjson::open(head),
+            Format::VmImport => vm_import::open(head),
+            Format::OpenTsdb(_) => opentsdb::open(head),
         }
     }
 
@@ -91,6 +116,9 @@ impl Format {
     pub(super) fn protocol(self) -> Protocol {
         match self {
             Format::Influx(_) => Protocol::Influx,
+            Format::Ndjson => Protocol::Ndjson,
+            Format::VmImport => Protocol::VmImport,
+            Format::OpenTsdb(_) => Protocol::OpenTsdb,
         }
     }
 
@@ -98,13 +126,16 @@ impl Format {
     pub(super) fn context(self) -> ContextId {
         match self {
             Format::Influx(dialect) => ContextId(dialect as u16),
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => {
+                ContextId(ONE_DIALECT | self.protocol() as u16)
+            }
         }
     }
 
     /// The methods that its path takes, as the `Allow` header lists them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Format::Influx(_) => "POST",
+            Format::Influx(_) | Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => "POST",
         }
     }
 
@@ -112,6 +143,8 @@ impl Format {
     pub(super) fn write_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(dialect) => influx::write_answer(dialect, result),
+            Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
+            Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
         }
     }
 
@@ -119,6 +152,7 @@ impl Format {
     pub(super) fn refused_whole_answer(self, result: &WriteResult) -> Answer {
         match self {
             Format::Influx(_) => influx::refused_whole_answer(result),
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) => self.write_answer(result),
         }
     }
 
@@ -126,6 +160,8 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
+            Format::Ndjson | Format::VmImport => plain::error_answer(status, message, result),
+            Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
         }
     }
 
@@ -138,3 +174,6 @@ impl Format {
         })
     }
 }
+
+/// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
+pub(super) const ONE_DIALECT: u16 = 0x100;

@@ -1,12 +1,13 @@
 //! A connection of lines: its socket, its decoder, and what of a line has come so far.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use crate::ingest::Stream;
+use crate::model::WriteResult;
 
 use super::feed::{LineDecoder, Sender};
 use super::options::LineProtocol;
@@ -36,6 +37,8 @@ pub(super) struct LineConnection {
     pub(super) sender: Sender,
     pub(super) decoder: LineDecoder,
     pub(super) stream: Stream,
+    /// Answers that the peer has not taken yet.
+    out: Vec<u8>,
     /// Bytes read and not used yet.
     pub(super) tail: Vec<u8>,
     /// The tail is more than the start of a line: the engine had no room.
@@ -67,6 +70,7 @@ impl LineConnection {
             sender: arrival.sender,
             decoder: LineDecoder::new(protocol),
             stream: Stream::new(protocol.context()),
+            out: Vec::new(),
             tail: Vec::new(),
             unfed: false,
             readable: true,
@@ -99,9 +103,37 @@ impl LineConnection {
         }
     }
 
+    /// Says what was wrong with lines, a line each, where the protocol has it. A peer that does not read its answers
+    /// misses some.
+    pub(super) fn answer(&mut self, result: &WriteResult) {
+        if !self.decoder.answers() {
+            return;
+        }
+        for error in &result.errors {
+            if self.out.len() < OUT_BYTES_MAX {
+                self.out.extend_from_slice(error.error.as_bytes());
+                self.out.push(b'\n');
+            }
+        }
+    }
+
+    /// Sends answers, as far as the peer takes them.
+    pub(super) fn send(&mut self) {
+        while !self.out.is_empty() {
+            match self.socket.write(&self.out) {
+                Ok(n) if n > 0 => drop(self.out.drain(..n)),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+                // Who closed the connection wants no answers; that it is closed is for reading to find.
+                Ok(_) | Err(_) => self.out.clear(),
+            }
+        }
+        self.out = Vec::new();
+    }
+
     /// Bytes held.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<LineConnection>() + self.tail.capacity()
+        size_of::<LineConnection>() + self.tail.capacity() + self.out.capacity()
     }
 }
 
@@ -111,6 +143,19 @@ impl Read for LineSocket {
             LineSocket::Tcp(socket) => socket.read(into),
             LineSocket::Unix(socket) => socket.read(into),
         }
+    }
+}
+
+impl Write for LineSocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            LineSocket::Tcp(socket) => socket.write(bytes),
+            LineSocket::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -139,3 +184,6 @@ impl Source for LineSocket {
 
 /// What a drain reads of a peer that goes on sending: more than the kernel has buffered when it begins.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
+
+/// Answers kept for a peer that does not read.
+const OUT_BYTES_MAX: usize = 64 << 10;

@@ -7,7 +7,7 @@ use crate::engine::{Worker, random_u64};
 use crate::ingest::Stream;
 use crate::model::WriteResult;
 use crate::wire::influx::Dialect;
-use crate::wire::{Decode, FedState, graphite, influx, statsd};
+use crate::wire::{Decode, FedState, graphite, influx, opentsdb, statsd};
 
 use super::options::LineProtocol;
 
@@ -16,6 +16,7 @@ use super::options::LineProtocol;
 pub(super) enum LineDecoder {
     Graphite(graphite::Decoder),
     Influx(Box<influx::Decoder>),
+    OpenTsdb(opentsdb::Lines),
     Statsd(statsd::Decoder),
 }
 
@@ -54,8 +55,14 @@ impl LineDecoder {
             LineProtocol::Influx(precision) => {
                 LineDecoder::Influx(Box::new(influx::Decoder::new(Dialect::V1, *precision, 0)))
             }
+            LineProtocol::OpenTsdb => LineDecoder::OpenTsdb(opentsdb::Lines::new()),
             LineProtocol::Statsd(_) => LineDecoder::Statsd(statsd::Decoder::default()),
         }
+    }
+
+    /// Whether faults are answered.
+    pub(super) fn answers(&self) -> bool {
+        matches!(self, LineDecoder::OpenTsdb(_))
     }
 
     /// Decodes what it can of `input`, which came just now from `sender`.
@@ -80,6 +87,7 @@ impl LineDecoder {
                 decoder.set_default_time(now_ns);
                 feed_rows(&mut **decoder, input, last, engine, stream, result)
             }
+            LineDecoder::OpenTsdb(decoder) => feed_rows(decoder, input, last, engine, stream, result),
             LineDecoder::Statsd(decoder) => {
                 let sums = sums.expect("a listener of StatsD has sums");
                 let Sums { parser, aggregates, .. } = sums;

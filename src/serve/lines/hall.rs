@@ -22,6 +22,9 @@ use super::report::Report;
 pub(in crate::serve) const CONNECTIONS: usize = 1 << 40;
 const GATES: usize = 1 << 41;
 
+/// What is asked of a connection's socket: answers, where there are any, are sent when it takes them.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 
@@ -113,7 +116,7 @@ impl Hall {
                 gate.readable = true;
             }
         } else if let Some(Some(connection)) = self.connections.get_mut(token - CONNECTIONS) {
-            connection.readable = true;
+            connection.readable |= event.is_readable() || event.is_read_closed();
             self.queue(token - CONNECTIONS);
         }
     }
@@ -274,7 +277,7 @@ impl Hall {
             self.connections.len() - 1
         });
         let token = Token(CONNECTIONS + id);
-        if let Err(e) = self.registry.register(&mut connection.socket, token, Interest::READABLE) {
+        if let Err(e) = self.registry.register(&mut connection.socket, token, INTEREST) {
             tracing::warn!(error = %e, "a connection could not be polled");
             self.vacant.push(id);
             ground.shared.left(self.number);
@@ -310,6 +313,8 @@ impl Hall {
         let Some(mut connection) = self.connections[id].take() else { return };
         connection.queued = false;
         self.advance(&mut connection, ground);
+        connection.answer(&self.result);
+        connection.send();
         let now_ns = ground.engine.monotonic_ns();
         self.reports[connection.listener].count(&mut self.result, ground.engine.counters(), now_ns);
         let drained = self.drain != Drain::No && (!connection.readable || connection.drain_bytes_left == 0);

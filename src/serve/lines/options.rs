@@ -9,6 +9,8 @@ use crate::telemetry::Protocol;
 use crate::wire::influx::{Dialect, Precision};
 use crate::wire::statsd::TagStyles;
 
+use super::super::format::ONE_DIALECT;
+
 /// Where lines come in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Endpoint {
@@ -42,6 +44,8 @@ pub enum LineProtocol {
     Graphite,
     /// Influx line protocol, version 1's dialect, timestamps in this unit.
     Influx(Precision),
+    /// OpenTSDB's `put` lines, as its telnet port takes them: faults are answered.
+    OpenTsdb,
     /// StatsD and DogStatsD.
     Statsd(StatsdOptions),
 }
@@ -72,6 +76,7 @@ impl LineProtocol {
         match self {
             LineProtocol::Graphite => Protocol::Graphite,
             LineProtocol::Influx(_) => Protocol::Influx,
+            LineProtocol::OpenTsdb => Protocol::OpenTsdb,
             LineProtocol::Statsd(_) => Protocol::Statsd,
         }
     }
@@ -79,8 +84,9 @@ impl LineProtocol {
     /// What makes its keys mean what they mean.
     pub(super) fn context(&self) -> ContextId {
         match self {
-            LineProtocol::Graphite => ContextId(u16::MAX),
-            LineProtocol::Statsd(_) => ContextId(u16::MAX - 1),
+            LineProtocol::Graphite | LineProtocol::OpenTsdb | LineProtocol::Statsd(_) => {
+                ContextId(ONE_DIALECT | self.label() as u16)
+            }
             // As for a write over HTTP.
             LineProtocol::Influx(_) => ContextId(Dialect::V1 as u16),
         }

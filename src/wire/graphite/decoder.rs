@@ -1,9 +1,10 @@
 //! The decoder: lines in, rows out, faults by line.
 
+use crate::bytes::{Line, LineCutter};
 use crate::model::{
     FieldText, FieldType, Full, Intake, LabelsBuf, METRIC_NAME, Refusal, Series, ShapeId, WriteResult,
 };
-use crate::wire::{Cut, Decode, Fed, FedState, LineCutter};
+use crate::wire::{Decode, Fed, FedState};
 
 use super::LINE_BYTES_MAX;
 
@@ -22,8 +23,6 @@ use super::LINE_BYTES_MAX;
 #[derive(Debug)]
 pub struct Decoder {
     now_ns: i64,
-    /// Lines done with.
-    lines: u64,
     cutter: LineCutter,
     labels: LabelsBuf,
     /// The shape of the last new series' rows, in this epoch of the intake.
@@ -59,7 +58,6 @@ impl Decoder {
     pub fn new(now_ns: i64) -> Decoder {
         Decoder {
             now_ns,
-            lines: 0,
             cutter: LineCutter::new(LINE_BYTES_MAX),
             labels: LabelsBuf::default(),
             shape: ShapeId::NONE,
@@ -134,6 +132,11 @@ impl Decoder {
         if seconds == NOW { Ok(self.now_ns) } else { seconds.checked_mul(NS_PER_S).ok_or(Fault::TimeRange) }
     }
 
+    #[cold]
+    fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+        result.reject(self.cutter.number(), fault.reason(), line, || fault.to_string());
+    }
+
     /// Announces the keys of the next lines, unless some that were announced are still to come.
     fn announce<I: Intake>(&mut self, input: &[u8], at: usize, intake: &mut I) {
         if at < self.announced {
@@ -155,8 +158,7 @@ impl Decoder {
 
 impl Decode for Decoder {
     fn rewind(&mut self) {
-        self.lines = 0;
-        self.cutter.rewind();
+        self.cutter.reset();
     }
 
     /// Takes as many whole lines of `input` as it can. What was not consumed is never longer than [`LINE_BYTES_MAX`].
@@ -167,37 +169,29 @@ impl Decode for Decoder {
         }
         self.announced = 0;
         let mut at = 0;
-        while at < input.len() {
-            let (line, used) = match self.cutter.cut(&input[at..], last) {
-                Cut::Line { line, used } => (line, used),
-                Cut::TooLong { line, used } => {
-                    self.lines += 1;
-                    at += used;
-                    result.reject(self.lines, "too_large", line, || Fault::TooLong.to_string());
-                    continue;
+        loop {
+            let rest = &input[at..];
+            let line = self.cutter.cut(rest, last);
+            match line {
+                Line::Whole(text) => {
+                    if intake.wants_announcements() {
+                        self.announce(input, at, intake);
+                    }
+                    match self.take(text, intake) {
+                        Ok(Ok(true)) => {
+                            result.accepted += 1;
+                            result.samples += 1;
+                        }
+                        Ok(Ok(false)) => {}
+                        Ok(Err(Full)) => return Fed { consumed: at, state: FedState::Full },
+                        Err(fault) => self.reject(text, &fault, result),
+                    }
                 }
-                Cut::Rest { used } => {
-                    at += used;
-                    continue;
-                }
-                Cut::Incomplete => return Fed { consumed: at, state: FedState::NeedMore },
-            };
-            if intake.wants_announcements() {
-                self.announce(input, at, intake);
+                Line::TooLong(start) => self.reject(start, &Fault::TooLong, result),
+                Line::Incomplete(0) => break,
+                Line::Incomplete(_) => {}
             }
-            match self.take(line, intake) {
-                Ok(Ok(true)) => {
-                    result.accepted += 1;
-                    result.samples += 1;
-                }
-                Ok(Ok(false)) => {}
-                Ok(Err(Full)) => return Fed { consumed: at, state: FedState::Full },
-                Err(fault) => {
-                    result.reject(self.lines + 1, fault.reason(), line, || fault.to_string());
-                }
-            }
-            self.lines += 1;
-            at += used;
+            at += self.cutter.pass(line, rest);
         }
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }

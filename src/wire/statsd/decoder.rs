@@ -6,14 +6,13 @@ use super::aggregates::Aggregates;
 use super::fault::Fault;
 use super::sample::Parser;
 use super::{LINE_BYTES_MAX, notice};
+use crate::bytes::{Line, LineCutter};
 use crate::model::WriteResult;
-use crate::wire::{Cut, Fed, FedState, LineCutter};
+use crate::wire::{Fed, FedState};
 
 /// Where a stream of lines stands: all that differs between the streams of one listener.
 #[derive(Debug)]
 pub struct Decoder {
-    /// Lines done with.
-    lines: u64,
     cutter: LineCutter,
 }
 
@@ -31,7 +30,7 @@ pub struct Feed<'a> {
 
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { lines: 0, cutter: LineCutter::new(LINE_BYTES_MAX) }
+        Decoder { cutter: LineCutter::new(LINE_BYTES_MAX) }
     }
 }
 
@@ -41,21 +40,16 @@ impl Decoder {
     /// [`Aggregates::write`], and whoever feeds sees to it that they are.
     pub fn feed(&mut self, input: &[u8], last: bool, to: &mut Feed<'_>, result: &mut WriteResult) -> Fed {
         let mut at = 0;
-        while at < input.len() {
-            match self.cutter.cut(&input[at..], last) {
-                Cut::Line { line, used } => {
-                    self.lines += 1;
-                    self.take(line.trim_ascii(), to, result);
-                    at += used;
-                }
-                Cut::TooLong { line, used } => {
-                    self.lines += 1;
-                    self.reject(line, &Fault::TooLong, result);
-                    at += used;
-                }
-                Cut::Rest { used } => at += used,
-                Cut::Incomplete => return Fed { consumed: at, state: FedState::NeedMore },
+        loop {
+            let rest = &input[at..];
+            let line = self.cutter.cut(rest, last);
+            match line {
+                Line::Whole(text) => self.take(text.trim_ascii(), to, result),
+                Line::TooLong(start) => self.reject(start, &Fault::TooLong, result),
+                Line::Incomplete(0) => break,
+                Line::Incomplete(_) => {}
             }
+            at += self.cutter.pass(line, rest);
         }
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }
@@ -80,6 +74,6 @@ impl Decoder {
     }
 
     fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
-        result.reject(self.lines, fault.reason(), line, || fault.to_string());
+        result.reject(self.cutter.number(), fault.reason(), line, || fault.to_string());
     }
 }

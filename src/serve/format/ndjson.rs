@@ -1,0 +1,16 @@
+//! `/api/v1/import/ndjson`: lines as `tidegate log cat` prints them. It has no parameters.
+
+use super::super::answer::Answer;
+use super::super::http::Head;
+use super::{Format, Opened, Reading, Rows};
+
+/// Reads the head of a write.
+pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
+    let format = Format::Ndjson;
+    Ok(Opened {
+        format,
+        encoding: format.encoding(head)?,
+        rows: Rows::Ndjson(Box::default()),
+        reading: Reading::Streamed,
+    })
+}

@@ -1,0 +1,129 @@
+//! What a line says: where its labels are, its values and their times.
+
+use super::fault::Fault;
+use crate::bytes::json::Json;
+use crate::model::NAN_CANONICAL_BITS;
+
+/// A line's samples. Cleared and used again.
+#[derive(Default, Debug)]
+pub(super) struct Samples {
+    /// The bits of the values.
+    pub(super) values: Vec<u64>,
+    /// Nanoseconds since the Unix epoch.
+    pub(super) times_ns: Vec<i64>,
+}
+
+/// Where a line's labels are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Metric {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Whether its text is the one that was expected.
+    pub(super) expected: bool,
+}
+
+impl Samples {
+    /// Reads a line whose labels are probably spelled as `expected`, which is such a text or empty.
+    pub(super) fn read(&mut self, line: &[u8], expected: &[u8]) -> Result<Metric, Fault> {
+        self.values.clear();
+        self.times_ns.clear();
+        let mut json = Json::new(line, 0);
+        let mut metric = None;
+        let (mut values, mut timestamps) = (false, false);
+        json.object(|json, name| {
+            match name.raw() {
+                b"metric" if metric.is_some() => return Err(Fault::Twice("metric")),
+                b"values" if values => return Err(Fault::Twice("values")),
+                b"timestamps" if timestamps => return Err(Fault::Twice("timestamps")),
+                b"metric" => metric = Some(read_metric(json, expected)?),
+                b"values" => {
+                    values = true;
+                    json.array(|json| value_bits(json).map(|bits| self.values.push(bits)))?;
+                }
+                b"timestamps" => {
+                    timestamps = true;
+                    json.array(|json| time_ns(json).map(|time| self.times_ns.push(time)))?;
+                }
+                _ => json.skip().map(|_| ())?,
+            }
+            Ok(())
+        })?;
+        json.end()?;
+        let metric = metric.ok_or(Fault::Missing("metric"))?;
+        if self.values.is_empty() {
+            return Err(Fault::Missing("values"));
+        }
+        if self.times_ns.is_empty() {
+            return Err(Fault::Missing("timestamps"));
+        }
+        if self.values.len() != self.times_ns.len() {
+            let (values, timestamps) = (self.values.len(), self.times_ns.len());
+            return Err(Fault::Lengths { values, timestamps });
+        }
+        Ok(metric)
+    }
+}
+
+#[inline]
+fn read_metric(json: &mut Json<'_>, expected: &[u8]) -> Result<Metric, Fault> {
+    json.peek();
+    let start = json.at();
+    // The text of an object is never the start of another's.
+    let is_expected = !expected.is_empty() && json.rest().starts_with(expected);
+    if is_expected {
+        json.advance(expected.len());
+    } else {
+        json.object(|json, _| json.string().map(|_| ()))?;
+    }
+    Ok(Metric { start, end: json.at(), expected: is_expected })
+}
+
+/// A value: its bits.
+#[inline]
+fn value_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
+    let next = json.peek();
+    if matches!(next, Some(b'0'..=b'9'))
+        || next == Some(b'-') && json.rest().get(1).is_some_and(u8::is_ascii_digit)
+    {
+        let fault = json.fault("a number that fits 64 bits is expected");
+        let value = json.number()?.f64();
+        return if value.is_finite() { Ok(value.to_bits()) } else { Err(Fault::Value(fault)) };
+    }
+    special_bits(json)
+}
+
+#[cold]
+fn special_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
+    let fault = json.fault("a number, null, NaN or Inf is expected");
+    let word = if json.peek() == Some(b'"') {
+        json.string()?.raw()
+    } else {
+        let rest = json.rest();
+        let ends = |&byte: &u8| !byte.is_ascii_alphabetic() && !matches!(byte, b'+' | b'-');
+        let word = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        json.advance(word.len());
+        word
+    };
+    let (negative, word) = match word {
+        [b'-', word @ ..] => (true, word),
+        [b'+', word @ ..] => (false, word),
+        _ => (false, word),
+    };
+    let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+    if is(b"inf") || is(b"infinity") {
+        Ok(if negative { f64::NEG_INFINITY } else { f64::INFINITY }.to_bits())
+    } else if is(b"nan") || is(b"null") {
+        Ok(NAN_CANONICAL_BITS)
+    } else {
+        Err(Fault::Value(fault))
+    }
+}
+
+/// A timestamp of milliseconds: the time.
+#[inline]
+fn time_ns(json: &mut Json<'_>) -> Result<i64, Fault> {
+    json.peek();
+    let fault = json.fault("a timestamp is expected: milliseconds, an integer");
+    let number = json.number().map_err(|_| Fault::Timestamp(fault))?;
+    number.i64().and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(fault))
+}

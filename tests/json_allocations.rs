@@ -1,0 +1,144 @@
+//! After warm-up no row of a JSON import allocates: neither lines as they are printed, nor others, nor points.
+
+// Invariants of `Counting`: (1) it hands every call on to the system's allocator unchanged.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use tidegate::engine::{Arrivals, Event, spawn};
+use tidegate::ingest::{ContextId, Stream};
+use tidegate::log::Directory;
+use tidegate::log::disk::{Backend, SystemDisk};
+use tidegate::model::WriteResult;
+use tidegate::wire::{Decode, FedState, ndjson, opentsdb, vm_import};
+
+mod engine_kit;
+use engine_kit::LOG;
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has no counter any more; nothing is measured there.
+    let _ = COUNT.try_with(|n| n.set(n.get() + 1));
+}
+
+// SAFETY: (1).
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: (1).
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: (1).
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        count();
+        // SAFETY: (1).
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ROWS: usize = 6_000;
+const HOSTS: usize = 50;
+const ROUNDS: usize = 6;
+
+const HISTOGRAM: &str = concat!(
+    r#"{"counts":"u64","reset":"no","schema":3,"zero_threshold":1e-128,"sum":18.4,"count":12,"zero_count":2,"#,
+    r#""positive_spans":[[0,2],[1,1]],"positive":[5,3,2],"negative_spans":[],"negative":[],"bounds":[]}"#,
+);
+
+/// Allocations of each round: decode a body, commit it, wait.
+fn rounds<D: Decode>(decoder: &mut D, element: impl Fn(usize) -> String, ends: [&str; 3]) -> Vec<usize> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
+    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
+    let mut worker = engine_kit::worker(disk, 64 << 20);
+    let mut stream = Stream::new(ContextId(0));
+    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
+    let mut counts = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let elements: Vec<String> = (0..ROWS).map(|row| element(round * ROWS + row)).collect();
+        let body = format!("{}{}{}", ends[0], elements.join(ends[1]), ends[2]);
+        let before = COUNT.get();
+        decoder.rewind();
+        decoder.check(body.as_bytes()).expect("a sound body");
+        let fed = decoder.feed(body.as_bytes(), true, &mut worker.writer(&mut stream), &mut result);
+        assert_eq!(fed.state, FedState::Done, "a batch holds it");
+        worker.wait();
+        let sequence = worker.filling();
+        while !events.contains(&Event::Durable { upto: sequence }) {
+            worker.turn(Arrivals::None, &mut events);
+            std::thread::yield_now();
+        }
+        events.clear();
+        counts.push(COUNT.get() - before);
+    }
+    assert_eq!((result.accepted, &result.errors[..]), ((ROUNDS * ROWS) as u64, &[][..]));
+    counts
+}
+
+#[track_caller]
+fn assert_warm(counts: &[usize]) {
+    assert!(counts[0] > 0, "what is cold does allocate");
+    assert!(
+        counts[3..].iter().all(|&n| n <= PER_COMMIT_MAX),
+        "for {ROWS} rows and a commit each: {counts:?}"
+    );
+}
+
+/// Allocations of a round, however many rows it has: a buffer of the commit may grow by what compresses worse.
+const PER_COMMIT_MAX: usize = 4;
+
+// One test, so that no other one's allocations are counted.
+#[test]
+fn warm_rows_allocate_nothing() {
+    let own = |row: usize| {
+        format!(
+            concat!(
+                "{{\"time\":{},\"start\":7,\"labels\":{{\"__name__\":\"cpu\",\"host\":\"{}\"}},\"fields\":{{",
+                "\"a\":{{\"f64\":{}.5}},\"b\":{{\"i64\":{}}},\"c\":{{\"string\":\"state\\n\"}},\"d\":{{\"bytes\":\"AAH/\"}},",
+                "\"h\":{{\"histogram\":{}}},\"n\":{{\"nested\":{{\"map\":[[\"k\",{{\"list\":[{{\"i64\":1}}]}}]]}}}}}}}}",
+            ),
+            row,
+            row % HOSTS,
+            row % 97,
+            row % 13,
+            HISTOGRAM
+        )
+    };
+    let lines = ["", "\n", "\n"];
+    assert_warm(&rounds(&mut ndjson::Decoder::new(), own, lines));
+    let spelled = |row: usize| own(row).replace("\":", "\": ");
+    assert_warm(&rounds(&mut ndjson::Decoder::new(), spelled, lines));
+
+    let vm = |row: usize| {
+        let (host, value) = (row % HOSTS, row % 97);
+        format!("{{\"metric\":{{\"host\":\"{host}\"}},\"values\":[{value}.25],\"timestamps\":[{row}]}}")
+    };
+    assert_warm(&rounds(&mut vm_import::Decoder::new(vm_import::ExtraLabels::default()), vm, lines));
+    let mut extra = vm_import::ExtraLabels::default();
+    extra.push(b"job", b"x");
+    assert_warm(&rounds(&mut vm_import::Decoder::new(extra), vm, lines));
+
+    let point = |row: usize| {
+        let (host, value, time) = (row % HOSTS, row % 97, row + 1);
+        format!(
+            "{{\"metric\":\"m\",\"timestamp\":{time},\"value\":\"{value}\",\"tags\":{{\"host\":\"{host}\"}}}}"
+        )
+    };
+    assert_warm(&rounds(&mut opentsdb::Decoder::new(), point, ["[", ",", "]"]));
+    let put = |row: usize| format!("put m {} {}.5 host={}", row + 1, row % 97, row % HOSTS);
+    assert_warm(&rounds(&mut opentsdb::Lines::new(), put, lines));
+}

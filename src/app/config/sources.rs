@@ -86,8 +86,8 @@ impl Sources<'_> {
 
     fn listen(&self) -> Result<Vec<Listener>, ConfigError> {
         if let (Some(list), Some(path)) = (&self.document.listen, &self.path) {
-            let http = list.value.iter().filter(|section| !is_lines(section));
-            http.map(|section| refuse_foreign_keys(path, section, "http")).collect::<Result<(), _>>()?;
+            let mut http = list.value.iter().filter(|section| !is_lines(section));
+            http.try_for_each(|section| refuse_foreign_keys(path, section, "http"))?;
         }
         let mut listeners: Vec<Listener> = Vec::new();
         for (setting, protocol) in self.addresses() {

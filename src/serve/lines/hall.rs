@@ -230,6 +230,9 @@ impl Hall {
 
     fn accept(&mut self, ground: &mut Ground<'_>) {
         self.accept_later = false;
+        if self.drain != Drain::No {
+            return;
+        }
         for i in 0..self.gates.len() {
             while let Some(gate) = &mut self.gates[i]
                 && gate.readable

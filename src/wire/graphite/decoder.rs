@@ -122,8 +122,7 @@ impl Decoder {
             Some(seconds) => seconds,
             None => {
                 let seconds: f64 = fast_float2::parse(text).map_err(|_| Fault::Time)?;
-                // Written so that what is not a number is out of range, too.
-                if !(seconds.abs() < i64::MAX as f64) {
+                if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 {
                     return Err(Fault::TimeRange);
                 }
                 seconds.trunc() as i64
@@ -271,7 +270,7 @@ impl Fault {
         match self {
             Fault::Refused(refusal) => refusal.reason(),
             Fault::NotANumber => "nan",
-            Fault::TimeRange => "time",
+            Fault::TimeRange => "timestamp",
             Fault::TooLong => "too_large",
             _ => "syntax",
         }

@@ -46,7 +46,7 @@ fn faults_cost_their_line_and_name_it() {
     assert_eq!((result.accepted, result.rejected), (1, 10));
     let found: Vec<_> = result.errors.iter().map(|e| (e.index, e.reason)).collect();
     let syntax = [1, 2, 3, 4, 5].map(|line| (line, "syntax"));
-    let others = [(6, "nan"), (7, "time"), (8, "time"), (9, "syntax"), (10, "too_large")];
+    let others = [(6, "nan"), (7, "timestamp"), (8, "timestamp"), (9, "syntax"), (10, "too_large")];
     assert_eq!(found, [&syntax[..], &others].concat());
     assert_eq!(result.errors[2].error, "expected metric, value and timestamp, found 4 words");
 }

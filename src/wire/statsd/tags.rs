@@ -14,7 +14,7 @@ pub enum TagStyles {
 
 /// Adds the tags that a name carries in brackets, or behind its first `#` or `,`. Gives the name without them, in its
 /// two parts, and whether any tag was sound.
-pub(super) fn name_tags<'a>(name: &'a [u8], mut tag: impl FnMut(&[u8], &[u8])) -> (&'a [u8], &'a [u8], bool) {
+pub(super) fn name_tags(name: &[u8], mut tag: impl FnMut(&[u8], &[u8])) -> (&[u8], &[u8], bool) {
     let mut any = false;
     let mut add = |text: &[u8]| {
         for pair in text.split(|&b| b == b',') {

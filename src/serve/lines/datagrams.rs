@@ -1,7 +1,7 @@
 //! Datagrams, many with one system call where the system has one for it.
 //!
-//! What each platform provides: [`receive`] fills a [`Batch`] from a socket that does not block; [`dropped`] is how many
-//! datagrams the kernel had no room for since the socket was made, if it counts them.
+//! What each platform provides: [`receive`] fills a [`Batch`] from a socket that does not block; [`dropped`] is how
+//! many datagrams the kernel had no room for since the socket was made, if it counts them; [`reserve`] asks for room.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -72,7 +72,10 @@ impl Batch {
         assert!(self.next == self.found.len(), "datagrams in hand are used before others are read");
         self.found.clear();
         (self.next, self.used) = (0, 0);
-        self.buffer.resize(BATCH_MAX * SLOT_BYTES, 0);
+        if self.buffer.is_empty() {
+            // Comes zeroed from the system: a page is there when it is first written to.
+            self.buffer = vec![0; BATCH_MAX * SLOT_BYTES];
+        }
         &mut self.buffer
     }
 

@@ -28,6 +28,9 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// How long a connection may stand still within a line.
+const UNFINISHED_NS_MAX: u64 = 300_000_000_000;
+
 /// Reads a connection, and batches a socket, gets in a row before others have their turn.
 const IN_A_ROW_MAX: usize = 4;
 
@@ -177,8 +180,12 @@ impl Hall {
         let now_ns = ground.engine.monotonic_ns();
         for id in 0..self.connections.len() {
             let Some(connection) = &self.connections[id] else { continue };
+            let silent_ns = now_ns.saturating_sub(connection.last_read_ns);
             let idle_ns_max = ground.shared.options.lines[connection.listener].idle_ns_max;
-            if idle_ns_max > 0 && !connection.queued && now_ns >= connection.last_read_ns + idle_ns_max {
+            let idle = idle_ns_max > 0 && silent_ns >= idle_ns_max;
+            // Half a line holds memory, and no sender pauses there.
+            let stuck = !connection.tail.is_empty() && silent_ns >= UNFINISHED_NS_MAX;
+            if !connection.queued && (idle || stuck) {
                 self.remove(id, ground);
             }
         }

@@ -1,9 +1,10 @@
-//! The door for lines: Graphite, StatsD and Influx line protocol on sockets of their own, streams and datagrams.
+//! The door for lines: Graphite, StatsD, Influx line protocol and OpenTSDB's puts on sockets of their own, streams and
+//! datagrams.
 //!
 //! Comes in: what a [`LineListener`] is told. Goes out: rows into the worker's engine, counts of what was not taken;
-//! nobody is answered. A worker's [`Hall`] has its listeners ([`gate`]), the connections that were placed with it
-//! ([`connection`]), and one buffer for the datagrams of all its sockets ([`datagrams`]); bytes are decoded where they
-//! were read ([`feed`]).
+//! nobody is answered, but for OpenTSDB's faults. A worker's [`Hall`] has its listeners ([`gate`]), the connections
+//! that were placed with it ([`connection`]), and one buffer for the datagrams of all its sockets ([`datagrams`]);
+//! bytes are decoded where they were read ([`feed`]).
 //!
 //! Invariants: what was read is decoded to the end before more is read, so that a full engine stops the reading and TCP
 //! does the rest, and datagrams are dropped by the kernel, which counts them; StatsD's sums have one owner, the worker

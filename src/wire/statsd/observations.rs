@@ -1,8 +1,9 @@
 //! The values of one interval, for their count, sum, extremes and percentiles.
 //!
-//! Up to a limit all values are kept, and percentiles are exact. At the limit neighbours are joined to their mean, which
-//! gets the weight of both, as long as no mean weighs more than four of the limit's equal parts of all: a percentile is
-//! then off by about that many ranks, 0.4 % of all with a limit of 1024. (A t-digest whose clusters are all of a size.)
+//! Up to a limit all values are kept, and percentiles are exact. At the limit neighbours are joined to their mean,
+//! which gets the weight of both, as long as no mean weighs more than four of the limit's equal parts of all: a
+//! percentile is then off by about that many ranks, 0.4 % of all with a limit of 1024. (A t-digest whose clusters are
+//! all of a size.)
 
 /// Values with weights.
 #[derive(Default, Debug)]

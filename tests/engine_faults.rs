@@ -1,18 +1,22 @@
 //! The embedded engine under what goes wrong: disks that are slow, that fail, that panic; and segments that end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tidegate::engine::{CloseError, Embedded, LOADS_MAX, NotDurable, RowWriter, WriteError, spawn};
+use tidegate::clock::SystemClock;
+use tidegate::engine::{
+    CloseError, Embedded, LOADS_MAX, NotDurable, Options, RowWriter, Worker, WriteError, spawn,
+};
 use tidegate::ingest::PARCEL_ROWS_MAX;
 use tidegate::log::disk::ThreadDisk;
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use tidegate::model::BATCH_ROWS_MAX;
 
 mod engine_kit;
-use engine_kit::{HandledDisk, Hands, read_rows, worker};
+use engine_kit::{HandledDisk, Hands, log_options, options, read_rows, worker};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
@@ -167,6 +171,31 @@ fn segments_end_under_the_writers_and_series_go_on() {
             writer.flush().unwrap().wait(LONG).unwrap();
         }
         segments.extend(engine.counters().map(|c| c.segment_number.value()));
+    }
+    engine.close(LONG).unwrap();
+    assert!(read_rows(&files).0 == once(pushed));
+}
+
+#[test]
+fn a_table_that_is_nearly_full_ends_its_segment() {
+    let files = SimulatedFiles::new(11);
+    let disk = ThreadDisk::open(files.clone(), "test", &spawn).unwrap();
+    let options = Options { table_bytes_max: 64 << 10, ..options(Path::new("unused")) };
+    let log = log_options(SEGMENT_BYTES, 7);
+    let (worker, _) = Worker::open_on(disk, SystemClock::default(), options, log, 7).unwrap();
+    let engine = Embedded::start(vec![worker]).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let mut segments = std::collections::BTreeSet::new();
+    let mut pushed = Vec::new();
+    while segments.len() < 3 {
+        for _ in 0..500 {
+            let time = pushed.len() as i64;
+            push(&mut writer, time as u64, time).unwrap();
+            pushed.push(row(time as u64, time));
+        }
+        writer.flush().unwrap().wait(LONG).unwrap();
+        segments.extend(engine.counters().map(|c| c.segment_number.value()));
+        assert!(pushed.len() < 20_000, "so much data that a segment ends by itself");
     }
     engine.close(LONG).unwrap();
     assert!(read_rows(&files).0 == once(pushed));

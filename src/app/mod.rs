@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod config;
+pub mod descriptors;
 pub mod host;
 pub mod logging;
 pub mod requests;

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::engine::{self, CommitPolicy, Engine, Options};
 use crate::log::Retention;
@@ -17,6 +17,7 @@ use crate::serve::{ServeOptions, Server};
 
 use super::args::{LogArgs, ServeArgs};
 use super::config::{Config, ConfigError, Disk, Environment};
+use super::descriptors;
 use super::host::Host;
 use super::logging::LogOptions;
 use super::requests::{Request, Requests};
@@ -40,6 +41,9 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
     let load = || Config::load(flags, environment, Host::probe());
     let config = load().map_err(ServeError::Config)?;
     options.start().map_err(|error| ServeError::Failed(error.to_string()))?;
+    if let Err(error) = descriptors::raise_limit() {
+        warn!(%error, "the limit on open files could not be raised");
+    }
     let requests = Arc::new(Requests::default());
     let asking = Arc::clone(&requests);
     signals::listen(move |signal| asking.ask(signal.into()))
@@ -97,7 +101,6 @@ fn start(config: &Config) -> Result<Server, ServeError> {
         Backend::Uring.check().map_err(refused)?;
     }
     let options = Options {
-        directory: data.directory.clone(),
         workers: config.workers,
         backend: match data.disk {
             Disk::Auto => None,
@@ -115,6 +118,7 @@ fn start(config: &Config) -> Result<Server, ServeError> {
             bytes_max: data.retention_bytes,
             free_percent_min: data.free_space_min_percent,
         },
+        ..Options::new(&data.directory)
     };
     let limits = &config.limits;
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);

@@ -70,6 +70,9 @@ pub struct Options {
     pub series_max: u64,
     /// What may stay.
     pub retention: Retention,
+    /// Bytes of keys, or of names and values, after which a worker ends its segment and begins with an empty table. At
+    /// most 3.5 GiB: their numbers have 32 bits.
+    pub table_bytes_max: u64,
 }
 
 impl Options {
@@ -88,6 +91,7 @@ impl Options {
                 bytes_max: None,
                 free_percent_min: 5,
             },
+            table_bytes_max: 7 << 29,
         }
     }
 }

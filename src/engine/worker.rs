@@ -501,8 +501,12 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         if self.log.wants_rotation(dictionary_bytes) {
             let old = self.start_generation();
             self.rotating = Some(old);
-        } else if self.relief_wanted {
-            self.relieve_if_ready();
+        } else {
+            // A table whose numbers are nearly used up goes, however little data its segment holds.
+            self.relief_wanted |= self.ingest.table().fullest_bytes() > self.shared.options.table_bytes_max;
+            if self.relief_wanted {
+                self.relieve_if_ready();
+            }
         }
         self.publish();
         true

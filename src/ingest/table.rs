@@ -79,6 +79,11 @@ impl Table {
             + self.dictionary.memory_bytes()
     }
 
+    /// Bytes in the fullest of the arenas, each of which can hold 4 GiB.
+    pub fn fullest_bytes(&self) -> u64 {
+        self.keys.memory_bytes().max(self.dictionary.fullest_bytes()) as u64
+    }
+
     /// The metric's name of a series; empty if it has none.
     pub fn metric_name(&self, series: SeriesId) -> &[u8] {
         let mut labels = self.dictionary.series_labels(series);

@@ -76,6 +76,11 @@ impl Dictionary {
             + self.series.memory_bytes()
     }
 
+    /// Bytes in the fuller one of the two arenas.
+    pub fn fullest_bytes(&self) -> usize {
+        self.symbol_bytes.memory_bytes().max(self.series_bytes.memory_bytes())
+    }
+
     /// Bytes of text and keys: about what a full checkpoint of it weighs before compression.
     pub fn content_bytes(&self) -> u64 {
         self.symbol_bytes.content_bytes() + self.series_bytes.content_bytes()

@@ -11,7 +11,6 @@ use mio::net::TcpStream;
 
 use crate::engine::CommitFailure;
 use crate::ingest::{ContextId, Stream};
-use crate::model::WriteResult;
 
 use super::answer::Answer;
 use super::format::Format;
@@ -69,7 +68,8 @@ pub(super) enum Parked {
         format: Format,
         ticket: Ticket,
         failed: Option<CommitFailure>,
-        result: Box<WriteResult>,
+        /// What it says if the commit succeeds.
+        answer: Box<Answer>,
     },
     /// It waits for all workers to have counted their series.
     Survey { to: AnswerTo, round: u64 },
@@ -152,15 +152,15 @@ impl Connection {
     /// Commits up to this sequence are durable: answers that waited for them can go.
     pub(super) fn durable(&mut self, upto: u64) {
         for parked in &mut self.parked {
-            let Parked::Commit { to, format, ticket, failed, result } = parked else { continue };
+            let Parked::Commit { to, format, ticket, failed, answer } = parked else { continue };
             if ticket.last > upto {
                 continue;
             }
             let answer = match failed {
-                None => format.write_answer(result),
-                Some(failure) => failed_answer(*format, failure),
+                None => std::mem::replace(answer, Box::new(Answer::empty(204))),
+                Some(failure) => Box::new(failed_answer(*format, failure)),
             };
-            *parked = Parked::Ready { to: *to, answer: Box::new(answer) };
+            *parked = Parked::Ready { to: *to, answer };
         }
     }
 
@@ -318,8 +318,9 @@ impl Connection {
 impl Parked {
     fn memory_bytes(&self) -> usize {
         let kept = match self {
-            Parked::Ready { answer, .. } => size_of::<Answer>() + answer.body.capacity(),
-            Parked::Commit { .. } => size_of::<WriteResult>(),
+            Parked::Ready { answer, .. } | Parked::Commit { answer, .. } => {
+                size_of::<Answer>() + answer.body.capacity()
+            }
             Parked::Survey { .. } => 0,
         };
         size_of::<Parked>() + kept

@@ -285,7 +285,6 @@ impl Desk<'_> {
         progress: Result<Progress, GivenUp>,
     ) {
         if let Some(failure) = request.failed {
-            request.finish(self.engine);
             let answer = failed_answer(request.format, &failure);
             return self.give_up(connection, request, answer);
         }
@@ -297,28 +296,14 @@ impl Desk<'_> {
                     connection.parser.make_last();
                     request.to.keep_alive = false;
                 }
-                let (to, format) = (request.to, request.format);
-                match request.finish(self.engine) {
-                    Some(ticket) => {
-                        self.engine.wait();
-                        let result = Box::new(request.result.clone());
-                        connection.parked.push_back(Parked::Commit {
-                            to,
-                            format,
-                            ticket,
-                            failed: None,
-                            result,
-                        });
-                    }
-                    None => connection.answer(to, format.write_answer(&request.result)),
-                }
+                let answer = request.format.write_answer(&request.result);
+                self.park(connection, &request, request.to, answer);
                 request.recycle(self.decoders);
             }
             Err(why) => {
                 if let GivenUp::Memory = why {
                     self.shared.want_relief(self.engine.memory_held_bytes());
                 }
-                request.finish(self.engine);
                 let answer = given_up_answer(request.format, &why, &request.result);
                 self.give_up(connection, request, answer);
             }
@@ -340,18 +325,31 @@ impl Desk<'_> {
                 }
             }
         }
-        connection.answer(to, answer);
+        self.park(connection, &request, to, answer);
         request.recycle(self.decoders);
+    }
+
+    /// Parks the answer to a write until the rows that were taken of it are durable: an answer that counts rows as
+    /// accepted, whatever else it says, counts durable ones. A 503 counts none, and waits for no disk.
+    fn park(&mut self, connection: &mut Connection, request: &WriteRequest, to: AnswerTo, answer: Answer) {
+        match request.finish(self.engine) {
+            Some(ticket) if answer.status < 500 => {
+                self.engine.wait();
+                let (format, answer) = (request.format, Box::new(answer));
+                connection.parked.push_back(Parked::Commit { to, format, ticket, failed: None, answer });
+            }
+            _ => connection.answer(to, answer),
+        }
     }
 
     /// The connection's framing is lost: what it was receiving is dropped, and it closes after the answer that says
     /// so. Rows that were taken stay.
     fn refuse(&mut self, connection: &mut Connection, refusal: Refusal) {
         if let Some(request) = take_write(connection) {
-            request.finish(self.engine);
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
             let (status, why) = (refusal.status().0, refusal.to_string());
-            connection.answer(AnswerTo::REFUSED, request.format.error_answer(status, &why, counted));
+            let answer = request.format.error_answer(status, &why, counted);
+            self.park(connection, &request, AnswerTo::REFUSED, answer);
             request.recycle(self.decoders);
             return;
         }

@@ -237,3 +237,14 @@ fn a_connection_is_kept_for_many_requests_and_http_1_0_only_if_it_asks() {
     client.expect_end();
     assert_eq!(cat(&server.data).len(), 303);
 }
+
+#[test]
+fn rows_that_an_error_counts_as_accepted_are_durable() {
+    // Rows that nobody waits for would lie for a minute.
+    let server = Setup::config("data:\n  commit_interval: 1m\n").start();
+    let cut_short = "POST /write HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nm v=1 1\n\r\nno length\r\n";
+    let reply = server.ask(cut_short.as_bytes());
+    reply.expect(400);
+    assert_eq!(reply.json()["accepted"], 1);
+    assert_eq!(cat(&server.data).len(), 1);
+}

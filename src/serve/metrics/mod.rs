@@ -101,6 +101,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         facts.log_allocated_bytes as f64,
     );
     one(
+        "tidegate_rows_discarded_total",
+        "counter",
+        "Rows pushed through the library that went before they were handed over: no block holds them.",
+        sum(|w| &w.rows_discarded),
+    );
+    one(
         "tidegate_log_blocks_damaged",
         "gauge",
         "Blocks found damaged when the log was opened.",

@@ -348,7 +348,7 @@ impl Worker {
             self.shared.left(self.number);
             return;
         }
-        if self.open == 0 {
+        if !self.ticks() {
             self.next_tick_ns = self.engine.monotonic_ns() + TICK_NS;
         }
         self.open += 1;

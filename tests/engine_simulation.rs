@@ -1,5 +1,5 @@
-//! The engine on a simulated disk: line protocol, exemplars and metadata in, power cuts and faults at random, and every row
-//! compared. What was told durable is found, what is found was sent, nothing is found twice but what was said of
+//! The engine on a simulated disk: line protocol, exemplars and metadata in, power cuts and faults at random, and every
+//! row compared. What was told durable is found, what is found was sent, nothing is found twice but what was said of
 //! metrics, and nothing is called damaged that is not.
 
 use std::cell::Cell;

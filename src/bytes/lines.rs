@@ -24,6 +24,16 @@ pub enum Line<'a> {
     Incomplete(usize),
 }
 
+/// The lines of `input` that have their newline, without it: for who looks ahead of the line that is taken.
+pub fn whole_lines(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', input).map(move |end| {
+        let line = &input[start..end];
+        start = end + 1;
+        line
+    })
+}
+
 impl LineCutter {
     /// For lines of up to so many bytes.
     pub fn new(bytes_max: usize) -> LineCutter {
@@ -129,6 +139,12 @@ mod tests {
         assert_eq!(lines(b"a\n\nbc", &[1], 9), [some(1, "a"), some(2, ""), some(3, "bc")]);
         assert_eq!(lines(b"a\n", &[9], 9), [some(1, "a")]);
         assert_eq!(lines(b"", &[9], 9), []);
+    }
+
+    #[test]
+    fn whole_lines_have_their_newline() {
+        assert_eq!(whole_lines(b"a\n\nbc\nd").collect::<Vec<_>>(), [&b"a"[..], b"", b"bc"]);
+        assert_eq!(whole_lines(b"a").count(), 0);
     }
 
     proptest! {

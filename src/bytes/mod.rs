@@ -12,7 +12,7 @@ mod varint;
 
 pub use aligned::AlignedBuf;
 pub use arena::{ARENA_ENTRY_BYTES_MAX, Arena};
-pub use lines::{Line, LineCutter};
+pub use lines::{Line, LineCutter, whole_lines};
 pub use paged::PagedVec;
 pub use slab::{SLAB_BYTES, Slab};
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

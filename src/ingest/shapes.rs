@@ -2,6 +2,7 @@
 
 use hashbrown::HashTable;
 
+use crate::bytes::ARENA_ENTRY_BYTES_MAX;
 use crate::model::{FieldText, FieldType, Refusal, Shape, ShapeField, ShapeId, SymbolId};
 
 use super::hash::KeyHasher;
@@ -95,6 +96,10 @@ impl Shapes {
     ) -> Result<ShapeId, Refusal> {
         if fields.len() > FIELDS_MAX {
             return Err(Refusal::TooLarge { what: "the number of fields", max: FIELDS_MAX as u64 });
+        }
+        if fields.iter().any(|f| f.name.len() > ARENA_ENTRY_BYTES_MAX) {
+            // It could be no symbol when the batch is sealed.
+            return Err(Refusal::TooLarge { what: "a field's name", max: ARENA_ENTRY_BYTES_MAX as u64 });
         }
         let values = fields.iter().filter(|f| f.kind != FieldType::StartTime).count();
         let metric = if values > 1 { metric } else { &[] };

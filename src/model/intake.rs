@@ -84,7 +84,8 @@ pub trait Intake {
     }
 
     /// Takes a row. `values` has a word for each field of the shape: f64 as its bits, i64 and u64 as they are, bool
-    /// as 0 or 1, null as 0, and types on the heap as [`heap_word`] of their place in `heap`.
+    /// as 0 or 1, null as 0, a start time as it is, and types on the heap as [`heap_word`] of their place in `heap`.
+    /// The row has [`Shape::samples`] values.
     ///
     /// # Errors
     /// [`Full`]: nothing was taken; the decoder stops before this row and is fed it again later.
@@ -97,13 +98,15 @@ pub trait Intake {
         heap: &[u8],
     ) -> Result<(), Full>;
 
-    /// Takes an exemplar of a series: a value that was seen in it, with labels of its own.
+    /// Takes an exemplar of a series: a value that was seen in it, with labels of its own. One whose texts are over
+    /// [`SIDE_TEXT_BYTES_MAX`](super::SIDE_TEXT_BYTES_MAX) is left out, and told in the log.
     ///
     /// # Errors
     /// [`Full`], as for [`push`](Intake::push).
     fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full>;
 
-    /// Takes what is said of a metric. What was said before is not kept twice.
+    /// Takes what is said of a metric. What was said before is not kept twice; too long texts are left out, as for
+    /// [`exemplar`](Intake::exemplar).
     ///
     /// # Errors
     /// [`Full`], as for [`push`](Intake::push).

@@ -169,6 +169,22 @@ fn bad_lines_are_named_by_number_and_the_others_taken() {
 }
 
 #[test]
+fn names_that_are_too_long_cost_their_line_only() {
+    let server = Server::start();
+    let long = "x".repeat(300_000);
+    let good = r#"{"time":1,"labels":{"__name__":"m"},"fields":{"v":{"i64":1}}}"#;
+    for (from, error) in
+        [("\"v\"", "a field's name is over 262144"), ("\"__name__\"", "the series"), ("\"m\"", "the series")]
+    {
+        let bad = good.replace(from, &format!("\"{long}\""));
+        let reply = server.ask(&post(NDJSON, format!("{good}\n{bad}\n{good}"))).expect(400).json();
+        assert_eq!((&reply["accepted"], &reply["errors"][0]["index"]), (&json!(2), &json!(2)));
+        assert!(reply["errors"][0]["error"].as_str().unwrap().starts_with(error), "{reply}");
+    }
+    assert_eq!(cat(&server.data).len(), 6);
+}
+
+#[test]
 fn victoriametrics_lines_become_rows() {
     let server = Server::start();
     let line = r#"{"metric":{"__name__":"up","job":"a"},"values":[1,null,-Infinity],"timestamps":[1700000000001,2,3]}"#;
@@ -243,8 +259,12 @@ fn opentsdb_points_become_rows() {
 fn bodies_of_more_rows_than_a_batch_holds() {
     const ROWS: usize = 70_000;
     let server = Server::start();
+    // In random order: keys are announced.
     let own: String = (0..ROWS)
-        .map(|n| format!("{{\"time\":{n},\"labels\":{{\"__name__\":\"own\",\"l\":\"{}\"}},\"fields\":{{\"value\":{{\"i64\":{n}}}}}}}\n", n % 100))
+        .map(|n| {
+            let labels = format!(r#"{{"__name__":"own","l":"{}"}}"#, n * 7919 % 10_007 % 997);
+            format!("{{\"time\":{n},\"labels\":{labels},\"fields\":{{\"value\":{{\"i64\":{n}}}}}}}\n")
+        })
         .collect();
     let vm: String = (0..ROWS / 1000)
         .map(|line| {

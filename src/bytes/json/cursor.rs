@@ -159,42 +159,24 @@ impl<'a> Json<'a> {
     pub fn skip(&mut self) -> Result<&'a [u8], JsonFault> {
         self.peek();
         let start = self.at;
-        // A bit for each level: whether it is an object.
+        // A bit for each level, the innermost lowest: whether it is an object.
         let mut levels = 0u128;
         let mut depth = 0;
         loop {
-            let opened = match self.peek() {
-                Some(open @ (b'{' | b'[')) => {
-                    if depth == JSON_DEPTH_MAX {
-                        return Err(self.fault("too deep"));
-                    }
-                    self.at += 1;
-                    depth += 1;
-                    levels = levels << 1 | u128::from(open == b'{');
-                    !self.take(if open == b'{' { b'}' } else { b']' })
-                }
-                _ => {
-                    self.skip_scalar()?;
-                    depth += 1;
-                    levels <<= 1;
-                    false
-                }
-            };
-            if !opened {
+            if self.skip_start(&mut levels, &mut depth)? {
                 // A value has ended, and perhaps those that it is in.
                 loop {
-                    depth -= 1;
-                    levels >>= 1;
                     if depth == 0 {
                         return Ok(&self.text[start..self.at]);
                     }
                     if self.take(b',') {
                         break;
                     }
-                    let in_object = levels & 1 == 1;
-                    if !self.take(if in_object { b'}' } else { b']' }) {
+                    if !self.take(if levels & 1 == 1 { b'}' } else { b']' }) {
                         return Err(self.fault("',' or the end is expected"));
                     }
+                    depth -= 1;
+                    levels >>= 1;
                 }
             }
             if levels & 1 == 1 {
@@ -204,6 +186,23 @@ impl<'a> Json<'a> {
                 }
             }
         }
+    }
+
+    /// Goes over a scalar or an empty object or array, or into one that is not empty: whether the value has ended.
+    fn skip_start(&mut self, levels: &mut u128, depth: &mut u32) -> Result<bool, JsonFault> {
+        let Some(open @ (b'{' | b'[')) = self.peek() else {
+            return self.skip_scalar().map(|()| true);
+        };
+        if *depth == JSON_DEPTH_MAX {
+            return Err(self.fault("too deep"));
+        }
+        self.at += 1;
+        if self.take(if open == b'{' { b'}' } else { b']' }) {
+            return Ok(true);
+        }
+        *depth += 1;
+        *levels = *levels << 1 | u128::from(open == b'{');
+        Ok(false)
     }
 
     fn skip_scalar(&mut self) -> Result<(), JsonFault> {
@@ -228,6 +227,29 @@ impl<'a> Json<'a> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.fault("nothing more is expected")),
+        }
+    }
+}
+
+/// The length of the object that `text` starts with, if its values are strings: for who looks ahead, and checks later.
+#[inline]
+pub fn strings_object_len(text: &[u8]) -> Option<usize> {
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        at += memchr::memchr2(b'"', b'}', text.get(at..)?)?;
+        if text[at] == b'}' {
+            return Some(at + 1);
+        }
+        at += 1;
+        loop {
+            at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
+            if text[at - 1] == b'"' {
+                break;
+            }
+            at += 1;
         }
     }
 }

@@ -12,7 +12,7 @@ mod cursor;
 mod number;
 mod string;
 
-pub use cursor::{JSON_DEPTH_MAX, Json, JsonFault};
+pub use cursor::{JSON_DEPTH_MAX, Json, JsonFault, strings_object_len};
 pub use number::JsonNumber;
 pub use string::{JsonString, LoneSurrogates};
 

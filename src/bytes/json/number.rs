@@ -46,15 +46,20 @@ impl<'a> JsonNumber<'a> {
     /// Takes the digits at `at` into the mantissa; where they end.
     #[inline]
     fn read_digits(&mut self, at: usize) -> usize {
+        // What overflows has too many digits, and is not asked for its mantissa.
         let mut mantissa = self.mantissa;
-        let mut end = at;
-        while let Some(digit) =
-            self.text.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10)
+        let mut rest = &self.text[at..];
+        while let Some((chunk, behind)) = rest.split_first_chunk()
+            && let Some(eight) = eight_digits(*chunk)
         {
-            // What overflows has too many digits, and is not asked for its mantissa.
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            end += 1;
+            mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(eight);
+            rest = behind;
         }
+        while let Some((byte @ b'0'..=b'9', behind)) = rest.split_first() {
+            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            rest = behind;
+        }
+        let end = self.text.len() - rest.len();
         self.mantissa = mantissa;
         self.digits += (end - at) as u32;
         end
@@ -117,6 +122,20 @@ impl<'a> JsonNumber<'a> {
     fn is_negative(&self) -> bool {
         self.text.first() == Some(&b'-')
     }
+}
+
+/// The number that eight digits spell: all at once, by pairs, fours and eights.
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    let digits = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
+    // A digit is 0..=9 now: its upper half is empty, also after adding 6.
+    let others = (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
+    if others != 0 {
+        return None;
+    }
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff)
 }
 
 /// Digits that always fit a `u64`.

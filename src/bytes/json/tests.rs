@@ -109,8 +109,12 @@ fn skipping_knows_non_numbers_and_bounds_the_depth() {
     assert!(!skipped(b"[-NaN]") && !skipped(b"[Inf]"));
     let deep = |levels: usize| [b"[".repeat(levels), b"]".repeat(levels)].concat();
     assert!(skipped(&deep(128)) && !skipped(&deep(129)));
-    let mixed = [br#"{"a":["#.repeat(64), br#"]}"#.repeat(64)].concat();
-    assert!(skipped(&mixed));
+    for inside in ["", "1", r#"{},"x",null"#] {
+        let mixed = [br#"{"a":["#.repeat(63), inside.into(), br#"]}"#.repeat(63)].concat();
+        assert!(skipped(&mixed), "{inside}");
+        let mixed = [br#"{"a":["#.repeat(64), inside.replace("{},", "").into(), br#"]}"#.repeat(64)].concat();
+        assert!(skipped(&mixed), "{inside}");
+    }
     assert_eq!(Json::new(b"[ 1 , {} ] x", 0).skip(), Ok(&b"[ 1 , {} ]"[..]));
 }
 
@@ -149,6 +153,18 @@ fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
+    fn objects_of_strings_end_where_they_end(
+        members in prop::collection::vec((".{0,9}", ".{0,9}"), 0..5), behind in "[,}\"{].{0,9}",
+    ) {
+        let members: Vec<_> = members.iter().map(|(n, v)| format!("{}:{}", Value::from(&**n), Value::from(&**v))).collect();
+        let object = format!("{{{}}}", members.join(","));
+        prop_assert_eq!(strings_object_len(format!("{object}{behind}").as_bytes()), Some(object.len()));
+        for cut in 0..object.len() {
+            prop_assert_eq!(strings_object_len(&object.as_bytes()[..cut]), None);
+        }
+    }
+
+    #[test]
     fn what_others_print_is_read(value in values()) {
         for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
             prop_assert_eq!(read(text.as_bytes()), Ok(value.clone()));
@@ -174,8 +190,18 @@ proptest! {
 
     #[test]
     fn any_bytes_end_somewhere(text: Vec<u8>) {
-        _ = read(&text);
-        prop_assert!(!skipped(&text) || text.is_ascii() || std::str::from_utf8(&text).is_ok() || text.contains(&b'"'));
+        if std::str::from_utf8(&text).is_ok() && read(&text).is_ok() {
+            prop_assert!(skipped(&text));
+        }
+    }
+
+    #[test]
+    fn digits_are_counted_and_read_wherever_they_end(value: u64, shift in 0u32..64, behind in "[^0-9.eE]?.{0,9}") {
+        prop_assume!(!behind.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E')));
+        let digits = (value >> shift).to_string();
+        let text = format!("{digits}{behind}");
+        let number = Json::new(text.as_bytes(), 0).number().unwrap();
+        prop_assert_eq!((number.u64(), number.text()), (Some(value >> shift), digits.as_bytes()));
     }
 
     #[test]

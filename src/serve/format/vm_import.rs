@@ -2,7 +2,7 @@
 //!
 //! `extra_label=name=value`, given any number of times, adds a label to every series, in place of its own of that
 //! name. VictoriaMetrics answers 204 whatever was in the body; here a body with lines that were not taken is a 400 that
-//! names them.
+//! names them. A line that was not taken counts as one row, whatever it would have been.
 
 use crate::wire::vm_import::{Decoder, ExtraLabels};
 

@@ -1,10 +1,13 @@
 //! The decoder: lines in, rows out, faults by line.
 
-use crate::bytes::{Line, LineCutter};
-use crate::model::{Exemplar, Full, Intake, LabelsBuf, Series, ShapeId, WriteResult};
+use crate::bytes::json::strings_object_len;
+use crate::bytes::{Line, LineCutter, whole_lines};
+use crate::model::{
+    Exemplar, Full, Intake, LabelsBuf, Refusal, SIDE_TEXT_BYTES_MAX, Series, ShapeId, WriteResult,
+};
 
 use super::LINE_BYTES_MAX;
-use super::expected::{Head, labels_len, read_values};
+use super::expected::{Head, read_values};
 use super::fault::Fault;
 use super::line::{LineBuf, LineKind, parse_labels};
 use super::value::Values;
@@ -81,7 +84,7 @@ impl Decoder {
             let len = predicted.len();
             (intake.confirm(), len)
         } else {
-            let len = labels_len(rest).ok_or(Known::Unasked)?;
+            let len = strings_object_len(rest).ok_or(Known::Unasked)?;
             (intake.find(&rest[..len]).ok_or(Known::Asked(None))?, len)
         };
         let known = Known::Asked(Some(series));
@@ -108,7 +111,9 @@ impl Decoder {
     ) -> Result<Result<(), Full>, Fault> {
         let kind = self.line.read(line, &mut self.values)?;
         if kind == LineKind::Metadata {
-            let taken = intake.metadata(&self.line.metadata());
+            let metadata = self.line.metadata();
+            check_side_text(metadata.text_bytes())?;
+            let taken = intake.metadata(&metadata);
             result.accepted += u64::from(taken.is_ok());
             return Ok(taken);
         }
@@ -128,6 +133,7 @@ impl Decoder {
             let (field, value_bits) = self.line.exemplar();
             let labels = &self.line.exemplar_labels;
             let exemplar = Exemplar { field, time_ns: self.line.time_ns, value_bits, labels };
+            check_side_text(exemplar.text_bytes())?;
             (intake.exemplar(series, &exemplar), 0)
         } else {
             let (time_ns, samples) = (self.line.time_ns, self.line.samples());
@@ -149,18 +155,15 @@ impl Decoder {
         if at < self.announced {
             return;
         }
-        let mut start = at;
-        for _ in 0..AHEAD_LINES {
-            let Some(end) = memchr::memchr(b'\n', &input[start..]) else { break };
-            let line = &input[start..start + end];
+        self.announced = at;
+        for line in whole_lines(&input[at..]).take(AHEAD_LINES) {
             if let Some(head) = Head::read(line)
-                && let Some(len) = labels_len(&line[head.labels..])
+                && let Some(len) = strings_object_len(&line[head.labels..])
             {
                 intake.announce(&line[head.labels..][..len]);
             }
-            start += end + 1;
+            self.announced += line.len() + 1;
         }
-        self.announced = start;
     }
 
     #[cold]
@@ -205,6 +208,15 @@ impl Decode for Decoder {
         }
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }
+}
+
+/// Refuses what the intake would leave out without a word to its sender.
+fn check_side_text(bytes: usize) -> Result<(), Fault> {
+    if bytes <= SIDE_TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let (what, max) = ("the text of an exemplar or of metadata", SIDE_TEXT_BYTES_MAX as u64);
+    Err(Fault::Refused(Refusal::TooLarge { what, max }))
 }
 
 /// Lines whose keys are announced together: enough for a fetch from memory to pass while they are found.

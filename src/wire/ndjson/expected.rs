@@ -41,29 +41,6 @@ fn integer_behind(json: &mut Json<'_>, text: &[u8]) -> Option<i64> {
     json.number().ok()?.i64()
 }
 
-/// The length of the object of strings that `text` starts with, if it is one.
-#[inline]
-pub(super) fn labels_len(text: &[u8]) -> Option<usize> {
-    if text.first() != Some(&b'{') {
-        return None;
-    }
-    let mut at = 1;
-    loop {
-        at += memchr::memchr2(b'"', b'}', text.get(at..)?)?;
-        if text[at] == b'}' {
-            return Some(at + 1);
-        }
-        at += 1;
-        loop {
-            at += memchr::memchr2(b'"', b'\\', text.get(at..)?)? + 1;
-            if text[at - 1] == b'"' {
-                break;
-            }
-            at += 1;
-        }
-    }
-}
-
 /// Reads the values of `line`, whose labels end at `at`, if its fields are those of `shape`.
 #[inline]
 pub(super) fn read_values(

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     CountKind, FieldType, HistogramBuf, MetricType, NAN_CANONICAL_BITS, NAN_STALE_BITS, NestedBuf, ResetHint,
-    WriteResult,
+    SIDE_TEXT_BYTES_MAX, WriteResult,
 };
 use crate::wire::testing::{Row, Rows, Value};
 use crate::wire::{Decode, FedState};
@@ -215,6 +215,18 @@ fn exemplars_and_metadata_are_taken_and_count_as_rows() {
     assert_eq!((&*metadata.name, metadata.kind), ("m", MetricType::GaugeHistogram));
     assert_eq!((&*metadata.unit, &*metadata.help), ("s", "H\n"));
     assert_eq!((&*rows.metadata[1].name, rows.metadata[1].kind), ("n", MetricType::Unknown));
+}
+
+#[test]
+fn side_records_that_would_be_left_out_are_refused() {
+    let long = "x".repeat(SIDE_TEXT_BYTES_MAX);
+    let exemplar =
+        format!(r#"{{"time":1,"exemplar":{{"a":"{long}"}},"labels":{{}},"fields":{{"v":{{"f64":1}}}}}}"#);
+    for line in [exemplar, format!(r#"{{"metadata":{{"name":"a","help":"{long}"}}}}"#)] {
+        let expected =
+            format!("too_large: the text of an exemplar or of metadata is over {SIDE_TEXT_BYTES_MAX}");
+        assert_eq!(error(&line), expected);
+    }
 }
 
 const HISTOGRAM: &str = concat!(

@@ -1,7 +1,7 @@
 //! The decoder: lines in, rows out, faults by line.
 
-use crate::bytes::json::{Json, LoneSurrogates};
-use crate::bytes::{Line, LineCutter, write_varint};
+use crate::bytes::json::{Json, LoneSurrogates, strings_object_len};
+use crate::bytes::{Line, LineCutter, whole_lines, write_varint};
 use crate::model::{FieldText, FieldType, Full, Intake, LabelsBuf, Series, ShapeId, WriteResult};
 
 use super::LINE_BYTES_MAX;
@@ -22,6 +22,8 @@ pub struct Decoder {
     samples: Samples,
     /// Rows of the present line that the intake has taken.
     taken: usize,
+    /// Where in the input the first line is whose key was not announced.
+    announced: usize,
     key: Vec<u8>,
     labels: LabelsBuf,
     scratch: Vec<u8>,
@@ -58,6 +60,7 @@ impl Decoder {
             extra,
             samples: Samples::default(),
             taken: 0,
+            announced: 0,
             key: Vec::new(),
             labels: LabelsBuf::default(),
             scratch: Vec::new(),
@@ -116,6 +119,24 @@ impl Decoder {
         intake.define(key, &mut self.labels).map_err(Fault::Refused)
     }
 
+    /// Announces the keys of the lines from `at` on, as they are exported, unless some that were announced are still to
+    /// come.
+    fn announce<I: Intake>(&mut self, input: &[u8], at: usize, intake: &mut I) {
+        // With extra labels a key is made when it is asked for.
+        if at < self.announced || !self.extra.suffix.is_empty() {
+            return;
+        }
+        self.announced = at;
+        for line in whole_lines(&input[at..]).take(AHEAD_LINES) {
+            if let Some(rest) = line.strip_prefix(b"{\"metric\":")
+                && let Some(len) = strings_object_len(rest)
+            {
+                intake.announce(&rest[..len]);
+            }
+            self.announced += line.len() + 1;
+        }
+    }
+
     #[cold]
     fn reject(&mut self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
         result.reject(self.cutter.number(), fault.reason(), line, || fault.to_string());
@@ -163,10 +184,14 @@ impl Decode for Decoder {
     /// Takes as many whole lines of `input` as it can. Faults are by line from 1; blank lines count. What was not
     /// consumed is never longer than [`LINE_BYTES_MAX`].
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
+        self.announced = 0;
         let mut at = 0;
         loop {
             let rest = &input[at..];
             let line = self.cutter.cut(rest, last);
+            if intake.wants_announcements() {
+                self.announce(input, at, intake);
+            }
             match line {
                 Line::Whole(text) if text.trim_ascii().is_empty() => {}
                 Line::Whole(text) => match self.take(text, intake, result) {
@@ -183,6 +208,9 @@ impl Decode for Decoder {
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }
 }
+
+/// Lines whose keys are announced together: enough for a fetch from memory to pass while they are found.
+const AHEAD_LINES: usize = 16;
 
 /// The only field.
 const VALUE: FieldText<'static> = FieldText { text: b"value", name: b"value", kind: FieldType::F64 };

@@ -144,6 +144,21 @@ fn lines_that_are_none_are_named() {
 }
 
 #[test]
+fn keys_of_lines_in_random_order_are_announced() {
+    let line = |n: usize| {
+        format!(r#"{{"metric":{{"a":"}}{}"}},"values":[{n},0],"timestamps":[{n},-1]}}"#, n * n % 31)
+    };
+    let body: Vec<String> = (0..200).map(line).collect();
+    let (rows, result) = decode(&body.join("\n"));
+    assert_eq!((result.accepted, result.rejected), (400, 0));
+    assert!(rows.announced > 50, "{}", rows.announced);
+    for (n, row) in rows.rows.iter().step_by(2).enumerate() {
+        let series = format!("}}{}", n * n % 31);
+        assert_eq!(*row, self::row(&[("a", &series)], n as i64 * 1_000_000, (n as f64).to_bits()));
+    }
+}
+
+#[test]
 fn bad_lines_cost_no_others_and_have_their_numbers() {
     let good = r#"{"metric":{"a":"b"},"values":[1,2],"timestamps":[1,2]}"#;
     let long = "x".repeat(LINE_BYTES_MAX + 1);

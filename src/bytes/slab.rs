@@ -1,8 +1,8 @@
 //! Memory in large pieces, for what is touched in random order.
 //!
 //! A row of a million series in random order touches a place in each of several tables. With pages of 4 KiB most of
-//! these miss the processor's cache of addresses as well, and on a virtual machine each such miss walks two page tables.
-//! A full slab is one large page on its own boundary, and the kernel is asked to back it so; where it does not, nothing
+//! these miss the processor's cache of addresses as well, and on a virtual machine each such miss walks two page
+//! tables. A full slab is one large page on its own boundary, and the kernel is asked to back it so; where it does not, nothing
 //! is lost.
 
 #![allow(unsafe_code)]

@@ -2,8 +2,8 @@
 //!
 //! A row of a million series in random order touches a place in each of several tables. With pages of 4 KiB most of
 //! these miss the processor's cache of addresses as well, and on a virtual machine each such miss walks two page
-//! tables. A full slab is one large page on its own boundary, and the kernel is asked to back it so; where it does not, nothing
-//! is lost.
+//! tables. A full slab is one large page on its own boundary, and the kernel is asked to back it so; where it does not,
+//! nothing is lost.
 
 #![allow(unsafe_code)]
 

@@ -210,7 +210,17 @@ impl Worker {
 
     /// Whether there is something to look at now and then.
     fn ticks(&self) -> bool {
-        self.open > 0 || self.accept_again || self.hall.wants_tick() || self.shared.draining()
+        let shown = self.engine.counters().connections.value();
+        shown != self.connections_open()
+            || self.open > 0
+            || self.accept_again
+            || self.hall.wants_tick()
+            || self.shared.draining()
+    }
+
+    /// Connections of every kind.
+    fn connections_open(&self) -> u64 {
+        (self.open + self.hall.open()) as u64
     }
 
     /// Goes on with what comes as lines.
@@ -483,7 +493,7 @@ impl Worker {
         self.shared.memory.recount(self.connection_bytes, bytes);
         self.connection_bytes = bytes;
         self.engine.counters().connection_memory_bytes.set(bytes);
-        self.engine.counters().connections.set((self.open + self.hall.open()) as u64);
+        self.engine.counters().connections.set(self.connections_open());
         self.accept();
     }
 

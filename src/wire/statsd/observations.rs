@@ -55,10 +55,11 @@ impl Observations {
         self.values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
 
-    /// Begins the next interval; keeps a little memory.
+    /// Begins the next interval; keeps the memory that one like this needs.
     pub(super) fn clear(&mut self) {
+        let room = self.values.len().max(SPARE_VALUES) * 2;
         self.values.clear();
-        self.values.shrink_to(SPARE_VALUES);
+        self.values.shrink_to(room);
         (self.count, self.sum) = (0, 0.0);
     }
 
@@ -85,8 +86,8 @@ impl Observations {
     }
 }
 
-/// Values whose room is kept for the next interval.
-const SPARE_VALUES: usize = 64;
+/// Values for which room is kept in any case.
+const SPARE_VALUES: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -31,11 +31,13 @@ const STEPS: [&[&str]; 10] = [
 ];
 
 /// Who may nevertheless import whom, and why.
-const EXCEPTIONS: [(&str, &str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("wire/exposition", "wire/testing", "the decoders' tests and benches share one collecting intake"),
+    ("wire/graphite", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/influx", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/ndjson", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/opentsdb", "wire/testing", "the decoders' tests and benches share one collecting intake"),
+    ("wire/statsd", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/vm_import", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/remote_write", "wire/testing", "the decoders' tests and benches share one collecting intake"),
     ("wire/otlp", "wire/testing", "the decoders' tests and benches share one collecting intake"),

@@ -126,11 +126,15 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
         listen: config.listen.iter().map(|l| l.address).collect(),
         settings: settings(config),
         reload: Some(ReloadHook(Arc::new(move || asking.ask(Request::Reload)))),
+        lines: config.lines.clone(),
         ..ServeOptions::default()
     };
     let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
     let server = Server::start(engine, serve).map_err(|error| ServeError::Failed(error.to_string()))?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    for (listener, at) in config.lines.iter().zip(server.line_addresses()) {
+        info!(protocol = listener.protocol.name(), address = %at, "listening for lines");
+    }
     info!(
         listen = addresses.join(","),
         data = %data.directory.display(),

@@ -43,6 +43,10 @@ FILE
     - address: 127.0.0.1:9480     # or localhost:9480, '[::1]:9480'; ':9480'
       protocol: http              #   is every address of this machine
       # tls_server_config, basic_auth_users, metric_relabel_configs, ...: below
+    # - address: udp://:8125      # lines on sockets of their own: graphite,
+    #   protocol: statsd          #   statsd, influx or opentsdb, by tcp://,
+    #   flush_interval: 10s       #   udp://, unix://, unixgram://; their keys
+    #                             #   are in docs/listeners.md
   data:
     directory: ./tidegate-data
     retention: 15d                # since arrival; 0 keeps rows for ever

@@ -18,6 +18,7 @@ use crate::telemetry::WorkerCounters;
 
 use super::door::{Contexts, Labeling, Verifier};
 use super::groups::Groups;
+use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
 use super::memory::MemoryBudget;
 use super::metrics::Facts;
@@ -27,12 +28,14 @@ use super::worker::{Worker, waker};
 /// What a server is told once.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// Where it listens.
+    /// Where it listens for HTTP.
     pub listen: Vec<SocketAddr>,
     /// What may be changed later.
     pub settings: Settings,
     /// Who is told that `/-/reload` was asked for; without it there is no such path.
     pub reload: Option<ReloadHook>,
+    /// Where it listens for lines.
+    pub lines: Vec<LineListener>,
     /// How long a drain may take, in nanoseconds.
     pub drain_ns_max: u64,
 }
@@ -43,6 +46,7 @@ impl Default for ServeOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
             settings: Settings::default(),
             reload: None,
+            lines: Vec::new(),
             drain_ns_max: 25_000_000_000,
         }
     }
@@ -68,6 +72,10 @@ pub(super) struct Shared {
     pub(super) reloads: Reloads,
     /// What the Pushgateway's groups hold.
     pub(super) groups: Arc<Groups>,
+    /// Where lines come in, with the ports that were given for 0.
+    pub(super) line_addresses: Vec<Endpoint>,
+    /// Counts of the sockets for datagrams.
+    pub(super) datagrams: Vec<Arc<DatagramCounts>>,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
@@ -86,6 +94,7 @@ struct Seat {
     /// The last round of relief that it has been through.
     relieved: AtomicU64,
     inbox: SyncSender<Arrival>,
+    line_inbox: SyncSender<lines::Arrival>,
     waker: Waker,
 }
 
@@ -109,6 +118,7 @@ impl Server {
         let listeners: Vec<TcpListener> =
             options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
         let engines: Vec<engine::Worker> = (0..engine.options().workers)
             .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
             .collect::<io::Result<_>>()?;
@@ -119,14 +129,16 @@ impl Server {
         for _ in 0..workers {
             let poll = Poll::new()?;
             let (inbox, arriving) = sync_channel(INBOX_MAX);
+            let (line_inbox, lines_arriving) = sync_channel(INBOX_MAX);
             seats.push(Seat {
                 connections: AtomicUsize::new(0),
                 settled: AtomicBool::new(false),
                 relieved: AtomicU64::new(0),
                 inbox,
+                line_inbox,
                 waker: waker(&poll)?,
             });
-            polls.push((poll, arriving));
+            polls.push((poll, arriving, lines_arriving));
         }
         let contexts = Contexts::new(engine.counters());
         let live = Live::new(&options.settings, listeners.len(), None, &contexts);
@@ -139,6 +151,8 @@ impl Server {
             contexts,
             reloads: Reloads::default(),
             groups: Arc::default(),
+            line_addresses: gates.iter().map(|gate| gate.endpoint.clone()).collect(),
+            datagrams: gates.iter().filter_map(|gate| gate.counts.clone()).collect(),
             options,
             engine,
             seats,
@@ -158,11 +172,14 @@ impl Server {
         let (failed, failures) = channel();
         let mut threads = Vec::with_capacity(workers);
         let mut listeners = Some(listeners);
-        for (number, ((poll, arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
+        let mut gates = spread(gates, workers).into_iter();
+        for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate()
+        {
             // The first worker has the door: whoever accepts must know who has the fewest connections.
-            let doors = listeners.take().unwrap_or_default();
+            let http = (listeners.take().unwrap_or_default(), arriving);
+            let lines = (gates.next().unwrap_or_default(), lines_arriving);
             let verifier = Arc::clone(&verifier);
-            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, doors, arriving, verifier)?;
+            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, http, lines, verifier)?;
             let failed = failed.clone();
             let run = move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -182,6 +199,12 @@ impl Server {
     /// Where it listens, with the ports that were given for 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for lines, with the ports that were given for 0, in the order of
+    /// [`ServeOptions::lines`].
+    pub fn line_addresses(&self) -> &[Endpoint] {
+        &self.shared.line_addresses
     }
 
     /// What the disk is.
@@ -312,6 +335,21 @@ impl Shared {
         number
     }
 
+    /// Counts a connection that no other worker may have.
+    pub(super) fn place_at(&self, number: usize) -> usize {
+        self.seats[number].connections.fetch_add(1, Ordering::Relaxed);
+        number
+    }
+
+    /// Gives a placed connection of lines to its worker.
+    pub(super) fn hand_over_lines(&self, number: usize, arrival: lines::Arrival) {
+        if self.seats[number].line_inbox.try_send(arrival).is_err() {
+            self.left(number);
+            return;
+        }
+        self.wake(number);
+    }
+
     /// Gives a placed connection to its worker.
     pub(super) fn hand_over(&self, number: usize, arrival: Arrival) {
         if self.seats[number].inbox.try_send(arrival).is_err() {
@@ -348,6 +386,7 @@ impl Shared {
             memory_limit_bytes: self.memory.max(),
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
             reloaded_ms: self.reloaded_ms.value(),
+            datagrams: self.datagrams.clone(),
         }
     }
 
@@ -360,6 +399,17 @@ impl Shared {
 
 fn now_ms() -> u64 {
     SystemClock::default().wall_ns().max(0) as u64 / 1_000_000
+}
+
+/// Gives each listener for lines to one worker, the last workers first: the first one has HTTP's door. Each gets a list
+/// in which all listeners have their place.
+fn spread(gates: Vec<Gate>, workers: usize) -> Vec<Vec<Option<Gate>>> {
+    let mut spread: Vec<Vec<Option<Gate>>> =
+        (0..workers).map(|_| gates.iter().map(|_| None).collect()).collect();
+    for (i, gate) in gates.into_iter().enumerate() {
+        spread[workers - 1 - i % workers][i] = Some(gate);
+    }
+    spread
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -24,6 +24,7 @@ use super::body::DecoderPool;
 use super::connection::{Connection, Parked, ReadOutcome, Receiving};
 use super::door::Verifier;
 use super::http::Phase;
+use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::pages;
 use super::receive::Desk;
@@ -72,6 +73,8 @@ pub(super) struct Worker {
     verifier: Arc<Verifier>,
     engine: engine::Worker,
     listeners: Vec<TcpListener>,
+    /// Everything on sockets for lines.
+    hall: Hall,
     /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
     accept_again: bool,
     inbox: Receiver<Arrival>,
@@ -115,8 +118,8 @@ impl Worker {
         poll: Poll,
         shared: Arc<Shared>,
         engine: engine::Worker,
-        mut listeners: Vec<TcpListener>,
-        inbox: Receiver<Arrival>,
+        (mut listeners, inbox): (Vec<TcpListener>, Receiver<Arrival>),
+        (gates, lines_arriving): (Vec<Option<Gate>>, Receiver<lines::Arrival>),
         verifier: Arc<Verifier>,
     ) -> io::Result<Worker> {
         if let Some(fd) = engine.notify() {
@@ -126,6 +129,7 @@ impl Worker {
             poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
         }
         let timer = Timer::new(poll.registry(), TIMER)?;
+        let hall = Hall::new(number, poll.registry().try_clone()?, gates, &shared, lines_arriving)?;
         Ok(Worker {
             number,
             poll,
@@ -135,6 +139,7 @@ impl Worker {
             verifier,
             engine,
             listeners,
+            hall,
             accept_again: false,
             inbox,
             connections: Vec::new(),
@@ -179,6 +184,7 @@ impl Worker {
                     WAKE => self.take_inbox(),
                     DISK | TIMER => {}
                     Token(LISTEN..) => self.accept(),
+                    Token(LINE_TOKENS..) => self.hall.ready(event),
                     Token(id) => {
                         if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
                             connection.readable |= event.is_readable() || event.is_read_closed();
@@ -192,6 +198,7 @@ impl Worker {
             }
             self.look_at_held();
             self.answer_reloads();
+            self.step_hall();
             self.survey_step();
             self.relieve();
             deadline = self.turn();
@@ -209,7 +216,7 @@ impl Worker {
         }
         let now_ns = self.engine.monotonic_ns();
         let deadline_ns = *self.drained_by_ns.get_or_insert(now_ns + self.shared.options.drain_ns_max);
-        let settled = self.connections.iter().flatten().all(|c| c.is_settled());
+        let settled = self.hall.is_settled() && self.connections.iter().flatten().all(|c| c.is_settled());
         self.shared.settle(self.number, settled) || now_ns >= deadline_ns
     }
 
@@ -227,11 +234,27 @@ impl Worker {
 
     /// Whether there is something to look at now and then.
     fn ticks(&self) -> bool {
-        self.open > 0 || self.accept_again || self.shared.draining()
+        let shown = self.engine.counters().connections.value();
+        shown != self.connections_open()
+            || self.open > 0
+            || self.accept_again
+            || self.hall.wants_tick()
+            || self.shared.draining()
+    }
+
+    /// Connections of every kind.
+    fn connections_open(&self) -> u64 {
+        (self.open + self.hall.open()) as u64
+    }
+
+    /// Goes on with what comes as lines.
+    fn step_hall(&mut self) {
+        let Worker { hall, engine, shared, live, buffer, .. } = self;
+        hall.step(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
     }
 
     fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
-        if !self.again.is_empty() || self.survey.is_some() {
+        if !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
             return Some(Duration::ZERO);
         }
         let now_ns = self.engine.monotonic_ns();
@@ -239,19 +262,20 @@ impl Worker {
         let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
         // A poll's own limit is rounded up to milliseconds.
         let timed = fine && deadline.is_some_and(|due| self.timer.set(due.saturating_sub(now_ns)));
-        let due = [deadline.filter(|_| !timed), tick].into_iter().flatten().min()?;
+        let due = [deadline.filter(|_| !timed), tick, self.hall.due_ns()].into_iter().flatten().min()?;
         Some(Duration::from_nanos(due.saturating_sub(now_ns)))
     }
 
     /// Lets the engine commit and report, and passes the news on to the connections.
     fn turn(&mut self) -> Option<u64> {
         let deadline = self.turn_engine();
-        if self.stalled.is_empty() {
+        if self.stalled.is_empty() && !self.hall.is_full() {
             return deadline;
         }
         for id in std::mem::take(&mut self.stalled) {
             self.serve(id);
         }
+        self.step_hall();
         // What they filled may be due at once.
         self.turn_engine()
     }
@@ -368,7 +392,7 @@ impl Worker {
             self.shared.left(self.number);
             return;
         }
-        if self.open == 0 {
+        if !self.ticks() {
             self.next_tick_ns = now_ns + TICK_NS;
         }
         self.open += 1;
@@ -497,7 +521,9 @@ impl Worker {
             return;
         }
         self.next_tick_ns = now_ns + TICK_NS;
-        let mut bytes = 0;
+        let Worker { hall, engine, shared, live, buffer, .. } = self;
+        hall.tick(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
+        let mut bytes = self.hall.memory_bytes();
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes() as u64;
@@ -531,7 +557,7 @@ impl Worker {
         self.shared.memory.recount(self.connection_bytes, bytes);
         self.connection_bytes = bytes;
         self.engine.counters().connection_memory_bytes.set(bytes);
-        self.engine.counters().connections.set(self.open as u64);
+        self.engine.counters().connections.set(self.connections_open());
         self.accept();
     }
 

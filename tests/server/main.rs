@@ -19,6 +19,7 @@ mod influx;
 mod json;
 mod kills;
 mod limits;
+mod lines;
 mod otlp;
 mod pages;
 mod peers;

@@ -35,6 +35,14 @@ pub(super) struct ListenSection {
     pub(super) bearer_token_files: Option<Vec<Text>>,
     pub(super) metric_relabel_configs: Option<Vec<Spanned<RelabelSection>>>,
     pub(super) tenant_label: Option<Text>,
+    pub(super) receive_buffer: Option<Text>,
+    pub(super) idle_timeout: Option<Text>,
+    pub(super) precision: Option<Text>,
+    pub(super) flush_interval: Option<Text>,
+    pub(super) series_max: Option<Text>,
+    pub(super) percentiles: Option<Vec<Text>>,
+    pub(super) gauge_expiry: Option<Text>,
+    pub(super) tags: Option<Text>,
 }
 
 /// `tls_server_config` of an element of `listen`.

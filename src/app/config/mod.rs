@@ -9,6 +9,7 @@ mod address;
 mod document;
 mod door;
 mod error;
+mod lines;
 mod setting;
 mod sources;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 use super::args::ServeArgs;
 use super::host::Host;
 use crate::serve::DoorOptions;
+use crate::serve::lines::LineListener;
 use document::Document;
 use sources::{Sources, variable};
 
@@ -36,8 +38,10 @@ use sources::{Sources, variable};
 pub struct Config {
     /// The file it was read from.
     pub file: Option<PathBuf>,
-    /// Where to listen; at least one.
+    /// Where to listen for HTTP; at least one, unless the file names addresses for lines alone.
     pub listen: Vec<Listener>,
+    /// Where to listen for lines.
+    pub lines: Vec<LineListener>,
     /// Where and how rows are kept.
     pub data: Data,
     /// What is taken at most.
@@ -148,7 +152,10 @@ impl Config {
         let bound = |listener: &Listener| (listener.address, listener.protocol);
         let (data, limits) = (&self.data, &self.limits);
         let compared = [
-            ("listen", !self.listen.iter().map(bound).eq(next.listen.iter().map(bound))),
+            (
+                "listen",
+                !self.listen.iter().map(bound).eq(next.listen.iter().map(bound)) || self.lines != next.lines,
+            ),
             ("listen.*", !self.listen.iter().map(|l| &l.door).eq(next.listen.iter().map(|l| &l.door))),
             ("data.directory", data.directory != next.data.directory),
             ("data.retention", data.retention != next.data.retention),

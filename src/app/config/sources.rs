@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::document::{DataSection, Document, LimitsSection, ListenSection, Text};
 use super::door::door;
+use super::lines::{LINE_PROTOCOLS, LineSection, has_own_port, is_lines, refuse_foreign_keys};
 use super::setting::Setting;
 use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol};
 use crate::app::args::ServeArgs;
@@ -18,6 +19,7 @@ use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
 use crate::engine::WORKERS_MAX;
 use crate::serve::DoorOptions;
+use crate::serve::lines::LineListener;
 
 /// Everything that settings are looked for in.
 pub(super) struct Sources<'a> {
@@ -38,6 +40,7 @@ impl Sources<'_> {
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         Ok(Config {
             listen: self.listen()?,
+            lines: self.lines()?,
             data: self.data()?,
             limits: self.limits()?,
             workers: self.workers()?,
@@ -75,7 +78,8 @@ impl Sources<'_> {
         let (Some(list), Some(path)) = (&self.document.listen, &self.path) else {
             return vec![plain(LISTEN_DEFAULT, Place::Default)];
         };
-        let pairs = list.value.iter().map(|section| {
+        let http = list.value.iter().filter(|section| !is_lines(section));
+        let pairs = http.map(|section| {
             let address = Setting::of_file(path, "listen.address", &section.address);
             (address, Some(section))
         });
@@ -83,11 +87,15 @@ impl Sources<'_> {
     }
 
     fn listen(&self) -> Result<Vec<Listener>, ConfigError> {
+        if let (Some(list), Some(path)) = (&self.document.listen, &self.path) {
+            let mut http = list.value.iter().filter(|section| !is_lines(section));
+            http.try_for_each(|section| refuse_foreign_keys(path, section, "http"))?;
+        }
         let mut listeners: Vec<Listener> = Vec::new();
         for (setting, section) in self.addresses() {
             let protocol = section.and_then(|s| self.setting("listen.protocol", &s.protocol));
             let protocol = protocol.map_or(Ok(Protocol::Http), |protocol| spoken(&protocol))?;
-            let address: Address = setting.parse()?;
+            let address = address_of(&setting, &setting.text)?;
             let resolved = (self.resolve)(&address);
             let address = resolved.map_err(|error| setting.refuse(format!("{address}: {error}")))?;
             // With port 0 each gets a port of its own.
@@ -103,8 +111,34 @@ impl Sources<'_> {
             };
             listeners.push(Listener { address, protocol, door });
         }
-        if listeners.is_empty() {
+        if listeners.is_empty() && self.line_sections().next().is_none() {
             return Err(self.refuse_empty_list());
+        }
+        Ok(listeners)
+    }
+
+    /// The elements of the file's list that are for lines. Flag and variable name addresses for HTTP, and stand in the
+    /// place of those alone.
+    fn line_sections(&self) -> impl Iterator<Item = &ListenSection> {
+        let sections = self.document.listen.iter().flat_map(|list| &list.value);
+        sections.filter(|section| is_lines(section))
+    }
+
+    fn lines(&self) -> Result<Vec<LineListener>, ConfigError> {
+        let Some(path) = &self.path else { return Ok(Vec::new()) };
+        let mut listeners: Vec<LineListener> = Vec::new();
+        for section in self.line_sections() {
+            let listener = LineSection { path, section, resolve: self.resolve }.listener()?;
+            let address = Setting::of_file(path, "listen.address", &section.address);
+            let shared = !has_own_port(&listener.endpoint)
+                && listeners.iter().any(|other| other.endpoint == listener.endpoint);
+            if shared {
+                return Err(address.refuse(format!("{:?} is listened on already", address.text)));
+            }
+            if listeners.len() == LISTENERS_MAX {
+                return Err(address.refuse(format!("more than {LISTENERS_MAX} addresses")));
+            }
+            listeners.push(listener);
         }
         Ok(listeners)
     }
@@ -236,11 +270,20 @@ fn whole_percent(setting: &Setting) -> Result<u8, ConfigError> {
     }
 }
 
+/// A host and a port; their scheme may be said.
+fn address_of(setting: &Setting, text: &str) -> Result<Address, ConfigError> {
+    let plain = text.strip_prefix("tcp://").unwrap_or(text);
+    plain.parse().map_err(|error| setting.refuse(format!("{text:?}: {error}")))
+}
+
 fn spoken(protocol: &Setting) -> Result<Protocol, ConfigError> {
     if PROTOCOLS_LATER.contains(&protocol.text.as_str()) {
         return Err(protocol.refuse(format!("{:?} is not supported by this version", protocol.text)));
     }
-    protocol.choice(&[("http", Protocol::Http)])
+    // The others are read elsewhere; here they are only to be suggested.
+    let known: Vec<(&str, Protocol)> =
+        ["http"].iter().chain(&LINE_PROTOCOLS).map(|name| (*name, Protocol::Http)).collect();
+    protocol.choice(&known)
 }
 
 /// Listened on when nothing else is said.
@@ -250,7 +293,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:9480";
 pub const DIRECTORY_DEFAULT: &str = "./tidegate-data";
 
 /// Protocols that a later version will speak on listeners of their own.
-const PROTOCOLS_LATER: [&str; 5] = ["graphite", "statsd", "opentsdb", "influx-udp", "otlp-grpc"];
+const PROTOCOLS_LATER: [&str; 1] = ["otlp-grpc"];
 
 const RETENTION_DEFAULT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 const MEMORY_SHARE_DEFAULT: Share = Share { basis_points: 2_500 };

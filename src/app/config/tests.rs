@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::serve::lines::{LineProtocol, StatsdOptions};
+use crate::wire::influx::Precision;
+use crate::wire::statsd::TagStyles;
 
 const HOST: Host = Host { memory_bytes: 8 << 30, cores: 6 };
 
@@ -60,7 +63,8 @@ fn without_a_file_everything_has_its_default() {
         body_idle_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(120),
     };
-    assert_eq!(config, Config { file: None, listen: config.listen.clone(), data, limits, workers: 6 });
+    let listen = config.listen.clone();
+    assert_eq!(config, Config { file: None, listen, lines: Vec::new(), data, limits, workers: 6 });
 }
 
 #[test]
@@ -172,8 +176,8 @@ fn a_refusal_names_line_column_and_key() {
             "t.yml:2:14: listen.address: \"localhost\": no port: write HOST:PORT",
         ),
         (
-            "listen:\n  - {address: ':1', protocol: graphite}\n",
-            "t.yml:2:31: listen.protocol: \"graphite\" is not supported by this version",
+            "listen:\n  - {address: ':1', protocol: otlp-grpc}\n",
+            "t.yml:2:31: listen.protocol: \"otlp-grpc\" is not supported by this version",
         ),
         (
             "listen:\n  - {address: ':1', protocol: htp}\n",
@@ -463,4 +467,126 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_ne!(door_refusal("metric_relabel_configs: [null]"), "taken");
     assert_ne!(door_refusal("basic_auth_users: {a: x, a: y}"), "taken");
+}
+
+fn lines(yaml: &str) -> Vec<(String, LineListener)> {
+    load(yaml).lines.into_iter().map(|listener| (listener.endpoint.to_string(), listener)).collect()
+}
+
+#[test]
+fn listeners_for_lines_have_transports_and_defaults() {
+    let yaml = "listen:\n  - {address: '127.0.0.1:2003', protocol: graphite}\n  \
+                - {address: 'udp://127.0.0.1:2003', protocol: graphite}\n  \
+                - {address: 'tcp://127.0.0.1:8125', protocol: statsd}\n  \
+                - {address: 'unix://run/a.sock', protocol: influx}\n  \
+                - {address: 'unixgram:///run/b.sock', protocol: influx, precision: s}\n";
+    let found = lines(yaml);
+    let endpoints: Vec<&str> = found.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
+    assert_eq!(endpoints[..3], ["tcp://127.0.0.1:2003", "udp://127.0.0.1:2003", "tcp://127.0.0.1:8125"]);
+    // A relative path is relative to the file.
+    assert!(endpoints[3].starts_with("unix:///") && endpoints[3].ends_with("/run/a.sock"), "{endpoints:?}");
+    assert_eq!(endpoints[4], "unixgram:///run/b.sock");
+    let statsd = StatsdOptions {
+        flush_interval_ns: 10_000_000_000,
+        series_max: 100_000,
+        percentiles: vec![50.0, 90.0, 95.0, 99.0],
+        gauge_expiry_ns: 3_600_000_000_000,
+        tags: TagStyles::All,
+    };
+    let protocols: Vec<_> = found.iter().map(|(_, listener)| listener.protocol.clone()).collect();
+    let expected = [
+        LineProtocol::Graphite,
+        LineProtocol::Graphite,
+        LineProtocol::Statsd(statsd),
+        LineProtocol::Influx(Precision::Nanos),
+        LineProtocol::Influx(Precision::Seconds),
+    ];
+    assert_eq!(protocols, expected);
+    assert!(found.iter().all(|(_, l)| (l.receive_buffer_bytes, l.idle_ns_max) == (8 << 20, 0)));
+    assert_eq!(load(yaml).listen, []);
+}
+
+#[test]
+fn listeners_for_lines_take_their_keys() {
+    let found = lines(
+        "listen:\n  - address: udp://127.0.0.1:0\n    protocol: statsd\n    flush_interval: 1s\n    series_max: 7\n    \
+         percentiles: [50, 99.9]\n    gauge_expiry: 0\n    tags: plain\n    receive_buffer: 4KiB\n  \
+         - {address: 'udp://127.0.0.1:0', protocol: graphite}\n  \
+         - {address: '127.0.0.1:0', protocol: graphite, idle_timeout: 5m}\n",
+    );
+    let statsd = StatsdOptions {
+        flush_interval_ns: 1_000_000_000,
+        series_max: 7,
+        percentiles: vec![50.0, 99.9],
+        gauge_expiry_ns: 0,
+        tags: TagStyles::Plain,
+    };
+    assert_eq!(found[0].1.protocol, LineProtocol::Statsd(statsd));
+    assert_eq!((found[0].1.receive_buffer_bytes, found[2].1.idle_ns_max), (4096, 300_000_000_000));
+}
+
+#[test]
+fn bad_listeners_for_lines_are_refused_with_their_place() {
+    for (entry, message) in [
+        (
+            "address: ':1', protocol: graphit",
+            "listen.protocol: \"graphit\" is unknown, did you mean graphite?",
+        ),
+        (
+            "address: 'sctp://:1', protocol: statsd",
+            "listen.address: \"sctp://:1\": write tcp://, udp://, unix:// or unixgram://",
+        ),
+        ("address: 'udp://a', protocol: statsd", "listen.address: \"udp://a\": no port: write HOST:PORT"),
+        ("address: 'unix://', protocol: statsd", "listen.address: \"unix://\": no path"),
+        (
+            "address: 'unix:///a\\b', protocol: statsd",
+            "listen.address: \"unix:///a\\\\b\": a path without quotes and backslashes",
+        ),
+        ("address: 'udp://:1'", "listen.address: \"udp://:1\": write HOST:PORT, without a scheme"),
+        ("address: ':1', protocol: graphite, tags: all", "listen.tags: only for protocol statsd"),
+        ("address: ':1', protocol: statsd, precision: s", "listen.precision: only for protocol influx"),
+        (
+            "address: ':1', protocol: statsd, receive_buffer: 1MiB",
+            "listen.receive_buffer: only for datagrams",
+        ),
+        (
+            "address: 'udp://:1', protocol: statsd, idle_timeout: 1m",
+            "listen.idle_timeout: only for connections",
+        ),
+        ("address: ':1', flush_interval: 1s", "listen.flush_interval: only for protocol statsd"),
+        (
+            "address: ':1', protocol: influx, precision: y",
+            "listen.precision: \"y\" is unknown, expected ns, us, ms, s, m or h",
+        ),
+        (
+            "address: ':1', protocol: statsd, percentiles: [0]",
+            "listen.percentiles: \"0\": must be above 0 and at most 100",
+        ),
+        (
+            "address: ':1', protocol: statsd, percentiles: [5, 5.0]",
+            "listen.percentiles: \"5.0\": given twice",
+        ),
+        (
+            "address: ':1', protocol: statsd, tags: some",
+            "listen.tags: \"some\" is unknown, expected all or plain",
+        ),
+    ] {
+        let (_, result) = load_with(&format!("listen:\n  - {{{entry}}}\n"), ServeArgs::default(), &[]);
+        let error = result.expect_err(entry).to_string();
+        assert!(error.ends_with(message), "{entry}: {error}");
+        assert!(error.contains("t.yml:2:"), "{error}");
+    }
+    let twice = "listen:\n  - {address: 'udp://:1', protocol: statsd}\n  - {address: 'udp://:1', protocol: graphite}\n";
+    let error = load_with(twice, ServeArgs::default(), &[]).1.unwrap_err().to_string();
+    assert!(error.ends_with("t.yml:3:15: listen.address: \"udp://:1\" is listened on already"), "{error}");
+}
+
+#[test]
+fn addresses_of_the_command_line_stand_in_the_place_of_the_files_for_http_alone() {
+    let yaml =
+        "listen:\n  - {address: '127.0.0.1:1'}\n  - {address: 'udp://127.0.0.1:2', protocol: statsd}\n";
+    let flags = ServeArgs { listen: vec!["127.0.0.1:3".into()], ..ServeArgs::default() };
+    let config = load_with(yaml, flags, &[]).1.unwrap();
+    assert_eq!(addresses(&config), ["127.0.0.1:3"]);
+    assert_eq!(config.lines.len(), 1);
 }

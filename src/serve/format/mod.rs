@@ -235,4 +235,4 @@ impl Format {
 }
 
 /// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
-const ONE_DIALECT: u16 = 32;
+pub(super) const ONE_DIALECT: u16 = 32;

@@ -81,22 +81,22 @@ pub(in crate::serve) struct Pushed {
     ended: Vec<SeriesKey>,
 }
 
-impl Pushed {
+impl Decode for Pushed {
     /// Checks the body and applies it to the group.
-    pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
+    fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         // What a deletion says means nothing.
         self.push.check(if self.change == Change::Delete { &[] } else { body })?;
         self.ended = self.groups.apply(&self.key, self.change, &mut self.push);
         Ok(())
     }
 
-    pub(super) fn rewind(&mut self) {
+    fn rewind(&mut self) {
         self.push.rewind();
     }
 
-    pub(super) fn feed<I: Intake>(&mut self, input: &[u8], intake: &mut I, result: &mut WriteResult) -> Fed {
+    fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         let body = if self.change == Change::Delete { &[] } else { input };
-        let fed = self.push.feed(body, true, intake, result);
+        let fed = self.push.feed(body, last, intake, result);
         if fed.state != FedState::Done {
             return Fed { consumed: 0, ..fed };
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::sync::SharedCount;
 use crate::telemetry::{Protocol, WorkerCounters};
 
+use super::lines::DatagramCounts;
 use text::Text;
 
 /// What the counters do not know.
@@ -28,6 +29,8 @@ pub(super) struct Facts {
     pub(super) reload_successful: bool,
     /// When the configuration was last loaded, in milliseconds since the Unix epoch.
     pub(super) reloaded_ms: u64,
+    /// Counts of the sockets for datagrams.
+    pub(super) datagrams: Vec<Arc<DatagramCounts>>,
 }
 
 /// The whole page.
@@ -144,6 +147,7 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
     );
     one("tidegate_workers", "gauge", "Worker threads.", workers.len() as f64);
     commit_duration(&mut text, workers);
+    datagrams(&mut text, &facts.datagrams);
     text.family("tidegate_disk_backend_info", "gauge", "The disk backend in use.");
     text.sample(&[("backend", facts.disk_backend)], 1.0);
     text.family("tidegate_build_info", "gauge", "What was built.");
@@ -163,6 +167,18 @@ fn by_protocol(
     for protocol in Protocol::ALL {
         let rows: u64 = workers.iter().map(|w| pick(w)[protocol as usize].value()).sum();
         text.sample(&[("protocol", protocol.name())], rows as f64);
+    }
+}
+
+fn datagrams(text: &mut Text, listeners: &[Arc<DatagramCounts>]) {
+    text.family("tidegate_datagrams_received_total", "counter", "Datagrams read.");
+    for counts in listeners {
+        text.sample(&[("listener", &counts.listener)], counts.received.value() as f64);
+    }
+    let help = "Datagrams that the kernel dropped, since nobody read the ones before in time.";
+    text.family("tidegate_datagrams_dropped_total", "counter", help);
+    for counts in listeners {
+        text.sample(&[("listener", &counts.listener)], counts.dropped.value() as f64);
     }
 }
 
@@ -201,7 +217,12 @@ mod tests {
             memory_limit_bytes: 1,
             reload_successful: true,
             reloaded_ms: 1_500,
+            datagrams: vec![Arc::new(DatagramCounts {
+                listener: "udp://[::]:8125".to_owned(),
+                ..DatagramCounts::default()
+            })],
         };
+        facts.datagrams[0].received.add(7);
         let page = render(&workers, &facts);
         for line in [
             "tidegate_rows_accepted_total{protocol=\"influx\"} 4",
@@ -215,6 +236,8 @@ mod tests {
             "tidegate_commit_duration_seconds_bucket{le=\"+Inf\"} 2",
             "tidegate_commit_duration_seconds_count 2",
             "tidegate_disk_backend_info{backend=\"threads\"} 1",
+            "tidegate_datagrams_received_total{listener=\"udp://[::]:8125\"} 7",
+            "tidegate_datagrams_dropped_total{listener=\"udp://[::]:8125\"} 0",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }

@@ -81,6 +81,11 @@ impl Decoder {
         self.rewind();
     }
 
+    /// Tells the time of lines without a timestamp that are fed from now on, for streams that have no end.
+    pub fn set_default_time(&mut self, default_time_ns: i64) {
+        self.clockwork.set_default(default_time_ns);
+    }
+
     /// [`feed`](Decode::feed) as on a processor without vector instructions.
     #[cfg(test)]
     pub(super) fn feed_scalar<I: Intake>(

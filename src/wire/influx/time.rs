@@ -80,10 +80,15 @@ impl Clockwork {
         Clockwork {
             unit_ns,
             auto: precision == Precision::Auto,
-            default_ns: default_ns.div_euclid(unit_ns).saturating_mul(unit_ns),
+            default_ns: truncated(default_ns, unit_ns),
             least_ns,
             greatest_ns,
         }
+    }
+
+    /// Lines without a time have this one from now on.
+    pub(super) fn set_default(&mut self, default_ns: i64) {
+        self.default_ns = truncated(default_ns, self.unit_ns);
     }
 
     /// The nanoseconds of a timestamp; `None` outside the range.
@@ -93,6 +98,10 @@ impl Clockwork {
         let ns = ticks.checked_mul(unit_ns)?;
         (self.least_ns <= ns && ns <= self.greatest_ns).then_some(ns)
     }
+}
+
+fn truncated(ns: i64, unit_ns: i64) -> i64 {
+    ns.div_euclid(unit_ns).saturating_mul(unit_ns)
 }
 
 fn unit_of_magnitude_ns(ticks: i64) -> i64 {

@@ -1,0 +1,79 @@
+//! The decoder: lines in, samples to the aggregates, faults by line.
+
+use std::fmt::Display;
+
+use super::aggregates::Aggregates;
+use super::fault::Fault;
+use super::sample::Parser;
+use super::{LINE_BYTES_MAX, notice};
+use crate::bytes::{Line, LineCutter};
+use crate::model::WriteResult;
+use crate::wire::{Fed, FedState};
+
+/// Where a stream of lines stands: all that differs between the streams of one listener.
+#[derive(Debug)]
+pub struct Decoder {
+    cutter: LineCutter,
+}
+
+/// What the lines of a feed have to do with.
+pub struct Feed<'a> {
+    /// Reads lines.
+    pub parser: &'a mut Parser,
+    /// Takes what is read.
+    pub aggregates: &'a mut Aggregates,
+    /// The source of events that name none; may be empty. Printed only for those.
+    pub sender: &'a dyn Display,
+    /// The time of events that have none.
+    pub now_ns: i64,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder { cutter: LineCutter::new(LINE_BYTES_MAX) }
+    }
+}
+
+impl Decoder {
+    /// Takes as many whole lines of `input` as it can; `last` says that no more bytes come. What was not consumed is
+    /// never longer than [`LINE_BYTES_MAX`]. Never says that there is no room: rows are written by
+    /// [`Aggregates::write`], and whoever feeds sees to it that they are.
+    pub fn feed(&mut self, input: &[u8], last: bool, to: &mut Feed<'_>, result: &mut WriteResult) -> Fed {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            let line = self.cutter.cut(rest, last);
+            match line {
+                Line::Whole(text) => self.take(text.trim_ascii(), to, result),
+                Line::TooLong(start) => self.reject(start, &Fault::TooLong, result),
+                Line::Incomplete(0) => break,
+                Line::Incomplete(_) => {}
+            }
+            at += self.cutter.pass(line, rest);
+        }
+        Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
+    }
+
+    fn take(&self, line: &[u8], to: &mut Feed<'_>, result: &mut WriteResult) {
+        if line.is_empty() {
+            return;
+        }
+        let Feed { parser, aggregates, sender, now_ns } = to;
+        if notice::is_notice(line) {
+            let taken = notice::read(line, *sender, &mut parser.labels, |n| aggregates.notice(n, *now_ns));
+            if let Err(fault) = taken {
+                self.reject(line, &fault, result);
+            }
+            return;
+        }
+        parser.read(line, &mut |sample| {
+            if let Err(fault) = sample.and_then(|sample| aggregates.take(sample)) {
+                self.reject(line, &fault, result);
+            }
+        });
+    }
+
+    fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+        result.reject(self.cutter.number(), fault.reason(), line, || fault.to_string());
+    }
+}

@@ -1,0 +1,137 @@
+//! After warm-up no line of Graphite and no sample of StatsD allocates, nor does a row of a flush.
+
+// Invariants of `Counting`: (1) it hands every call on to the system's allocator unchanged.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use tidegate::engine::{Arrivals, Event, spawn};
+use tidegate::ingest::{ContextId, Stream};
+use tidegate::log::Directory;
+use tidegate::log::disk::{Backend, SystemDisk};
+use tidegate::model::WriteResult;
+use tidegate::wire::{Decode, FedState, graphite, statsd};
+
+mod engine_kit;
+use engine_kit::LOG;
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has no counter any more; nothing is measured there.
+    let _ = COUNT.try_with(|n| n.set(n.get() + 1));
+}
+
+// SAFETY: (1).
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: (1).
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: (1).
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        count();
+        // SAFETY: (1).
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ROWS: usize = 6_000;
+const SERIES: usize = 50;
+const ROUNDS: usize = 6;
+
+type Worker = tidegate::engine::Worker;
+
+/// Allocations of each round: what `take` does with a body, a commit, and waiting for it.
+fn rounds(
+    body: impl Fn(usize) -> String,
+    mut take: impl FnMut(&str, &mut Worker, &mut Stream, &mut WriteResult),
+) -> Vec<usize> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
+    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
+    let mut worker = engine_kit::worker(disk, 64 << 20);
+    let mut stream = Stream::new(ContextId(0));
+    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
+    let mut counts = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let body = body(round);
+        let before = COUNT.get();
+        take(&body, &mut worker, &mut stream, &mut result);
+        worker.wait();
+        let sequence = worker.filling();
+        while !events.contains(&Event::Durable { upto: sequence }) {
+            worker.turn(Arrivals::None, &mut events);
+            std::thread::yield_now();
+        }
+        events.clear();
+        counts.push(COUNT.get() - before);
+    }
+    assert_eq!(result.errors, []);
+    assert!(result.accepted > 0);
+    counts
+}
+
+#[track_caller]
+fn assert_warm(counts: &[usize]) {
+    assert!(counts[0] > 0, "what is cold does allocate");
+    assert!(
+        counts[3..].iter().all(|&n| n <= PER_COMMIT_MAX),
+        "for {ROWS} lines and a commit each: {counts:?}"
+    );
+}
+
+/// Allocations of a round, however many lines it has: a buffer of the commit may grow by what compresses worse.
+const PER_COMMIT_MAX: usize = 4;
+
+// One test, so that no other one's allocations are counted.
+#[test]
+fn warm_lines_allocate_nothing() {
+    let mut decoder = graphite::Decoder::new(0);
+    let lines = |round: usize| -> String {
+        (0..ROWS).map(|i| format!("a.b.m{};dc=eu {}.25 {}\n", i % SERIES, i % 97, round * ROWS + i)).collect()
+    };
+    assert_warm(&rounds(lines, |body, worker, stream, result| {
+        let fed = decoder.feed(body.as_bytes(), false, &mut worker.writer(stream), result);
+        assert_eq!((fed.consumed, fed.state), (body.len(), FedState::NeedMore), "a batch holds it");
+    }));
+
+    let mut decoder = statsd::Decoder::default();
+    let mut parser = statsd::Parser::default();
+    let mut aggregates = statsd::Aggregates::new(statsd::Options::default());
+    let samples = |round: usize| -> String {
+        let sample = |i: usize| {
+            let (series, value) = (i % SERIES, i % 97);
+            match i % 4 {
+                0 => format!("c{series}:{value}|c|@0.5|#dc:eu,a.b:c\n"),
+                1 => format!("g{series},dc=eu:{value}|g\n"),
+                2 => format!("h{series}:{value}:7|h|#dc:eu\n"),
+                _ => format!("t{series}:{value}|c|#dc:eu|T{}\n", round * ROWS + i + 1),
+            }
+        };
+        (0..ROWS).map(sample).collect()
+    };
+    let mut time_ns = 0;
+    assert_warm(&rounds(samples, |body, worker, stream, result| {
+        let mut to =
+            statsd::Feed { parser: &mut parser, aggregates: &mut aggregates, sender: &"", now_ns: time_ns };
+        assert_eq!(decoder.feed(body.as_bytes(), false, &mut to, result).consumed, body.len());
+        time_ns += 10_000_000_000;
+        aggregates.flush(time_ns);
+        aggregates.write(&mut worker.writer(stream), result).expect("a batch holds it");
+    }));
+}

@@ -9,6 +9,7 @@ run:
 # Every test that a machine can run in some minutes. Installs what Debian packages it lacks, when it may.
 test: packages
 	cargo test --locked
+	$(MAKE) loom
 
 packages:
 	@tests/packages.sh

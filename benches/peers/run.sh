@@ -4,7 +4,7 @@
 # All run on this machine's loopback, with data in temporary directories, in turns, each row with servers that have
 # just been started. Friendly rows are followed by their unfriendly twins. What was started is stopped, what was
 # written is removed, whatever happens. It takes most of an hour; for a look, RUNS=1 SAMPLES=1000000. Prometheus is
-# installed for the protocols it speaks; line protocol is not one of them.
+# installed for the protocols it speaks; those of the rows are not among them.
 #
 #   TIDEGATE  the binary (target/release/tidegate)
 #   SERVERS   which of "tidegate victoria influxdb" take part
@@ -47,6 +47,14 @@ main() {
     row "single-value lines / random order"    "tidegate victoria influxdb" "$cpu --workload single --order random"
     row "200 fields a line"                    "tidegate victoria"          "$cpu --workload wide --batch 1000"
     row "200 fields a line / random order"     "tidegate victoria"          "$cpu --workload wide --batch 1000 --order random"
+    local write="$cpu --protocol remote-write"
+    row "remote write 1.0"                     "tidegate victoria"          "$write --workload prom"
+    row "remote write 1.0 / random order"      "tidegate victoria"          "$write --workload prom --order random"
+    row "remote write 1.0, a million series"   "tidegate victoria"          "$write --workload single"
+    row "remote write 1.0, a million series / random order" "tidegate victoria" "$write --workload single --order random"
+    # VictoriaMetrics takes no 2.0.
+    row "remote write 2.0"                     "tidegate"                   "$cpu --protocol remote-write-2 --workload prom"
+    row "remote write 2.0 / random order"      "tidegate"                   "$cpu --protocol remote-write-2 --workload prom --order random"
     # For the memory of a series: ours alone, since for a server with a series a field these are ten million. One round
     # of them is more than the generator holds, so it goes compressed.
     local million="--samples 10000000 --series 1000000 --connections 1 --encoding zstd"

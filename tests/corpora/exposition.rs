@@ -5,10 +5,7 @@
 //! and the case stands in `corpora_exceptions.txt` with the reason; one that stands there and comes out right is a
 //! failure too.
 
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 use tidegate::model::{MetricType, WriteResult};
@@ -16,63 +13,12 @@ use tidegate::wire::exposition::{Decoder, Faults, Options, Syntax};
 use tidegate::wire::testing::{Rows, Value};
 use tidegate::wire::{Decode, FedState};
 
+use super::kit::{compare, input, judge_all};
+
 #[test]
 fn every_case_of_the_corpora() {
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    for (folder, syntax) in [("prometheus_text", Syntax::Text), ("openmetrics", Syntax::OpenMetrics)] {
-        let folder = corpora().join(folder);
-        let files = std::fs::read_dir(&folder).unwrap_or_else(|e| {
-            panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", folder.display())
-        });
-        for file in files.map(|entry| entry.unwrap().path()) {
-            let suite = file.file_stem().unwrap().to_str().unwrap().to_owned();
-            for line in std::fs::read_to_string(&file).unwrap().lines() {
-                let case: Json = serde_json::from_str(line).unwrap();
-                if case.get("_header").is_some() {
-                    continue;
-                }
-                cases += 1;
-                let id = case["id"].as_str().unwrap();
-                match (judge(&suite, syntax, &case), exceptions.remove(id)) {
-                    (Ok(()), false) | (Err(_), true) => {}
-                    (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                    (Err(why), false) => wrong.push(format!("{id}: {why}")),
-                }
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 360, "only {cases} cases");
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-const SUITES: [&str; 9] = [
-    "client_python_parser_om/",
-    "client_python_parser_prom/",
-    "expfmt_text_parse_errors/",
-    "expfmt_text_parse_good/",
-    "openmetrics_spec_testdata/",
-    "prometheus_textparse_errors",
-    "prometheus_textparse_good_openmetrics/",
-    "prometheus_textparse_good_prometheus/",
-    "victoriametrics_prometheus/",
-];
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-fn exceptions() -> BTreeSet<String> {
-    include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| SUITES.iter().any(|suite| line.starts_with(suite)))
-        .map(|line| {
-            line.split_once('\t').unwrap_or_else(|| panic!("no tab in exception {line:?}")).0.to_owned()
-        })
-        .collect()
+    judge_all("prometheus_text", &[""], 180, |suite, case| judge(suite, Syntax::Text, case));
+    judge_all("openmetrics", &[""], 180, |suite, case| judge(suite, Syntax::OpenMetrics, case));
 }
 
 /// A sample, an exemplar or what is compared of one: labels, value, time in milliseconds.
@@ -307,27 +253,6 @@ fn judge_lines(case: &Json, input: &[u8]) -> Result<(), String> {
     compare(&expected, &points(&rows)).map_err(|e| format!("{e} {:?}", result.errors))
 }
 
-fn input(case: &Json) -> Vec<u8> {
-    match case["input"].as_str() {
-        Some(text) => text.as_bytes().to_vec(),
-        None => decode_base64(case["input_b64"].as_str().expect("a case has an input")),
-    }
-}
-
-fn decode_base64(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut out, mut bits, mut count) = (Vec::new(), 0u32, 0);
-    for byte in text.bytes().filter(|&b| b != b'=') {
-        bits = bits << 6 | ALPHABET.iter().position(|&a| a == byte).expect("base64") as u32;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    out
-}
-
 /// Rows as points, in order.
 fn points(rows: &Rows) -> Vec<Point> {
     let point = |row: &tidegate::wire::testing::Row| {
@@ -419,10 +344,6 @@ fn metric_type(word: &str) -> MetricType {
         "unknown" | "untyped" => MetricType::Unknown,
         other => panic!("type {other:?}"),
     }
-}
-
-fn compare<T: PartialEq + std::fmt::Debug>(expected: &T, got: &T) -> Result<(), String> {
-    if expected == got { Ok(()) } else { Err(format!("expected {expected:?}, got {got:?}")) }
 }
 
 /// Stands for no time.

@@ -4,10 +4,7 @@
 //! sources expect of names that are translated for Prometheus is about the way out: such cases stand in
 //! `corpora_exceptions.txt`, and one that stands there and comes out right is a failure too.
 
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use base64::Engine;
 use serde_json::Value as Json;
@@ -16,52 +13,11 @@ use tidegate::wire::otlp::{Decoder, Encoding, Signal};
 use tidegate::wire::testing::{ExemplarSeen, MetadataSeen, Row, Rows, Value};
 use tidegate::wire::{Decode, FedState};
 
-const SUITES: [&str; 4] =
-    ["otlp_examples", "collector_json_unknown_fields", "prometheus_otlp_write_handler", "otlptranslator"];
+use super::kit::{compare, judge_all};
 
 #[test]
 fn every_case_of_the_corpora() {
-    let folder = corpora().join("otlp");
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| {
-        panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", folder.display())
-    });
-    for file in files.map(|entry| entry.unwrap().path()) {
-        let suite = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        for line in std::fs::read_to_string(&file).unwrap().lines() {
-            let case: Json = serde_json::from_str(line).unwrap();
-            if case.get("_header").is_some() {
-                continue;
-            }
-            cases += 1;
-            let id = case["id"].as_str().unwrap();
-            match (judge(&suite, &case), exceptions.remove(id)) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 70, "only {cases} cases in {}", folder.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-fn exceptions() -> BTreeSet<String> {
-    include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once('\t').unwrap_or_else(|| panic!("no tab in exception {line:?}")).0)
-        .filter(|id| SUITES.iter().any(|suite| id.starts_with(suite)))
-        .map(str::to_owned)
-        .collect()
+    judge_all("otlp", &[""], 70, judge);
 }
 
 #[derive(PartialEq, Debug)]
@@ -184,8 +140,4 @@ fn compare_value(sample: &Json, name: &str, value: &Value) -> Result<(), String>
 
 fn label<'r>(row: &'r Row, name: &str) -> &'r str {
     row.labels.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
-}
-
-fn compare<T: PartialEq + std::fmt::Debug>(expected: &T, got: &T) -> Result<(), String> {
-    if expected == got { Ok(()) } else { Err(format!("expected {expected:?}, got {got:?}")) }
 }

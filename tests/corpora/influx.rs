@@ -1,13 +1,7 @@
 //! Every line-protocol case of the shared corpora, in the dialect it is from.
 //!
 //! A case is right if it is taken or refused as its source says and, where the source says it, the rows are equal by
-//! value. Cases that tidegate decides otherwise stand in `corpora_exceptions.txt` with the reason; one that stands
-//! there and comes out right is a failure too.
-
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+//! value.
 
 use serde_json::Value as Json;
 use tidegate::model::WriteResult;
@@ -15,60 +9,12 @@ use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::testing::{Row, Rows, Value};
 use tidegate::wire::{Decode, FedState};
 
+use super::kit::{compare, input, judge_all};
+
 #[test]
 fn every_case_of_the_corpora() {
-    let folder = corpora().join("influx_line");
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|e| {
-            panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", folder.display())
-        })
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
-        .collect();
-    files.sort();
-    for file in files {
-        let suite = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        for line in std::fs::read_to_string(&file).unwrap().lines() {
-            let case: Json = serde_json::from_str(line).unwrap();
-            if case.get("_header").is_some() {
-                continue;
-            }
-            cases += 1;
-            let id = case["id"].as_str().unwrap();
-            match (judge(&suite, &case), exceptions.remove(id)) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases > 3_000, "only {cases} cases in {}", folder.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+    judge_all("influx_line", &[""], 3_000, judge);
 }
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-/// The ids of the influx suites among the exceptions.
-fn exceptions() -> BTreeSet<String> {
-    let suites = ["influxdb", "lineprotocol", "telegraf_influx", "victoriametrics_influx"];
-    include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once('\t').unwrap_or_else(|| panic!("no tab in exception {line:?}")).0)
-        .filter(|id| suites.iter().any(|suite| id.starts_with(suite)) && !id.starts_with(HTTP_SUITE))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// The suite whose cases are HTTP requests: they are tried on the server.
-const HTTP_SUITE: &str = "influxdb3_server_write/";
 
 /// What a decoder made of a whole body.
 struct Decoded {
@@ -166,27 +112,6 @@ fn judge_family(case: &Json) -> Result<(), String> {
     compare(&vec![(name, value_of(&field[1]))], &row.fields)
 }
 
-fn input(case: &Json) -> Vec<u8> {
-    match case["input"].as_str() {
-        Some(text) => text.as_bytes().to_vec(),
-        None => decode_base64(case["input_b64"].as_str().expect("a case has an input")),
-    }
-}
-
-fn decode_base64(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut out, mut bits, mut count) = (Vec::new(), 0u32, 0);
-    for byte in text.bytes().filter(|&b| b != b'=') {
-        bits = bits << 6 | ALPHABET.iter().position(|&a| a == byte).expect("base64") as u32;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    out
-}
-
 fn compare_points(points: &[Json], rows: &[Row], default_ns: i64) -> Result<(), String> {
     let expected: Vec<Row> = points.iter().map(|point| row_of(point, default_ns)).collect();
     compare(&expected, &rows.iter().map(sorted).collect())
@@ -242,10 +167,6 @@ fn value_of(value: &Json) -> Value {
         // A source that knows floats only.
         _ => Value::F64(value.as_f64().expect("a number").to_bits()),
     }
-}
-
-fn compare<T: PartialEq + std::fmt::Debug>(expected: &T, got: &T) -> Result<(), String> {
-    if expected == got { Ok(()) } else { Err(format!("expected {expected:?}, got {got:?}")) }
 }
 
 const DEFAULT_NS: i64 = 77;

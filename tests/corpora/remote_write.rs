@@ -1,11 +1,7 @@
 //! Every label case of the shared remote write corpora, in both messages.
 //!
 //! Labels are good or not as Prometheus says; a case without a metric's name is one of another rule, and gets one. The
-//! cases that are HTTP requests are tried on the server. Exceptions stand in `corpora_exceptions.txt` with the reason.
-
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::path::PathBuf;
+//! cases that are HTTP requests are tried on the server.
 
 use serde_json::Value as Json;
 use tidegate::model::WriteResult;
@@ -13,45 +9,28 @@ use tidegate::wire::remote_write::{Decoder, Message};
 use tidegate::wire::testing::Rows;
 use tidegate::wire::{Decode, FedState};
 
+use super::kit::{compare, judge_all};
+
 #[test]
 fn every_label_case_of_the_corpora() {
-    let file = corpora().join("remote_write/prometheus_validate_labels.jsonl");
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| {
-        panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", file.display())
+    judge_all("remote_write", &["prometheus_validate_labels"], 6, |_, case| {
+        let labels = case["input"].as_array().unwrap().iter();
+        let labels: Vec<_> = labels.map(|l| (text_of(&l[0]), text_of(&l[1]))).collect();
+        [Message::V1, Message::V2].iter().try_for_each(|&message| judge(case, message, &labels))
     });
-    let (mut wrong, mut cases) = (Vec::new(), 0);
-    for line in text.lines() {
-        let case: Json = serde_json::from_str(line).unwrap();
-        if case.get("_header").is_some() {
-            continue;
-        }
-        cases += 1;
-        let labels: Vec<_> =
-            case["input"].as_array().unwrap().iter().map(|l| (text_of(&l[0]), text_of(&l[1]))).collect();
-        for message in [Message::V1, Message::V2] {
-            let (rows, result) = decode(message, &labels);
-            let good = case["expect"] == "ok";
-            if good != (result.rejected == 0) || rows.rows.len() != usize::from(good) {
-                wrong.push(format!("{} {message:?}: {:?}", case["id"], result.errors));
-            } else if good {
-                let mut expected: Vec<_> = labels.clone();
-                expected.sort();
-                let found: Vec<_> = rows.rows[0]
-                    .labels
-                    .iter()
-                    .map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes()))
-                    .collect();
-                assert_eq!(found, expected, "{}", case["id"]);
-            }
-        }
-    }
-    assert!(cases >= 6, "only {cases} cases in {}", file.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
+fn judge(case: &Json, message: Message, labels: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+    let (rows, result) = decode(message, labels);
+    let good = case["expect"] == "ok";
+    if good != (result.rejected == 0) || rows.rows.len() != usize::from(good) {
+        return Err(format!("{message:?}: {:?}", result.errors));
+    }
+    let Some(row) = rows.rows.first() else { return Ok(()) };
+    let mut expected = labels.to_vec();
+    expected.sort();
+    let found = row.labels.iter().map(|(n, v)| (n.clone().into_bytes(), v.clone().into_bytes()));
+    compare(&expected, &found.collect())
 }
 
 /// One sample of a series with these labels, decoded.

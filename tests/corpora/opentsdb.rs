@@ -1,13 +1,7 @@
 //! Every case of the shared corpora that is OpenTSDB's: `put` lines and bodies of `/api/put`.
 //!
 //! A case is right if its rows are equal by value; the sources have floats only, so integers are compared as such.
-//! Where a source has no rows, what was sent must be refused here. Cases that tidegate decides otherwise stand in
-//! `corpora_exceptions.txt` with the reason; one that stands there and comes out right is a failure too.
-
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+//! Where a source has no rows, what was sent must be refused here.
 
 use serde_json::Value as Json;
 use tidegate::model::WriteResult;
@@ -15,50 +9,11 @@ use tidegate::wire::opentsdb::{Decoder, Lines};
 use tidegate::wire::testing::{Row, Rows, Value};
 use tidegate::wire::{Decode, FedState};
 
-const SUITES: [&str; 3] = ["telegraf_opentsdb", "victoriametrics_opentsdb", "victoriametrics_opentsdbhttp"];
+use super::kit::judge_all;
 
 #[test]
 fn every_case_of_the_corpora() {
-    let folder = corpora().join("opentsdb");
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    for suite in SUITES {
-        let file = folder.join(suite).with_extension("jsonl");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| {
-            panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", file.display())
-        });
-        for line in text.lines() {
-            let case: Json = serde_json::from_str(line).unwrap();
-            if case.get("_header").is_some() {
-                continue;
-            }
-            cases += 1;
-            let id = case["id"].as_str().unwrap();
-            match (judge(suite, &case), exceptions.remove(id)) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 42, "only {cases} cases in {}", folder.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-/// The ids of these suites among the exceptions.
-fn exceptions() -> BTreeSet<String> {
-    include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| SUITES.iter().any(|suite| line.split_once('/').is_some_and(|(of, _)| of == *suite)))
-        .map(|line| line.split_once('\t').expect("an id, a tab, a reason").0.to_owned())
-        .collect()
+    judge_all("opentsdb", &[""], 42, judge);
 }
 
 fn judge(suite: &str, case: &Json) -> Result<(), String> {

@@ -1,61 +1,19 @@
 //! Every relabeling case of the shared corpora.
 //!
 //! VictoriaMetrics's cases are tried where a rule is one that Prometheus would read; those of its own actions and keys
-//! must be refused. Cases that tidegate decides otherwise stand in `corpora_exceptions.txt` with the reason; one that
-//! stands there and comes out right is a failure too.
+//! must be refused.
 
-#![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 use tidegate::model::{LabelsBuf, Rewrite, Verdict};
 use tidegate::relabel::{NameValidation, Rule, RuleText, Rules};
 
-const SUITES: [&str; 4] = [
-    "prometheus_relabel_test",
-    "prometheus_relabel_validate",
-    "prometheus_target_label_legacy",
-    "victoriametrics_apply",
-];
+use super::kit::{compare, judge_all};
 
 #[test]
 fn every_case_of_the_corpora() {
-    let folder = std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-        .join("relabel");
-    let mut exceptions: BTreeSet<String> = include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| Some(line.split_once('\t')?.0.to_owned()))
-        .filter(|id| SUITES.iter().any(|suite| id.split('/').next() == Some(suite)))
-        .collect();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    for suite in SUITES {
-        let file = folder.join(suite).with_extension("jsonl");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| {
-            panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", file.display())
-        });
-        for line in text.lines() {
-            let case: Json = serde_json::from_str(line).unwrap();
-            if case.get("_header").is_some() {
-                continue;
-            }
-            cases += 1;
-            let id = case["id"].as_str().unwrap();
-            match (judge(suite, &case), exceptions.remove(id)) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases > 80, "only {cases} cases in {}", folder.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+    judge_all("relabel", &[""], 80, judge);
 }
 
 fn judge(suite: &str, case: &Json) -> Result<(), String> {
@@ -173,8 +131,4 @@ fn rule_text(config: &Json) -> Result<RuleText, String> {
         }
     }
     Ok(text)
-}
-
-fn compare<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, got {found:?}")) }
 }

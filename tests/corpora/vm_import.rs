@@ -1,13 +1,7 @@
 //! Every case of the shared corpora that is VictoriaMetrics' JSON lines.
 //!
 //! A case is right if its rows are equal by value. Where the source has no rows, it skips bad lines in silence: they
-//! must be refused here. Cases that tidegate decides otherwise stand in `corpora_exceptions.txt` with the reason; one
-//! that stands there and comes out right is a failure too.
-
-#![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
-
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+//! must be refused here.
 
 use serde_json::Value as Json;
 use tidegate::model::WriteResult;
@@ -15,45 +9,11 @@ use tidegate::wire::testing::{Row, Rows, Value};
 use tidegate::wire::vm_import::{Decoder, ExtraLabels};
 use tidegate::wire::{Decode, FedState};
 
+use super::kit::judge_all;
+
 #[test]
 fn every_case_of_the_corpora() {
-    let file = corpora().join("vm_import/victoriametrics_vmimport.jsonl");
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| {
-        panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", file.display())
-    });
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    for line in text.lines() {
-        let case: Json = serde_json::from_str(line).unwrap();
-        if case.get("_header").is_some() {
-            continue;
-        }
-        cases += 1;
-        let id = case["id"].as_str().unwrap();
-        match (judge(&case), exceptions.remove(id)) {
-            (Ok(()), false) | (Err(_), true) => {}
-            (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-            (Err(why), false) => wrong.push(format!("{id}: {why}")),
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 24, "only {cases} cases in {}", file.display());
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-/// The ids of this suite among the exceptions.
-fn exceptions() -> BTreeSet<String> {
-    include_str!("corpora_exceptions.txt")
-        .lines()
-        .filter(|line| line.starts_with("victoriametrics_vmimport/"))
-        .map(|line| line.split_once('\t').expect("an id, a tab, a reason").0.to_owned())
-        .collect()
+    judge_all("vm_import", &[""], 24, |_, case| judge(case));
 }
 
 fn judge(case: &Json) -> Result<(), String> {

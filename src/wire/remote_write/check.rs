@@ -7,6 +7,7 @@ use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::wire::Malformed;
 
 use super::message::{Message, Outer, Part};
+use super::rows::Sample;
 use super::symbols::{Symbols, TooManySymbols};
 
 type Checked = Result<(), ProtobufError>;
@@ -64,6 +65,10 @@ fn malformed(error: String) -> Malformed {
 
 #[inline]
 fn check_series(message: Message, series: &[u8]) -> Checked {
+    let series = if message == Message::V1 { behind_plain_labels(series) } else { series };
+    if Sample::read_plain(series).is_some() {
+        return Ok(());
+    }
     for field in ProtobufFields::new(series) {
         let (number, value) = field?;
         match message.part(number) {
@@ -90,6 +95,18 @@ fn check_label(label: &[u8]) -> Checked {
         1 | 2 => value.bytes().map(drop),
         _ => Ok(()),
     })
+}
+
+/// What follows the labels that a 1.0 series starts with, as far as they are as everybody writes them.
+#[inline]
+fn behind_plain_labels(mut series: &[u8]) -> &[u8] {
+    while let &[LABEL_TAG, len @ 0..0x80, ref rest @ ..] = series
+        && let Some((label, behind)) = rest.split_at_checked(usize::from(len))
+        && is_plain_label(label)
+    {
+        series = behind;
+    }
+    series
 }
 
 /// Whether a label is as everybody writes it: name, then value, both short.
@@ -160,5 +177,6 @@ fn each(message: &[u8], mut check: impl FnMut(u32, ProtobufValue<'_>) -> Checked
     })
 }
 
+const LABEL_TAG: u8 = 1 << 3 | 2;
 const NAME_TAG: u8 = 1 << 3 | 2;
 const VALUE_TAG: u8 = 2 << 3 | 2;

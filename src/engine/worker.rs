@@ -16,11 +16,11 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Parcel, SeriesBudget, Stream, Table, TakenIn, Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn, Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
-use crate::model::{BlockHeader, BlockKind, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
+use crate::model::{BlockHeader, BlockKind, Rewrite, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
 use super::far_off::{self, FarOff};
@@ -152,6 +152,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     #[inline]
     pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
         self.ingest.writer(stream)
+    }
+
+    /// Checks rows that are to be pushed by [`writer`](Worker::writer), all of them or none, and keeps none.
+    pub fn rehearsal<'a>(&'a self, stream: &Stream, rewrite: Option<&'a dyn Rewrite>) -> Rehearsal<'a> {
+        self.ingest.rehearsal(stream, rewrite)
     }
 
     /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them

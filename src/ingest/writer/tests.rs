@@ -67,6 +67,33 @@ fn over_the_limit_new_series_are_refused_and_known_ones_go_on() {
 }
 
 #[test]
+fn over_the_limit_a_known_series_goes_on_under_another_key() {
+    let mut ingest = ingest(1);
+    let mut stream = Stream::new(ContextId(0));
+    let mut two = labels("cpu");
+    two.push(b"a", b"1");
+    two.push(b"b", b"2");
+    let first = ingest.writer(&mut stream).define(b"cpu,a=1,b=2", &mut two).unwrap();
+    let mut turned = LabelsBuf::default();
+    [(&b"b"[..], &b"2"[..]), (METRIC_NAME, b"cpu"), (b"a", b"1")].map(|(n, v)| turned.push(n, v));
+    let first = ingest.table.key(first.key).series;
+    // Its tags in another order; the same bytes in another dialect.
+    for (key, context) in [(&b"cpu,b=2,a=1"[..], 0), (b"cpu,a=1,b=2", 1)] {
+        let mut stream = Stream::new(ContextId(context));
+        let series = ingest.writer(&mut stream).define(key, &mut turned).unwrap();
+        assert_eq!(ingest.table.key(series.key).series, first);
+    }
+    let refused = ingest.writer(&mut stream).define(b"mem", &mut labels("mem"));
+    assert_eq!(refused, Err(Refusal::SeriesLimit { limit: 1 }));
+    assert_eq!(ingest.table().series_count(), 1);
+    // After a rotation, too, when others were faster.
+    ingest.rotate();
+    push(&mut ingest.writer(&mut stream), "mem", 1).unwrap();
+    ingest.writer(&mut stream).define(b"cpu, b=2,a=1", &mut turned).unwrap();
+    assert_eq!(push(&mut ingest.writer(&mut stream), "disk", 1), Err(Refusal::SeriesLimit { limit: 1 }));
+}
+
+#[test]
 fn rotation_frees_the_limit_and_promotes_who_still_sends() {
     let mut ingest = ingest(2);
     let mut stream = Stream::new(ContextId(0));

@@ -20,10 +20,12 @@ mod rate;
 mod row_writer;
 mod seat;
 mod threads;
+mod trouble;
 mod usage;
 mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::SystemClock;
@@ -114,6 +116,8 @@ pub(crate) struct Shared {
     hasher: KeyHasher,
     series: SeriesBudget,
     rate: CommitRate,
+    /// Somebody was told of rows with unlikely times: once is enough.
+    far_off_warned: AtomicBool,
     counters: Vec<Arc<WorkerCounters>>,
 }
 
@@ -124,6 +128,7 @@ impl Shared {
             hasher: KeyHasher::new(seed),
             series: SeriesBudget::new(options.series_max),
             rate: CommitRate::new(options.commits_per_second_max),
+            far_off_warned: AtomicBool::new(false),
             counters: (0..options.workers).map(|_| Arc::default()).collect(),
             options,
         })

@@ -113,6 +113,8 @@ pub struct Ingest {
     side_symbols: SideSymbols,
     side_refused: u64,
     scratch: Vec<u8>,
+    #[cfg(test)]
+    pub(crate) is_full: bool,
 }
 
 /// The names in a batch's side records, as symbols of the dictionary.
@@ -177,6 +179,8 @@ impl Ingest {
             side_symbols: SideSymbols::default(),
             side_refused: 0,
             scratch: Vec::new(),
+            #[cfg(test)]
+            is_full: false,
         }
     }
 
@@ -245,6 +249,10 @@ impl Ingest {
     /// Makes the batch ready to be encoded: its names get their symbols. Gives the part of the dictionary that no
     /// block has defined yet, from and to; `None` if the dictionary is full.
     pub fn seal(&mut self) -> Option<(DictionaryMark, DictionaryMark)> {
+        #[cfg(test)]
+        if self.is_full {
+            return None;
+        }
         let generation = u64::from(self.table.generation());
         let table = &mut self.table;
         self.shapes.resolve(generation, |text| table.intern(text))?;

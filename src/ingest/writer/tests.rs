@@ -75,7 +75,9 @@ fn over_the_limit_a_known_series_goes_on_under_another_key() {
     two.push(b"b", b"2");
     let first = ingest.writer(&mut stream).define(b"cpu,a=1,b=2", &mut two).unwrap();
     let mut turned = LabelsBuf::default();
-    [(&b"b"[..], &b"2"[..]), (METRIC_NAME, b"cpu"), (b"a", b"1")].map(|(n, v)| turned.push(n, v));
+    for (name, value) in [(&b"b"[..], &b"2"[..]), (METRIC_NAME, b"cpu"), (b"a", b"1")] {
+        turned.push(name, value);
+    }
     let first = ingest.table.key(first.key).series;
     // Its tags in another order; the same bytes in another dialect.
     for (key, context) in [(&b"cpu,b=2,a=1"[..], 0), (b"cpu,a=1,b=2", 1)] {

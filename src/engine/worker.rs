@@ -565,7 +565,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             self.rotating = Some(old);
         } else {
             // A table whose numbers are nearly used up goes, however little data its segment holds.
-            self.relief_wanted |= self.ingest.table().fullest_bytes() > self.shared.options.table_bytes_max;
+            self.relief_wanted |= self.ingest.table().fullest_bytes() > self.shared.options.table_bytes_max
+                || self.ingest.shapes().is_running_out();
             if self.relief_wanted {
                 self.relieve_if_ready();
             } else {

@@ -97,6 +97,7 @@ impl Guest {
         if self.generation_here != table.generation() {
             self.generation_here = table.generation();
             self.series.iter_mut().for_each(|s| s.here = NONE);
+            self.shapes.iter_mut().for_each(|s| s.here = ShapeId::NONE);
         }
     }
 }

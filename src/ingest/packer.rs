@@ -224,7 +224,8 @@ impl Packer {
     pub fn start(&mut self, parcel: &mut Parcel) {
         self.ingest.end_batch();
         let series = self.ingest.table().series_count();
-        if series > TABLE_SERIES_MAX && series > 2 * self.registered.len() as u64 {
+        let is_large = series > TABLE_SERIES_MAX && series > 2 * self.registered.len() as u64;
+        if is_large || self.ingest.shapes().is_running_out() {
             self.start_generation();
         }
         let from = self.ingest.shapes().first();
@@ -272,6 +273,7 @@ impl Packer {
     pub(super) fn start_generation(&mut self) {
         self.ingest.rotate();
         self.series_sent.clear();
+        self.value_shape = ShapeId::NONE;
     }
 
     #[cold]

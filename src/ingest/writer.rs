@@ -282,6 +282,11 @@ impl Ingest {
         self.limits.series.subtract(old.series_count());
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
+        if self.shapes.is_running_out() {
+            // The keys of the old table remember numbers that will be given again.
+            self.shapes = Shapes::new(self.hasher.clone());
+            self.forget_previous();
+        }
         self.defined = DictionaryMark::default();
         self.epoch += 1;
         // Each segment has what it says of its metrics.

@@ -119,6 +119,30 @@ fn rotation_frees_the_limit_and_promotes_who_still_sends() {
 }
 
 #[test]
+fn numbers_of_shapes_that_come_again_are_remembered_by_nobody() {
+    let mut ingest = ingest(10);
+    let mut stream = Stream::new(ContextId(0));
+    let epoch = ingest.writer(&mut stream).epoch();
+    push(&mut ingest.writer(&mut stream), "a", 0).unwrap();
+    assert!(ingest.seal().is_some());
+    ingest.end_batch();
+    assert!(!ingest.shapes().is_running_out());
+    ingest.shapes = Shapes::new(KeyHasher::new(1));
+    ingest.shapes.skip_to(u32::MAX / 2 + 1);
+    assert!(ingest.shapes().is_running_out());
+    assert_eq!(ingest.writer(&mut stream).find(b"a").unwrap().shape, ShapeId::NONE);
+    ingest.rotate();
+    assert!(!ingest.shapes().is_running_out());
+    let mut writer = ingest.writer(&mut stream);
+    assert_ne!(writer.epoch(), epoch);
+    assert_eq!(writer.find(b"a"), None, "a promoted key would bring its number along");
+    push(&mut writer, "b", 0).unwrap();
+    // A number that is not given yet means nothing either.
+    assert!(ingest.shapes().knows(ShapeId(0)) && !ingest.shapes().knows(ShapeId(1)));
+    assert!(!ingest.shapes().knows(ShapeId::NONE));
+}
+
+#[test]
 fn announced_keys_are_found_and_forgotten_ones_too() {
     let mut ingest = ingest(1000);
     let mut stream = Stream::new(ContextId(0));

@@ -578,6 +578,17 @@ fn a_reader_that_has_seen_enough_ends_it_silently() {
 }
 
 #[test]
+fn following_ends_with_its_reader_though_no_row_comes() {
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    writer.lines(0, "cpu n=1i 1");
+    let mut running = Running::start(data.path(), &["--follow"]);
+    assert!(running.line().starts_with("{\"time\":"));
+    drop(running.lines);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_missing_directory_is_not_made() {
     let data = data();
     let missing = data.path().join("missing");

@@ -1,12 +1,10 @@
 //! The engine: ingest, block and log joined into workers on one data directory.
 //!
-//! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one
-//! thread's. What a worker
-//! is given is durable when it says so, and not before.
+//! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one thread's. What a
+//! worker is given is durable when it says so, and not before.
 //!
-//! Programs that have rows in threads of their own start an [`Embedded`] engine, which runs the workers, and
-//! give each of
-//! these threads a [`RowWriter`]. `examples/embed.rs` is one to copy.
+//! Programs that have rows in threads of their own start an [`Embedded`] engine, which runs the workers, and give each
+//! of these threads a [`RowWriter`]. `examples/embed.rs` is one to copy.
 
 mod bell;
 mod embedded;

@@ -1,13 +1,11 @@
 //! One thread's engine: rows in, durable blocks out, and word of what became of them.
 //!
 //! It joins ingest, block and log, and keeps these promises: rows of one batch are in one block, with the sequence that
-//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block
-//! and all before it
-//! in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
+//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block and all
+//! before it in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
 //!
-//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of
-//! input and whenever
-//! [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
+//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of input and
+//! whenever [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -111,9 +109,9 @@ struct Suspended {
 impl<D: Disk, C: Clock> Worker<D, C> {
     /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
     ///
-    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory,
-    /// the backend
-    /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory and the
+    /// backend are not looked at, and of the retention only the age. `seed` is the hash's, and should be random where
+    /// keys come from strangers.
     ///
     /// # Errors
     /// [`LogError`]; damage is none, the [`Recovery`] tells of it.

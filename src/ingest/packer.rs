@@ -1,10 +1,9 @@
 //! Fills parcels: the half of ingest that runs on a thread without an engine.
 //!
 //! In: registered series and their rows, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to
-//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an
-//! [`Ingest`] of its own,
-//! so decoders find series here as they do in a worker; its table is let go when it has grown large, and registered
-//! series then go on under new numbers.
+//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`]
+//! of its own, so decoders find series here as they do in a worker; its table is let go when it has grown large, and
+//! registered series then go on under new numbers.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -3,11 +3,9 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see
-//! [`Keys`]), the
-//! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
-//! latter two
-//! the 4-byte number that says where they lie.
+//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see [`Keys`]),
+//! the canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
+//! latter two the 4-byte number that says where they lie.
 
 use crate::model::{
     Dictionary, LabelsBuf, METRIC_NAME, Refusal, SeriesId, ShapeId, SymbolId, decode_series, encode_series,

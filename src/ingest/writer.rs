@@ -272,9 +272,8 @@ impl Ingest {
         }
     }
 
-    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted
-    /// when they
-    /// send again. Gives the old table for its segment's footer.
+    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted when
+    /// they send again. Gives the old table for its segment's footer.
     pub fn rotate(&mut self) -> Arc<Table> {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());

@@ -133,9 +133,8 @@ impl<F: BlockFile> SegmentReader<F> {
         self.block(offset, header)
     }
 
-    /// The block at `offset`, where a footer says that one is; for who needs only some. `None` if there is no
-    /// sound header
-    /// of this segment. Does not move what [`read_next`](SegmentReader::read_next) reads.
+    /// The block at `offset`, where a footer says that one is; for who needs only some. `None` if there is no sound
+    /// header of this segment. Does not move what [`read_next`](SegmentReader::read_next) reads.
     pub fn read_block(&mut self, offset: u64) -> Option<Block<'_>> {
         let header = self.walk.block_at(offset)?;
         let (dictionary, payload) = self.load(offset, &header);

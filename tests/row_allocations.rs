@@ -189,6 +189,6 @@ const PER_LOAD_MAX: usize = 64;
 /// Allocations of the engine's threads for the commits and loads of a round.
 const OTHERS_MAX: usize = 4;
 
-/// Allocations of the engine's threads for a segment, however many rows it has: preparing and closing it, a new table that
-/// grows to the size of the old one.
+/// Allocations of the engine's threads for a segment, however many rows it has: preparing and closing it, a new table
+/// that grows to the size of the old one.
 const PER_SEGMENT_MAX: usize = 64;

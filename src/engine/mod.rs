@@ -67,7 +67,8 @@ pub struct Options {
     /// A cap on commits over all workers, for disks that count operations; 0 is no cap.
     pub commits_per_second_max: u32,
     /// Series that all workers together may have; rows of further ones are rejected. Each worker has a table of its
-    /// own: a series that comes to two of them counts twice, and at the limit one of them may refuse what another knows.
+    /// own: a series that comes to two of them counts twice, and at the limit one of them may refuse what another
+    /// knows; an [`Embedded`] engine's writers know what they have pushed themselves.
     pub series_max: u64,
     /// What may stay.
     pub retention: Retention,

@@ -124,7 +124,8 @@ impl Output {
         written.map_err(Failure::of_stdout)
     }
 
-    /// Waits, unless nobody reads stdout any more: else that would be found out with the next row, which may never come.
+    /// Waits, unless nobody reads stdout any more: else that would be found out with the next row, which may never
+    /// come.
     fn wait_while_read(&self, timeout: Duration) -> Result<(), Failure> {
         if has_reader(self.stdout.as_fd(), timeout) { Ok(()) } else { Err(Failure::Closed) }
     }

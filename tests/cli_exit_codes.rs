@@ -85,6 +85,17 @@ fn a_server_that_can_not_be_configured_gives_2_and_makes_nothing() {
 }
 
 #[test]
+fn a_server_that_can_not_listen_gives_1_and_makes_nothing() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (data, address) = (directory.path().join("data"), taken.local_addr().unwrap().to_string());
+    let (code, _, err) = output(&["serve", "--listen", &address, "--data", data.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains(&format!("cannot listen on {address}")), "{err}");
+    assert!(!data.exists());
+}
+
+#[test]
 fn a_stdout_that_nobody_reads_is_silent() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -459,11 +459,38 @@ fn rows_whose_definition_is_lost_are_counted() {
 fn a_torn_tail_is_no_damage() {
     let data = three_blocks(false);
     blocks(data.path())[2].flip_payload(data.path());
+    // As after a power cut: nobody knows any more what was told durable last.
+    fs::write(data.path().join("LIVE"), "").unwrap();
     assert_eq!(numbers(&cat(data.path(), &[])), [1, 2]);
     let (code, out, err) = output("verify", data.path(), &[]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.contains("torn tail from byte 12288: never acknowledged"), "{out}");
     assert!(out.ends_with(": sound\n"), "{out}");
+}
+
+#[test]
+fn acknowledged_rows_that_are_gone_are_damage_though_the_rest_looks_sound() {
+    for (sealed, cut_at) in [(false, 12_288), (false, 12_388), (false, 4096), (true, 12_288), (true, 9000)] {
+        let data = three_blocks(sealed);
+        let path = data.path().join("log").join(&blocks(data.path())[2].segment);
+        fs::File::options().write(true).open(path).unwrap().set_len(cut_at).unwrap();
+        let (code, out, _) = output("verify", data.path(), &[]);
+        assert_eq!(code, 1, "{sealed} {cut_at}: {out}");
+        assert!(out.contains("sequence 3") || out.contains(" to 3"), "{out}");
+        // Without the page that tells, a cut in the middle of a block is still seen.
+        fs::write(data.path().join("LIVE"), "").unwrap();
+        let (code, out, _) = output("verify", data.path(), &[]);
+        assert_eq!((code, out.contains("torn tail")), (0, cut_at % 4096 != 0), "{sealed} {cut_at}: {out}");
+    }
+}
+
+#[test]
+fn a_worker_whose_segments_are_gone_is_damage() {
+    let data = three_blocks(true);
+    fs::remove_file(data.path().join("log").join(&blocks(data.path())[0].segment)).unwrap();
+    let (code, out, _) = output("verify", data.path(), &[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("missing, sequences 1 to 3"), "{out}");
 }
 
 #[test]
@@ -548,6 +575,17 @@ fn a_reader_that_has_seen_enough_ends_it_silently() {
     let mut said = String::new();
     stderr.read_to_string(&mut said).unwrap();
     assert_eq!((running.child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn following_ends_with_its_reader_though_no_row_comes() {
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    writer.lines(0, "cpu n=1i 1");
+    let mut running = Running::start(data.path(), &["--follow"]);
+    assert!(running.line().starts_with("{\"time\":"));
+    drop(running.lines);
+    assert_eq!(running.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

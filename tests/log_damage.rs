@@ -196,6 +196,46 @@ fn a_cut_off_segment_says_what_it_lost() {
 }
 
 #[test]
+fn a_segment_that_is_gone_from_the_middle_is_missed_and_the_oldest_are_not() {
+    let files = SimulatedFiles::new(1);
+    let (mut log, _) = open(&files, 1);
+    for _ in 0..3 {
+        for _ in 0..20 {
+            commit(&mut log, LOG, 0, 100);
+        }
+        rotate(&mut log, b"footer");
+    }
+    commit(&mut log, LOG, 0, 100);
+    drop(log);
+    let missing = |files: &SimulatedFiles| Survey::take(files, LOG, None).unwrap().missing;
+    assert_eq!(missing(&files), []);
+    let middle = files.list().unwrap().into_iter().nth(1).unwrap();
+    files.rename(&middle, "elsewhere").unwrap();
+    let [one] = missing(&files)[..] else { panic!("{:?}", missing(&files)) };
+    assert_eq!((one.first_sequence, one.last_sequence), (21, 40));
+    files.rename("elsewhere", &middle).unwrap();
+    assert_eq!(missing(&files), []);
+    for oldest in files.list().unwrap().iter().take(2) {
+        files.remove(oldest).unwrap();
+        assert_eq!(missing(&files), [], "retention does that");
+    }
+}
+
+#[test]
+fn starts_that_wrote_nothing_leave_no_place_where_a_segment_is_missing() {
+    let files = SimulatedFiles::new(1);
+    for seed in 1..20 {
+        let (mut log, _) = open(&files, seed);
+        if seed % 6 == 1 {
+            commit(&mut log, LOG, 0, 100);
+        }
+    }
+    let survey = Survey::take(&files, LOG, None).unwrap();
+    assert_eq!(survey.missing, []);
+    assert!(survey.segments.windows(2).any(|s| s[0].totals.last_sequence + 20 < s[1].totals.first_sequence));
+}
+
+#[test]
 fn random_bytes_are_read_without_a_panic() {
     let mut noise = 0x1234_5678_9abc_def1_u64;
     let mut next = || {

@@ -94,7 +94,7 @@ fn run(
     Ok(())
 }
 
-/// Opens the log, binds, and starts to serve.
+/// Binds, opens the log, and starts to serve.
 fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError> {
     let data = &config.data;
     if data.disk == Disk::IoUring {
@@ -129,8 +129,8 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
         lines: config.lines.clone(),
         ..ServeOptions::default()
     };
-    let engine = Engine::open(options).map_err(|error| ServeError::Failed(error.to_string()))?;
-    let server = Server::start(engine, serve).map_err(|error| ServeError::Failed(error.to_string()))?;
+    let server = Server::start(|| Engine::open(options), serve)
+        .map_err(|error| ServeError::Failed(error.to_string()))?;
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     for (listener, at) in config.lines.iter().zip(server.line_addresses()) {
         info!(protocol = listener.protocol.name(), address = %at, "listening for lines");

@@ -76,7 +76,7 @@ impl<T: Copy> std::ops::IndexMut<u32> for PagedVec<T> {
 }
 
 /// Memory of the first page at the start: a small vector is small.
-const FIRST_BYTES: usize = 256;
+const FIRST_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! Rows of unlikely times: counted, and one warning that names the likely mistake.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::ingest::Ingest;
 use crate::telemetry::WorkerCounters;
 
@@ -15,7 +17,6 @@ const DAY_NS: i64 = 86_400_000_000_000;
 #[derive(Default, Debug)]
 pub(super) struct FarOff {
     rows: u64,
-    warned: bool,
 }
 
 /// The bounds of times that are not far off.
@@ -24,16 +25,23 @@ pub(super) fn bounds(wall_ns: i64) -> (i64, i64) {
 }
 
 impl FarOff {
-    /// Looks at a batch that is about to be emptied.
-    pub(super) fn notice(&mut self, ingest: &Ingest, wall_ns: i64, worker: u32, counters: &WorkerCounters) {
+    /// Looks at a batch that is about to be emptied. `warned`: whether any worker has warned.
+    pub(super) fn notice(
+        &mut self,
+        ingest: &Ingest,
+        wall_ns: i64,
+        worker: u32,
+        counters: &WorkerCounters,
+        warned: &AtomicBool,
+    ) {
         let rows = ingest.rows_far_off();
         if rows == self.rows {
             return;
         }
         counters.rows_far_off.add(rows - self.rows);
         self.rows = rows;
-        if !self.warned {
-            self.warned = true;
+        // Relaxed: it orders nothing.
+        if !warned.swap(true, Ordering::Relaxed) {
             let (min, max) = ingest.batch().time_range();
             let (low, _) = bounds(wall_ns);
             let time_ns = if min < low { min } else { max };

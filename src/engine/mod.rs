@@ -1,12 +1,10 @@
 //! The engine: ingest, block and log joined into workers on one data directory.
 //!
-//! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one
-//! thread's. What a worker
-//! is given is durable when it says so, and not before.
+//! This is the library without a socket. [`Engine::open`] takes the directory; each [`Worker`] is one thread's. What a
+//! worker is given is durable when it says so, and not before.
 //!
-//! Programs that have rows in threads of their own start an [`Embedded`] engine, which runs the workers, and
-//! give each of
-//! these threads a [`RowWriter`]. `examples/embed.rs` is one to copy.
+//! Programs that have rows in threads of their own start an [`Embedded`] engine, which runs the workers, and give each
+//! of these threads a [`RowWriter`]. `examples/embed.rs` is one to copy.
 
 mod bell;
 mod embedded;
@@ -20,10 +18,12 @@ mod rate;
 mod row_writer;
 mod seat;
 mod threads;
+mod trouble;
 mod usage;
 mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::SystemClock;
@@ -66,7 +66,9 @@ pub struct Options {
     pub commit: CommitPolicy,
     /// A cap on commits over all workers, for disks that count operations; 0 is no cap.
     pub commits_per_second_max: u32,
-    /// Series that all workers together may have; rows of further ones are rejected.
+    /// Series that all workers together may have; rows of further ones are rejected. Each worker has a table of its
+    /// own: a series that comes to two of them counts twice, and at the limit one of them may refuse what another
+    /// knows; an [`Embedded`] engine's writers know what they have pushed themselves.
     pub series_max: u64,
     /// What may stay.
     pub retention: Retention,
@@ -113,6 +115,8 @@ pub(crate) struct Shared {
     hasher: KeyHasher,
     series: SeriesBudget,
     rate: CommitRate,
+    /// Somebody was told of rows with unlikely times: once is enough.
+    far_off_warned: AtomicBool,
     counters: Vec<Arc<WorkerCounters>>,
 }
 
@@ -123,6 +127,7 @@ impl Shared {
             hasher: KeyHasher::new(seed),
             series: SeriesBudget::new(options.series_max),
             rate: CommitRate::new(options.commits_per_second_max),
+            far_off_warned: AtomicBool::new(false),
             counters: (0..options.workers).map(|_| Arc::default()).collect(),
             options,
         })

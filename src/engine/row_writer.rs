@@ -1,8 +1,7 @@
 //! A thread's way into an embedded engine: rows in, tokens out by which to wait for their being durable.
 //!
-//! Kept: a call never waits but for room, and no longer than its patience; a row is in the engine's hands or
-//! the call says
-//! why not; between two calls the rows not handed over lie in the slot, where the engine finds them when they have
+//! Kept: a call never waits but for room, and no longer than its patience; a row is in the engine's hands or the call
+//! says why not; between two calls the rows not handed over lie in the slot, where the engine finds them when they have
 //! become old. After warm-up a row allocates nothing.
 
 use std::sync::Arc;

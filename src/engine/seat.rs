@@ -24,9 +24,8 @@ use crate::telemetry::WorkerCounters;
 use super::bell::Bell;
 
 /// Loads that go round between the writers of one worker and the worker: the bound on rows that are not in its batch
-/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring
-/// needs a power
-/// of two.
+/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring needs a
+/// power of two.
 pub const LOADS_MAX: usize = 32;
 
 /// A parcel on its way.

@@ -1,13 +1,11 @@
 //! One thread's engine: rows in, durable blocks out, and word of what became of them.
 //!
 //! It joins ingest, block and log, and keeps these promises: rows of one batch are in one block, with the sequence that
-//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block
-//! and all before it
-//! in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
+//! [`filling`](Worker::filling) said when they were pushed; [`Event::Durable`] is told only when that block and all
+//! before it in its segment are on stable storage; after [`Event::Failed`] nothing more is heard of those sequences.
 //!
-//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of
-//! input and whenever
-//! [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
+//! It knows no sockets and starts no threads. Its owner calls [`turn`](Worker::turn) after every round of input and
+//! whenever [`notify`](Worker::notify) is readable or the deadline that `turn` gave has come.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -16,15 +14,16 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Parcel, SeriesBudget, Stream, Table, TakenIn, Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn, Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
-use crate::model::{BlockHeader, BlockKind, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
+use crate::model::{BlockHeader, BlockKind, Rewrite, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
 use crate::telemetry::WorkerCounters;
 
 use super::far_off::{self, FarOff};
 use super::policy::{Arrivals, BatchState, Decision};
+use super::trouble::Trouble;
 use super::{Options, Shared};
 
 /// What became of sequences.
@@ -52,6 +51,16 @@ const COMMITS_AHEAD_MAX: usize = 2;
 /// How long to wait before a failed log is tried again.
 const REOPEN_PAUSE_NS: u64 = 500_000_000;
 
+/// A segment ends when its first row is older than this part of what retention allows, so that rows stay no longer than
+/// that beyond it...
+const AGE_PART: u64 = 8;
+
+/// ...and not before this: each segment repeats the names of its series.
+const AGE_NS_MIN: u64 = 5 * 60 * 1_000_000_000;
+
+/// How long to wait for the next segment of one that is to end for its age.
+const AGE_PAUSE_NS: u64 = 1_000_000_000;
+
 /// Buffers kept for blocks to come; a larger one than this is given back to the allocator.
 const SPARE_BUFFER_BYTES_MAX: usize = 4 << 20;
 
@@ -77,6 +86,11 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     /// How long commits take of late.
     commit_ns: u64,
     far_off: FarOff,
+    trouble: Trouble,
+    /// The batch can be no block of this segment: both end as soon as nothing is under way.
+    unsealable: bool,
+    /// When the segment is to end for its age; `None` while it has no block, or may grow old.
+    aged_at_ns: Option<u64>,
     /// Of the side records that were over the bound, how many were told.
     side_refused: u64,
     completions: Vec<Completion>,
@@ -95,9 +109,9 @@ struct Suspended {
 impl<D: Disk, C: Clock> Worker<D, C> {
     /// Opens a worker by itself, on any disk and with any clock: for simulations, and for what has no directory.
     ///
-    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory,
-    /// the backend
-    /// and the retention are not looked at. `seed` is the hash's, and should be random where keys come from strangers.
+    /// `log` says which worker it is, and that number is below `options.workers`. Of `options` the directory and the
+    /// backend are not looked at, and of the retention only the age. `seed` is the hash's, and should be random where
+    /// keys come from strangers.
     ///
     /// # Errors
     /// [`LogError`]; damage is none, the [`Recovery`] tells of it.
@@ -137,6 +151,9 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             waited_since_ns: None,
             commit_ns: 0,
             far_off: FarOff::default(),
+            trouble: Trouble::default(),
+            unsealable: false,
+            aged_at_ns: None,
             side_refused: 0,
             completions: Vec::new(),
             spare: Vec::new(),
@@ -152,6 +169,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     #[inline]
     pub fn writer<'a>(&'a mut self, stream: &'a mut Stream) -> Writer<'a> {
         self.ingest.writer(stream)
+    }
+
+    /// Checks rows that are to be pushed by [`writer`](Worker::writer), all of them or none, and keeps none.
+    pub fn rehearsal<'a>(&'a self, stream: &Stream, rewrite: Option<&'a dyn Rewrite>) -> Rehearsal<'a> {
+        self.ingest.rehearsal(stream, rewrite)
     }
 
     /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them
@@ -201,13 +223,15 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);
+        self.give_up_unsealable(now_ns, events);
         let reopen = self.reopen(now_ns, events);
+        let aged = self.end_if_aged(now_ns);
         if self.relief_wanted && self.ingest.batch().is_empty() && self.may_commit() {
             self.relieve_if_ready();
         }
         self.finish_rotation();
         let due = self.commit_if_due(arrivals, now_ns);
-        [reopen, due].into_iter().flatten().min()
+        [reopen, aged, due].into_iter().flatten().min()
     }
 
     /// Readable when [`turn`](Worker::turn) has something to take notice of.
@@ -223,8 +247,10 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         while !self.ingest.batch().is_empty() || self.log.in_flight() > 0 || self.rotating.is_some() {
             let now_ns = self.clock.monotonic_ns();
             self.reap(now_ns, events);
+            self.give_up_unsealable(now_ns, events);
             self.finish_rotation();
             if self.suspended.is_some() {
+                self.give_up_unwanted(events);
                 break;
             }
             let waits = self.log.in_flight() > 0;
@@ -317,7 +343,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     }
 
     fn may_commit(&self) -> bool {
-        self.suspended.is_none() && self.rotating.is_none()
+        self.suspended.is_none() && self.rotating.is_none() && !self.unsealable
     }
 
     fn reap(&mut self, now_ns: u64, events: &mut Vec<Event>) {
@@ -346,8 +372,31 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
         events.extend(durable.map(|upto| Event::Durable { upto }));
         self.completions = completions;
-        if let Some(error) = self.log.take_error() {
-            tracing::error!(worker = self.number, error, "background work on the log failed");
+        if let Some(error) = self.log.take_error()
+            && let Some(times) = self.trouble.notice(&error, now_ns)
+        {
+            tracing::error!(worker = self.number, error, times, "background work on the log failed");
+        }
+    }
+
+    /// A batch whose names the segment's dictionary has no room for is lost, and the segment ends with it.
+    fn give_up_unsealable(&mut self, now_ns: u64, events: &mut Vec<Event>) {
+        if self.unsealable && self.log.in_flight() == 0 {
+            self.unsealable = false;
+            self.log.end_segment();
+            self.fail(self.filling(), CommitFailure::SegmentEnded, now_ns, events);
+        }
+    }
+
+    /// Rows pushed while no segment was open, against what [`accepts`](Worker::accepts) said: they have the old table's
+    /// numbers.
+    fn give_up_unwanted(&mut self, events: &mut Vec<Event>) {
+        if let Some(Suspended { failure, .. }) = self.suspended
+            && !self.ingest.batch().is_empty()
+        {
+            let sequence = self.filling();
+            events.push(Event::Failed { from: sequence, upto: sequence, failure });
+            self.give_up_batch();
         }
     }
 
@@ -379,12 +428,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         if now_ns >= suspended.retry_ns && self.log.in_flight() == 0 {
             if self.log.try_reopen() {
                 tracing::info!(worker = self.number, "the log is open again");
-                if !self.ingest.batch().is_empty() {
-                    // Pushed while no segment was open, against what `accepts` said: they have the old table's numbers.
-                    let sequence = self.filling();
-                    events.push(Event::Failed { from: sequence, upto: sequence, failure: suspended.failure });
-                    self.give_up_batch();
-                }
+                self.give_up_unwanted(events);
+                self.trouble.end();
                 self.suspended = None;
                 self.relief_wanted = false;
                 self.blocks.clear();
@@ -441,7 +486,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// Encodes the batch and hands it to the log. `false` if the segment's numbers are used up.
     fn commit(&mut self) -> bool {
         let Some((from, to)) = self.ingest.seal() else {
-            tracing::error!(worker = self.number, "the segment's dictionary is full");
+            tracing::error!(worker = self.number, "the segment's dictionary is full: the batch is lost");
+            self.unsealable = true;
             return false;
         };
         let Some(epoch) = self.log.epoch() else { return false };
@@ -482,6 +528,9 @@ impl<D: Disk, C: Clock> Worker<D, C> {
                 payload_crc: 0,
             },
         };
+        let now_ns = self.clock.monotonic_ns();
+        let age_ns_max = self.shared.options.retention.age_ns.map(|age| (age / AGE_PART).max(AGE_NS_MIN));
+        self.aged_at_ns = self.aged_at_ns.or_else(|| age_ns_max.map(|age| now_ns.saturating_add(age)));
         let mut buf = self.spare.pop().unwrap_or_default();
         buf.clear();
         let stats = self.encoder.encode(&input, &mut buf);
@@ -498,14 +547,15 @@ impl<D: Disk, C: Clock> Worker<D, C> {
                 time_max_ns,
             });
         }
-        self.far_off.notice(&self.ingest, wall_ns, self.number, &self.counters);
+        let warned = &self.shared.far_off_warned;
+        self.far_off.notice(&self.ingest, wall_ns, self.number, &self.counters, warned);
         self.tell_refused();
         self.ingest.end_batch();
         let (low_ns, high_ns) = far_off::bounds(wall_ns);
         self.ingest.expect_times(low_ns, high_ns);
         self.first_row_ns = 0;
         self.waited_since_ns = None;
-        let started = self.log.commit(buf, self.clock.monotonic_ns());
+        let started = self.log.commit(buf, now_ns);
         assert!(started.is_ok(), "a segment is open and fewer commits than the log's bound are under way");
         let dictionary_bytes = self.ingest.table().dictionary().content_bytes();
         if self.log.wants_rotation(dictionary_bytes) {
@@ -513,9 +563,12 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             self.rotating = Some(old);
         } else {
             // A table whose numbers are nearly used up goes, however little data its segment holds.
-            self.relief_wanted |= self.ingest.table().fullest_bytes() > self.shared.options.table_bytes_max;
+            self.relief_wanted |= self.ingest.table().fullest_bytes() > self.shared.options.table_bytes_max
+                || self.ingest.shapes().is_running_out();
             if self.relief_wanted {
                 self.relieve_if_ready();
+            } else {
+                self.end_if_aged(now_ns);
             }
         }
         self.publish();
@@ -545,7 +598,28 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
     }
 
+    /// Begins to end a segment whose first row is old: retention takes whole segments, and a slow one would keep its
+    /// rows far longer than was asked for. Gives the time at which to look again.
+    fn end_if_aged(&mut self, now_ns: u64) -> Option<u64> {
+        let aged_at_ns = self.aged_at_ns?;
+        if now_ns < aged_at_ns {
+            return Some(aged_at_ns);
+        }
+        if !self.ingest.batch().is_empty() || !self.may_commit() {
+            // The end of a commit is at hand, and comes by here.
+            return None;
+        }
+        if self.log.may_rotate() {
+            let old = self.start_generation();
+            self.rotating = Some(old);
+            return None;
+        }
+        self.aged_at_ns = Some(now_ns + AGE_PAUSE_NS);
+        self.aged_at_ns
+    }
+
     fn start_generation(&mut self) -> Arc<Table> {
+        self.aged_at_ns = None;
         self.checkpoint = Checkpoint::default();
         let old = self.ingest.rotate();
         self.counters.generation.set(u64::from(self.ingest.table().generation()));
@@ -566,3 +640,6 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 fn footer(table: Arc<Table>, blocks: Vec<BlockEntry>) -> Footer {
     Box::new(move || encode_footer(table.dictionary(), &blocks).to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,8 @@
 //! Takes parcels in: a worker's half of what [`Packer`](super::Packer) does on another thread.
 //!
-//! A guest is one packer, as a worker knows it: what its numbers mean, and which numbers of the worker's own
-//! those are. The
-//! former is learned from its parcels and stays for as long as the packer uses it; the latter is found at a number's
-//! first row in each generation of the worker's table, and costs further rows an index each.
+//! A guest is one packer, as a worker knows it: what its numbers mean, and which numbers of the worker's own those are.
+//! The former is learned from its parcels and stays for as long as the packer uses it; the latter is found at a
+//! number's first row in each generation of the worker's table, and costs further rows an index each.
 
 use crate::bytes::Arena;
 use crate::model::{FieldText, Full, LabelsBuf, SeriesId, ShapeId};
@@ -97,6 +96,7 @@ impl Guest {
         if self.generation_here != table.generation() {
             self.generation_here = table.generation();
             self.series.iter_mut().for_each(|s| s.here = NONE);
+            self.shapes.iter_mut().for_each(|s| s.here = ShapeId::NONE);
         }
     }
 }

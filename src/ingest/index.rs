@@ -2,9 +2,8 @@
 //!
 //! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): a directory, addressed by the hash's highest bits,
 //! points to pages of [`SLOTS`] slots. A full page is split in two, a few microseconds; when a page is as deep as the
-//! directory, the directory doubles, a copy of 4 bytes per [`SLOTS_USED_MAX`] entries. No insert ever rehashes
-//! more than
-//! a page, which is what keeps a row of another series from waiting.
+//! directory, the directory doubles, a copy of 4 bytes per [`SLOTS_USED_MAX`] entries. No insert ever rehashes more
+//! than a page, which is what keeps a row of another series from waiting.
 //!
 //! A slot is the hash's upper 32 bits and the number plus one; 0 is empty. Everything is derived from those 32 bits:
 //! their highest address the directory, their lowest the place in the page, so that a split needs no keys.

@@ -1,10 +1,9 @@
 //! Fills parcels: the half of ingest that runs on a thread without an engine.
 //!
 //! In: registered series and their rows, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to
-//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an
-//! [`Ingest`] of its own,
-//! so decoders find series here as they do in a worker; its table is let go when it has grown large, and registered
-//! series then go on under new numbers.
+//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`]
+//! of its own, so decoders find series here as they do in a worker; its table is let go when it has grown large, and
+//! registered series then go on under new numbers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -224,7 +223,8 @@ impl Packer {
     pub fn start(&mut self, parcel: &mut Parcel) {
         self.ingest.end_batch();
         let series = self.ingest.table().series_count();
-        if series > TABLE_SERIES_MAX && series > 2 * self.registered.len() as u64 {
+        let is_large = series > TABLE_SERIES_MAX && series > 2 * self.registered.len() as u64;
+        if is_large || self.ingest.shapes().is_running_out() {
             self.start_generation();
         }
         let from = self.ingest.shapes().first();
@@ -272,6 +272,7 @@ impl Packer {
     pub(super) fn start_generation(&mut self) {
         self.ingest.rotate();
         self.series_sent.clear();
+        self.value_shape = ShapeId::NONE;
     }
 
     #[cold]

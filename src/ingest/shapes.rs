@@ -14,7 +14,8 @@ pub(super) const FIELDS_MAX: usize = 16_384;
 /// When so many shapes are known, all are forgotten before the next batch.
 const SHAPES_KEPT_MAX: usize = 65_536;
 
-/// Shapes by number. Numbers are never given twice, so a forgotten shape's number is merely unknown.
+/// Shapes by number. In one generation of the table no number is given twice, so a forgotten shape's number is merely
+/// unknown.
 #[derive(Debug)]
 pub struct Shapes {
     hasher: KeyHasher,
@@ -83,7 +84,13 @@ impl Shapes {
     /// Whether the number still means a shape.
     #[inline]
     pub(super) fn knows(&self, id: ShapeId) -> bool {
-        id != ShapeId::NONE && id.0 >= self.first
+        id.0.checked_sub(self.first).is_some_and(|i| (i as usize) < self.shapes.len())
+    }
+
+    /// Whether so many numbers are given that it is time to begin anew, together with all that remembers some: a number
+    /// that came again would give a row another one's fields.
+    pub(crate) fn is_running_out(&self) -> bool {
+        self.first >= NUMBERS_MAX
     }
 
     /// The shape of these fields in this context. The metric's name is part of a shape of several fields only: rows of
@@ -180,7 +187,8 @@ impl Shapes {
         self.used.clear();
         let forget = self.shapes.len() > SHAPES_KEPT_MAX || self.text_bytes > TEXT_BYTES_KEPT_MAX;
         if forget {
-            self.first += self.shapes.len() as u32;
+            let next = self.first.checked_add(self.shapes.len() as u32);
+            self.first = next.expect("a generation ends long before");
             self.shapes = Vec::new();
             self.index = HashTable::new();
             self.text_bytes = 0;
@@ -188,11 +196,20 @@ impl Shapes {
         forget
     }
 
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, number: u32) {
+        assert!(self.shapes.is_empty());
+        self.first = number;
+    }
+
     /// Bytes of memory held, about.
     pub fn memory_bytes(&self) -> usize {
         self.text_bytes + self.shapes.capacity() * size_of::<Known>() + self.index.capacity() * 5
     }
 }
+
+/// Half of the numbers: the other half is for what comes until the generation has ended.
+const NUMBERS_MAX: u32 = 1 << 31;
 
 /// When the shapes' text is over this, all are forgotten before the next batch.
 const TEXT_BYTES_KEPT_MAX: usize = 16 << 20;

@@ -3,11 +3,9 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see
-//! [`Keys`]), the
-//! canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
-//! latter two
-//! the 4-byte number that says where they lie.
+//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see [`Keys`]),
+//! the canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
+//! latter two the 4-byte number that says where they lie.
 
 use crate::model::{
     Dictionary, LabelsBuf, METRIC_NAME, Refusal, SeriesId, ShapeId, SymbolId, decode_series, encode_series,
@@ -230,12 +228,30 @@ impl Table {
         Some(label)
     }
 
+    /// Whether labels in canonical form are a series that is known. `scratch` is written over.
+    pub(super) fn has_series(&self, labels: &LabelsBuf, scratch: &mut Vec<u8>) -> bool {
+        scratch.clear();
+        let symbol = |text| self.find_symbol(text, self.hasher.hash(text));
+        let known = labels.iter().try_for_each(|(name, value)| {
+            encode_series(scratch, symbol(name)?, symbol(value)?);
+            Some(())
+        });
+        known.is_some() && self.find_series(scratch, self.hasher.hash(scratch)).is_some()
+    }
+
+    fn find_symbol(&self, text: &[u8], hash: u64) -> Option<SymbolId> {
+        self.symbol_index.find(hash, |n| self.dictionary.symbol(SymbolId(n)) == text).map(SymbolId)
+    }
+
+    fn find_series(&self, canonical: &[u8], hash: u64) -> Option<SeriesId> {
+        self.series_index.find(hash, |n| self.dictionary.series_key(SeriesId(n)) == canonical).map(SeriesId)
+    }
+
     /// The number of a symbol, new or known. `None` when the dictionary is full.
     pub(super) fn intern(&mut self, text: &[u8]) -> Option<SymbolId> {
         let hash = self.hasher.hash(text);
-        let known = self.symbol_index.find(hash, |n| self.dictionary.symbol(SymbolId(n)) == text);
-        if let Some(n) = known {
-            return Some(SymbolId(n));
+        if let Some(known) = self.find_symbol(text, hash) {
+            return Some(known);
         }
         let symbol = self.dictionary.add_symbol(text)?;
         self.symbol_index.insert(hash, symbol.0).ok()?;
@@ -256,10 +272,8 @@ impl Table {
         // The key is copied while the series' slot is fetched.
         self.series_index.prefetch(canonical_hash);
         let at = self.keys.push(context, key).ok_or(FULL)?;
-        let known =
-            self.series_index.find(canonical_hash, |n| self.dictionary.series_key(SeriesId(n)) == canonical);
-        let series = match known {
-            Some(n) => SeriesId(n),
+        let series = match self.find_series(canonical, canonical_hash) {
+            Some(known) => known,
             None => {
                 let series = self.dictionary.add_series(canonical).ok_or(FULL)?;
                 self.series_index.insert(canonical_hash, series.0).map_err(|_| FULL)?;
@@ -272,7 +286,7 @@ impl Table {
     }
 }
 
-const KEY_TOO_LONG: Refusal =
+pub(super) const KEY_TOO_LONG: Refusal =
     Refusal::TooLarge { what: "the series key's length", max: KEY_BYTES_MAX as u64 };
 
 /// The generation's numbers are used up: four billion bytes of keys or of symbols.

@@ -10,6 +10,7 @@ use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
 use super::keys::DROPPED;
+use super::rehearsal::Rehearsal;
 use super::said::Said;
 use super::shapes::Shapes;
 use super::stream::{ContextId, NO_KEY, Stream};
@@ -26,7 +27,8 @@ pub struct IngestLimits {
     pub time_max_ns: i64,
 }
 
-/// How many series all workers together may have, and have.
+/// How many series all workers together may have, and have. Each has a table of its own: a series that comes to two of
+/// them counts twice.
 #[derive(Clone, Debug)]
 pub struct SeriesBudget {
     /// `limits.series_max`.
@@ -52,9 +54,14 @@ impl SeriesBudget {
         SeriesBudget { counted: false, ahead: 0, ..self.clone() }
     }
 
-    /// Whether there may be one more.
-    fn has_room(&self) -> bool {
-        self.ahead > 0 || self.used.value() < self.max.value()
+    /// How many more there may be.
+    pub(super) fn left(&self) -> u64 {
+        self.max.value().saturating_sub(self.used.value()) + self.ahead
+    }
+
+    /// What is said of one more than there may be.
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::SeriesLimit { limit: self.max.value() }
     }
 
     fn add(&mut self, series: u64) {
@@ -105,6 +112,9 @@ pub struct Ingest {
     said: Option<Said>,
     side_symbols: SideSymbols,
     side_refused: u64,
+    scratch: Vec<u8>,
+    #[cfg(test)]
+    pub(crate) is_full: bool,
 }
 
 /// The names in a batch's side records, as symbols of the dictionary.
@@ -125,6 +135,7 @@ pub struct Writer<'a> {
     ingest: &'a mut Ingest,
     stream: &'a mut Stream,
     rewrite: Option<&'a dyn Rewrite>,
+    rehearsed: bool,
 }
 
 /// Keys announced and not yet asked for, oldest first.
@@ -167,6 +178,9 @@ impl Ingest {
             said: Some(said),
             side_symbols: SideSymbols::default(),
             side_refused: 0,
+            scratch: Vec::new(),
+            #[cfg(test)]
+            is_full: false,
         }
     }
 
@@ -178,7 +192,17 @@ impl Ingest {
             stream.expected = NO_KEY;
         }
         self.announced.forget();
-        Writer { ingest: self, stream, rewrite: None }
+        Writer { ingest: self, stream, rewrite: None, rehearsed: false }
+    }
+
+    /// Checks rows that a writer of this stream is to be given, and keeps none.
+    pub fn rehearsal<'a>(&'a self, stream: &Stream, rewrite: Option<&'a dyn Rewrite>) -> Rehearsal<'a> {
+        Rehearsal::new(self, stream.context, rewrite)
+    }
+
+    /// The hasher of keys.
+    pub(super) fn hasher(&self) -> KeyHasher {
+        self.hasher.clone()
     }
 
     /// The batch being filled.
@@ -225,6 +249,10 @@ impl Ingest {
     /// Makes the batch ready to be encoded: its names get their symbols. Gives the part of the dictionary that no
     /// block has defined yet, from and to; `None` if the dictionary is full.
     pub fn seal(&mut self) -> Option<(DictionaryMark, DictionaryMark)> {
+        #[cfg(test)]
+        if self.is_full {
+            return None;
+        }
         let generation = u64::from(self.table.generation());
         let table = &mut self.table;
         self.shapes.resolve(generation, |text| table.intern(text))?;
@@ -244,9 +272,8 @@ impl Ingest {
         }
     }
 
-    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted
-    /// when they
-    /// send again. Gives the old table for its segment's footer.
+    /// Starts a new generation, for a new segment; the batch must be empty. Series of the old one are promoted when
+    /// they send again. Gives the old table for its segment's footer.
     pub fn rotate(&mut self) -> Arc<Table> {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());
@@ -254,6 +281,11 @@ impl Ingest {
         self.limits.series.subtract(old.series_count());
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
+        if self.shapes.is_running_out() {
+            // The keys of the old table remember numbers that will be given again.
+            self.shapes = Shapes::new(self.hasher.clone());
+            self.forget_previous();
+        }
         self.defined = DictionaryMark::default();
         self.epoch += 1;
         // Each segment has what it says of its metrics.
@@ -265,6 +297,23 @@ impl Ingest {
     pub fn forget_previous(&mut self) {
         self.previous = None;
         self.promote_rows_left = 0;
+    }
+
+    /// Whether a key is known here or in the table before.
+    pub(super) fn knows_key(&self, context: ContextId, key: &[u8], hash: u64) -> bool {
+        let mut tables = [Some(&self.table), self.previous.as_deref()].into_iter().flatten();
+        tables.any(|table| table.find(context, key, hash).is_some())
+    }
+
+    /// Whether labels in canonical form are a series here or in the table before. `scratch` is written over.
+    pub(super) fn knows_series(&self, labels: &LabelsBuf, scratch: &mut Vec<u8>) -> bool {
+        let mut tables = [Some(&self.table), self.previous.as_deref()].into_iter().flatten();
+        tables.any(|table| table.has_series(labels, scratch))
+    }
+
+    /// The bound on series.
+    pub(super) fn series_budget(&self) -> &SeriesBudget {
+        &self.limits.series
     }
 
     /// Leaves it to others to find out what was said before.
@@ -460,6 +509,12 @@ impl<'a> Writer<'a> {
     pub fn rewriting(self, rewrite: Option<&'a dyn Rewrite>) -> Writer<'a> {
         Writer { rewrite, ..self }
     }
+
+    /// The same for rows that a [`Rehearsal`] has taken, all of them or none: the limit on series was kept there, and
+    /// what other streams have added since refuses none of them here.
+    pub fn rehearsed(self, rehearsed: bool) -> Writer<'a> {
+        Writer { rehearsed, ..self }
+    }
 }
 
 impl Writer<'_> {
@@ -469,9 +524,16 @@ impl Writer<'_> {
         Series { key, shape }
     }
 
-    fn series_limit(&self) -> Option<Refusal> {
-        let budget = &self.ingest.limits.series;
-        (!budget.has_room()).then(|| Refusal::SeriesLimit { limit: budget.max.value() })
+    /// At the limit refuses labels that would be a new series. Another key of a known one goes on.
+    fn keep_series_limit(&mut self, labels: &mut LabelsBuf) -> Result<(), Refusal> {
+        if self.rehearsed || self.ingest.limits.series.left() > 0 {
+            return Ok(());
+        }
+        labels.canonicalize().map_err(Refusal::Labels)?;
+        let mut scratch = std::mem::take(&mut self.ingest.scratch);
+        let known = self.ingest.knows_series(labels, &mut scratch);
+        self.ingest.scratch = scratch;
+        if known { Ok(()) } else { Err(self.ingest.limits.series.refusal()) }
     }
 }
 
@@ -540,9 +602,7 @@ impl Intake for Writer<'_> {
                 return Ok(self.known(dropped));
             }
         }
-        if let Some(refusal) = self.series_limit() {
-            return Err(refusal);
-        }
+        self.keep_series_limit(labels)?;
         let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
         Ok(self.known(defined))
     }

@@ -85,6 +85,16 @@ impl Directory {
     }
 }
 
+/// The durable sequence of each worker, as its page tells.
+enum Watermarks {
+    /// There is no page.
+    None,
+    /// Of a process that is writing.
+    Present(Vec<u64>),
+    /// Of the last one that was.
+    Left(Vec<u64>),
+}
+
 /// A data directory, open for reading. Somebody else may be writing to it.
 #[derive(Debug)]
 pub struct ReadDirectory {
@@ -131,12 +141,23 @@ impl ReadDirectory {
     /// As [`Survey::take`].
     pub fn survey(&self) -> Result<Survey, LogError> {
         // The watermarks come first: whatever they cover is found by looking afterwards.
-        let watermarks = self.watermarks()?;
+        let watermarks = self.look_at_watermarks()?;
         let mut survey = Survey::take(&self.files, self.log, None)?;
-        if let Some(watermarks) = watermarks {
-            let workers: Vec<u32> = survey.workers().collect();
-            for worker in workers {
-                survey.limit(worker, watermarks.get(worker as usize).copied().unwrap_or(0));
+        match watermarks {
+            Watermarks::None => {}
+            Watermarks::Present(watermarks) => {
+                let workers: Vec<u32> = survey.workers().collect();
+                for worker in workers {
+                    survey.limit(worker, watermarks.get(worker as usize).copied().unwrap_or(0));
+                }
+            }
+            // They were told after what they cover was durable, so whatever of them has reached the disk is true. A
+            // writer that has come meanwhile may have begun to remove what is old.
+            Watermarks::Left(watermarks) => {
+                if let Watermarks::Left(_) = self.look_at_watermarks()? {
+                    let told = (0..).zip(watermarks).filter(|&(_, durable)| durable > 0);
+                    told.for_each(|(worker, durable)| survey.expect_durable(worker, durable));
+                }
             }
         }
         Ok(survey)
@@ -147,17 +168,24 @@ impl ReadDirectory {
     /// # Errors
     /// [`LogError::Io`].
     pub fn watermarks(&self) -> Result<Option<Vec<u64>>, LogError> {
+        match self.look_at_watermarks()? {
+            Watermarks::Present(watermarks) => Ok(Some(watermarks)),
+            Watermarks::Left(_) | Watermarks::None => Ok(None),
+        }
+    }
+
+    fn look_at_watermarks(&self) -> Result<Watermarks, LogError> {
         let path = self.path.join(LIVE);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Watermarks::None),
             Err(e) => return Err(LogError::io("open", path)(e)),
         };
         match file.try_lock_shared() {
-            // Held for a moment: a writer that starts just now waits for it.
-            Ok(()) => Ok(None),
+            // Held for a moment: a writer that starts just now waits for it. A page that is cut short says nothing.
+            Ok(()) => Ok(read_watermarks(&file).map_or(Watermarks::None, Watermarks::Left)),
             Err(TryLockError::WouldBlock) => {
-                read_watermarks(&file).map(Some).map_err(LogError::io("read", path))
+                read_watermarks(&file).map(Watermarks::Present).map_err(LogError::io("read", path))
             }
             Err(TryLockError::Error(e)) => Err(LogError::io("look at the lock of", path)(e)),
         }

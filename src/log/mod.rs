@@ -34,7 +34,7 @@ pub use reader::{Block, Damage, DamagedPart, Found, SegmentReader};
 pub use recovery::{DAMAGES_KEPT_MAX, Recovery, recover_others};
 pub use retention::{RESERVE_BYTES, Retention, SPARES_MAX, Sweeper, Swept};
 pub use segment::{PageError, SEGMENT_PAGE, SegmentHeader, SegmentName, Totals, Trailer};
-pub use survey::{Segment, SegmentState, Survey};
+pub use survey::{Missing, Segment, SegmentState, Survey};
 pub use verify::{Verified, verify};
 pub use worker::{
     Completion, DATA_TO_DICTIONARY_MIN, Footer, Refused, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, WorkerLog,

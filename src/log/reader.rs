@@ -75,6 +75,8 @@ pub struct SegmentReader<F> {
     file: F,
     /// Blocks up to here must be in the segment, and be sound.
     must_have: u64,
+    /// Blocks up to here were said to be durable, wherever the file ends.
+    acknowledged: u64,
     /// Blocks above this are not shown.
     limit: u64,
     open: bool,
@@ -95,6 +97,7 @@ impl<F: BlockFile> SegmentReader<F> {
             walk: Walk::new(file.clone(), owner, segment.blocks_end()),
             file,
             must_have: segment.must_have,
+            acknowledged: segment.acknowledged,
             limit: segment.limit,
             open: segment.state == SegmentState::Open,
             footer_offset: match segment.state {
@@ -130,9 +133,8 @@ impl<F: BlockFile> SegmentReader<F> {
         self.block(offset, header)
     }
 
-    /// The block at `offset`, where a footer says that one is; for who needs only some. `None` if there is no
-    /// sound header
-    /// of this segment. Does not move what [`read_next`](SegmentReader::read_next) reads.
+    /// The block at `offset`, where a footer says that one is; for who needs only some. `None` if there is no sound
+    /// header of this segment. Does not move what [`read_next`](SegmentReader::read_next) reads.
     pub fn read_block(&mut self, offset: u64) -> Option<Block<'_>> {
         let header = self.walk.block_at(offset)?;
         let (dictionary, payload) = self.load(offset, &header);
@@ -168,9 +170,15 @@ impl<F: BlockFile> SegmentReader<F> {
         self.over = true;
         let first_sequence = self.previous + 1;
         let last_sequence = self.must_have;
-        let part = match (self.open, first_sequence <= last_sequence, len) {
+        let said = first_sequence <= self.acknowledged;
+        let part = match (self.open && !said, first_sequence <= last_sequence, len) {
             // A start that could not write a trailer, the disk being full, cut the file behind its last block.
             (true, true, 0) => return None,
+            // Nobody writes, and the file ends where no writer would have ended it.
+            (true, false, _) if self.limit == u64::MAX && self.walk.is_cut_at(offset) => {
+                self.torn = Some(offset);
+                return None;
+            }
             (_, true, _) => DamagedPart::Tail,
             // Closed segments have no bytes to spare: what is left was the footer.
             (false, false, 1..) => DamagedPart::Footer,

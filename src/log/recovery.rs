@@ -80,9 +80,8 @@ pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32) -> Result<Re
     Ok(recovery)
 }
 
-/// Recovers the segments of workers that do not write any more, `writes` telling who does: there were more of
-/// them at an
-/// earlier start. Gives what became of each.
+/// Recovers the segments of workers that do not write any more, `writes` telling who does: there were more of them at
+/// an earlier start. Gives what became of each.
 ///
 /// # Errors
 /// As [`WorkerLog::open`](super::WorkerLog::open).

@@ -4,7 +4,7 @@
 //! from all segments of its worker together: blocks up to the highest sequence that any header calls durable, and
 //! below the first of the next segment.
 
-use super::disk::{Access, BlockFile, Files};
+use super::disk::{Access, BlockFile, COMMITS_IN_FLIGHT_MAX, Files};
 use super::error::LogError;
 use super::reader::{Damage, DamagedPart};
 use super::segment::{PageError, SEGMENT_PAGE, SegmentHeader, SegmentName, Totals, Trailer};
@@ -50,6 +50,8 @@ pub struct Segment {
     pub expected_first: u64,
     /// Blocks up to this sequence must be there.
     pub must_have: u64,
+    /// Of `must_have`, what a writer said to be durable that is gone: a file may not even have room for it.
+    pub acknowledged: u64,
     /// Blocks above this sequence are not to be shown: the watermark, in a directory that is being written.
     pub limit: u64,
 }
@@ -81,6 +83,30 @@ impl Segment {
     }
 }
 
+/// Blocks that no segment of a worker holds, though others tell of them: a file is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// The worker.
+    pub worker: u32,
+    /// The segment before the place; `None` if the worker has none left.
+    pub after: Option<SegmentName>,
+    /// The lowest sequence that is missing, about: up to [`COMMITS_IN_FLIGHT_MAX`] for each number of a segment may
+    /// never have been written.
+    pub first_sequence: u64,
+    /// The highest one.
+    pub last_sequence: u64,
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.after {
+            Some(after) => write!(f, "{after}: segments behind it are missing")?,
+            None => write!(f, "worker {}: its segments are missing", self.worker)?,
+        }
+        write!(f, ", sequences {} to {}", self.first_sequence, self.last_sequence)
+    }
+}
+
 /// What a directory of segments holds.
 #[derive(Clone, Default, Debug)]
 pub struct Survey {
@@ -88,6 +114,8 @@ pub struct Survey {
     pub segments: Vec<Segment>,
     /// Files with a segment's name that belong to another log, or hold nothing that says so.
     pub foreign: Vec<SegmentName>,
+    /// Places where a segment's file is gone. Retention leaves none: it takes the oldest.
+    pub missing: Vec<Missing>,
 }
 
 impl Survey {
@@ -106,14 +134,16 @@ impl Survey {
             .collect();
         names.sort_unstable();
         let mut survey = Survey::default();
+        let mut gone = Vec::new();
         for name in names {
             match inspect(files, log, name, true)? {
                 Inspected::Ours(segment) => survey.segments.push(*segment),
                 Inspected::Foreign => survey.foreign.push(name),
-                Inspected::Gone => {}
+                Inspected::Gone => gone.push(name),
             }
         }
         survey.expect();
+        survey.find_missing(&gone);
         Ok(survey)
     }
 
@@ -128,6 +158,49 @@ impl Survey {
             segment.limit = durable_sequence;
             if segment.state == SegmentState::Open {
                 segment.must_have = segment.must_have.min(durable_sequence);
+            }
+        }
+    }
+
+    /// In a directory that nobody writes: what its last writer said to be durable of a worker's log must be there.
+    pub fn expect_durable(&mut self, worker: u32, durable_sequence: u64) {
+        let mut segments: Vec<&mut Segment> =
+            self.segments.iter_mut().filter(|s| s.name.worker == worker).collect();
+        // Those behind the newest one with blocks were prepared and never used.
+        if let Some(newest) = segments.iter_mut().rfind(|s| s.totals.blocks > 0)
+            && newest.state == SegmentState::Open
+        {
+            newest.must_have = newest.must_have.max(durable_sequence);
+            newest.acknowledged = durable_sequence;
+            return;
+        }
+        let first_sequence = segments.iter().map(|s| s.sequence_floor).max().unwrap_or(1);
+        let (after, last_sequence) = (segments.last().map(|s| s.name), durable_sequence);
+        if first_sequence <= last_sequence {
+            self.missing.push(Missing { worker, after, first_sequence, last_sequence });
+        }
+    }
+
+    /// Looks for sequences between two segments that nothing explains. Each number of a segment explains some: those
+    /// under way at a failure or a crash, after which a new one was begun. `gone`: removed while this looked.
+    fn find_missing(&mut self, gone: &[SegmentName]) {
+        let with_blocks: Vec<&Segment> = self.segments.iter().filter(|s| s.totals.blocks > 0).collect();
+        for pair in with_blocks.windows(2) {
+            let (before, behind) = (pair[0], pair[1]);
+            let (a, b) = (before.name, behind.name);
+            // What was not closed stays when retention takes what lies behind it.
+            if a.worker != b.worker || !before.is_closed() || gone.iter().any(|name| a < *name && *name < b) {
+                continue;
+            }
+            let floor = before.sequence_floor.max(before.totals.last_sequence + 1);
+            let explained = (b.number - a.number).saturating_mul(COMMITS_IN_FLIGHT_MAX as u64);
+            if behind.totals.first_sequence > floor.saturating_add(explained) {
+                self.missing.push(Missing {
+                    worker: a.worker,
+                    after: Some(a),
+                    first_sequence: floor,
+                    last_sequence: behind.totals.first_sequence - 1,
+                });
             }
         }
     }
@@ -206,6 +279,7 @@ pub(super) fn inspect<S: Files>(
         durable_sequence: 0,
         expected_first: 0,
         must_have: 0,
+        acknowledged: 0,
         limit: u64::MAX,
     };
     match trailer(&file, bytes).filter(|t| epoch.is_none_or(|e| e == t.epoch)) {

@@ -53,6 +53,15 @@ impl<F: BlockFile> Walk<F> {
         self.header_at(offset, BLOCK_ALIGN)
     }
 
+    /// Whether the file ends inside of what starts at `offset`: of a block of ours, or of 4 KiB.
+    pub(super) fn is_cut_at(&mut self, offset: u64) -> bool {
+        self.window.clear();
+        let end = std::mem::replace(&mut self.end, u64::MAX);
+        let cut = self.header_at(offset, BLOCK_ALIGN).is_some();
+        self.end = end;
+        cut || !end.is_multiple_of(BLOCK_ALIGN as u64)
+    }
+
     /// Goes back to where there was no block.
     pub(super) fn rewind(&mut self, offset: u64) {
         self.at = offset;

@@ -94,9 +94,8 @@ pub trait Intake {
     /// [`Refusal::TooLarge`].
     fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal>;
 
-    /// The shape for `series` that has the same fields as `like`, if the intake can tell at once: for a new
-    /// series whose
-    /// first row looks like the last row of another.
+    /// The shape for `series` that has the same fields as `like`, if the intake can tell at once: for a new series
+    /// whose first row looks like the last row of another.
     fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
         let _ = (series, like);
         None

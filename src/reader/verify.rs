@@ -16,7 +16,7 @@ use super::stream::{Open, Verdict, footer_payload, read_footer, without_saved_ro
 use crate::block::{
     BlockEntry, DecodeError, Exemplars, Part, Table, decode_dictionary, decode_footer, decode_rows,
 };
-use crate::log::{Damage, DamagedPart, Found, LogError, ReadDirectory, SegmentName, Survey};
+use crate::log::{Damage, DamagedPart, Found, LogError, Missing, ReadDirectory, SegmentName, Survey};
 use crate::model::{BlockHeader, BlockKind, SeriesId};
 
 /// Something worth saying of a directory.
@@ -26,6 +26,8 @@ pub enum Finding {
     Loss(Loss),
     /// A file with a segment's name that does not belong to the log, or in which nothing says so any more.
     Foreign(SegmentName),
+    /// Segments that are gone.
+    Missing(Missing),
     /// A torn tail: what was being written when the writer stopped, and nobody was told that it is safe. The next
     /// start cuts it. It is no damage.
     Torn {
@@ -62,6 +64,7 @@ impl std::fmt::Display for Finding {
             Finding::Foreign(segment) => {
                 write!(f, "{segment}: nothing in it says that it belongs to this log")
             }
+            Finding::Missing(missing) => missing.fmt(f),
             Finding::Torn { segment, offset } => write!(
                 f,
                 "{segment}: torn tail from byte {offset}: never acknowledged, no damage, cut at the next start"
@@ -82,6 +85,11 @@ pub(super) fn verify<E: From<LogError>>(
         verified.damaged += 1;
         verified.rows_unknown = true;
         tell(Finding::Foreign(name))?;
+    }
+    for &missing in &survey.missing {
+        verified.damaged += 1;
+        verified.rows_unknown = true;
+        tell(Finding::Missing(missing))?;
     }
     for segment in &survey.segments {
         let Some(open) = Open::new(directory, segment.clone())? else { continue };

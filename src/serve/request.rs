@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::{CommitFailure, Worker};
-use crate::ingest::{ContextId, Rehearsal, Stream};
+use crate::ingest::{ContextId, Stream};
 use crate::model::{Rewrite, WriteResult};
 use crate::wire::{FedState, Malformed};
 
@@ -208,7 +208,7 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            self.rehearse(engine, budget)?;
+            self.rehearse(engine, stream, budget)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
@@ -292,11 +292,12 @@ impl WriteRequest {
     }
 
     fn feed(&mut self, input: &[u8], last: bool, engine: &mut Worker, stream: &mut Stream) -> Consumed {
+        let rehearsed = self.whole.as_ref().is_some_and(|whole| whole.all_or_nothing);
         let mut bytes = 0;
         loop {
             let side_records = stream.side_records();
             let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
-            let mut writer = engine.writer(stream).rewriting(rewrite);
+            let mut writer = engine.writer(stream).rewriting(rewrite).rehearsed(rehearsed);
             let rows_before = self.result.accepted + self.result.rejected;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
             self.has_side_records |= stream.side_records() != side_records;
@@ -317,7 +318,7 @@ impl WriteRequest {
     }
 
     /// Checks a body that is buffered whole before anything of it is taken.
-    fn rehearse(&mut self, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
+    fn rehearse(&mut self, engine: &Worker, stream: &Stream, budget: &MemoryBudget) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
         whole.checked = true;
         if let Some(limits) = whole.snappy.take() {
@@ -335,7 +336,8 @@ impl WriteRequest {
             return Ok(());
         }
         let mut result = WriteResult::default();
-        self.rows.feed(&self.tail, true, &mut Rehearsal::new(engine.hasher()), &mut result);
+        let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
+        self.rows.feed(&self.tail, true, &mut engine.rehearsal(stream, rewrite), &mut result);
         self.rows.rewind();
         if result.rejected == 0 {
             return Ok(());

@@ -13,6 +13,7 @@ use mio::{Poll, Waker};
 
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{self, Engine};
+use crate::log::LogError;
 use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
@@ -109,16 +110,20 @@ pub(super) struct Arrival {
 const INBOX_MAX: usize = 1024;
 
 impl Server {
-    /// Opens the engine's workers, binds, and starts to serve.
+    /// Binds, opens the engine and its workers, and starts to serve. Where it cannot listen, nothing is opened.
     ///
     /// # Errors
     /// An address that cannot be bound, a log that cannot be opened, threads that cannot be started.
-    pub fn start(engine: Engine, options: ServeOptions) -> io::Result<Server> {
-        let workers = engine.options().workers as usize;
+    pub fn start(
+        open: impl FnOnce() -> Result<Engine, LogError>,
+        options: ServeOptions,
+    ) -> io::Result<Server> {
         let listeners: Vec<TcpListener> =
             options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
+        let engine = open().map_err(io::Error::other)?;
+        let workers = engine.options().workers as usize;
         let engines: Vec<engine::Worker> = (0..engine.options().workers)
             .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
             .collect::<io::Result<_>>()?;

@@ -40,6 +40,22 @@ fn rows_of_series_over_the_limit_are_rejected_for_good_and_the_others_go_on() {
 }
 
 #[test]
+fn all_or_nothing_takes_nothing_if_a_row_is_over_the_series_limit() {
+    let server = Setup::config("limits: {series_max: 3}").start();
+    let mut client = server.client();
+    let target = "/api/v3/write_lp?db=x&accept_partial=false";
+    client.ask(&post("/write", "m,a=1,b=2 v=1 1")).expect(204);
+    let body = client.ask(&post(target, "m,s=1 v=1 1\nm,s=2 v=1 1\nm,s=3 v=1 1\n")).expect(400).json();
+    assert_eq!((&body["accepted"], &body["rejected"]), (&json!(0), &json!(3)), "{body}");
+    assert_eq!(cat(&server.data).len(), 1);
+    // Known series do not count, in whatever order their tags come.
+    client.ask(&post(target, "m,b=2,a=1 v=1 2\nm,s=1 v=1 1\nm,s=2 v=1 1\n")).expect(204);
+    client.ask(&post(target, "m,a=1,b=2 v=1 3\nm,s=1 v=1 2\n")).expect(204);
+    client.ask(&post(target, "m,a=1,b=2 v=1 4\nm,s=3 v=1 1\n")).expect(400);
+    assert_eq!(cat(&server.data).len(), 6);
+}
+
+#[test]
 fn a_flood_of_new_series_meets_the_memory_limit_and_not_the_machines() {
     const LIMIT_BYTES: u64 = 64 << 20;
     let mut server = Setup::config("limits: {memory: 64MiB}").start();

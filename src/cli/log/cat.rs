@@ -1,11 +1,13 @@
 //! `tidegate log cat`: rows and what was said beside them on stdout.
 
 use std::io::{self, StdoutLock, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::influx::Influx;
 use super::ndjson::Ndjson;
+use super::pipe::has_reader;
 use super::selector::Selector;
 use super::text::LeftOut;
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
@@ -29,7 +31,7 @@ fn follow(records: &mut Records, output: &mut Output) -> Result<(), Failure> {
         if records.refresh()? {
             print_all(records, output)?;
         }
-        std::thread::sleep(FOLLOW_INTERVAL);
+        output.wait_while_read(FOLLOW_INTERVAL)?;
     }
 }
 
@@ -120,6 +122,12 @@ impl Output {
         let written = self.stdout.write_all(&self.buf).and_then(|()| self.stdout.flush());
         self.buf.clear();
         written.map_err(Failure::of_stdout)
+    }
+
+    /// Waits, unless nobody reads stdout any more: else that would be found out with the next row, which may never
+    /// come.
+    fn wait_while_read(&self, timeout: Duration) -> Result<(), Failure> {
+        if has_reader(self.stdout.as_fd(), timeout) { Ok(()) } else { Err(Failure::Closed) }
     }
 
     fn finish(mut self, losses: u64) -> Result<(), Failure> {

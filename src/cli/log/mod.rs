@@ -9,6 +9,7 @@ mod influx;
 mod json;
 mod ls;
 mod ndjson;
+mod pipe;
 mod selector;
 mod series;
 mod stats;

@@ -67,6 +67,35 @@ fn over_the_limit_new_series_are_refused_and_known_ones_go_on() {
 }
 
 #[test]
+fn over_the_limit_a_known_series_goes_on_under_another_key() {
+    let mut ingest = ingest(1);
+    let mut stream = Stream::new(ContextId(0));
+    let mut two = labels("cpu");
+    two.push(b"a", b"1");
+    two.push(b"b", b"2");
+    let first = ingest.writer(&mut stream).define(b"cpu,a=1,b=2", &mut two).unwrap();
+    let mut turned = LabelsBuf::default();
+    for (name, value) in [(&b"b"[..], &b"2"[..]), (METRIC_NAME, b"cpu"), (b"a", b"1")] {
+        turned.push(name, value);
+    }
+    let first = ingest.table.key(first.key).series;
+    // Its tags in another order; the same bytes in another dialect.
+    for (key, context) in [(&b"cpu,b=2,a=1"[..], 0), (b"cpu,a=1,b=2", 1)] {
+        let mut stream = Stream::new(ContextId(context));
+        let series = ingest.writer(&mut stream).define(key, &mut turned).unwrap();
+        assert_eq!(ingest.table.key(series.key).series, first);
+    }
+    let refused = ingest.writer(&mut stream).define(b"mem", &mut labels("mem"));
+    assert_eq!(refused, Err(Refusal::SeriesLimit { limit: 1 }));
+    assert_eq!(ingest.table().series_count(), 1);
+    // After a rotation, too, when others were faster.
+    ingest.rotate();
+    push(&mut ingest.writer(&mut stream), "mem", 1).unwrap();
+    ingest.writer(&mut stream).define(b"cpu, b=2,a=1", &mut turned).unwrap();
+    assert_eq!(push(&mut ingest.writer(&mut stream), "disk", 1), Err(Refusal::SeriesLimit { limit: 1 }));
+}
+
+#[test]
 fn rotation_frees_the_limit_and_promotes_who_still_sends() {
     let mut ingest = ingest(2);
     let mut stream = Stream::new(ContextId(0));
@@ -87,6 +116,30 @@ fn rotation_frees_the_limit_and_promotes_who_still_sends() {
     // A known series of the old generation is promoted even over the limit: existing series go on.
     push(&mut writer, "a", 1).unwrap();
     assert_eq!(ingest.table().series_count(), 3);
+}
+
+#[test]
+fn numbers_of_shapes_that_come_again_are_remembered_by_nobody() {
+    let mut ingest = ingest(10);
+    let mut stream = Stream::new(ContextId(0));
+    let epoch = ingest.writer(&mut stream).epoch();
+    push(&mut ingest.writer(&mut stream), "a", 0).unwrap();
+    assert!(ingest.seal().is_some());
+    ingest.end_batch();
+    assert!(!ingest.shapes().is_running_out());
+    ingest.shapes = Shapes::new(KeyHasher::new(1));
+    ingest.shapes.skip_to(u32::MAX / 2 + 1);
+    assert!(ingest.shapes().is_running_out());
+    assert_eq!(ingest.writer(&mut stream).find(b"a").unwrap().shape, ShapeId::NONE);
+    ingest.rotate();
+    assert!(!ingest.shapes().is_running_out());
+    let mut writer = ingest.writer(&mut stream);
+    assert_ne!(writer.epoch(), epoch);
+    assert_eq!(writer.find(b"a"), None, "a promoted key would bring its number along");
+    push(&mut writer, "b", 0).unwrap();
+    // A number that is not given yet means nothing either.
+    assert!(ingest.shapes().knows(ShapeId(0)) && !ingest.shapes().knows(ShapeId(1)));
+    assert!(!ingest.shapes().knows(ShapeId::NONE));
 }
 
 #[test]

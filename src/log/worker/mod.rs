@@ -318,6 +318,13 @@ impl<D: Disk> WorkerLog<D> {
         result
     }
 
+    /// Ends the segment as a failed commit does, which makes its rows' numbers void: see
+    /// [`try_reopen`](WorkerLog::try_reopen). To be called while no commit is under way.
+    pub fn end_segment(&mut self) {
+        debug_assert!(self.in_flight.is_empty(), "commits under way would fail with it");
+        self.fail();
+    }
+
     /// Ends the segment where its acknowledged blocks end.
     fn fail(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Ended(None)) {

@@ -63,9 +63,8 @@ impl<D: Disk> WorkerLog<D> {
             && data_bytes >= DATA_TO_DICTIONARY_MIN.saturating_mul(dictionary_bytes)
     }
 
-    /// Whether the next segment is ready, for [`rotate`](WorkerLog::rotate) before it is time; if it is not,
-    /// it is being
-    /// prepared from now on.
+    /// Whether the next segment is ready, for [`rotate`](WorkerLog::rotate) before it is time; if it is not, it is
+    /// being prepared from now on.
     pub fn may_rotate(&mut self) -> bool {
         if matches!(self.state, State::Open(_)) {
             self.prepare_next();

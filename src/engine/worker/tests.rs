@@ -1,0 +1,134 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::*;
+use crate::ingest::ContextId;
+use crate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
+use crate::log::{Retention, Survey};
+use crate::model::{FieldText, FieldType, Intake, LabelsBuf, LogId, METRIC_NAME};
+
+const LOG: LogId = LogId(*b"tidegate-workert");
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// Stands still until it is moved.
+#[derive(Clone, Default)]
+struct HandClock(Rc<Cell<u64>>);
+
+impl Clock for HandClock {
+    fn wall_ns(&self) -> i64 {
+        1_790_000_000_000_000_000 + self.0.get() as i64
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+type TestedWorker = Worker<SimulatedDisk, HandClock>;
+
+fn open(files: &SimulatedFiles, clock: &HandClock, age_ns: Option<u64>) -> TestedWorker {
+    let retention = Retention { age_ns, bytes_max: None, free_percent_min: 0 };
+    let options = Options { retention, ..Options::new("unused") };
+    let segment_bytes = 1 << 20;
+    let log = WorkerOptions {
+        log: LOG,
+        worker: 0,
+        segment_bytes_min: segment_bytes,
+        segment_bytes_max: segment_bytes,
+        seed: 1,
+        live: None,
+    };
+    let disk = SimulatedDisk::new(files.clone(), 1);
+    Worker::open_on(disk, clock.clone(), options, log, 1).expect("a sound disk").0
+}
+
+fn push(worker: &mut TestedWorker, time_ns: i64) {
+    let mut stream = Stream::new(ContextId(0));
+    let mut writer = worker.writer(&mut stream);
+    let mut labels = LabelsBuf::default();
+    labels.push(METRIC_NAME, b"cpu");
+    let series =
+        writer.find(b"cpu").unwrap_or_else(|| writer.define(b"cpu", &mut labels).expect("room for it"));
+    let field = FieldText { text: b"v=", name: b"v", kind: FieldType::F64 };
+    let shape = writer.define_shape(series, &[field]).expect("one field");
+    writer.push(series, shape, time_ns, &[0], &[]).expect("room for it");
+}
+
+/// Turns until something was told.
+fn until_told(worker: &mut TestedWorker) -> Vec<Event> {
+    let mut events = Vec::new();
+    for _ in 0..1000 {
+        worker.turn(Arrivals::None, &mut events);
+        if !events.is_empty() {
+            return events;
+        }
+    }
+    panic!("nothing was told");
+}
+
+fn commit(worker: &mut TestedWorker, time_ns: i64) -> u64 {
+    push(worker, time_ns);
+    worker.wait();
+    let upto = worker.filling();
+    assert_eq!(until_told(worker), [Event::Durable { upto }]);
+    upto
+}
+
+#[test]
+fn a_batch_that_cannot_be_sealed_fails_and_the_next_one_is_taken() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open(&files, &clock, None);
+    commit(&mut worker, 1);
+    push(&mut worker, 2);
+    worker.wait();
+    worker.ingest.is_full = true;
+    let lost = worker.filling();
+    let failure = CommitFailure::SegmentEnded;
+    assert_eq!(until_told(&mut worker), [Event::Failed { from: lost, upto: lost, failure }]);
+    worker.ingest.is_full = false;
+    for _ in 0..1000 {
+        clock.0.set(clock.0.get() + REOPEN_PAUSE_NS);
+        worker.turn(Arrivals::None, &mut Vec::new());
+    }
+    assert_eq!(worker.accepts(), Ok(()));
+    commit(&mut worker, 3);
+    worker.close(&mut Vec::new()).expect("a sound disk");
+    let rows: Vec<u64> =
+        Survey::take(&files, LOG, None).unwrap().segments.iter().map(|s| s.totals.rows).collect();
+    assert_eq!(rows, [1, 1], "a generation of its own has a segment of its own");
+}
+
+#[test]
+fn closing_with_a_batch_that_cannot_be_sealed_comes_to_an_end() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open(&files, &clock, None);
+    push(&mut worker, 1);
+    worker.ingest.is_full = true;
+    let mut events = Vec::new();
+    worker.close(&mut events).expect("a sound disk");
+    assert!(matches!(events[..], [Event::Failed { .. }]), "{events:?}");
+}
+
+#[test]
+fn a_slow_segment_ends_when_its_first_row_is_old() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open(&files, &clock, Some(8 * HOUR_NS));
+    let number = |worker: &TestedWorker| worker.counters.segment_number.value();
+    let mut segments = Vec::new();
+    for quarter in 0..20 {
+        clock.0.set(quarter * HOUR_NS / 4);
+        commit(&mut worker, quarter as i64);
+        segments.push(number(&worker));
+    }
+    segments.dedup();
+    assert!((4..=6).contains(&segments.len()), "about one an hour for five hours: {segments:?}");
+    // With nothing written, it ends all the same, and an empty one never does.
+    let mut events = Vec::new();
+    let due_ns = worker.turn(Arrivals::None, &mut events).expect("its age is waited for");
+    for step in 0..100 {
+        clock.0.set(due_ns + step * AGE_PAUSE_NS);
+        worker.turn(Arrivals::None, &mut events);
+    }
+    assert!(number(&worker) > *segments.last().unwrap());
+    assert_eq!((worker.turn(Arrivals::None, &mut events), events), (None, vec![]));
+}

@@ -44,6 +44,9 @@ impl Desk<'_> {
         bytes: Range<usize>,
     ) -> usize {
         let Range { start: mut at, end } = bytes;
+        // Data of the body, found and not given to its request yet. That of chunks is moved together: a request looks
+        // at what it has kept once a read, however small the chunks are.
+        let mut gathered = at..at;
         while connection.wants_input() && !connection.parser.is_ended() {
             if !connection.parser.in_body() {
                 match connection.parser.head(&buffer[at..end], &self.live.http) {
@@ -61,18 +64,34 @@ impl Desk<'_> {
             }
             match connection.parser.body(&buffer[at..end], &self.live.http) {
                 Ok(Body::Data { consumed, data }) => {
-                    self.body(connection, buffer, at + data.start..at + data.end);
+                    let data = at + data.start..at + data.end;
                     at += consumed;
+                    if gathered.is_empty() {
+                        gathered = data;
+                    } else {
+                        let len = data.len();
+                        buffer.copy_within(data, gathered.end);
+                        gathered.end += len;
+                    }
                 }
                 Ok(Body::NeedMore { consumed }) => {
                     at += consumed;
-                    break;
+                    self.body(connection, buffer, gathered);
+                    return at;
                 }
                 Ok(Body::End { consumed }) => {
                     at += consumed;
+                    self.body(connection, buffer, std::mem::take(&mut gathered));
                     self.end(connection);
                 }
-                Err(refusal) => self.refuse(connection, refusal),
+                Err(refusal) => {
+                    let answers = connection.parked.len();
+                    self.body(connection, buffer, std::mem::take(&mut gathered));
+                    // What came before the fault may have been answered for a reason of its own.
+                    if connection.parked.len() == answers {
+                        self.refuse(connection, refusal);
+                    }
+                }
             }
         }
         at
@@ -312,6 +331,9 @@ impl Desk<'_> {
     }
 
     fn body(&mut self, connection: &mut Connection, buffer: &mut [u8], data: Range<usize>) {
+        if data.is_empty() {
+            return;
+        }
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let stream = &mut connection.stream;
@@ -349,9 +371,11 @@ impl Desk<'_> {
             Receiving::Form { to, query, body } => {
                 connection.answer(to, pages::query(&query, &String::from_utf8_lossy(&body)));
             }
-            Receiving::Stalled(_) | Receiving::Held { .. } => {
-                unreachable!("nothing is read while a request waits")
+            Receiving::Stalled(mut request) => {
+                request.end_when_resumed();
+                connection.receiving = Receiving::Stalled(request);
             }
+            Receiving::Held { .. } => unreachable!("nothing is read while a request waits to be let in"),
             Receiving::Nothing | Receiving::Discard => {}
         }
     }
@@ -395,6 +419,7 @@ impl Desk<'_> {
             self.engine.counters().requests_refused.add(1);
         }
         let mut to = request.to;
+        to.keep_alive &= !connection.parser.is_ended();
         if connection.parser.in_body() {
             match connection.parser.body_left_bytes() {
                 Some(left) if left <= DISCARD_BYTES_MAX => connection.receiving = Receiving::Discard,

@@ -192,6 +192,11 @@ impl WriteRequest {
         self.resume(engine, stream, budget)
     }
 
+    /// The body has ended while its rows wait for room: to be [resumed](WriteRequest::resume) all the same.
+    pub(super) fn end_when_resumed(&mut self) {
+        self.ended = true;
+    }
+
     /// Goes on after a stall, or at the body's end.
     pub(super) fn resume(
         &mut self,

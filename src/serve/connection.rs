@@ -12,7 +12,7 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
-use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Refusal, Response, Status};
+use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
 
@@ -137,12 +137,6 @@ impl Connection {
     /// Parks an answer that is known.
     pub(super) fn answer(&mut self, to: AnswerTo, answer: Answer) {
         self.parked.push_back(Parked::Ready { to, answer: Box::new(answer) });
-    }
-
-    /// Parks the answer to a request that was not understood; the connection closes after it.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
-        let body = serde_json::json!({ "error": refusal.to_string() });
-        self.answer(AnswerTo::REFUSED, Answer::json(refusal.status().0, &body));
     }
 
     /// Lets the client send its body.
@@ -286,12 +280,6 @@ impl Connection {
     /// Whether an answer waits for a reload.
     pub(super) fn waits_for_reload(&self) -> bool {
         self.parked.iter().any(|p| matches!(p, Parked::Reload { .. }))
-    }
-
-    /// Parks the answer to a request that came too slowly; the connection closes after it.
-    pub(super) fn refuse_slow(&mut self) {
-        let error = serde_json::json!({"error": "the request came too slowly"});
-        self.answer(AnswerTo::REFUSED, Answer::json(408, &error));
     }
 
     /// Whether reading may go on.

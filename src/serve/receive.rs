@@ -446,13 +446,23 @@ impl Desk<'_> {
         }
     }
 
-    /// The connection's framing is lost: what it was receiving is dropped, and it closes after the answer that says
-    /// so. Rows that were taken stay.
+    /// The peer is too slow: it is told so, and the connection closes.
+    pub(super) fn time_out(&mut self, connection: &mut Connection) {
+        connection.parser.close();
+        connection.unread = Vec::new();
+        self.end_with(connection, 408, "the request came too slowly");
+    }
+
+    /// The connection's framing is lost: it closes after the answer that says so.
     fn refuse(&mut self, connection: &mut Connection, refusal: Refusal) {
+        self.end_with(connection, refusal.status().0, &refusal.to_string());
+    }
+
+    /// Drops what the connection was receiving, and says why in the last answer it gets. Rows that were taken stay.
+    fn end_with(&mut self, connection: &mut Connection, status: u16, why: &str) {
         if let Some(request) = take_write(connection) {
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
-            let (status, why) = (refusal.status().0, refusal.to_string());
-            let answer = request.format.error_answer(status, &why, counted);
+            let answer = request.format.error_answer(status, why, counted);
             self.park(connection, &request, AnswerTo::REFUSED, answer);
             request.recycle(self.decoders);
             return;
@@ -460,7 +470,10 @@ impl Desk<'_> {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             // It has its answer.
             Receiving::Discard => {}
-            _ => connection.refuse(refusal),
+            _ => {
+                let answer = Answer::json(status, &serde_json::json!({ "error": why }));
+                connection.answer(AnswerTo::REFUSED, answer);
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::wire::influx::LINE_BYTES_MAX;
 use super::body::DecoderPool;
 use super::connection::{Connection, Parked, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::Phase;
+use super::http::{Phase, Timeouts};
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::pages;
@@ -413,6 +413,8 @@ impl Worker {
         if let Some(mut connection) = self.connections[id].take() {
             connection.transport.say_goodbye();
             if let Receiving::Write(request) | Receiving::Stalled(request) = connection.receiving {
+                // Rows that were taken stay, and are counted.
+                request.finish(&self.engine);
                 request.recycle(&mut self.decoders);
             }
             self.open -= 1;
@@ -527,31 +529,24 @@ impl Worker {
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes() as u64;
-            if let Receiving::Stalled(request) = &connection.receiving
-                && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
-            {
-                let mut desk = Desk {
-                    engine: &mut self.engine,
-                    decoders: &mut self.decoders,
-                    shared: &self.shared,
-                    live: &self.live,
-                    verifier: &self.verifier,
-                };
-                desk.give_up_stalled(connection);
-                self.serve(id);
-                continue;
-            }
-            let due = connection.pace.deadline_ns(&self.live.timeouts);
-            if due.is_none_or(|due| due > now_ns) {
-                continue;
-            }
-            match connection.pace.phase() {
-                Phase::Head | Phase::Body
-                    if !connection.sending() && !connection.transport.is_shaking_hands() =>
-                {
-                    self.time_out(id);
+            let mut desk = Desk {
+                engine: &mut self.engine,
+                decoders: &mut self.decoders,
+                shared: &self.shared,
+                live: &self.live,
+                verifier: &self.verifier,
+            };
+            match Overdue::find(connection, &self.live.timeouts, now_ns) {
+                None => {}
+                Some(Overdue::Room) => {
+                    desk.give_up_stalled(connection);
+                    self.serve(id);
                 }
-                _ => self.remove(id),
+                Some(Overdue::Request) => {
+                    desk.time_out(connection);
+                    self.serve(id);
+                }
+                Some(Overdue::Silence) => self.remove(id),
             }
         }
         self.shared.memory.recount(self.connection_bytes, bytes);
@@ -559,21 +554,6 @@ impl Worker {
         self.engine.counters().connection_memory_bytes.set(bytes);
         self.engine.counters().connections.set(self.connections_open());
         self.accept();
-    }
-
-    /// The peer is too slow: it is told so, and the connection closes.
-    fn time_out(&mut self, id: usize) {
-        let Some(connection) = &mut self.connections[id] else { return };
-        if let Receiving::Write(request) | Receiving::Stalled(request) =
-            std::mem::replace(&mut connection.receiving, Receiving::Nothing)
-        {
-            // Rows that were taken stay; nobody is told of them.
-            request.recycle(&mut self.decoders);
-        }
-        connection.parser.close();
-        connection.unread = Vec::new();
-        connection.refuse_slow();
-        self.flush(id);
     }
 
     /// Looks again at requests that wait to be let in, if there is news for any of them.
@@ -631,6 +611,33 @@ impl Worker {
                 self.surveying.push(id);
             }
             self.flush(id);
+        }
+    }
+}
+
+/// What a connection has waited for too long.
+enum Overdue {
+    /// Room in the engine for its rows.
+    Room,
+    /// The rest of a request: the peer can be told so.
+    Request,
+    /// Anything else of the peer, which would not hear.
+    Silence,
+}
+
+impl Overdue {
+    fn find(connection: &Connection, timeouts: &Timeouts, now_ns: u64) -> Option<Overdue> {
+        if let Receiving::Stalled(request) = &connection.receiving
+            && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
+        {
+            return Some(Overdue::Room);
+        }
+        let due_ns = connection.pace.deadline_ns(timeouts)?;
+        let hears = !connection.sending() && !connection.transport.is_shaking_hands();
+        match connection.pace.phase() {
+            _ if due_ns > now_ns => None,
+            Phase::Head | Phase::Body if hears => Some(Overdue::Request),
+            _ => Some(Overdue::Silence),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::client::{Client, chunked, get, head, post, request};
 use super::harness::{PATIENCE, Server, Setup, wait_until};
 use super::log::cat;
@@ -49,6 +51,55 @@ fn a_body_that_stands_still_is_408_and_its_whole_lines_may_stay() {
     still_serves(&server);
     let rows = cat(&server.data);
     assert!(rows.iter().all(|row| row["time"] != 2), "half a line is no row: {rows:?}");
+}
+
+/// The rows that were counted as taken.
+fn counted(server: &Server) -> f64 {
+    server.metric("tidegate_rows_accepted_total{protocol=\"influx\"}")
+}
+
+#[test]
+fn a_408_counts_the_rows_that_were_taken_and_they_are_durable() {
+    // Rows that nobody waits for would lie for a minute.
+    let config = format!("{SHORT}\ndata: {{commit_interval: 1m}}");
+    let server = Setup::config(&config).start();
+    for (n, (path, field)) in
+        [("/write", "error"), ("/api/v2/write", "message"), ("/api/v3/write_lp", "error")].iter().enumerate()
+    {
+        let whole = post(path, "slow a=1 1\nslow a=2 2\n");
+        let mut client = server.client();
+        client.send(&whole[..whole.len() - 5]);
+        let reply = client.reply();
+        let body = reply.expect(408).json();
+        assert_eq!((&body["accepted"], &body["rejected"]), (&json!(1), &json!(0)), "{path} {body}");
+        assert!(body[field].is_string(), "{path} {body}");
+        client.expect_end();
+        assert_eq!((cat(&server.data).len(), counted(&server)), (n + 1, (n + 1) as f64));
+    }
+}
+
+#[test]
+fn rows_of_a_write_that_is_torn_off_are_counted() {
+    let server = Server::start();
+    let whole = post("/write", "torn a=1 1\ntorn a=2 2\n");
+    let mut client = server.client();
+    client.send(&get("/health"));
+    client.send(&whole[..whole.len() - 5]);
+    wait_until("the first row is taken", || server.metric("tidegate_series") > 0.0);
+    // With an answer that was not read, this resets the connection.
+    drop(client);
+    wait_until("its row is counted", || counted(&server) == 1.0);
+    assert_eq!(cat(&server.data).len(), 1);
+}
+
+#[test]
+fn a_request_that_has_its_answer_gets_no_408_for_a_body_that_stands_still() {
+    let server = Setup::config(SHORT).start();
+    let whole = post("/nowhere", "a body that nobody needs");
+    let mut client = server.client();
+    client.ask(&whole[..whole.len() - 5]).expect(404);
+    client.expect_end();
+    still_serves(&server);
 }
 
 #[test]
@@ -216,7 +267,7 @@ fn tiny_chunks_behind_a_long_unfinished_line_cost_no_more_than_their_bytes() {
     let spent = server.metric("process_cpu_seconds_total") - before;
     assert!(spent < 3.0, "{spent} s of CPU for 1.3 MB");
     let rows = cat(&server.data);
-    assert_eq!(rows[0]["fields"]["s"]["str"].as_str().map(str::len), Some(1_000_000 + CHUNKS), "one row");
+    assert_eq!(rows[0]["fields"]["s"]["string"].as_str().map(str::len), Some(1_000_000 + CHUNKS), "one row");
 }
 
 #[test]

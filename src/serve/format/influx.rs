@@ -129,6 +129,7 @@ fn code(status: u16) -> &'static str {
         401 => "unauthorized",
         404 => "not found",
         405 => "method not allowed",
+        408 => "request timeout",
         413 => "request too large",
         415 => "unsupported media type",
         422 => "unprocessable entity",

@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) parked: VecDeque<Parked>,
     out: Vec<u8>,
     sent: usize,
+    /// A `100 Continue` is due to what is being received, once the answers before it are written.
+    pub(super) continue_owed: bool,
     /// The socket may have more to read.
     pub(super) readable: bool,
     /// The peer has closed its side.
@@ -104,6 +106,7 @@ impl Connection {
             parked: VecDeque::new(),
             out: Vec::new(),
             sent: 0,
+            continue_owed: false,
             readable: true,
             peer_closed: false,
             lingered_bytes: 0,
@@ -137,17 +140,6 @@ impl Connection {
     /// Parks an answer that is known.
     pub(super) fn answer(&mut self, to: AnswerTo, answer: Answer) {
         self.parked.push_back(Parked::Ready { to, answer: Box::new(answer) });
-    }
-
-    /// Lets the client send its body.
-    pub(super) fn send_continue(&mut self) {
-        // In its place: the answers before it are all written, or `out` would not be where it stands.
-        self.out.extend_from_slice(CONTINUE);
-    }
-
-    /// Whether a `100 Continue` would be in its place.
-    pub(super) fn can_continue(&self) -> bool {
-        self.parked.is_empty()
     }
 
     /// Commits up to this sequence are durable: answers that waited for them can go.
@@ -194,6 +186,10 @@ impl Connection {
                 && let Some(Parked::Ready { to, answer }) = self.parked.pop_front()
             {
                 write_answer(&mut self.out, to, &answer);
+            }
+            if self.continue_owed && self.parked.is_empty() {
+                self.continue_owed = false;
+                self.out.extend_from_slice(CONTINUE);
             }
             if self.out.is_empty() {
                 // What TLS has to say of itself.

@@ -113,6 +113,7 @@ impl Desk<'_> {
             request.recycle(self.decoders);
         }
         connection.receiving = Receiving::Nothing;
+        connection.continue_owed = false;
         connection.parser.close();
     }
 
@@ -282,9 +283,8 @@ impl Desk<'_> {
         if head.expect_continue {
             match connection.parser.body(&[], &self.live.http) {
                 Err(refusal) => self.refuse(connection, refusal),
-                Ok(_) if connection.can_continue() => connection.send_continue(),
-                // Answers are due before it: the client sends its body when it has waited long enough.
-                Ok(_) => {}
+                // It is sent in its place, after the answers that are due before it.
+                Ok(_) => connection.continue_owed = true,
             }
         }
     }
@@ -334,6 +334,8 @@ impl Desk<'_> {
         if data.is_empty() {
             return;
         }
+        // The client did not wait for it.
+        connection.continue_owed = false;
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let stream = &mut connection.stream;
@@ -360,6 +362,7 @@ impl Desk<'_> {
     }
 
     fn end(&mut self, connection: &mut Connection) {
+        connection.continue_owed = false;
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let progress = match request.failed {
@@ -415,6 +418,7 @@ impl Desk<'_> {
 
     /// Answers a write before or at its body's end, and drops it.
     fn give_up(&mut self, connection: &mut Connection, request: Box<WriteRequest>, answer: Answer) {
+        connection.continue_owed = false;
         if answer.status == 503 {
             self.engine.counters().requests_refused.add(1);
         }
@@ -460,6 +464,7 @@ impl Desk<'_> {
 
     /// Drops what the connection was receiving, and says why in the last answer it gets. Rows that were taken stay.
     fn end_with(&mut self, connection: &mut Connection, status: u16, why: &str) {
+        connection.continue_owed = false;
         if let Some(request) = take_write(connection) {
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
             let answer = request.format.error_answer(status, why, counted);

@@ -1,10 +1,12 @@
 //! Requests taken off a connection's bytes: heads routed, bodies to where they belong, answers parked.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine;
 use crate::model::WriteResult;
+use crate::wire::influx::Dialect;
 
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
@@ -16,7 +18,7 @@ use super::live::Live;
 use super::metrics;
 use super::pages;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
-use super::routes::{NoRoute, Route};
+use super::routes::{self, NoRoute, Route};
 use super::server::Shared;
 
 /// The longest form that `/query` takes.
@@ -58,7 +60,11 @@ impl Desk<'_> {
                         self.begin(connection, &head, &buffer[at..at + used]);
                         at += used;
                     }
-                    Err(refusal) => self.refuse(connection, refusal),
+                    Err(refusal) => {
+                        let path = target(buffer[at..end].trim_ascii_start());
+                        let why = refusal.to_string();
+                        connection.answer(AnswerTo::REFUSED, error_answer(&path, refusal.status().0, &why));
+                    }
                 }
                 continue;
             }
@@ -155,7 +161,7 @@ impl Desk<'_> {
             }
             Admission::Pending => return connection.receiving = Receiving::Held { head: bytes.to_vec() },
             refused => {
-                let answer = refused_answer(door, route, refused == Admission::Busy);
+                let answer = refused_answer(door, route, head.path, refused == Admission::Busy);
                 self.engine.counters().requests_unauthorized.add(u64::from(refused == Admission::Denied));
                 return self.answer_early(connection, to, head, answer);
             }
@@ -185,13 +191,12 @@ impl Desk<'_> {
                 self.answer_early(connection, to, head, answer);
             }
             Err(NoRoute::Path) => {
-                let body = serde_json::json!({"error": format!("nothing is at {}", head.path)});
-                self.answer_early(connection, to, head, Answer::json(404, &body));
+                let answer = error_answer(head.path, 404, &format!("nothing is at {}", head.path));
+                self.answer_early(connection, to, head, answer);
             }
             Err(NoRoute::Method(allow)) => {
-                let error = format!("{} takes {allow}", head.path);
-                let answer =
-                    Answer::json(405, &serde_json::json!({ "error": error })).with_header("Allow", allow);
+                let why = format!("{} takes {allow}", head.path);
+                let answer = error_answer(head.path, 405, &why).with_header("Allow", allow);
                 self.answer_early(connection, to, head, answer);
             }
         }
@@ -314,12 +319,15 @@ impl Desk<'_> {
     fn page(&self, route: Route, head: &Head<'_>) -> Answer {
         match route {
             Route::Ping => pages::ping(head.query),
-            Route::Health => Answer::text(200, "ok\n"),
-            Route::Ready if self.shared.draining() => Answer::text(503, "draining\n").retry_later(),
-            Route::Ready => match self.engine.accepts() {
-                Ok(()) => Answer::text(200, "ready\n"),
-                Err(failure) => Answer::text(503, format!("{failure}\n")).retry_later(),
-            },
+            Route::Health(form) => pages::health(form),
+            Route::Ready(form) => {
+                let failure = match self.engine.accepts() {
+                    _ if self.shared.draining() => Some("draining".to_owned()),
+                    accepts => accepts.err().map(|failure| failure.to_string()),
+                };
+                let started_ms = self.shared.started_ms;
+                pages::ready(form, failure.as_deref(), started_ms, self.engine.wall_ns())
+            }
             Route::Metrics => {
                 let page =
                     metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
@@ -483,12 +491,25 @@ impl Desk<'_> {
     }
 }
 
+/// An error to a request that is no write: under InfluxDB 2's paths in its form.
+fn error_answer(path: &str, status: u16, why: &str) -> Answer {
+    match routes::bare(path).starts_with("/api/v2/") {
+        true => Format::Influx(Dialect::V2).error_answer(status, why, None),
+        false => Answer::json(status, &serde_json::json!({ "error": why })),
+    }
+}
+
+/// What a head that is not understood seems to ask for.
+fn target(head: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(head.split(|&b| b == b' ' || b == b'\n').nth(1).unwrap_or_default())
+}
+
 /// The answer to a request that may not come in, or not now.
-fn refused_answer(door: &Door, route: Result<Route, NoRoute>, busy: bool) -> Answer {
+fn refused_answer(door: &Door, route: Result<Route, NoRoute>, path: &str, busy: bool) -> Answer {
     let (status, why) = if busy { (503, "too many logins: try again later") } else { (401, "unauthorized") };
     let answer = match route {
         Ok(Route::Write(format)) => format.error_answer(status, why, None),
-        _ => Answer::json(status, &serde_json::json!({ "error": why })),
+        _ => error_answer(path, status, why),
     };
     if busy {
         return answer.retry_later();

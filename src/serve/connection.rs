@@ -12,7 +12,7 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
-use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
+use super::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
 
@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) parked: VecDeque<Parked>,
     out: Vec<u8>,
     sent: usize,
+    /// The lists of its worker's that it is in.
+    pub(super) listed: Listed,
     /// A `100 Continue` is due to what is being received, once the answers before it are written.
     pub(super) continue_owed: bool,
     /// The socket may have more to read.
@@ -46,6 +48,13 @@ pub(super) struct Connection {
     pub(super) peer_closed: bool,
     lingered_bytes: u64,
     last_read_ns: u64,
+}
+
+/// In which lists of its worker's a connection is, for it to be there once without a search.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Listed {
+    pub(super) waiting: bool,
+    pub(super) surveying: bool,
 }
 
 /// What the current request's body is for.
@@ -106,6 +115,7 @@ impl Connection {
             parked: VecDeque::new(),
             out: Vec::new(),
             sent: 0,
+            listed: Listed::default(),
             continue_owed: false,
             readable: true,
             peer_closed: false,
@@ -178,14 +188,14 @@ impl Connection {
     }
 
     /// Writes the answers that are ready and next in order. `false`: the connection is broken.
-    pub(super) fn flush(&mut self, now_ns: u64) -> bool {
+    pub(super) fn flush(&mut self, now_ns: u64, date: &DateStamp) -> bool {
         loop {
             let nothing_before = self.out.is_empty();
             while self.out.len() < OUT_BYTES_MAX
                 && let Some(Parked::Ready { .. }) = self.parked.front()
                 && let Some(Parked::Ready { to, answer }) = self.parked.pop_front()
             {
-                write_answer(&mut self.out, to, &answer);
+                write_answer(&mut self.out, to, date, &answer);
             }
             if self.continue_owed && self.parked.is_empty() {
                 self.continue_owed = false;
@@ -361,8 +371,8 @@ pub(super) fn failed_answer(format: Format, failure: &CommitFailure) -> Answer {
     format.error_answer(503, &failure.to_string(), None).retry_later()
 }
 
-fn write_answer(out: &mut Vec<u8>, to: AnswerTo, answer: &Answer) {
-    let mut response = Response::new(out, to, Status(answer.status));
+fn write_answer(out: &mut Vec<u8>, to: AnswerTo, date: &DateStamp, answer: &Answer) {
+    let mut response = Response::new(out, to, Status(answer.status)).date(date);
     for (name, value) in &answer.headers {
         response = response.header(name, value.as_bytes());
     }

@@ -1,8 +1,7 @@
 //! A write being received: body bytes in, rows into the engine, at last an answer that waits for their commit.
 //!
-//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can
-//! wait for all
-//! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
+//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can wait for
+//! all of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! A worker's event loop: sockets, the engine's commits, time limits.
 //!
-//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there;
-//! the engine
-//! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
-//! become due are written.
+//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the
+//! engine gets its turn after every round of input, so that all requests of a round share a commit; then the answers
+//! that have become due are written.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +22,7 @@ use crate::wire::influx::LINE_BYTES_MAX;
 use super::body::DecoderPool;
 use super::connection::{Connection, Parked, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::{Phase, Timeouts};
+use super::http::{DateStamp, Phase, Timeouts};
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::pages;
@@ -56,6 +55,8 @@ const POLL_COARSE_NS: u64 = 10_000_000;
 /// How often time limits are looked at.
 const TICK_NS: u64 = 250_000_000;
 
+const NS_PER_S: i64 = 1_000_000_000;
+
 const EVENTS_PER_POLL: usize = 256;
 const WAKE: Token = Token(usize::MAX);
 const DISK: Token = Token(usize::MAX - 1);
@@ -77,6 +78,8 @@ pub(super) struct Worker {
     hall: Hall,
     /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
     accept_again: bool,
+    /// Nothing can be accepted, and that was said.
+    accept_fails: bool,
     inbox: Receiver<Arrival>,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -105,6 +108,8 @@ pub(super) struct Worker {
     /// The last round of relief that this worker has begun.
     relief_begun: u64,
     timer: Timer,
+    /// The `Date` of answers.
+    date: DateStamp,
     /// Connections answered of late, and when: their next requests are expected.
     answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
@@ -141,6 +146,7 @@ impl Worker {
             listeners,
             hall,
             accept_again: false,
+            accept_fails: false,
             inbox,
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -160,6 +166,7 @@ impl Worker {
             connection_bytes: 0,
             relief_begun: 0,
             timer,
+            date: DateStamp::default(),
             answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
@@ -176,6 +183,7 @@ impl Worker {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
+            self.date.update(self.engine.wall_ns().div_euclid(NS_PER_S));
             if let Some(live) = self.shared.present.newer(&mut self.live_version) {
                 self.live = live;
             }
@@ -293,6 +301,7 @@ impl Worker {
                         if connection.waits_for_commit() {
                             self.waiting.push(id);
                         } else {
+                            connection.listed.waiting = false;
                             if self.answered.len() == ANSWERED_MAX {
                                 self.answered.pop_front();
                             }
@@ -345,6 +354,7 @@ impl Worker {
                 }
                 match self.listeners[i].accept() {
                     Ok((socket, _)) => {
+                        self.accept_fails = false;
                         let arrival = Arrival { socket, listener: i };
                         match self.shared.place() {
                             to if to == self.number => self.add(arrival),
@@ -355,7 +365,9 @@ impl Worker {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => {
                         // Out of descriptors or memory: the connection stays in the backlog.
-                        tracing::warn!(error = %e, "accept failed");
+                        if !std::mem::replace(&mut self.accept_fails, true) {
+                            tracing::warn!(error = %e, "accept failed");
+                        }
                         self.accept_again = true;
                         break;
                     }
@@ -416,6 +428,13 @@ impl Worker {
                 // Rows that were taken stay, and are counted.
                 request.finish(&self.engine);
                 request.recycle(&mut self.decoders);
+            }
+            // Its number goes to another, who is in no list.
+            if connection.listed.waiting {
+                self.waiting.retain(|&waiting| waiting != id);
+            }
+            if connection.listed.surveying {
+                self.surveying.retain(|&surveying| surveying != id);
             }
             self.open -= 1;
             self.vacant.push(id);
@@ -484,13 +503,13 @@ impl Worker {
         } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
             self.again.push(id);
         }
-        if connection.waits_for_survey() && !self.surveying.contains(&id) {
+        if connection.waits_for_survey() && !std::mem::replace(&mut connection.listed.surveying, true) {
             self.surveying.push(id);
         }
         if connection.waits_for_reload() && !self.reloading.contains(&id) {
             self.reloading.push(id);
         }
-        if connection.waits_for_commit() && !self.waiting.contains(&id) {
+        if connection.waits_for_commit() && !std::mem::replace(&mut connection.listed.waiting, true) {
             self.waiting.push(id);
         }
         // A peer that closed its side in the middle of a request gets no answer to it; those that are due it may
@@ -505,7 +524,7 @@ impl Worker {
         let now_ns = self.engine.monotonic_ns();
         let Some(connection) = &mut self.connections[id] else { return };
         let was_full = !connection.wants_input();
-        let alive = connection.flush(now_ns);
+        let alive = connection.flush(now_ns, &self.date);
         let done = connection.peer_closed && !connection.busy();
         if !alive || done || connection.wind_up(&mut self.buffer[HEADROOM..], now_ns) {
             return self.remove(id);
@@ -607,7 +626,8 @@ impl Worker {
                     *parked = Parked::Ready { to: *to, answer: Box::new(pages::status_tsdb(&counts)) };
                 }
             }
-            if connection.waits_for_survey() {
+            connection.listed.surveying = connection.waits_for_survey();
+            if connection.listed.surveying {
                 self.surveying.push(id);
             }
             self.flush(id);

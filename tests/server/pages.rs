@@ -75,6 +75,18 @@ fn errors_under_version_2s_paths_are_in_its_words() {
 }
 
 #[test]
+fn answers_have_a_date() {
+    let server = Server::start();
+    for bytes in [get("/health"), get("/nowhere"), post("/write", "m a=1 1"), b"garbage\r\n\r\n".to_vec()] {
+        let reply = server.ask(&bytes);
+        let date = reply.header("date").unwrap_or_else(|| panic!("{reply:?}"));
+        let at = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+        let off_s = at.duration_until(jiff::Timestamp::now()).as_secs();
+        assert!((0..=60).contains(&off_s), "{date}");
+    }
+}
+
+#[test]
 fn what_influx_clients_ask_before_they_write_is_answered() {
     let server = Server::start();
     let mut client = server.client();

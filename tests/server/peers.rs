@@ -329,3 +329,17 @@ fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
         fourth.reply().expect(200);
     }
 }
+
+#[test]
+fn descriptors_that_run_out_are_told_of_once() {
+    let mut server = Setup::config("workers: 1").under(&["prlimit", "--nofile=64"]).start();
+    let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
+    server.line("accept failed");
+    // Those that have no descriptor wait for one.
+    let waiting = clients.split_off(40);
+    drop(clients);
+    for mut client in waiting {
+        client.ask(&get("/health")).expect(200);
+    }
+    assert_eq!(server.all_lines().matches("accept failed").count(), 1);
+}

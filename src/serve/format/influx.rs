@@ -1,8 +1,7 @@
 //! The Influx endpoints: what their query parameters mean, and how each version answers a write.
 //!
-//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for
-//! `/api/v3/write_lp`, with
-//! tidegate's write result in the same object.
+//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for `/api/v3/write_lp`,
+//! with tidegate's write result in the same object.
 
 use serde::Serialize;
 

@@ -1,8 +1,10 @@
-//! A worker's event loop: sockets, the engine's commits, time limits.
+//! A worker's event loop: sockets and the engine's commits. What else connections wait for is looked at in [`waits`].
 //!
 //! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the
 //! engine gets its turn after every round of input, so that all requests of a round share a commit; then the answers
 //! that have become due are written.
+
+mod waits;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,15 +22,13 @@ use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
 use super::body::DecoderPool;
-use super::connection::{Connection, Parked, ReadOutcome, Receiving};
+use super::connection::{Connection, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::{DateStamp, Phase, Timeouts};
+use super::http::DateStamp;
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
-use super::pages;
 use super::receive::Desk;
 use super::server::{Arrival, Shared};
-use super::survey::TOP_PER_WORKER;
 use super::timer::Timer;
 use super::transport::Transport;
 
@@ -41,8 +41,6 @@ const READS_IN_A_ROW_MAX: usize = 4;
 /// Before the bytes read: room for the longest tail of a body, so that it lies in front of what follows it.
 const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
 
-/// How long a write waits for room in the engine before it is refused.
-const STALL_NS_MAX: u64 = 1_000_000_000;
 /// For so long after an answer the next request of its connection is expected.
 const EXPECT_NS: u64 = 2_000_000;
 
@@ -532,132 +530,6 @@ impl Worker {
         connection.keep_pace(now_ns);
         if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
             self.again.push(id);
-        }
-    }
-
-    /// Looks at the time limits, and at what is only worth counting now and then.
-    fn tick(&mut self) {
-        let now_ns = self.engine.monotonic_ns();
-        if now_ns < self.next_tick_ns || !self.ticks() {
-            return;
-        }
-        self.next_tick_ns = now_ns + TICK_NS;
-        let Worker { hall, engine, shared, live, buffer, .. } = self;
-        hall.tick(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
-        let mut bytes = self.hall.memory_bytes();
-        for id in 0..self.connections.len() {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            bytes += connection.memory_bytes() as u64;
-            let mut desk = Desk {
-                engine: &mut self.engine,
-                decoders: &mut self.decoders,
-                shared: &self.shared,
-                live: &self.live,
-                verifier: &self.verifier,
-            };
-            match Overdue::find(connection, &self.live.timeouts, now_ns) {
-                None => {}
-                Some(Overdue::Room) => {
-                    desk.give_up_stalled(connection);
-                    self.serve(id);
-                }
-                Some(Overdue::Request) => {
-                    desk.time_out(connection);
-                    self.serve(id);
-                }
-                Some(Overdue::Silence) => self.remove(id),
-            }
-        }
-        self.shared.memory.recount(self.connection_bytes, bytes);
-        self.connection_bytes = bytes;
-        self.engine.counters().connection_memory_bytes.set(bytes);
-        self.engine.counters().connections.set(self.connections_open());
-        self.accept();
-    }
-
-    /// Looks again at requests that wait to be let in, if there is news for any of them.
-    fn look_at_held(&mut self) {
-        let compared = self.verifier.compared();
-        if compared == self.compared {
-            return;
-        }
-        self.compared = compared;
-        for id in std::mem::take(&mut self.held) {
-            self.serve(id);
-        }
-    }
-
-    /// Answers those who wait for a reload that is done.
-    fn answer_reloads(&mut self) {
-        for id in std::mem::take(&mut self.reloading) {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            if connection.reloaded(|round| self.shared.reloads.outcome(round)) {
-                self.reloading.push(id);
-            }
-            self.flush(id);
-        }
-    }
-
-    /// Goes on with a survey if one is wanted.
-    fn survey_step(&mut self) {
-        let wanted = self.shared.surveys.wanted();
-        if self.survey.is_none() && wanted > self.survey_done {
-            self.survey = Some((wanted, Survey::new(self.engine.table())));
-        }
-        if let Some((round, survey)) = &mut self.survey
-            && let Some(counts) = survey.step(self.engine.table(), TOP_PER_WORKER)
-        {
-            let round = *round;
-            self.survey = None;
-            self.survey_done = round;
-            if self.shared.surveys.hand_in(round, counts) {
-                self.shared.wake_all();
-            }
-        }
-        if self.surveying.is_empty() {
-            return;
-        }
-        for id in std::mem::take(&mut self.surveying) {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            for parked in &mut connection.parked {
-                if let Parked::Survey { to, round } = parked
-                    && let Some(counts) = self.shared.surveys.result(*round)
-                {
-                    *parked = Parked::Ready { to: *to, answer: Box::new(pages::status_tsdb(&counts)) };
-                }
-            }
-            connection.listed.surveying = connection.waits_for_survey();
-            if connection.listed.surveying {
-                self.surveying.push(id);
-            }
-            self.flush(id);
-        }
-    }
-}
-
-/// What a connection has waited for too long.
-enum Overdue {
-    /// Room in the engine for its rows.
-    Room,
-    /// The rest of a request: the peer can be told so.
-    Request,
-    /// Anything else of the peer, which would not hear.
-    Silence,
-}
-
-impl Overdue {
-    fn find(connection: &Connection, timeouts: &Timeouts, now_ns: u64) -> Option<Overdue> {
-        if let Receiving::Stalled(request) = &connection.receiving
-            && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
-        {
-            return Some(Overdue::Room);
-        }
-        let due_ns = connection.pace.deadline_ns(timeouts)?;
-        let hears = !connection.sending() && !connection.transport.is_shaking_hands();
-        match connection.pace.phase() {
-            _ if due_ns > now_ns => None,
-            Phase::Head | Phase::Body if hears => Some(Overdue::Request),
-            _ => Some(Overdue::Silence),
         }
     }
 }

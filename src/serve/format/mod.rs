@@ -111,7 +111,7 @@ impl Rows {
 
     /// See [`Decode::rewind`].
     pub(super) fn rewind(&mut self) {
-        decoder!(self, decoder => decoder.rewind())
+        decoder!(self, decoder => decoder.rewind());
     }
 
     /// See [`Decode::feed`].

@@ -12,7 +12,7 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
-use super::http::{AnswerTo, CONTINUE, LINGER_BYTES_MAX, Pace, Parser, Phase, Refusal, Response, Status};
+use super::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
 
@@ -38,12 +38,23 @@ pub(super) struct Connection {
     pub(super) parked: VecDeque<Parked>,
     out: Vec<u8>,
     sent: usize,
+    /// The lists of its worker's that it is in.
+    pub(super) listed: Listed,
+    /// A `100 Continue` is due to what is being received, once the answers before it are written.
+    pub(super) continue_owed: bool,
     /// The socket may have more to read.
     pub(super) readable: bool,
     /// The peer has closed its side.
     pub(super) peer_closed: bool,
     lingered_bytes: u64,
     last_read_ns: u64,
+}
+
+/// In which lists of its worker's a connection is, for it to be there once without a search.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Listed {
+    pub(super) waiting: bool,
+    pub(super) surveying: bool,
 }
 
 /// What the current request's body is for.
@@ -104,6 +115,8 @@ impl Connection {
             parked: VecDeque::new(),
             out: Vec::new(),
             sent: 0,
+            listed: Listed::default(),
+            continue_owed: false,
             readable: true,
             peer_closed: false,
             lingered_bytes: 0,
@@ -137,23 +150,6 @@ impl Connection {
     /// Parks an answer that is known.
     pub(super) fn answer(&mut self, to: AnswerTo, answer: Answer) {
         self.parked.push_back(Parked::Ready { to, answer: Box::new(answer) });
-    }
-
-    /// Parks the answer to a request that was not understood; the connection closes after it.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
-        let body = serde_json::json!({ "error": refusal.to_string() });
-        self.answer(AnswerTo::REFUSED, Answer::json(refusal.status().0, &body));
-    }
-
-    /// Lets the client send its body.
-    pub(super) fn send_continue(&mut self) {
-        // In its place: the answers before it are all written, or `out` would not be where it stands.
-        self.out.extend_from_slice(CONTINUE);
-    }
-
-    /// Whether a `100 Continue` would be in its place.
-    pub(super) fn can_continue(&self) -> bool {
-        self.parked.is_empty()
     }
 
     /// Commits up to this sequence are durable: answers that waited for them can go.
@@ -192,14 +188,18 @@ impl Connection {
     }
 
     /// Writes the answers that are ready and next in order. `false`: the connection is broken.
-    pub(super) fn flush(&mut self, now_ns: u64) -> bool {
+    pub(super) fn flush(&mut self, now_ns: u64, date: &DateStamp) -> bool {
         loop {
             let nothing_before = self.out.is_empty();
             while self.out.len() < OUT_BYTES_MAX
                 && let Some(Parked::Ready { .. }) = self.parked.front()
                 && let Some(Parked::Ready { to, answer }) = self.parked.pop_front()
             {
-                write_answer(&mut self.out, to, &answer);
+                write_answer(&mut self.out, to, date, &answer);
+            }
+            if self.continue_owed && self.parked.is_empty() {
+                self.continue_owed = false;
+                self.out.extend_from_slice(CONTINUE);
             }
             if self.out.is_empty() {
                 // What TLS has to say of itself.
@@ -288,12 +288,6 @@ impl Connection {
         self.parked.iter().any(|p| matches!(p, Parked::Reload { .. }))
     }
 
-    /// Parks the answer to a request that came too slowly; the connection closes after it.
-    pub(super) fn refuse_slow(&mut self) {
-        let error = serde_json::json!({"error": "the request came too slowly"});
-        self.answer(AnswerTo::REFUSED, Answer::json(408, &error));
-    }
-
     /// Whether reading may go on.
     pub(super) fn wants_input(&self) -> bool {
         !matches!(self.receiving, Receiving::Stalled(_) | Receiving::Held { .. })
@@ -377,8 +371,8 @@ pub(super) fn failed_answer(format: Format, failure: &CommitFailure) -> Answer {
     format.error_answer(503, &failure.to_string(), None).retry_later()
 }
 
-fn write_answer(out: &mut Vec<u8>, to: AnswerTo, answer: &Answer) {
-    let mut response = Response::new(out, to, Status(answer.status));
+fn write_answer(out: &mut Vec<u8>, to: AnswerTo, date: &DateStamp, answer: &Answer) {
+    let mut response = Response::new(out, to, Status(answer.status)).date(date);
     for (name, value) in &answer.headers {
         response = response.header(name, value.as_bytes());
     }

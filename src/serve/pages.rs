@@ -1,5 +1,6 @@
 //! The answers that need no rows: probes, InfluxDB's side calls, the index.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::ingest::SurveyCounts;
@@ -7,6 +8,7 @@ use crate::ingest::SurveyCounts;
 use super::answer::Answer;
 use super::format::influx::VERSION_HEADER;
 use super::http::{Query, QueryError};
+use super::routes::Probe;
 
 /// `/ping`.
 pub(super) fn ping(query: &str) -> Answer {
@@ -17,6 +19,37 @@ pub(super) fn ping(query: &str) -> Answer {
         .with_header(VERSION_HEADER.0, VERSION_HEADER.1)
         .with_header("X-Influxdb-Build", "tidegate")
         .with_header("X-Tidegate-Version", env!("CARGO_PKG_VERSION"))
+}
+
+/// `/health` and `/-/healthy`: the process is alive.
+pub(super) fn health(form: Probe) -> Answer {
+    match form {
+        Probe::Plain => Answer::text(200, "ok\n"),
+        Probe::Influx => Answer::json(
+            200,
+            &json!({
+                "name": "tidegate", "message": "ready for writes", "status": "pass", "checks": [],
+                "version": env!("CARGO_PKG_VERSION"),
+            }),
+        ),
+    }
+}
+
+/// `/ready` and `/-/ready`: the process takes writes, or `failure` says why it does not.
+pub(super) fn ready(form: Probe, failure: Option<&str>, started_ms: u64, wall_ns: i64) -> Answer {
+    let status = if failure.is_some() { 503 } else { 200 };
+    let answer = match form {
+        Probe::Plain => Answer::text(status, format!("{}\n", failure.unwrap_or("ready"))),
+        Probe::Influx => {
+            let started_ms = i64::try_from(started_ms).unwrap_or(i64::MAX);
+            let started = Timestamp::from_millisecond(started_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+            let up_s = (wall_ns / 1_000_000 - started_ms).max(0) / 1000;
+            let up = format!("{}h{}m{}s", up_s / 3600, up_s / 60 % 60, up_s % 60);
+            let word = failure.unwrap_or("ready");
+            Answer::json(status, &json!({"status": word, "started": started.to_string(), "up": up}))
+        }
+    };
+    if failure.is_some() { answer.retry_later() } else { answer }
 }
 
 /// `/query`: writers create their database and list what there is before they write; there are no databases here, and
@@ -72,7 +105,7 @@ pub(super) fn index() -> Answer {
     )
 }
 
-/// `/api/v1/status/tsdb`, in Prometheus's shape.
+/// `/api/v1/status/tsdb`, in Prometheus's shape. A series that several workers know counts once for each.
 pub(super) fn status_tsdb(counts: &SurveyCounts) -> Answer {
     let list = |entries: &[(String, u64)]| -> Vec<_> {
         entries.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
@@ -80,7 +113,14 @@ pub(super) fn status_tsdb(counts: &SurveyCounts) -> Answer {
     Answer::json(
         200,
         &json!({"status": "success", "data": {
-            "headStats": {"numSeries": counts.series, "numLabelPairs": counts.label_pairs},
+            "headStats": {
+                "numSeries": counts.series,
+                "numLabelPairs": counts.label_pairs,
+                // There are no chunks in memory, and nobody keeps the times of what is in the log.
+                "chunkCount": 0,
+                "minTime": 0,
+                "maxTime": 0,
+            },
             "seriesCountByMetricName": list(&counts.series_by_metric),
             "labelValueCountByLabelName": list(&counts.values_by_label),
             "memoryInBytesByLabelName": list(&counts.bytes_by_label),

@@ -1,10 +1,12 @@
 //! Requests taken off a connection's bytes: heads routed, bodies to where they belong, answers parked.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine;
 use crate::model::WriteResult;
+use crate::wire::influx::Dialect;
 
 use super::answer::Answer;
 use super::body::{DecoderPool, Encoding};
@@ -16,7 +18,7 @@ use super::live::Live;
 use super::metrics;
 use super::pages;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
-use super::routes::{NoRoute, Route};
+use super::routes::{self, NoRoute, Route};
 use super::server::Shared;
 
 /// The longest form that `/query` takes.
@@ -44,6 +46,9 @@ impl Desk<'_> {
         bytes: Range<usize>,
     ) -> usize {
         let Range { start: mut at, end } = bytes;
+        // Data of the body, found and not given to its request yet. That of chunks is moved together: a request looks
+        // at what it has kept once a read, however small the chunks are.
+        let mut gathered = at..at;
         while connection.wants_input() && !connection.parser.is_ended() {
             if !connection.parser.in_body() {
                 match connection.parser.head(&buffer[at..end], &self.live.http) {
@@ -55,24 +60,44 @@ impl Desk<'_> {
                         self.begin(connection, &head, &buffer[at..at + used]);
                         at += used;
                     }
-                    Err(refusal) => self.refuse(connection, refusal),
+                    Err(refusal) => {
+                        let path = target(buffer[at..end].trim_ascii_start());
+                        let why = refusal.to_string();
+                        connection.answer(AnswerTo::REFUSED, error_answer(&path, refusal.status().0, &why));
+                    }
                 }
                 continue;
             }
             match connection.parser.body(&buffer[at..end], &self.live.http) {
                 Ok(Body::Data { consumed, data }) => {
-                    self.body(connection, buffer, at + data.start..at + data.end);
+                    let data = at + data.start..at + data.end;
                     at += consumed;
+                    if gathered.is_empty() {
+                        gathered = data;
+                    } else {
+                        let len = data.len();
+                        buffer.copy_within(data, gathered.end);
+                        gathered.end += len;
+                    }
                 }
                 Ok(Body::NeedMore { consumed }) => {
                     at += consumed;
-                    break;
+                    self.body(connection, buffer, gathered);
+                    return at;
                 }
                 Ok(Body::End { consumed }) => {
                     at += consumed;
+                    self.body(connection, buffer, std::mem::take(&mut gathered));
                     self.end(connection);
                 }
-                Err(refusal) => self.refuse(connection, refusal),
+                Err(refusal) => {
+                    let answers = connection.parked.len();
+                    self.body(connection, buffer, std::mem::take(&mut gathered));
+                    // What came before the fault may have been answered for a reason of its own.
+                    if connection.parked.len() == answers {
+                        self.refuse(connection, refusal);
+                    }
+                }
             }
         }
         at
@@ -94,6 +119,7 @@ impl Desk<'_> {
             request.recycle(self.decoders);
         }
         connection.receiving = Receiving::Nothing;
+        connection.continue_owed = false;
         connection.parser.close();
     }
 
@@ -135,7 +161,7 @@ impl Desk<'_> {
             }
             Admission::Pending => return connection.receiving = Receiving::Held { head: bytes.to_vec() },
             refused => {
-                let answer = refused_answer(door, route, refused == Admission::Busy);
+                let answer = refused_answer(door, route, head.path, refused == Admission::Busy);
                 self.engine.counters().requests_unauthorized.add(u64::from(refused == Admission::Denied));
                 return self.answer_early(connection, to, head, answer);
             }
@@ -165,13 +191,12 @@ impl Desk<'_> {
                 self.answer_early(connection, to, head, answer);
             }
             Err(NoRoute::Path) => {
-                let body = serde_json::json!({"error": format!("nothing is at {}", head.path)});
-                self.answer_early(connection, to, head, Answer::json(404, &body));
+                let answer = error_answer(head.path, 404, &format!("nothing is at {}", head.path));
+                self.answer_early(connection, to, head, answer);
             }
             Err(NoRoute::Method(allow)) => {
-                let error = format!("{} takes {allow}", head.path);
-                let answer =
-                    Answer::json(405, &serde_json::json!({ "error": error })).with_header("Allow", allow);
+                let why = format!("{} takes {allow}", head.path);
+                let answer = error_answer(head.path, 405, &why).with_header("Allow", allow);
                 self.answer_early(connection, to, head, answer);
             }
         }
@@ -263,9 +288,8 @@ impl Desk<'_> {
         if head.expect_continue {
             match connection.parser.body(&[], &self.live.http) {
                 Err(refusal) => self.refuse(connection, refusal),
-                Ok(_) if connection.can_continue() => connection.send_continue(),
-                // Answers are due before it: the client sends its body when it has waited long enough.
-                Ok(_) => {}
+                // It is sent in its place, after the answers that are due before it.
+                Ok(_) => connection.continue_owed = true,
             }
         }
     }
@@ -295,12 +319,15 @@ impl Desk<'_> {
     fn page(&self, route: Route, head: &Head<'_>) -> Answer {
         match route {
             Route::Ping => pages::ping(head.query),
-            Route::Health => Answer::text(200, "ok\n"),
-            Route::Ready if self.shared.draining() => Answer::text(503, "draining\n").retry_later(),
-            Route::Ready => match self.engine.accepts() {
-                Ok(()) => Answer::text(200, "ready\n"),
-                Err(failure) => Answer::text(503, format!("{failure}\n")).retry_later(),
-            },
+            Route::Health(form) => pages::health(form),
+            Route::Ready(form) => {
+                let failure = match self.engine.accepts() {
+                    _ if self.shared.draining() => Some("draining".to_owned()),
+                    accepts => accepts.err().map(|failure| failure.to_string()),
+                };
+                let started_ms = self.shared.started_ms;
+                pages::ready(form, failure.as_deref(), started_ms, self.engine.wall_ns())
+            }
             Route::Metrics => {
                 let page =
                     metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
@@ -312,6 +339,11 @@ impl Desk<'_> {
     }
 
     fn body(&mut self, connection: &mut Connection, buffer: &mut [u8], data: Range<usize>) {
+        if data.is_empty() {
+            return;
+        }
+        // The client did not wait for it.
+        connection.continue_owed = false;
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let stream = &mut connection.stream;
@@ -338,6 +370,7 @@ impl Desk<'_> {
     }
 
     fn end(&mut self, connection: &mut Connection) {
+        connection.continue_owed = false;
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             Receiving::Write(mut request) => {
                 let progress = match request.failed {
@@ -349,9 +382,11 @@ impl Desk<'_> {
             Receiving::Form { to, query, body } => {
                 connection.answer(to, pages::query(&query, &String::from_utf8_lossy(&body)));
             }
-            Receiving::Stalled(_) | Receiving::Held { .. } => {
-                unreachable!("nothing is read while a request waits")
+            Receiving::Stalled(mut request) => {
+                request.end_when_resumed();
+                connection.receiving = Receiving::Stalled(request);
             }
+            Receiving::Held { .. } => unreachable!("nothing is read while a request waits to be let in"),
             Receiving::Nothing | Receiving::Discard => {}
         }
     }
@@ -391,10 +426,12 @@ impl Desk<'_> {
 
     /// Answers a write before or at its body's end, and drops it.
     fn give_up(&mut self, connection: &mut Connection, request: Box<WriteRequest>, answer: Answer) {
+        connection.continue_owed = false;
         if answer.status == 503 {
             self.engine.counters().requests_refused.add(1);
         }
         let mut to = request.to;
+        to.keep_alive &= !connection.parser.is_ended();
         if connection.parser.in_body() {
             match connection.parser.body_left_bytes() {
                 Some(left) if left <= DISCARD_BYTES_MAX => connection.receiving = Receiving::Discard,
@@ -421,13 +458,24 @@ impl Desk<'_> {
         }
     }
 
-    /// The connection's framing is lost: what it was receiving is dropped, and it closes after the answer that says
-    /// so. Rows that were taken stay.
+    /// The peer is too slow: it is told so, and the connection closes.
+    pub(super) fn time_out(&mut self, connection: &mut Connection) {
+        connection.parser.close();
+        connection.unread = Vec::new();
+        self.end_with(connection, 408, "the request came too slowly");
+    }
+
+    /// The connection's framing is lost: it closes after the answer that says so.
     fn refuse(&mut self, connection: &mut Connection, refusal: Refusal) {
+        self.end_with(connection, refusal.status().0, &refusal.to_string());
+    }
+
+    /// Drops what the connection was receiving, and says why in the last answer it gets. Rows that were taken stay.
+    fn end_with(&mut self, connection: &mut Connection, status: u16, why: &str) {
+        connection.continue_owed = false;
         if let Some(request) = take_write(connection) {
             let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
-            let (status, why) = (refusal.status().0, refusal.to_string());
-            let answer = request.format.error_answer(status, &why, counted);
+            let answer = request.format.error_answer(status, why, counted);
             self.park(connection, &request, AnswerTo::REFUSED, answer);
             request.recycle(self.decoders);
             return;
@@ -435,17 +483,33 @@ impl Desk<'_> {
         match std::mem::replace(&mut connection.receiving, Receiving::Nothing) {
             // It has its answer.
             Receiving::Discard => {}
-            _ => connection.refuse(refusal),
+            _ => {
+                let answer = Answer::json(status, &serde_json::json!({ "error": why }));
+                connection.answer(AnswerTo::REFUSED, answer);
+            }
         }
     }
 }
 
+/// An error to a request that is no write: under InfluxDB 2's paths in its form.
+fn error_answer(path: &str, status: u16, why: &str) -> Answer {
+    match routes::bare(path).starts_with("/api/v2/") {
+        true => Format::Influx(Dialect::V2).error_answer(status, why, None),
+        false => Answer::json(status, &serde_json::json!({ "error": why })),
+    }
+}
+
+/// What a head that is not understood seems to ask for.
+fn target(head: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(head.split(|&b| b == b' ' || b == b'\n').nth(1).unwrap_or_default())
+}
+
 /// The answer to a request that may not come in, or not now.
-fn refused_answer(door: &Door, route: Result<Route, NoRoute>, busy: bool) -> Answer {
+fn refused_answer(door: &Door, route: Result<Route, NoRoute>, path: &str, busy: bool) -> Answer {
     let (status, why) = if busy { (503, "too many logins: try again later") } else { (401, "unauthorized") };
     let answer = match route {
         Ok(Route::Write(format)) => format.error_answer(status, why, None),
-        _ => Answer::json(status, &serde_json::json!({ "error": why })),
+        _ => error_answer(path, status, why),
     };
     if busy {
         return answer.retry_later();

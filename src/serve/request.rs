@@ -1,8 +1,7 @@
 //! A write being received: body bytes in, rows into the engine, at last an answer that waits for their commit.
 //!
-//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can
-//! wait for all
-//! of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
+//! Invariant: every row that was taken lies in a batch with a sequence from `first` on, so that the answer can wait for
+//! all of them. Bytes are decoded where they were read; only what ends in the middle of a line is kept.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,8 +21,8 @@ use super::memory::{MemoryBudget, Reservation};
 /// Room that a decompressed piece gets at a time.
 const DECODED_PIECE_BYTES: usize = 256 << 10;
 
-/// A buffered body reserves memory in steps of this where its length is not known.
-const RESERVE_STEP_BYTES: u64 = 1 << 20;
+/// A buffered body whose length is not known gets at least so much room at first; then it doubles.
+const COLLECTED_BYTES_MIN: usize = 4096;
 
 /// A write being received.
 pub(super) struct WriteRequest {
@@ -40,8 +39,10 @@ pub(super) struct WriteRequest {
     has_side_records: bool,
     /// A commit failed that held, or may have held, rows of this request.
     pub(super) failed: Option<CommitFailure>,
-    /// Decoded bytes that are not consumed: the start of a line, or what did not fit.
+    /// Decoded bytes that are not consumed: the start of a line, or what did not fit. A body that is buffered whole.
     tail: Vec<u8>,
+    /// What is consumed of the tail all the same, while rows of it wait for room.
+    tail_used: usize,
     /// Encoded bytes that are not decoded yet, after a batch was full.
     encoded: Vec<u8>,
     /// The body's framing has ended; what is left is in `tail` and `encoded`.
@@ -60,7 +61,6 @@ struct Whole {
     /// It is a snappy block, of which these are the limits.
     snappy: Option<HttpLimits>,
     reservations: Vec<Reservation>,
-    reserved_bytes: u64,
     checked: bool,
 }
 
@@ -114,6 +114,7 @@ impl WriteRequest {
             0 => None,
             bytes => Some(budget.reserve(bytes as u64, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?),
         };
+        let mut tail = Vec::new();
         let whole = if opened.reading == Reading::Streamed {
             None
         } else {
@@ -121,10 +122,13 @@ impl WriteRequest {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
                 snappy: (opened.encoding == Encoding::Snappy).then_some(*limits),
                 reservations: Vec::new(),
-                reserved_bytes: 0,
                 checked: false,
             };
-            whole.reserve(length.unwrap_or(0), engine, budget)?;
+            if let Some(length) = length {
+                // A body that is longer than the limit is refused by the framing. One byte more: a decoder that has
+                // filled its room is taken to hold something back.
+                whole.make_room(&mut tail, length.min(limits.body_bytes_max) + 1, engine, budget)?;
+            }
             Some(whole)
         };
         Ok(WriteRequest {
@@ -138,7 +142,8 @@ impl WriteRequest {
             first: engine.filling(),
             has_side_records: false,
             failed: None,
-            tail: Vec::new(),
+            tail,
+            tail_used: 0,
             encoded: Vec::new(),
             ended: false,
             whole,
@@ -192,6 +197,11 @@ impl WriteRequest {
         self.resume(engine, stream, budget)
     }
 
+    /// The body has ended while its rows wait for room: to be [resumed](WriteRequest::resume) all the same.
+    pub(super) fn end_when_resumed(&mut self) {
+        self.ended = true;
+    }
+
     /// Goes on after a stall, or at the body's end.
     pub(super) fn resume(
         &mut self,
@@ -214,16 +224,14 @@ impl WriteRequest {
             return Ok(Progress::More);
         }
         let tail = std::mem::take(&mut self.tail);
-        let consumed = self.feed(&tail, self.ended, engine, stream);
+        let consumed = self.feed(&tail[self.tail_used..], self.ended, engine, stream);
         self.tail = tail;
-        self.tail.drain(..consumed.bytes);
-        Ok(if consumed.full {
-            Progress::Stalled
-        } else if self.ended {
-            Progress::Complete
-        } else {
-            Progress::More
-        })
+        self.tail_used += consumed.bytes;
+        if consumed.full {
+            return Ok(Progress::Stalled);
+        }
+        self.tail.drain(..std::mem::take(&mut self.tail_used));
+        Ok(if self.ended { Progress::Complete } else { Progress::More })
     }
 
     /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
@@ -254,9 +262,10 @@ impl WriteRequest {
         self.stalled_since_ns
     }
 
-    /// Bytes kept.
+    /// Bytes kept that are not reserved.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.tail.capacity() + self.encoded.capacity()
+        let tail = if self.whole.is_none() { self.tail.capacity() } else { 0 };
+        tail + self.encoded.capacity()
     }
 
     fn decode(
@@ -266,6 +275,7 @@ impl WriteRequest {
         stream: &mut Stream,
         budget: &MemoryBudget,
     ) -> Result<Progress, GivenUp> {
+        debug_assert_eq!(self.tail_used, 0, "what was decoded is consumed before more is");
         let mut decoded = std::mem::take(&mut self.tail);
         let mut at = 0;
         loop {
@@ -323,13 +333,14 @@ impl WriteRequest {
         whole.checked = true;
         if let Some(limits) = whole.snappy.take() {
             let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
+            let encoded = std::mem::take(&mut whole.reservations);
             whole.reserve(len as u64, engine, budget)?;
             self.tail = snappy::decode(&self.tail, len).map_err(GivenUp::Body)?;
+            drop(encoded);
         }
         let bytes = self.rows.check_bytes(&self.tail);
         if bytes > 0 {
-            let reservation = budget.reserve(bytes, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?;
-            whole.reservations.push(reservation);
+            whole.reserve(bytes, engine, budget)?;
         }
         self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {
@@ -364,9 +375,20 @@ impl Consumed {
 
 impl Whole {
     fn reserve(&mut self, bytes: u64, engine: &Worker, budget: &MemoryBudget) -> Result<(), GivenUp> {
-        let step = bytes.max(RESERVE_STEP_BYTES);
-        self.reservations.push(budget.reserve(step, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?);
-        self.reserved_bytes += step;
+        self.reservations.push(budget.reserve(bytes, engine.memory_held_bytes()).ok_or(GivenUp::Memory)?);
+        Ok(())
+    }
+
+    /// Gives the body room for so many bytes in all, reserved before they are taken.
+    fn make_room(
+        &mut self,
+        body: &mut Vec<u8>,
+        bytes: u64,
+        engine: &Worker,
+        budget: &MemoryBudget,
+    ) -> Result<(), GivenUp> {
+        self.reserve(bytes - body.capacity() as u64, engine, budget)?;
+        body.reserve_exact(usize::try_from(bytes).map_err(|_| GivenUp::Memory)? - body.len());
         Ok(())
     }
 }
@@ -382,9 +404,9 @@ fn collect(
 ) -> Result<Progress, GivenUp> {
     let mut at = 0;
     loop {
-        body.reserve(DECODED_PIECE_BYTES.min(encoded.len().max(4096)));
-        if body.capacity() as u64 > whole.reserved_bytes {
-            whole.reserve(body.capacity() as u64 - whole.reserved_bytes, engine, budget)?;
+        if body.len() == body.capacity() {
+            let room = encoded.len().clamp(COLLECTED_BYTES_MIN, DECODED_PIECE_BYTES);
+            whole.make_room(body, (body.capacity() + body.capacity().max(room)) as u64, engine, budget)?;
         }
         let piece = content.decode(&encoded[at..], body).map_err(GivenUp::Body)?;
         at += piece.consumed;

@@ -18,9 +18,9 @@ pub(super) enum Route {
     /// InfluxDB's query endpoint, as far as writers call it.
     Query,
     /// The process is alive.
-    Health,
+    Health(Probe),
     /// The process takes writes.
-    Ready,
+    Ready(Probe),
     /// Our own metrics.
     Metrics,
     /// Who makes the series.
@@ -29,6 +29,15 @@ pub(super) enum Route {
     Reload,
     /// What this is.
     Index,
+}
+
+/// Whose words a probe is answered in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Probe {
+    /// InfluxDB 2's, as its clients read them.
+    Influx,
+    /// A line of text.
+    Plain,
 }
 
 /// Why there is no route.
@@ -56,8 +65,10 @@ impl Route {
             "/v1/logs" | "/api/v1/otlp/v1/logs" => Route::Write(OTLP_LOGS),
             "/ping" => Route::Ping,
             "/query" => Route::Query,
-            "/health" | "/-/healthy" => Route::Health,
-            "/ready" | "/-/ready" => Route::Ready,
+            "/health" => Route::Health(Probe::Influx),
+            "/-/healthy" => Route::Health(Probe::Plain),
+            "/ready" => Route::Ready(Probe::Influx),
+            "/-/ready" => Route::Ready(Probe::Plain),
             "/metrics" => Route::Metrics,
             "/api/v1/status/tsdb" => Route::StatusTsdb,
             "/-/reload" => Route::Reload,
@@ -128,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }
-        assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready));
+        assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready(Probe::Influx)));
         for (method, change) in [(Method::Put, Change::Replace), (Method::Delete, Change::Delete)] {
             let route = Route::Write(Format::Pushgateway(change));
             assert_eq!(Route::find(method, "/metrics/job/a"), Ok(route));

@@ -81,6 +81,8 @@ pub(super) struct Shared {
     seats: Vec<Seat>,
     draining: AtomicBool,
     reload_successful: AtomicBool,
+    /// When the server started, in milliseconds since the Unix epoch.
+    pub(super) started_ms: u64,
     /// When the configuration was last loaded, in milliseconds since the Unix epoch.
     reloaded_ms: SharedCount,
     /// The round of relief that was asked for last.
@@ -163,6 +165,7 @@ impl Server {
             seats,
             draining: AtomicBool::new(false),
             reload_successful: AtomicBool::new(true),
+            started_ms: now_ms(),
             reloaded_ms: SharedCount::default(),
             relief_round: AtomicU64::new(0),
         });

@@ -110,7 +110,7 @@ impl Setup {
         let listen = line.split(' ').find_map(|word| word.strip_prefix("listen=")).unwrap();
         server.address = listen.trim_matches('"').to_owned();
         if !self.before.is_empty() {
-            server.pid = only_child_of(pid);
+            server.pid = only_child_of(pid).unwrap_or(pid);
         }
         server
     }
@@ -124,9 +124,10 @@ impl Setup {
     }
 }
 
-fn only_child_of(pid: u32) -> u32 {
+/// `None`: what was started has become the server itself.
+fn only_child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    children.trim().parse().unwrap()
+    children.trim().parse().ok()
 }
 
 impl Server {

@@ -100,3 +100,19 @@ fn one_endless_body_of_new_series_is_stopped_on_its_way() {
     let bytes = server.metric("process_resident_memory_bytes") as u64;
     assert!(bytes < 3 * LIMIT_BYTES, "{bytes} bytes are resident after {}", reply.status);
 }
+
+#[test]
+fn a_body_that_is_kept_whole_counts_once_in_the_memory_limit() {
+    let server = Setup::config("workers: 1\nlimits: {memory: 64MiB, body_size_max: 64MiB}").start();
+    // Comments take no memory of their own once they are read.
+    let comment = format!("#{}\n", "x".repeat((1 << 20) - 2));
+    let body = [comment.repeat(44).as_bytes(), b"m a=1 1"].concat();
+    let whole = post("/api/v3/write_lp?accept_partial=false", body);
+    let mut slow = server.client();
+    let (first, last) = whole.split_at(40 << 20);
+    slow.send(first);
+    wait_until("what connections hold is counted", || server.metric("tidegate_connections") >= 1.0);
+    server.ask(&post("/write", "m a=2 2")).expect(204);
+    slow.ask(last).expect(204);
+    assert_eq!(cat(&server.data).len(), 2);
+}

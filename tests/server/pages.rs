@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::client::{get, head, post, request};
-use super::harness::{Server, Setup};
+use super::harness::{Server, Setup, wait_until};
 
 #[test]
 fn probes_answer_get_and_head() {
@@ -25,6 +25,64 @@ fn probes_answer_get_and_head() {
         }
         let reply = client.ask(&get(&format!("{prefix}/ping?verbose=true")));
         assert!(reply.expect(200).json()["version"].is_string());
+    }
+}
+
+#[test]
+fn influxdb_2s_client_understands_health_and_readiness() {
+    let mut server = Server::start();
+    let mut client = server.client();
+    let health = client.ask(&get("/health")).expect(200).json();
+    assert_eq!((&health["name"], &health["status"]), (&json!("tidegate"), &json!("pass")), "{health}");
+    assert!(health["message"].is_string() && health["version"].is_string(), "{health}");
+    assert_eq!(health["checks"], json!([]));
+    let ready = client.ask(&get("/ready")).expect(200).json();
+    assert_eq!(ready["status"], "ready");
+    let started: jiff::Timestamp = ready["started"].as_str().unwrap().parse().unwrap();
+    assert!(started <= jiff::Timestamp::now() && started > jiff::Timestamp::UNIX_EPOCH, "{ready}");
+    assert!(ready["up"].as_str().unwrap().starts_with("0h"), "{ready}");
+    // Whoever asks the others gets text.
+    assert_eq!(client.ask(&get("/-/healthy")).expect(200).text(), "ok\n");
+    assert_eq!(client.ask(&get("/-/ready")).expect(200).text(), "ready\n");
+    // A write that is not at its end keeps the server up while it drains.
+    let whole = post("/write", "m a=1 1\nm a=2 2");
+    let mut half = server.client();
+    half.send(&whole[..whole.len() - 1]);
+    wait_until("its first row is taken", || server.metric("tidegate_series") > 0.0);
+    server.signal("TERM");
+    server.line("draining");
+    assert_eq!(client.ask(&get("/ready")).expect(503).json()["status"], "draining");
+    half.send(b"2");
+    half.reply().expect(204);
+}
+
+#[test]
+fn errors_under_version_2s_paths_are_in_its_words() {
+    let server = Server::start();
+    let unknown = head("GET", "/api/v2/buckets", &[]);
+    let malformed = b"POST /api/v2/write HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_vec();
+    for (request, status, code) in [
+        (unknown, 404, "not found"),
+        (get("/api/v2/write"), 405, "method not allowed"),
+        (get("/influx/api/v2/write"), 405, "method not allowed"),
+        (malformed, 400, "invalid"),
+    ] {
+        let body = server.ask(&request).expect(status).json();
+        assert_eq!(body["code"], code, "{body}");
+        assert!(body["message"].is_string() && body["error"].is_null(), "{body}");
+    }
+    assert!(server.ask(&get("/api/v2x")).expect(404).json()["error"].is_string());
+}
+
+#[test]
+fn answers_have_a_date() {
+    let server = Server::start();
+    for bytes in [get("/health"), get("/nowhere"), post("/write", "m a=1 1"), b"garbage\r\n\r\n".to_vec()] {
+        let reply = server.ask(&bytes);
+        let date = reply.header("date").unwrap_or_else(|| panic!("{reply:?}"));
+        let at = jiff::fmt::rfc2822::parse(date).unwrap().timestamp();
+        let off_s = at.duration_until(jiff::Timestamp::now()).as_secs();
+        assert!((0..=60).contains(&off_s), "{date}");
     }
 }
 
@@ -131,6 +189,9 @@ fn the_status_names_who_makes_the_series_over_all_workers() {
         (&status["status"], &status["data"]["headStats"]["numSeries"]),
         (&json!("success"), &json!(120))
     );
+    for name in ["chunkCount", "minTime", "maxTime"] {
+        assert_eq!(status["data"]["headStats"][name], 0);
+    }
     let by_metric = &status["data"]["seriesCountByMetricName"];
     assert_eq!(by_metric[0], json!({"name": "cpu0", "value": 30}), "{by_metric}");
     let values = &status["data"]["labelValueCountByLabelName"][0];

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::client::{Client, chunked, get, head, post, request};
 use super::harness::{PATIENCE, Server, Setup, wait_until};
 use super::log::cat;
@@ -49,6 +51,55 @@ fn a_body_that_stands_still_is_408_and_its_whole_lines_may_stay() {
     still_serves(&server);
     let rows = cat(&server.data);
     assert!(rows.iter().all(|row| row["time"] != 2), "half a line is no row: {rows:?}");
+}
+
+/// The rows that were counted as taken.
+fn counted(server: &Server) -> f64 {
+    server.metric("tidegate_rows_accepted_total{protocol=\"influx\"}")
+}
+
+#[test]
+fn a_408_counts_the_rows_that_were_taken_and_they_are_durable() {
+    // Rows that nobody waits for would lie for a minute.
+    let config = format!("{SHORT}\ndata: {{commit_interval: 1m}}");
+    let server = Setup::config(&config).start();
+    for (n, (path, field)) in
+        [("/write", "error"), ("/api/v2/write", "message"), ("/api/v3/write_lp", "error")].iter().enumerate()
+    {
+        let whole = post(path, "slow a=1 1\nslow a=2 2\n");
+        let mut client = server.client();
+        client.send(&whole[..whole.len() - 5]);
+        let reply = client.reply();
+        let body = reply.expect(408).json();
+        assert_eq!((&body["accepted"], &body["rejected"]), (&json!(1), &json!(0)), "{path} {body}");
+        assert!(body[field].is_string(), "{path} {body}");
+        client.expect_end();
+        assert_eq!((cat(&server.data).len(), counted(&server)), (n + 1, (n + 1) as f64));
+    }
+}
+
+#[test]
+fn rows_of_a_write_that_is_torn_off_are_counted() {
+    let server = Server::start();
+    let whole = post("/write", "torn a=1 1\ntorn a=2 2\n");
+    let mut client = server.client();
+    client.send(&get("/health"));
+    client.send(&whole[..whole.len() - 5]);
+    wait_until("the first row is taken", || server.metric("tidegate_series") > 0.0);
+    // With an answer that was not read, this resets the connection.
+    drop(client);
+    wait_until("its row is counted", || counted(&server) == 1.0);
+    assert_eq!(cat(&server.data).len(), 1);
+}
+
+#[test]
+fn a_request_that_has_its_answer_gets_no_408_for_a_body_that_stands_still() {
+    let server = Setup::config(SHORT).start();
+    let whole = post("/nowhere", "a body that nobody needs");
+    let mut client = server.client();
+    client.ask(&whole[..whole.len() - 5]).expect(404);
+    client.expect_end();
+    still_serves(&server);
 }
 
 #[test]
@@ -200,6 +251,45 @@ fn what_is_not_http_is_refused_and_closed() {
 }
 
 #[test]
+fn tiny_chunks_behind_a_long_unfinished_line_cost_no_more_than_their_bytes() {
+    const CHUNKS: usize = 40_000;
+    const REQUESTS: usize = 5;
+    let server = Setup::config("workers: 1").start();
+    let line = format!("m s=\"{}", "x".repeat(1_000_000));
+    let mut pieces = head("POST", "/write", &[("Transfer-Encoding", "chunked")]);
+    pieces.extend_from_slice(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+    pieces.extend_from_slice(&b"1\r\nz\r\n".repeat(CHUNKS));
+    pieces.extend_from_slice(b"4\r\n\" 1\n\r\n0\r\n\r\n");
+    let mut client = server.client();
+    client.ask(&get("/health")).expect(200);
+    let before = server.metric("process_cpu_seconds_total");
+    for _ in 0..REQUESTS {
+        client.ask(&pieces).expect(204);
+    }
+    // To move the line out of the way and back for each chunk would be 400 GB.
+    let spent = server.metric("process_cpu_seconds_total") - before;
+    assert!(spent < 4.0, "{spent} s of CPU for 6 MB");
+    let rows = cat(&server.data);
+    let whole = |row: &serde_json::Value| {
+        row["fields"]["s"]["string"].as_str().is_some_and(|s| s.len() == 1_000_000 + CHUNKS)
+    };
+    assert!(rows.len() == REQUESTS && rows.iter().all(whole));
+}
+
+#[test]
+fn a_faulty_chunk_behind_one_that_is_refused_gets_one_answer() {
+    // Both lie in one read: the fault of the framing is found before the body's bytes are decoded.
+    let server = Server::start();
+    let mut client = server.client();
+    let head = head("POST", "/write", &[("Transfer-Encoding", "chunked"), ("Content-Encoding", "gzip")]);
+    client.send(&[&head[..], b"8\r\nnot gzip\r\nzz\r\n"].concat());
+    let reply = client.reply();
+    assert!(reply.expect(400).text().contains("corrupt"), "{}", reply.text());
+    client.expect_end();
+    still_serves(&server);
+}
+
+#[test]
 fn others_are_answered_while_hundreds_of_peers_dawdle() {
     let server = Setup::config("workers: 2").start();
     let mut dawdlers: Vec<Client> = (0..300).map(|_| server.client()).collect();
@@ -238,4 +328,18 @@ fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
         drop(third);
         fourth.reply().expect(200);
     }
+}
+
+#[test]
+fn descriptors_that_run_out_are_told_of_once() {
+    let mut server = Setup::config("workers: 1").under(&["prlimit", "--nofile=64"]).start();
+    let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
+    server.line("accept failed");
+    // Those that have no descriptor wait for one.
+    let waiting = clients.split_off(40);
+    drop(clients);
+    for mut client in waiting {
+        client.ask(&get("/health")).expect(200);
+    }
+    assert_eq!(server.all_lines().matches("accept failed").count(), 1);
 }

@@ -1,8 +1,7 @@
 //! The Influx endpoints: what their query parameters mean, and how each version answers a write.
 //!
-//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for
-//! `/api/v3/write_lp`, with
-//! tidegate's write result in the same object.
+//! Statuses and bodies are those of InfluxDB 1.x for `/write`, 2.x for `/api/v2/write` and 3 for `/api/v3/write_lp`,
+//! with tidegate's write result in the same object.
 
 use serde::Serialize;
 
@@ -129,6 +128,7 @@ fn code(status: u16) -> &'static str {
         401 => "unauthorized",
         404 => "not found",
         405 => "method not allowed",
+        408 => "request timeout",
         413 => "request too large",
         415 => "unsupported media type",
         422 => "unprocessable entity",

@@ -3,7 +3,6 @@
 //! Every answer has a known length, so none is chunked. Header values can carry text that came from outside (an error
 //! that quotes the input): control characters in them become spaces, so nobody adds a header or an answer by quoting.
 
-use super::Refusal;
 use super::head::{Head, Method, Version};
 use std::io::Write as _;
 
@@ -123,12 +122,6 @@ impl<'v> Response<'v> {
         } else {
             response
         }
-    }
-
-    /// The answer to a request that was not understood, with its reason as JSON. The connection closes after it.
-    pub fn refusal(out: &'v mut Vec<u8>, refusal: Refusal) {
-        let body = serde_json::json!({ "error": refusal.to_string() }).to_string();
-        Response::new(out, AnswerTo::REFUSED, refusal.status()).json(body.as_bytes());
     }
 
     /// Adds a header. `name` is ours and taken as it is; control characters in `value` become spaces.

@@ -34,6 +34,8 @@ pub(in crate::serve) struct Gate {
     pub(in crate::serve) counts: Option<Arc<DatagramCounts>>,
     /// There may be something to accept or to read.
     pub(super) readable: bool,
+    /// Nothing can be accepted, and that was said.
+    pub(super) accept_fails: bool,
     /// Datagrams came since the kernel was asked what it dropped.
     pub(super) unsure: bool,
     dropped: u32,
@@ -95,6 +97,7 @@ impl Gate {
             sums: Sums::new(&listener.protocol),
             counts,
             readable: false,
+            accept_fails: false,
             unsure: false,
             dropped: 0,
             drain_batches_left: DRAIN_BATCHES_MAX,

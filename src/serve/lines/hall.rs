@@ -258,12 +258,15 @@ impl Hall {
                         gate.readable = e.kind() != io::ErrorKind::WouldBlock;
                         if gate.readable {
                             // Out of descriptors or memory: the connection stays in the backlog.
-                            tracing::warn!(listener = %gate.endpoint, error = %e, "accept failed");
+                            if !std::mem::replace(&mut gate.accept_fails, true) {
+                                tracing::warn!(listener = %gate.endpoint, error = %e, "accept failed");
+                            }
                             self.accept_later = true;
                         }
                         break;
                     }
                 };
+                gate.accept_fails = false;
                 let arrival = Arrival { socket, listener: i, sender };
                 // What is added up has one owner.
                 let to = match &gate.sums {

@@ -1,9 +1,10 @@
-//! A worker's event loop: sockets, the engine's commits, time limits.
+//! A worker's event loop: sockets and the engine's commits. What else connections wait for is looked at in [`waits`].
 //!
-//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there;
-//! the engine
-//! gets its turn after every round of input, so that all requests of a round share a commit; then the answers that have
-//! become due are written.
+//! One thread, one poll. Bytes are read into one buffer that all its connections share and are decoded there; the
+//! engine gets its turn after every round of input, so that all requests of a round share a commit; then the answers
+//! that have become due are written.
+
+mod waits;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,15 +22,13 @@ use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
 use super::body::DecoderPool;
-use super::connection::{Connection, Parked, ReadOutcome, Receiving};
+use super::connection::{Connection, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::Phase;
+use super::http::DateStamp;
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
-use super::pages;
 use super::receive::Desk;
 use super::server::{Arrival, Shared};
-use super::survey::TOP_PER_WORKER;
 use super::timer::Timer;
 use super::transport::Transport;
 
@@ -42,8 +41,6 @@ const READS_IN_A_ROW_MAX: usize = 4;
 /// Before the bytes read: room for the longest tail of a body, so that it lies in front of what follows it.
 const HEADROOM: usize = LINE_BYTES_MAX + READ_BYTES;
 
-/// How long a write waits for room in the engine before it is refused.
-const STALL_NS_MAX: u64 = 1_000_000_000;
 /// For so long after an answer the next request of its connection is expected.
 const EXPECT_NS: u64 = 2_000_000;
 
@@ -55,6 +52,8 @@ const POLL_COARSE_NS: u64 = 10_000_000;
 
 /// How often time limits are looked at.
 const TICK_NS: u64 = 250_000_000;
+
+const NS_PER_S: i64 = 1_000_000_000;
 
 const EVENTS_PER_POLL: usize = 256;
 const WAKE: Token = Token(usize::MAX);
@@ -77,6 +76,8 @@ pub(super) struct Worker {
     hall: Hall,
     /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
     accept_again: bool,
+    /// Nothing can be accepted, and that was said.
+    accept_fails: bool,
     inbox: Receiver<Arrival>,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -105,6 +106,8 @@ pub(super) struct Worker {
     /// The last round of relief that this worker has begun.
     relief_begun: u64,
     timer: Timer,
+    /// The `Date` of answers.
+    date: DateStamp,
     /// Connections answered of late, and when: their next requests are expected.
     answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
@@ -141,6 +144,7 @@ impl Worker {
             listeners,
             hall,
             accept_again: false,
+            accept_fails: false,
             inbox,
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -160,6 +164,7 @@ impl Worker {
             connection_bytes: 0,
             relief_begun: 0,
             timer,
+            date: DateStamp::default(),
             answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
@@ -176,6 +181,7 @@ impl Worker {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
+            self.date.update(self.engine.wall_ns().div_euclid(NS_PER_S));
             if let Some(live) = self.shared.present.newer(&mut self.live_version) {
                 self.live = live;
             }
@@ -293,6 +299,7 @@ impl Worker {
                         if connection.waits_for_commit() {
                             self.waiting.push(id);
                         } else {
+                            connection.listed.waiting = false;
                             if self.answered.len() == ANSWERED_MAX {
                                 self.answered.pop_front();
                             }
@@ -345,6 +352,7 @@ impl Worker {
                 }
                 match self.listeners[i].accept() {
                     Ok((socket, _)) => {
+                        self.accept_fails = false;
                         let arrival = Arrival { socket, listener: i };
                         match self.shared.place() {
                             to if to == self.number => self.add(arrival),
@@ -355,7 +363,9 @@ impl Worker {
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => {
                         // Out of descriptors or memory: the connection stays in the backlog.
-                        tracing::warn!(error = %e, "accept failed");
+                        if !std::mem::replace(&mut self.accept_fails, true) {
+                            tracing::warn!(error = %e, "accept failed");
+                        }
                         self.accept_again = true;
                         break;
                     }
@@ -413,7 +423,16 @@ impl Worker {
         if let Some(mut connection) = self.connections[id].take() {
             connection.transport.say_goodbye();
             if let Receiving::Write(request) | Receiving::Stalled(request) = connection.receiving {
+                // Rows that were taken stay, and are counted.
+                request.finish(&self.engine);
                 request.recycle(&mut self.decoders);
+            }
+            // Its number goes to another, who is in no list.
+            if connection.listed.waiting {
+                self.waiting.retain(|&waiting| waiting != id);
+            }
+            if connection.listed.surveying {
+                self.surveying.retain(|&surveying| surveying != id);
             }
             self.open -= 1;
             self.vacant.push(id);
@@ -482,13 +501,13 @@ impl Worker {
         } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
             self.again.push(id);
         }
-        if connection.waits_for_survey() && !self.surveying.contains(&id) {
+        if connection.waits_for_survey() && !std::mem::replace(&mut connection.listed.surveying, true) {
             self.surveying.push(id);
         }
         if connection.waits_for_reload() && !self.reloading.contains(&id) {
             self.reloading.push(id);
         }
-        if connection.waits_for_commit() && !self.waiting.contains(&id) {
+        if connection.waits_for_commit() && !std::mem::replace(&mut connection.listed.waiting, true) {
             self.waiting.push(id);
         }
         // A peer that closed its side in the middle of a request gets no answer to it; those that are due it may
@@ -503,7 +522,7 @@ impl Worker {
         let now_ns = self.engine.monotonic_ns();
         let Some(connection) = &mut self.connections[id] else { return };
         let was_full = !connection.wants_input();
-        let alive = connection.flush(now_ns);
+        let alive = connection.flush(now_ns, &self.date);
         let done = connection.peer_closed && !connection.busy();
         if !alive || done || connection.wind_up(&mut self.buffer[HEADROOM..], now_ns) {
             return self.remove(id);
@@ -511,126 +530,6 @@ impl Worker {
         connection.keep_pace(now_ns);
         if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
             self.again.push(id);
-        }
-    }
-
-    /// Looks at the time limits, and at what is only worth counting now and then.
-    fn tick(&mut self) {
-        let now_ns = self.engine.monotonic_ns();
-        if now_ns < self.next_tick_ns || !self.ticks() {
-            return;
-        }
-        self.next_tick_ns = now_ns + TICK_NS;
-        let Worker { hall, engine, shared, live, buffer, .. } = self;
-        hall.tick(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
-        let mut bytes = self.hall.memory_bytes();
-        for id in 0..self.connections.len() {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            bytes += connection.memory_bytes() as u64;
-            if let Receiving::Stalled(request) = &connection.receiving
-                && request.stalled_since_ns().is_some_and(|since| now_ns >= since + STALL_NS_MAX)
-            {
-                let mut desk = Desk {
-                    engine: &mut self.engine,
-                    decoders: &mut self.decoders,
-                    shared: &self.shared,
-                    live: &self.live,
-                    verifier: &self.verifier,
-                };
-                desk.give_up_stalled(connection);
-                self.serve(id);
-                continue;
-            }
-            let due = connection.pace.deadline_ns(&self.live.timeouts);
-            if due.is_none_or(|due| due > now_ns) {
-                continue;
-            }
-            match connection.pace.phase() {
-                Phase::Head | Phase::Body
-                    if !connection.sending() && !connection.transport.is_shaking_hands() =>
-                {
-                    self.time_out(id);
-                }
-                _ => self.remove(id),
-            }
-        }
-        self.shared.memory.recount(self.connection_bytes, bytes);
-        self.connection_bytes = bytes;
-        self.engine.counters().connection_memory_bytes.set(bytes);
-        self.engine.counters().connections.set(self.connections_open());
-        self.accept();
-    }
-
-    /// The peer is too slow: it is told so, and the connection closes.
-    fn time_out(&mut self, id: usize) {
-        let Some(connection) = &mut self.connections[id] else { return };
-        if let Receiving::Write(request) | Receiving::Stalled(request) =
-            std::mem::replace(&mut connection.receiving, Receiving::Nothing)
-        {
-            // Rows that were taken stay; nobody is told of them.
-            request.recycle(&mut self.decoders);
-        }
-        connection.parser.close();
-        connection.unread = Vec::new();
-        connection.refuse_slow();
-        self.flush(id);
-    }
-
-    /// Looks again at requests that wait to be let in, if there is news for any of them.
-    fn look_at_held(&mut self) {
-        let compared = self.verifier.compared();
-        if compared == self.compared {
-            return;
-        }
-        self.compared = compared;
-        for id in std::mem::take(&mut self.held) {
-            self.serve(id);
-        }
-    }
-
-    /// Answers those who wait for a reload that is done.
-    fn answer_reloads(&mut self) {
-        for id in std::mem::take(&mut self.reloading) {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            if connection.reloaded(|round| self.shared.reloads.outcome(round)) {
-                self.reloading.push(id);
-            }
-            self.flush(id);
-        }
-    }
-
-    /// Goes on with a survey if one is wanted.
-    fn survey_step(&mut self) {
-        let wanted = self.shared.surveys.wanted();
-        if self.survey.is_none() && wanted > self.survey_done {
-            self.survey = Some((wanted, Survey::new(self.engine.table())));
-        }
-        if let Some((round, survey)) = &mut self.survey
-            && let Some(counts) = survey.step(self.engine.table(), TOP_PER_WORKER)
-        {
-            let round = *round;
-            self.survey = None;
-            self.survey_done = round;
-            if self.shared.surveys.hand_in(round, counts) {
-                self.shared.wake_all();
-            }
-        }
-        if self.surveying.is_empty() {
-            return;
-        }
-        for id in std::mem::take(&mut self.surveying) {
-            let Some(connection) = &mut self.connections[id] else { continue };
-            for parked in &mut connection.parked {
-                if let Parked::Survey { to, round } = parked
-                    && let Some(counts) = self.shared.surveys.result(*round)
-                {
-                    *parked = Parked::Ready { to: *to, answer: Box::new(pages::status_tsdb(&counts)) };
-                }
-            }
-            if connection.waits_for_survey() {
-                self.surveying.push(id);
-            }
-            self.flush(id);
         }
     }
 }

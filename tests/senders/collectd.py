@@ -56,7 +56,7 @@ while [ $time -lt {TIME + 3000} ]; do
     echo "PUTVAL \\"host/shop-a/if_octets-eth0\\" interval=10 $time:10:20"
     time=$((time + 10))
 done
-exec sleep 5
+exec sleep 100
 """)
     os.chmod(values, 0o755)
     graphite, datagrams, tsdb, influx = (server.line_port(index) for index in range(4))

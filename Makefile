@@ -1,6 +1,6 @@
 # The few verbs of the house. Everything else is cargo's.
 
-.PHONY: run test loom fuzz bench peers packages
+.PHONY: run test senders loom fuzz bench peers packages
 
 # The server, on 127.0.0.1:9480, with its rows in ./tidegate-data.
 run:
@@ -13,6 +13,10 @@ test: packages
 
 packages:
 	@tests/packages.sh
+
+# Further real clients, from Debian and PyPI, each sending known rows that are compared. Needs the network.
+senders:
+	tests/senders/run.sh
 
 # The lock-free types of src/sync under every interleaving of their threads. Built apart: the flag changes every crate.
 loom:

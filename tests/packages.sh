@@ -11,6 +11,10 @@ needs() {
     echo "cmake            command -v cmake"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
+    echo "prometheus       command -v prometheus"
+    for client in influxdb prometheus-client statsd; do
+        echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
+    done
     if [ "$(uname)" = Linux ]; then
         echo "strace           command -v strace"
         echo "e2fsprogs        PATH=\$PATH:/sbin:/usr/sbin command -v mkfs.ext4"

@@ -13,9 +13,13 @@ fn run(script: &str) {
     let path = format!("{}/tests/senders/{script}.py", env!("CARGO_MANIFEST_DIR"));
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-B", &path]).env("TIDEGATE", env!("CARGO_BIN_EXE_tidegate"));
-    let output = python.output().unwrap_or_else(|error| panic!("/usr/bin/python3: {error}; see tests/packages.sh"));
+    let output =
+        python.output().unwrap_or_else(|error| panic!("/usr/bin/python3: {error}; see tests/packages.sh"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("ModuleNotFoundError"), "a client is missing; tests/packages.sh installs it: {said}");
+    assert!(
+        !said.contains("ModuleNotFoundError"),
+        "a client is missing; tests/packages.sh installs it: {said}"
+    );
     assert!(output.status.success(), "{said}");
 }
 

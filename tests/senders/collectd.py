@@ -1,5 +1,6 @@
 """collectd: the readings of a script by write_graphite (TCP, UDP), write_tsdb and write_influxdb_udp."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import subprocess
 from kit import Server, row, same
 
 TIME = 1700000000
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 LISTEN = [
     'address: "tcp://127.0.0.1:0", protocol: graphite',
     'address: "udp://127.0.0.1:0", protocol: graphite',
@@ -104,12 +106,13 @@ LoadPlugin write_influxdb_udp
 </Plugin>
 """)
     os.chmod(directory, 0o755)
-    with open(os.path.join(directory, "collectd.log"), "w") as log:
-        collectd = subprocess.Popen(["/usr/sbin/collectd", "-f", "-C", config], stderr=log)
-    collectd = subprocess.Popen(["/usr/sbin/collectd", "-f", "-C", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    collectd = subprocess.Popen(["/usr/sbin/collectd", "-f", "-C", config], **QUIET)
     try:
         server.until(lambda rows: len(first(rows)) >= len(EXPECTED))
     finally:
         collectd.send_signal(signal.SIGTERM)
         collectd.wait()
+        # The script may outlive it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(collectd.pid, signal.SIGKILL)
     same(first(server.stop()), EXPECTED)

@@ -1,7 +1,7 @@
 //! Relabeling: labels in; other labels, or that the series is dropped, out. Prometheus's rules, with its meaning.
 //!
 //! Comes in: [`RuleText`], a rule as a file has it. Goes out: [`Rules`], which are a
-//! [`Rewrite`](crate::model::Rewrite). Keeps: a rule that is not sound is refused when it is read, with Prometheus's
+//! [`Rewrite`]. Keeps: a rule that is not sound is refused when it is read, with Prometheus's
 //! words; a rule that is does with the same labels always the same. Knows nothing of files, series or rows.
 //!
 //! It runs when a series is new to its context, never for a row: plain code, which allocates, is fast enough.

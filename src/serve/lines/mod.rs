@@ -2,9 +2,9 @@
 //! datagrams.
 //!
 //! Comes in: what a [`LineListener`] is told. Goes out: rows into the worker's engine, counts of what was not taken;
-//! nobody is answered, but for OpenTSDB's faults. A worker's [`Hall`] has its listeners ([`gate`]), the connections
-//! that were placed with it ([`connection`]), and one buffer for the datagrams of all its sockets ([`datagrams`]);
-//! bytes are decoded where they were read ([`feed`]).
+//! nobody is answered, but for OpenTSDB's faults. A worker's `Hall` has its listeners (`gate`), the connections
+//! that were placed with it (`connection`), and one buffer for the datagrams of all its sockets (`datagrams`);
+//! bytes are decoded where they were read (`feed`).
 //!
 //! Invariants: what was read is decoded to the end before more is read, so that a full engine stops the reading and TCP
 //! does the rest, and datagrams are dropped by the kernel, which counts them; StatsD's sums have one owner, the worker

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The texts 1 to 3 are those of the row's shape: a line of the printed form is compared with what its series' last
-//! row looked like, and only its values are read ([`expected`]). Other spellings of the same row (spaces, members in
+//! row looked like, and only its values are read (`expected`). Other spellings of the same row (spaces, members in
 //! another order) are read member by member ([`line`]).
 
 mod base64;

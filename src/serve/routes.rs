@@ -139,7 +139,8 @@ mod tests {
         ] {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }
-        assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready(Probe::Influx)));
+        assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready(Probe::Plain)));
+        assert_eq!(Route::find(Method::Head, "/ready"), Ok(Route::Ready(Probe::Influx)));
         for (method, change) in [(Method::Put, Change::Replace), (Method::Delete, Change::Delete)] {
             let route = Route::Write(Format::Pushgateway(change));
             assert_eq!(Route::find(method, "/metrics/job/a"), Ok(route));

@@ -17,8 +17,8 @@ use super::kit::{compare, input, judge_all};
 
 #[test]
 fn every_case_of_the_corpora() {
-    judge_all("prometheus_text", &[""], 180, |suite, case| judge(suite, Syntax::Text, case));
-    judge_all("openmetrics", &[""], 180, |suite, case| judge(suite, Syntax::OpenMetrics, case));
+    judge_all("prometheus_text", &[""], 106, |suite, case| judge(suite, Syntax::Text, case));
+    judge_all("openmetrics", &[""], 255, |suite, case| judge(suite, Syntax::OpenMetrics, case));
 }
 
 /// A sample, an exemplar or what is compared of one: labels, value, time in milliseconds.

@@ -1,11 +1,5 @@
 //! After warm-up no line of Graphite and no sample of StatsD allocates, nor does a row of a flush.
 
-// Invariants of `Counting`: (1) it hands every call on to the system's allocator unchanged.
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use tidegate::engine::{Arrivals, Event, spawn};
 use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::Directory;
@@ -13,42 +7,10 @@ use tidegate::log::disk::{Backend, SystemDisk};
 use tidegate::model::WriteResult;
 use tidegate::wire::{Decode, FedState, graphite, statsd};
 
+mod allocation_kit;
 mod engine_kit;
+use allocation_kit::COUNT;
 use engine_kit::LOG;
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that is ending has no counter any more; nothing is measured there.
-    let _ = COUNT.try_with(|n| n.set(n.get() + 1));
-}
-
-// SAFETY: (1).
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: (1).
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: (1).
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count();
-        // SAFETY: (1).
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const ROWS: usize = 6_000;
 const SERIES: usize = 50;

@@ -75,4 +75,6 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod relabel;
 #[cfg(feature = "server")]
+pub mod scrape;
+#[cfg(feature = "server")]
 pub mod serve;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{KeyHasher, Parcel, SeriesBudget};
+use crate::ingest::{KeyHasher, Parcel, Registry, SeriesBudget};
 use crate::sync::{Outcome, Pool, Sender, SharedCount, Slot, Watermark};
 use crate::telemetry::WorkerCounters;
 
@@ -61,6 +61,7 @@ pub(super) struct Seat {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) hasher: KeyHasher,
     pub(super) series: SeriesBudget,
+    pub(super) registry: Arc<Registry>,
 }
 
 /// A writer, as its worker sees it.
@@ -102,6 +103,20 @@ pub(super) enum SeatState {
     Poisoned = 3,
 }
 
+impl Desk {
+    pub(super) fn new(number: u32) -> Desk {
+        Desk {
+            number,
+            slot: Slot::new(),
+            watermark: Watermark::new(0),
+            started: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            flushed: AtomicU64::new(0),
+            last: AtomicU64::new(PRESENT),
+        }
+    }
+}
+
 impl Seat {
     pub(super) fn new(
         ring: Sender<Box<Load>>,
@@ -109,6 +124,7 @@ impl Seat {
         counters: Arc<WorkerCounters>,
         hasher: KeyHasher,
         series: SeriesBudget,
+        registry: Arc<Registry>,
     ) -> Seat {
         let pool = Pool::new(LOADS_MAX);
         for _ in 0..LOADS_MAX {
@@ -128,6 +144,7 @@ impl Seat {
             counters,
             hasher,
             series,
+            registry,
         }
     }
 
@@ -153,15 +170,7 @@ impl Seat {
             return None;
         }
         desks.made += 1;
-        let desk = Arc::new(Desk {
-            number: desks.made,
-            slot: Slot::new(),
-            watermark: Watermark::new(0),
-            started: AtomicU64::new(0),
-            wanted: AtomicBool::new(false),
-            flushed: AtomicU64::new(0),
-            last: AtomicU64::new(PRESENT),
-        });
+        let desk = Arc::new(Desk::new(desks.made));
         desks.all.push(Arc::clone(&desk));
         self.writers.add(1);
         Some(desk)

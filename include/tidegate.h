@@ -1,7 +1,87 @@
 /*
- * tidegate.h: metrics and events from your process into a durable log.
+ * tidegate.h: metrics and events from your process into a durable log
  *
- * (to be written)
+ * tidegate takes rows from many threads, writes them as compressed columnar blocks to a directory, and says when they are
+ * on stable storage. A row belongs to a series (a name and labels), has a time in nanoseconds and typed fields; a sample
+ * is a row whose only field is the float `value`. Any process may read the directory while this one writes it.
+ *
+ * A whole program:
+ *
+ *     #include <stdio.h>
+ *     #include <tidegate.h>
+ *
+ *     int main(void) {
+ *         tdg_engine *engine = NULL;
+ *         tdg_writer *writer = NULL;
+ *         tdg_error *error = NULL;
+ *         tdg_series load;
+ *         tdg_token token;
+ *         tdg_label labels[] = {{TDG_STR("host"), TDG_STR("a")}};
+ *         tdg_options *options = tdg_options_new();
+ *         tdg_status failed = tdg_options_set(options, TDG_STR("data.directory"), TDG_STR("demo"), &error);
+ *         if (!failed) failed = tdg_engine_open(options, &engine, &error);
+ *         if (!failed) failed = tdg_engine_series(engine, TDG_STR("load"), labels, 1, &load, &error);
+ *         if (!failed) failed = tdg_writer_new(engine, &writer, &error);
+ *         if (!failed) failed = tdg_writer_push(writer, load, 1700000000000000000, 0.5);
+ *         if (!failed) failed = tdg_writer_flush(writer, &token);
+ *         if (!failed) failed = tdg_writer_wait(writer, token, 10000000000);
+ *         if (!failed) failed = tdg_engine_close(engine, 10000000000, &error);
+ *         printf("%s %.*s\n", tdg_status_text(failed), (int)tdg_error_message(error).len, tdg_error_message(error).ptr);
+ *         tdg_writer_free(writer);
+ *         tdg_engine_free(engine);
+ *         tdg_options_free(options);
+ *         tdg_error_free(error);
+ *         return failed;
+ *     }
+ *
+ * Its CMakeLists.txt:
+ *
+ *     cmake_minimum_required(VERSION 3.16)
+ *     project(demo C)
+ *     find_package(tidegate CONFIG REQUIRED)
+ *     add_executable(demo demo.c)
+ *     target_link_libraries(demo PRIVATE tidegate::static)
+ *
+ * What it has written:
+ *
+ *     $ tidegate log cat --data demo
+ *     {"time":1700000000000000000,"labels":{"__name__":"load","host":"a"},"fields":{"value":{"f64":0.5}}}
+ *
+ * Who may call what, and when:
+ *
+ *     handle        made by            freed by           threads
+ *     tdg_options   tdg_options_new    tdg_options_free   one at a time
+ *     tdg_engine    tdg_engine_open    tdg_engine_free    any, at once
+ *     tdg_series    tdg_engine_series  tdg_engine_release any, at once: it is a number, good for every writer
+ *     tdg_writer    tdg_writer_new     tdg_writer_free    one at a time: make one for each thread, they are cheap
+ *     tdg_token     tdg_writer_flush                      any, at once, until its writer is freed
+ *     tdg_error     failed cold calls  tdg_error_free     any, one at a time
+ *
+ * No call may be under way on a handle while it is freed, or come later. A writer may outlive its engine.
+ *
+ * What a call's answer says of a row:
+ *
+ *     a push gave TDG_OK           it is in the engine's memory; on disk within data.commit_interval, if the disk is sound
+ *     a push gave anything else    it was not taken
+ *     tdg_writer_wait gave TDG_OK  all rows of the token are on stable storage, and found after any crash
+ *     it gave TDG_E_IN_DOUBT       a commit failed: each of the rows is found, or not; sent again it may be there twice
+ *     it gave TDG_E_TIMEOUT        not yet: wait again
+ *     tdg_writer_free              rows not flushed, nor older than the interval, are discarded, and counted
+ *     tdg_engine_close gave TDG_OK all rows that were pushed before are on stable storage, and the directory is free
+ *
+ * Rules for all calls. Text is UTF-8, a pointer and a length; NULL with length 0 is empty. NULL for a handle gives
+ * TDG_E_NULL. What a call is given is borrowed until it returns, unless it says otherwise. Out parameters come last and are
+ * written on success alone, unless their call says otherwise. Cold calls take an optional place for a tdg_error, which
+ * the caller frees; it is written on failure alone. Hot calls give a status and allocate nothing once series and fields
+ * are known. Times are nanoseconds since the Unix epoch, timeouts nanoseconds, -1 for ever.
+ *
+ * In your process. The library installs no allocator, no signal handler and no logger; its threads block all signals, and
+ * are named tdg-. It is not to be unloaded: dlclose leaves it where it is. A forked child can do nothing with its parent's
+ * handles: all calls give TDG_E_FORKED, and freeing frees nothing; the directory stays locked until both are gone, unless
+ * the child execs. Memory is bounded: 32 MiB of rows between writers and each of the engine's threads, then TDG_E_FULL or a
+ * wait (writer.full_wait); series tables by limits.series_max.
+ *
+ * Within one TDG_ABI, calls, statuses and fields are only added; the shared library's name carries the number.
  */
 
 #ifndef TIDEGATE_H
@@ -121,9 +201,144 @@
 #define TDG_E_INTERNAL 16
 
 /**
+ * Of a message: something is lost, or cannot be done.
+ */
+#define TDG_LOG_ERROR 1
+
+/**
+ * Of a message: something may have to be looked at.
+ */
+#define TDG_LOG_WARN 2
+
+/**
+ * Of a message: what happens in the usual way.
+ */
+#define TDG_LOG_INFO 3
+
+/**
+ * Of a message: for who looks for a fault.
+ */
+#define TDG_LOG_DEBUG 4
+
+/**
  * As a time: the system's clock at the call.
  */
 #define TDG_TIME_NOW (-9223372036854775807 - 1)
+
+/**
+ * Of a field: a float, every bit of it, in `f64`.
+ */
+#define TDG_F64 1
+
+/**
+ * Of a field: a signed integer, in `i64`.
+ */
+#define TDG_I64 2
+
+/**
+ * Of a field: an unsigned integer, in `u64`.
+ */
+#define TDG_U64 3
+
+/**
+ * Of a field: a truth value, in `boolean`.
+ */
+#define TDG_BOOL 4
+
+/**
+ * Of a field: UTF-8 text, in `string`.
+ */
+#define TDG_STRING 5
+
+/**
+ * Of a field: any bytes, in `string`.
+ */
+#define TDG_BYTES 6
+
+/**
+ * Of a field: it is there and has no value.
+ */
+#define TDG_NULL 7
+
+/**
+ * Of a body: Influx line protocol, times in nanoseconds.
+ */
+#define TDG_INFLUX 1
+
+/**
+ * Of a body: Influx line protocol, times in microseconds.
+ */
+#define TDG_INFLUX_US 2
+
+/**
+ * Of a body: Influx line protocol, times in milliseconds.
+ */
+#define TDG_INFLUX_MS 3
+
+/**
+ * Of a body: Influx line protocol, times in seconds.
+ */
+#define TDG_INFLUX_S 4
+
+/**
+ * Of a body: Prometheus' text format, 0.0.4.
+ */
+#define TDG_PROMETHEUS_TEXT 5
+
+/**
+ * Of a body: OpenMetrics text, up to its `# EOF`.
+ */
+#define TDG_OPENMETRICS 6
+
+/**
+ * Of a body: Prometheus remote write 1.0, as it is sent: protobuf in a snappy block.
+ */
+#define TDG_REMOTE_WRITE 7
+
+/**
+ * Of a body: Prometheus remote write 2.0, as it is sent.
+ */
+#define TDG_REMOTE_WRITE_2 8
+
+/**
+ * Of a body: an OTLP request with metrics, as protobuf.
+ */
+#define TDG_OTLP_METRICS 9
+
+/**
+ * Of a body: an OTLP request with logs, as protobuf.
+ */
+#define TDG_OTLP_LOGS 10
+
+/**
+ * Of a body: an OTLP request with metrics, as JSON.
+ */
+#define TDG_OTLP_METRICS_JSON 11
+
+/**
+ * Of a body: an OTLP request with logs, as JSON.
+ */
+#define TDG_OTLP_LOGS_JSON 12
+
+/**
+ * Of a body: tidegate's own rows as JSON lines, as `tidegate log cat` prints them.
+ */
+#define TDG_NDJSON 13
+
+/**
+ * Of a body: VictoriaMetrics' JSON lines.
+ */
+#define TDG_VM_IMPORT 14
+
+/**
+ * Of a body: OpenTSDB's data points as JSON.
+ */
+#define TDG_OPENTSDB 15
+
+/**
+ * Of a body: Graphite's plaintext.
+ */
+#define TDG_GRAPHITE 16
 
 /**
  * An engine on a data directory.
@@ -177,6 +392,68 @@ typedef struct {
 } tdg_str;
 
 /**
+ * Told of a message: its level, and its text of one line, borrowed for the call.
+ *
+ * Threads: called by any of the engine's, and by those that open and close it; by several at once. It must return soon,
+ * must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any more.
+ */
+typedef void (*tdg_log_fn)(void *userdata, int32_t level, tdg_str message);
+
+/**
+ * Counts since the engine was opened, over all its threads. Later versions add fields at the end.
+ */
+typedef struct {
+    /**
+     * Rows taken in. They are counted when they come to the engine's threads, shortly after they were pushed.
+     */
+    uint64_t rows_accepted;
+    /**
+     * Values in these rows.
+     */
+    uint64_t samples_accepted;
+    /**
+     * Rows of bodies that were rejected, and rows that found no room in the series table.
+     */
+    uint64_t rows_rejected;
+    /**
+     * Rows that went with a writer that was freed before they were flushed.
+     */
+    uint64_t rows_discarded;
+    /**
+     * Rows whose commit failed: each is on disk, or not.
+     */
+    uint64_t rows_in_doubt;
+    /**
+     * Rows more than a day ahead of the clock or ten years behind it. They were taken.
+     */
+    uint64_t rows_far_off;
+    /**
+     * Series in the tables, those counted that no handle is registered of.
+     */
+    uint64_t series;
+    /**
+     * Series that are registered.
+     */
+    uint64_t series_registered;
+    /**
+     * Blocks made durable.
+     */
+    uint64_t commits;
+    /**
+     * Commits that failed.
+     */
+    uint64_t commits_failed;
+    /**
+     * Bytes of blocks written, padding included.
+     */
+    uint64_t committed_bytes;
+    /**
+     * Bytes of memory that tables and batches hold, as of each thread's last commit.
+     */
+    uint64_t memory_bytes;
+} tdg_stats;
+
+/**
  * A label of a series: its name and its value, both UTF-8.
  */
 typedef struct {
@@ -194,6 +471,99 @@ typedef struct {
  * A registered series: a number, good for every writer of the engine that gave it, until it is released. Never 0.
  */
 typedef uint64_t tdg_series;
+
+/**
+ * The value of a field.
+ */
+typedef union {
+    /**
+     * Of `TDG_F64`.
+     */
+    double f64;
+    /**
+     * Of `TDG_I64`.
+     */
+    int64_t i64;
+    /**
+     * Of `TDG_U64`.
+     */
+    uint64_t u64;
+    /**
+     * Of `TDG_BOOL`: 0, or anything else for true.
+     */
+    uint8_t boolean;
+    /**
+     * Of `TDG_STRING` and `TDG_BYTES`.
+     */
+    tdg_str string;
+} tdg_value;
+
+/**
+ * A field of a row.
+ */
+typedef struct {
+    /**
+     * Its name, UTF-8.
+     */
+    tdg_str name;
+    /**
+     * Its value.
+     */
+    tdg_value value;
+    /**
+     * What the value is: `TDG_F64` and so on.
+     */
+    int32_t kind;
+} tdg_field;
+
+/**
+ * A field of several rows.
+ */
+typedef struct {
+    /**
+     * Its name, UTF-8.
+     */
+    tdg_str name;
+    /**
+     * One value a row: `double`, `int64_t`, `uint64_t`, `uint8_t` for `TDG_BOOL`, or `tdg_str` for `TDG_STRING` and
+     * `TDG_BYTES`.
+     */
+    const void *values;
+    /**
+     * What the values are: `TDG_F64` and so on; not `TDG_NULL`.
+     */
+    int32_t kind;
+} tdg_column;
+
+/**
+ * What became of a body.
+ */
+typedef struct {
+    /**
+     * Rows taken.
+     */
+    uint64_t accepted;
+    /**
+     * Rows rejected: with `TDG_E_REJECTED` the error names the first of them.
+     */
+    uint64_t rejected;
+    /**
+     * Values in the rows taken.
+     */
+    uint64_t samples;
+    /**
+     * Exemplars taken.
+     */
+    uint64_t exemplars;
+    /**
+     * Metadata taken.
+     */
+    uint64_t metadata;
+    /**
+     * Bytes that need not come again: all of them with `TDG_OK` and `TDG_E_REJECTED`.
+     */
+    size_t consumed;
+} tdg_written;
 
 /**
  * Stands for the rows that one flush handed over. Later tokens of a writer are greater, or the same if no row came
@@ -275,6 +645,18 @@ tdg_status tdg_options_set(tdg_options *options,
 void tdg_options_free(tdg_options *options);
 
 /**
+ * Has an engine that is opened with these options tell messages of `level_max` and graver to `log`, together with
+ * `userdata`, which is passed as it is. NULL for `log` ends that. Without it an engine says nothing.
+ *
+ * Errors: `TDG_E_INPUT` for a level that is none.
+ */
+tdg_status tdg_options_set_log(tdg_options *options,
+                               tdg_log_fn log,
+                               void *userdata,
+                               int32_t level_max,
+                               tdg_error **error);
+
+/**
  * Opens a data directory and starts the engine's threads. What an earlier process left unfinished is recovered.
  *
  * `options` is borrowed for the call. `engine` gets a handle that the caller owns, for `tdg_engine_free`.
@@ -303,6 +685,16 @@ tdg_status tdg_engine_close(tdg_engine *engine,
  * `TDG_E_CLOSED`. NULL is fine. In a forked child it frees nothing but what the child may touch.
  */
 void tdg_engine_free(tdg_engine *engine);
+
+/**
+ * Writes what the engine counts to `stats`, of which the caller says the size: `sizeof(tdg_stats)`. A smaller struct, of
+ * an older header, gets the fields that it has. May be called at any time, after closing, too.
+ *
+ * Errors: `TDG_E_INPUT` if the size is that of no `tdg_stats`.
+ */
+tdg_status tdg_engine_stats(const tdg_engine *engine,
+                            tdg_stats *stats,
+                            size_t stats_size);
 
 /**
  * Makes a series known, once, by its name and labels, in any order. Its rows are then pushed by the number that
@@ -389,6 +781,51 @@ tdg_status tdg_writer_push_series(tdg_writer *writer,
                                   size_t *taken);
 
 /**
+ * Pushes a row of any fields: a sample of several values, an event with text. It is cheapest if rows of a series have
+ * the same fields in the same order.
+ *
+ * Errors: `TDG_E_INPUT` also if there is no field, two of one name, text that is no UTF-8 or a `kind` that is none;
+ * else as of `tdg_writer_push`.
+ */
+tdg_status tdg_writer_push_row(tdg_writer *writer,
+                               tdg_series series,
+                               int64_t time_ns,
+                               const tdg_field *fields,
+                               size_t fields_len);
+
+/**
+ * Pushes rows of one series that come as columns: `len` times, and for each of the columns as many values. `taken` as
+ * of `tdg_writer_push_times`.
+ *
+ * Errors: as of `tdg_writer_push_row`, for the first row that was not taken.
+ */
+tdg_status tdg_writer_push_columns(tdg_writer *writer,
+                                   tdg_series series,
+                                   const int64_t *times_ns,
+                                   size_t len,
+                                   const tdg_column *columns,
+                                   size_t columns_len,
+                                   size_t *taken);
+
+/**
+ * Writes a body of one of the protocols `TDG_INFLUX` and so on. Rows without a time get the time of the call. Bad rows
+ * do not keep the others out. A body that was compressed for its transport (gzip, zstd) is to be undone first; the
+ * snappy block of remote write is not.
+ *
+ * `written`, which may be NULL, is written in any case.
+ *
+ * Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
+ * protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
+ * rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote write,
+ * OTLP, OpenTSDB): they come again whole.
+ */
+tdg_status tdg_writer_write(tdg_writer *writer,
+                            int32_t protocol,
+                            tdg_str body,
+                            tdg_written *written,
+                            tdg_error **error);
+
+/**
  * Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token that
  * stands for all rows since the last flush that had any.
  *
@@ -396,6 +833,17 @@ tdg_status tdg_writer_push_series(tdg_writer *writer,
  */
 tdg_status tdg_writer_flush(tdg_writer *writer,
                             tdg_token *token);
+
+/**
+ * Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an end,
+ * durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
+ * `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
+ * closed with it.
+ *
+ * Errors: `TDG_E_IO` if the process has no descriptor left.
+ */
+tdg_status tdg_writer_fd(tdg_writer *writer,
+                         int32_t *fd);
 
 /**
  * Waits until the rows of a token are on stable storage, at most `timeout_ns`: 0 asks and does not wait, -1 waits for

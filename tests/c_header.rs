@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The files of `src/ffi` in the header's order.
-const FILES: [&str; 9] =
-    ["version", "status", "text", "error", "options", "engine", "series", "writer", "token"];
+const FILES: [&str; 13] = [
+    "version", "status", "text", "error", "options", "log", "engine", "stats", "series", "writer", "row",
+    "body", "token",
+];
 
 /// Those that declare nothing.
 const SILENT: [&str; 3] = ["fork", "guard", "mod"];

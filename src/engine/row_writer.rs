@@ -4,12 +4,14 @@
 //! says why not; between two calls the rows not handed over lie in the slot, where the engine finds them when they have
 //! become old. After warm-up a row allocates nothing.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
+use crate::ingest::{Column, ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
 use crate::model::{Refusal, WriteResult};
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Decoder, Dialect, Precision};
@@ -17,6 +19,7 @@ use crate::wire::{Decode, FedState};
 
 use super::embedded::register;
 use super::seat::{Desk, Load, Seat, SeatState};
+use super::signal::Signal;
 use super::token::{Token, Tokens};
 
 /// Writes rows from one thread; as many of them as there are threads. Cheap while it is idle.
@@ -58,12 +61,12 @@ pub enum WriteError {
     Poisoned,
 }
 
-/// What became of a body of lines.
+/// What became of a body.
 #[derive(Debug)]
-pub struct LinesWritten {
-    /// Rows taken and rejected, by line.
+pub struct BodyWritten {
+    /// Rows taken and rejected, by line or element.
     pub result: WriteResult,
-    /// Bytes of the body used up: all of it, unless it `stopped`.
+    /// Bytes of the body used up: all of it, unless it `stopped`; then as many as need not come again.
     pub consumed: usize,
     /// Why the rest of the body was not read. What was taken stays.
     pub stopped: Option<WriteError>,
@@ -141,6 +144,22 @@ impl RowWriter {
         })
     }
 
+    /// Pushes rows of one series that come as columns: otherwise as [`push_times`](RowWriter::push_times).
+    ///
+    /// # Panics
+    /// If a column has not as many values as there are times.
+    pub fn push_columns(
+        &mut self,
+        series: SeriesHandle,
+        times_ns: &[i64],
+        columns: &[Column<'_>],
+    ) -> (usize, Result<(), WriteError>) {
+        assert!(columns.iter().all(|column| column.values.len() == times_ns.len()));
+        self.push_many(|packer, load, from| {
+            packer.push_columns(&mut load.parcel, series, times_ns, columns, from)
+        })
+    }
+
     /// Pushes a row of any fields. It is cheapest if rows of a series have the same fields in the same order.
     ///
     /// # Errors
@@ -158,22 +177,32 @@ impl RowWriter {
     ///
     /// Bad lines are told in the result, and do not keep the others out. If the engine has no room for longer than the
     /// writer's patience, the call stops between two lines; go on with the rest of the body.
-    pub fn write_lines(&mut self, body: &[u8], dialect: Dialect, precision: Precision) -> LinesWritten {
+    pub fn write_lines(&mut self, body: &[u8], dialect: Dialect, precision: Precision) -> BodyWritten {
         let now_ns = SystemClock::default().wall_ns();
         let mut decoder =
             self.decoder.take().unwrap_or_else(|| Box::new(Decoder::new(dialect, precision, now_ns)));
         decoder.reset(dialect, precision, now_ns);
-        let mut written = LinesWritten { result: WriteResult::default(), consumed: 0, stopped: None };
-        let mut load = None;
+        let written = self.write_body(body, &mut *decoder, ContextId(dialect as u16));
+        self.decoder = Some(decoder);
+        written
+    }
+
+    /// Writes a body in any format, by a decoder that is at the body's start. Rows of one context whose keys have the same
+    /// bytes are one series: each format is to have its own.
+    ///
+    /// Bad rows are told in the result, and do not keep the others out. If the engine has no room for longer than the
+    /// writer's patience, the call stops between two rows; what was taken stays. Lines go on with the rest of the body;
+    /// a format that is checked whole can only come again whole.
+    pub fn write_body(&mut self, body: &[u8], decoder: &mut impl Decode, context: ContextId) -> BodyWritten {
+        let mut written = BodyWritten { result: WriteResult::default(), consumed: 0, stopped: None };
         loop {
-            let mut filled = match load.take().map_or_else(|| self.take_load(), Ok) {
+            let mut filled = match self.take_load() {
                 Ok(load) => load,
                 Err(why) => {
                     written.stopped = Some(why);
                     break;
                 }
             };
-            let context = ContextId(dialect as u16);
             let fed = self.packer.fill(&mut filled.parcel, context, |intake| {
                 decoder.feed(&body[written.consumed..], true, intake, &mut written.result)
             });
@@ -184,7 +213,6 @@ impl RowWriter {
             }
             self.hand_over(filled);
         }
-        self.decoder = Some(decoder);
         for &(reason, rows) in &written.result.reasons {
             self.seat.counters.count_rejected(Protocol::Library, reason, rows);
         }
@@ -213,6 +241,15 @@ impl RowWriter {
         }
         let (first, last) = self.flushed;
         Ok(Token::new(Arc::clone(&self.desk), first, last))
+    }
+
+    /// A descriptor that becomes readable whenever rows of this writer have come to an end, and is at first. Read it
+    /// empty, then look at the tokens. It lives as long as the writer.
+    ///
+    /// # Errors
+    /// The operating system has no descriptor left.
+    pub fn signal(&self) -> io::Result<BorrowedFd<'_>> {
+        self.desk.signal().map(Signal::fd)
     }
 
     /// This writer's tokens by their numbers.
@@ -313,8 +350,7 @@ impl RowWriter {
             // Release pairs with the Acquire of a sweep.
             self.desk.started.store(self.number, Ordering::Release);
         }
-        let put = self.desk.slot.put(load);
-        debug_assert!(put.is_ok(), "only the writer puts, and it had taken");
+        self.desk.slot.put_alone(load);
         if begun {
             self.seat.stir();
         }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::error::{Failure, tdg_error};
 use super::guard::{Health, catch, guard_telling};
+use super::log::Voice;
 use super::options::tdg_options;
 use super::status::tdg_status;
-use crate::engine::Embedded;
+use crate::engine::{self, Embedded};
 
 /// An engine on a data directory.
 ///
@@ -16,6 +17,7 @@ pub struct tdg_engine {
     pub(super) health: Health,
     pub(super) embedded: Embedded,
     pub(super) patience: Duration,
+    voice: Option<Voice>,
 }
 
 /// Opens a data directory and starts the engine's threads. What an earlier process left unfinished is recovered.
@@ -37,8 +39,9 @@ pub unsafe extern "C" fn tdg_engine_open(
             if engine.is_null() {
                 return Err(Failure::null("engine"));
             }
-            let embedded = Embedded::open(options.checked()?)?;
-            let opened = tdg_engine { health: Health::sound(), embedded, patience: options.patience };
+            let voice = options.ear.map(Voice::new);
+            let embedded = aloud(&voice, || Embedded::open(options.checked()?).map_err(Failure::from))?;
+            let opened = tdg_engine { health: Health::sound(), embedded, patience: options.patience, voice };
             engine.write(Box::into_raw(Box::new(opened)));
             Ok(())
         })
@@ -58,7 +61,11 @@ pub unsafe extern "C" fn tdg_engine_close(
     error: *mut *mut tdg_error,
 ) -> tdg_status {
     // SAFETY: the caller's pointers are NULL or valid.
-    unsafe { on_engine(engine, error, |engine| Ok(engine.embedded.close(timeout(timeout_ns))?)) }
+    unsafe {
+        on_engine(engine, error, |engine| {
+            Ok(aloud(&engine.voice, || engine.embedded.close(timeout(timeout_ns)))?)
+        })
+    }
 }
 
 /// Frees an engine. One that was not closed is closed first, within ten seconds. Writers may outlive it: they get
@@ -74,7 +81,17 @@ pub unsafe extern "C" fn tdg_engine_free(engine: *mut tdg_engine) {
         // Its threads are not here: there is nobody to wait for, and nothing that is this process's to close.
         std::mem::forget(engine);
     } else {
-        catch(|| drop(engine));
+        let voice = engine.voice.clone();
+        catch(|| aloud(&voice, || drop(engine)));
+        voice.inspect(Voice::hush);
+    }
+}
+
+/// Runs what has something to say to the host: itself, or by the threads that it starts.
+fn aloud<R>(voice: &Option<Voice>, run: impl FnOnce() -> R) -> R {
+    match voice {
+        Some(voice) => engine::telling(&voice.dispatch(), run),
+        None => run(),
     }
 }
 

@@ -12,22 +12,30 @@
 // The contract of every call stands in its doc, in the header's words: pointers are valid, as C means it.
 #![allow(clippy::missing_safety_doc)]
 
+mod body;
 mod engine;
 mod error;
 mod fork;
 mod guard;
+mod log;
 mod options;
+mod row;
 mod series;
+mod stats;
 mod status;
 mod text;
 mod token;
 mod version;
 mod writer;
 
+pub use body::*;
 pub use engine::*;
 pub use error::*;
+pub use log::*;
 pub use options::*;
+pub use row::*;
 pub use series::*;
+pub use stats::*;
 pub use status::*;
 pub use text::*;
 pub use token::*;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::{Failure, tdg_error};
 use super::guard::{catch, guard_telling};
+use super::log::Ear;
 use super::status::{TDG_E_CONFIG, tdg_status};
 use super::text::tdg_str;
 use crate::engine::{self, WORKERS_MAX};
@@ -23,6 +24,7 @@ pub struct tdg_options {
     uring_wanted: bool,
     /// Was said, and is to be below the interval.
     linger_given: bool,
+    pub(super) ear: Option<Ear>,
 }
 
 /// Options with their defaults; the data directory is still to be named. NULL only if there is no memory.
@@ -35,6 +37,7 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
             has_directory: false,
             uring_wanted: false,
             linger_given: false,
+            ear: None,
         }))
     });
     made.unwrap_or(std::ptr::null_mut())

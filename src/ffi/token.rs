@@ -1,10 +1,11 @@
 //! Flushing, and waiting for what was flushed.
 
+use std::os::fd::AsRawFd;
+
 use super::engine::timeout;
-use super::error::status_of;
-use super::error::status_of_wait;
+use super::error::{status_of, status_of_wait};
 use super::guard::guard;
-use super::status::{TDG_E_INPUT, TDG_E_NULL, TDG_OK, tdg_status};
+use super::status::{TDG_E_INPUT, TDG_E_IO, TDG_E_NULL, TDG_OK, tdg_status};
 use super::writer::{tdg_writer, with_rows};
 
 /// Stands for the rows that one flush handed over. Later tokens of a writer are greater, or the same if no row came
@@ -27,6 +28,27 @@ pub unsafe extern "C" fn tdg_writer_flush(writer: *mut tdg_writer, token: *mut t
                 TDG_OK
             }
             Err(error) => status_of(&error),
+        })
+    }
+}
+
+/// Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an end,
+/// durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
+/// `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
+/// closed with it.
+///
+/// Errors: `TDG_E_IO` if the process has no descriptor left.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_writer_fd(writer: *mut tdg_writer, fd: *mut i32) -> tdg_status {
+    // SAFETY: as of the caller.
+    unsafe {
+        with_rows(writer, |rows| match rows.signal() {
+            _ if fd.is_null() => TDG_E_NULL,
+            Ok(signal) => {
+                fd.write(signal.as_raw_fd());
+                TDG_OK
+            }
+            Err(_) => TDG_E_IO,
         })
     }
 }

@@ -1,10 +1,11 @@
 //! Writers: a thread's way in, and the rows it is for.
 
+use std::borrow::Cow;
 use std::cell::UnsafeCell;
 
 use super::engine::{on_engine, tdg_engine, timeout};
 use super::error::{Failure, status_of, tdg_error};
-use super::guard::{Health, catch, guard};
+use super::guard::{Health, catch, guard, guard_telling};
 use super::series::{handles, tdg_series};
 use super::status::{TDG_E_NULL, TDG_OK, tdg_status};
 use super::text::slice;
@@ -120,13 +121,7 @@ pub unsafe extern "C" fn tdg_writer_push_times(
                 (Ok(times), Ok(values)) => (times, values),
                 (Err(failure), _) | (_, Err(failure)) => return tell_taken(taken, 0, failure.status),
             };
-            let (count, pushed) = match times.contains(&TDG_TIME_NOW) {
-                false => rows.push_times(SeriesHandle::from_bits(series), times, values),
-                true => {
-                    let times: Vec<i64> = times.iter().map(|&time| moment(time)).collect();
-                    rows.push_times(SeriesHandle::from_bits(series), &times, values)
-                }
-            };
+            let (count, pushed) = rows.push_times(SeriesHandle::from_bits(series), &moments(times), values);
             tell_taken(taken, count, done(pushed))
         })
     }
@@ -174,6 +169,25 @@ pub(super) unsafe fn with_rows(
     })
 }
 
+/// The same for a cold one, which tells what went wrong.
+///
+/// # Safety
+/// As of [`with_rows`], and `error` is NULL or may be written.
+pub(super) unsafe fn on_writer(
+    writer: *const tdg_writer,
+    error: *mut *mut tdg_error,
+    call: impl FnOnce(&mut RowWriter) -> Result<(), Failure>,
+) -> tdg_status {
+    // SAFETY: as of the caller.
+    unsafe {
+        match writer.as_ref() {
+            None => guard_telling(None, error, || Err(Failure::null("writer"))),
+            // Invariant 1, as of the caller.
+            Some(writer) => guard_telling(Some(&writer.health), error, || call(&mut *writer.rows.get())),
+        }
+    }
+}
+
 #[inline]
 pub(super) fn done(pushed: Result<(), WriteError>) -> tdg_status {
     match pushed {
@@ -186,6 +200,14 @@ pub(super) fn done(pushed: Result<(), WriteError>) -> tdg_status {
 #[inline]
 pub(super) fn moment(time_ns: i64) -> i64 {
     if time_ns == TDG_TIME_NOW { now_ns() } else { time_ns }
+}
+
+/// Times as the header has them.
+pub(super) fn moments(times_ns: &[i64]) -> Cow<'_, [i64]> {
+    match times_ns.contains(&TDG_TIME_NOW) {
+        false => times_ns.into(),
+        true => times_ns.iter().map(|&time| moment(time)).collect(),
+    }
 }
 
 #[cold]

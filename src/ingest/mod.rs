@@ -13,6 +13,7 @@
 //! parse the labels.
 
 mod acquaintance;
+mod columns;
 mod guest;
 mod hash;
 mod index;
@@ -29,6 +30,7 @@ mod survey;
 mod table;
 mod writer;
 
+pub use columns::{Column, Values};
 pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
 pub use packer::{FieldValue, NotPushed, Packer};

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use crate::bytes::write_varint;
-use crate::model::{FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeId, heap_word};
+use crate::model::{
+    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
+};
 
 use super::acquaintance::{Acquaintance, Met};
 use super::hash::KeyHasher;
@@ -190,17 +192,47 @@ impl Packer {
         time_ns: i64,
         fields: &[(&str, FieldValue<'_>)],
     ) -> Result<(), NotPushed> {
+        self.push_row_of(parcel, series, time_ns, fields.len(), |i| fields[i])
+    }
+
+    /// Pushes a row of so many fields, each as `field` has it.
+    pub(super) fn push_row_of<'a>(
+        &mut self,
+        parcel: &mut Parcel,
+        handle: SeriesHandle,
+        time_ns: i64,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> Result<(), NotPushed> {
         self.acquaintance.follow(&self.registry);
-        let (handle, met) = (series, self.acquaintance.of(series));
+        let met = self.acquaintance.of(handle);
         let Met { series, key, .. } = met.map_or_else(|| self.locate(parcel, handle), Ok)?;
         let mut shape = self.ingest.table().key(key).shape;
-        if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields) {
-            shape = self.define_shape(key, fields)?;
+        if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields, &field) {
+            shape = self.define_shape(key, fields, &field)?;
         }
+        self.push_values(parcel, (series, shape), time_ns, (0..fields).map(|i| field(i).1))?;
+        self.define_shape_in(parcel, shape);
+        if met.is_none() {
+            self.define_series_in(parcel, series);
+            self.acquaintance.remember(handle, series, key);
+        }
+        Ok(())
+    }
+
+    /// Pushes a row whose series and shape are known, and will be defined in this parcel if they are not yet.
+    #[inline]
+    pub(super) fn push_values<'a>(
+        &mut self,
+        parcel: &mut Parcel,
+        (series, shape): (SeriesId, ShapeId),
+        time_ns: i64,
+        values: impl Iterator<Item = FieldValue<'a>>,
+    ) -> Result<(), NotPushed> {
         self.values.clear();
         self.heap.clear();
-        for (_, value) in fields {
-            let word = match *value {
+        for value in values {
+            let word = match value {
                 FieldValue::F64(v) => v.to_bits(),
                 FieldValue::I64(v) => v as u64,
                 FieldValue::U64(v) => v,
@@ -218,11 +250,6 @@ impl Packer {
         let known = self.ingest.shapes().shape(shape);
         let pushed = parcel.batch.push(series, shape, known, time_ns, &self.values, &self.heap);
         pushed.map_err(|Full| NotPushed::Full)?;
-        self.define_shape_in(parcel, shape);
-        if met.is_none() {
-            self.define_series_in(parcel, series);
-            self.acquaintance.remember(handle, series, key);
-        }
         self.note_direct(parcel, 1);
         Ok(())
     }
@@ -396,28 +423,37 @@ impl Packer {
         }
     }
 
-    fn has_fields(&self, shape: ShapeId, fields: &[(&str, FieldValue<'_>)]) -> bool {
+    fn has_fields<'a>(
+        &self,
+        shape: ShapeId,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> bool {
         let known = &self.ingest.shapes().shape(shape).fields;
-        known.len() == fields.len()
-            && known
-                .iter()
-                .zip(fields)
-                .all(|(k, (name, v))| k.kind == v.kind() && *k.name == *name.as_bytes())
+        let same = |(i, k): (usize, &ShapeField)| {
+            let (name, value) = field(i);
+            k.kind == value.kind() && *k.name == *name.as_bytes()
+        };
+        known.len() == fields && known.iter().enumerate().all(same)
     }
 
     #[cold]
-    fn define_shape(&mut self, key: u32, fields: &[(&str, FieldValue<'_>)]) -> Result<ShapeId, NotPushed> {
-        let same = |a: &(&str, FieldValue<'_>), b: &(&str, FieldValue<'_>)| a.0 == b.0;
-        let twice = (1..fields.len()).any(|i| fields[..i].iter().any(|f| same(f, &fields[i])));
-        if fields.is_empty() || twice {
+    fn define_shape<'a>(
+        &mut self,
+        key: u32,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> Result<ShapeId, NotPushed> {
+        let text = |i| {
+            let (name, value) = field(i);
+            FieldText { text: name.as_bytes(), name: name.as_bytes(), kind: value.kind() }
+        };
+        let texts: Vec<_> = (0..fields).map(text).collect();
+        let twice =
+            texts.iter().enumerate().any(|(i, f)| texts[..i].iter().any(|other| other.name == f.name));
+        if texts.is_empty() || twice {
             return Err(NotPushed::Fields);
         }
-        let text = |(name, value): &(&'_ str, FieldValue<'_>)| -> (Vec<u8>, FieldType) {
-            (name.as_bytes().to_vec(), value.kind())
-        };
-        let texts: Vec<_> = fields.iter().map(text).collect();
-        let texts: Vec<_> =
-            texts.iter().map(|(name, kind)| FieldText { text: name, name, kind: *kind }).collect();
         let metric = self.ingest.table().metric_name(self.ingest.table().key(key).series).to_vec();
         let shape = self.ingest.define_shape_in(LIBRARY, &metric, &texts).map_err(NotPushed::Refused)?;
         self.ingest.remember_shape(key, shape);

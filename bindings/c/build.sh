@@ -27,7 +27,7 @@ Darwin)
 esac
 
 # shellcheck disable=SC2086 # the flags are words
-cargo rustc --manifest-path "$root/Cargo.toml" --locked --lib --no-default-features --features "$features" \
+"${CARGO:-cargo}" rustc --manifest-path "$root/Cargo.toml" --locked --lib --no-default-features --features "$features" \
     --profile "$profile" --crate-type cdylib,staticlib -- $flags --print native-static-libs >"$log" 2>&1 || {
     cat "$log" >&2
     exit 1
@@ -48,7 +48,8 @@ Darwin) cp "$target/libtidegate.a" "$out/lib/" ;;
     # program a second time, in another version.
     object=$out/lib/tidegate.o
     ld -r --whole-archive "$target/libtidegate.a" -o "$object"
-    objcopy --wildcard --keep-global-symbol='tdg_*' "$object"
+    # Nor bitcode for LLVM: where its plugin for binutils is another version's, `ar` would end on it.
+    objcopy --wildcard --keep-global-symbol='tdg_*' --remove-section=.llvmbc --remove-section=.llvmcmd "$object"
     [ "$profile" = dev ] || {
         strip --strip-unneeded "$out/lib/$shared"
         strip --strip-debug "$object"

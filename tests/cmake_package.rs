@@ -140,11 +140,11 @@ fn the_source_tree_is_a_part_of_another_project() {
     let root = env!("CARGO_MANIFEST_DIR");
     LazyLock::force(&INSTALLED);
     let profile = "-DTIDEGATE_PROFILE=dev".to_owned();
-    build_and_check(&format!("add_subdirectory({root} tidegate)"), &[profile.clone()]);
+    build_and_check(&format!("add_subdirectory({root} tidegate)"), std::slice::from_ref(&profile));
     let fetch = format!(
         "include(FetchContent)\nFetchContent_Declare(tidegate SOURCE_DIR {root})\nFetchContent_MakeAvailable(tidegate)"
     );
-    build_and_check(&fetch, &[profile]);
+    build_and_check(&fetch, std::slice::from_ref(&profile));
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::engine::{self, CommitPolicy, Engine, Options};
+use crate::http::{HttpLimits, Timeouts};
 use crate::log::Retention;
 use crate::log::disk::Backend;
-use crate::serve::http::{HttpLimits, Timeouts};
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};

@@ -158,7 +158,7 @@ impl RowWriter {
                     break;
                 }
             };
-            let context = ContextId(dialect as u16);
+            let context = ContextId(dialect as u32);
             let fed = self.packer.fill(&mut filled.parcel, context, |intake| {
                 decoder.feed(&body[written.consumed..], true, intake, &mut written.result)
             });

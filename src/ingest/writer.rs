@@ -617,13 +617,13 @@ impl Intake for Writer<'_> {
         let metric = self.ingest.table.metric_name(series);
         // As in `define_shape_in`, which would need the metric's name copied out of the table.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
-        self.ingest.shapes.define(self.stream.context, metric, fields)
+        self.ingest.shapes.define(self.stream.dialect, metric, fields)
     }
 
     fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
         let ingest = &*self.ingest;
         let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
-        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.context, metric)).then_some(like)
+        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.dialect, metric)).then_some(like)
     }
 
     #[inline]

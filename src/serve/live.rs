@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::door::{Contexts, Door, DoorOptions, TlsError};
-use super::http::{HttpLimits, Timeouts};
+use crate::http::{HttpLimits, Timeouts};
 
 /// What may change while the server serves.
 #[derive(Clone, PartialEq, Debug)]

@@ -4,19 +4,16 @@
 //! Heads are routed and bodies taken at its desk (`receive`); a write's rows go straight from the read buffer into the
 //! engine (`request`), and its answer is parked until their commit. What a listener asks of who comes in, and does with
 //! labels, is its `door`; a connection's bytes come through a `transport`, which may be TLS; what a reload changes is
-//! in `live`. What speaks HTTP ([`http`], [`body`]) does no I/O.
+//! in `live`. What speaks HTTP ([`http`](crate::http)) does no I/O.
 //! Lines that come on sockets of their own ([`lines`]) share the worker and its engine, and nothing else.
 
 mod answer;
-pub mod body;
 mod connection;
 mod door;
 mod format;
 mod groups;
-pub mod http;
 pub mod lines;
 mod live;
-mod memory;
 mod metrics;
 mod pages;
 mod receive;

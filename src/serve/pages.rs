@@ -7,8 +7,8 @@ use crate::ingest::SurveyCounts;
 
 use super::answer::Answer;
 use super::format::influx::VERSION_HEADER;
-use super::http::{Query, QueryError};
 use super::routes::Probe;
+use crate::http::{Query, QueryError};
 
 /// `/ping`.
 pub(super) fn ping(query: &str) -> Answer {

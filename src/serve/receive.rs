@@ -9,17 +9,17 @@ use crate::model::WriteResult;
 use crate::wire::influx::Dialect;
 
 use super::answer::Answer;
-use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
 use super::door::{Admission, Context, Door, Passage, TENANT_BYTES_MAX, Verifier};
 use super::format::Format;
-use super::http::{AnswerTo, Body, BodyLength, Head, Method, Parser, Phase, Query, Refusal, Version};
 use super::live::Live;
 use super::metrics;
 use super::pages;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
 use super::routes::{self, NoRoute, Route};
 use super::server::Shared;
+use crate::http::body::{DecoderPool, Encoding};
+use crate::http::{AnswerTo, Body, BodyLength, Head, Method, Parser, Phase, Query, Refusal, Version};
 
 /// The longest form that `/query` takes.
 const FORM_BYTES_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@ use crate::wire::remote_write::Message;
 
 use super::format::opentsdb::Report;
 use super::format::{Format, pushgateway};
-use super::http::Method;
+use crate::http::Method;
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

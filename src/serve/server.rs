@@ -12,7 +12,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Poll, Waker};
 
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, MemoryBudget};
 use crate::log::LogError;
 use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
@@ -21,7 +21,6 @@ use super::door::{Contexts, Labeling, Verifier};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
-use super::memory::MemoryBudget;
 use super::metrics::Facts;
 use super::survey::SurveyBoard;
 use super::worker::{Worker, waker};

@@ -6,8 +6,8 @@
 use crate::wire::exposition::{Decoder, Faults, GivenLabel, Options, Syntax};
 
 use super::super::answer::Answer;
-use super::super::http::{Head, Query};
 use super::{Format, Opened, Reading, Rows, plain};
+use crate::http::{Head, Query};
 
 /// Reads the head of an import.
 pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {

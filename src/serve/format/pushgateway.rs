@@ -17,9 +17,9 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::super::answer::Answer;
 use super::super::groups::{Change, Groups};
-use super::super::http::{Head, Method, decode_segment};
 use super::plain::error_answer;
 use super::{Format, Opened, Reading, Rows, exposition};
+use crate::http::{Head, Method, decode_segment};
 
 /// The path of a group under any of the prefixes, up to the job.
 pub(in crate::serve) fn group_path(path: &str) -> Option<&str> {

@@ -85,10 +85,10 @@ impl LineProtocol {
     pub(super) fn context(&self) -> ContextId {
         match self {
             LineProtocol::Graphite | LineProtocol::OpenTsdb | LineProtocol::Statsd(_) => {
-                ContextId(ONE_DIALECT | self.label() as u16)
+                ContextId(ONE_DIALECT | self.label() as u32)
             }
             // As for a write over HTTP.
-            LineProtocol::Influx(_) => ContextId(Dialect::V1 as u16),
+            LineProtocol::Influx(_) => ContextId(Dialect::V1 as u32),
         }
     }
 }

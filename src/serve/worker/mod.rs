@@ -21,16 +21,16 @@ use crate::engine::{self, Arrivals, Event};
 use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
-use super::body::DecoderPool;
 use super::connection::{Connection, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::DateStamp;
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::receive::Desk;
 use super::server::{Arrival, Shared};
 use super::timer::Timer;
 use super::transport::Transport;
+use crate::http::DateStamp;
+use crate::http::body::DecoderPool;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;

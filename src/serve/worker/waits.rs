@@ -3,12 +3,12 @@
 use crate::ingest::Survey;
 
 use super::super::connection::{Connection, Parked, Receiving};
-use super::super::http::{Phase, Timeouts};
 use super::super::lines::Ground;
 use super::super::pages;
 use super::super::receive::Desk;
 use super::super::survey::TOP_PER_WORKER;
 use super::{TICK_NS, Worker};
+use crate::http::{Phase, Timeouts};
 
 /// How long a write waits for room in the engine before it is refused.
 const STALL_NS_MAX: u64 = 1_000_000_000;

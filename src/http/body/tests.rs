@@ -1,5 +1,5 @@
 use super::*;
-use crate::serve::http::HttpLimits;
+use crate::http::HttpLimits;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;

@@ -5,7 +5,7 @@ use super::decoder::{Coding, ContentDecoder};
 use super::gzip::Gzip;
 use super::inflate::Deflate;
 use super::zstd::Zstd;
-use crate::serve::http::HttpLimits;
+use crate::http::HttpLimits;
 use flate2::Decompress;
 
 /// How many decoders of each coding are kept for later. A worker decodes one piece at a time; more are lent only

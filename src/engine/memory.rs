@@ -6,30 +6,31 @@ use crate::sync::SharedCount;
 
 /// `limits.memory`, shared by all workers. Tables and batches report what they hold; bodies and connections reserve.
 #[derive(Clone, Debug)]
-pub(super) struct MemoryBudget {
+pub struct MemoryBudget {
     max: Arc<SharedCount>,
     reserved: Arc<SharedCount>,
 }
 
 impl MemoryBudget {
-    pub(super) fn new(max: u64) -> MemoryBudget {
+    /// A budget of which nothing is taken.
+    pub fn new(max: u64) -> MemoryBudget {
         let budget = MemoryBudget { max: Arc::default(), reserved: Arc::default() };
         budget.set_max(max);
         budget
     }
 
     /// The whole of it.
-    pub(super) fn max(&self) -> u64 {
+    pub fn max(&self) -> u64 {
         self.max.value()
     }
 
     /// Changes the budget. What is taken stays taken.
-    pub(super) fn set_max(&self, max: u64) {
+    pub fn set_max(&self, max: u64) {
         self.max.set(max);
     }
 
     /// Takes bytes out of the budget, if they are there. `held` is what tables and batches hold at present.
-    pub(super) fn reserve(&self, bytes: u64, held: u64) -> Option<Reservation> {
+    pub fn reserve(&self, bytes: u64, held: u64) -> Option<Reservation> {
         // Two workers may both see room for their last reservation: the budget can be passed by one body a worker.
         if self.reserved.value() + held + bytes > self.max.value() {
             return None;
@@ -39,22 +40,36 @@ impl MemoryBudget {
     }
 
     /// Connections held `before` bytes when last counted, and hold `after` now.
-    pub(super) fn recount(&self, before: u64, after: u64) {
+    pub fn recount(&self, before: u64, after: u64) {
         self.reserved.add(after);
         self.reserved.subtract(before);
     }
 
     /// Whether tables and batches alone leave no room.
-    pub(super) fn exhausted(&self, held: u64) -> bool {
+    pub fn exhausted(&self, held: u64) -> bool {
         self.reserved.value() + held > self.max.value()
     }
 }
 
 /// Bytes of the budget, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub struct Reservation {
     bytes: u64,
     budget: MemoryBudget,
+}
+
+impl Reservation {
+    /// How many bytes are reserved.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes so many bytes more, if they are there; `held` as for [`MemoryBudget::reserve`].
+    pub fn grow(&mut self, bytes: u64, held: u64) -> bool {
+        let Some(mut more) = self.budget.reserve(bytes, held) else { return false };
+        self.bytes += std::mem::take(&mut more.bytes);
+        true
+    }
 }
 
 impl Drop for Reservation {
@@ -73,7 +88,9 @@ mod tests {
         let first = budget.reserve(60, 10).unwrap();
         assert!(budget.reserve(31, 10).is_none());
         drop(first);
-        assert!(budget.reserve(90, 10).is_some());
+        let mut second = budget.reserve(80, 10).unwrap();
+        assert!(!second.grow(11, 10) && second.grow(10, 10) && second.bytes() == 90);
+        drop(second);
         assert_eq!(budget.reserved.value(), 0);
         assert!(budget.exhausted(101));
     }

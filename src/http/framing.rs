@@ -37,14 +37,19 @@ pub enum Body {
 
 /// How far a body has been read.
 #[derive(Clone, Debug)]
-pub(super) enum Framing {
-    Bytes { left: u64 },
+pub enum Framing {
+    /// So many bytes are still to come.
+    Bytes {
+        /// How many.
+        left: u64,
+    },
+    /// The body comes in chunks.
     Chunked(Chunks),
 }
 
 /// How far a chunked body has been read.
 #[derive(Clone, Debug)]
-pub(super) struct Chunks {
+pub struct Chunks {
     step: Step,
     size_digits: u8,
     extension_bytes: u16,
@@ -74,7 +79,8 @@ enum Step {
 }
 
 impl Framing {
-    pub(super) fn new(length: BodyLength) -> Framing {
+    /// At the start of a body.
+    pub fn new(length: BodyLength) -> Framing {
         match length {
             BodyLength::Bytes(left) => Framing::Bytes { left },
             BodyLength::Chunked => Framing::Chunked(Chunks {
@@ -89,14 +95,18 @@ impl Framing {
     }
 
     /// Bytes of the body still to come, where its head or chunk said so.
-    pub(super) fn left_bytes(&self) -> Option<u64> {
+    pub fn left_bytes(&self) -> Option<u64> {
         match self {
             Framing::Bytes { left } => Some(*left),
             Framing::Chunked(_) => None,
         }
     }
 
-    pub(super) fn read(&mut self, input: &[u8], limits: &HttpLimits) -> Result<Body, Refusal> {
+    /// Says what a piece of the body holds.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the body is too large, or its framing is broken.
+    pub fn read(&mut self, input: &[u8], limits: &HttpLimits) -> Result<Body, Refusal> {
         match self {
             Framing::Bytes { left } => {
                 // Said before the first byte is taken, and even if none is shown: nothing has been reserved yet.

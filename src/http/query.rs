@@ -10,11 +10,11 @@ pub const QUERY_PAIRS_MAX: usize = 64;
 /// `=` has an empty value; empty pairs are skipped. Nothing is allocated for pairs that need no decoding.
 ///
 /// ```
-/// use tidegate::serve::http::Query;
+/// use tidegate::http::Query;
 ///
 /// let pairs: Result<Vec<_>, _> = Query::new("db=my+db&precision=ms").collect();
 /// assert_eq!(pairs?, [("db".into(), "my db".into()), ("precision".into(), "ms".into())]);
-/// # Ok::<(), tidegate::serve::http::QueryError>(())
+/// # Ok::<(), tidegate::http::QueryError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Query<'a> {

@@ -1,7 +1,7 @@
 //! Snappy's block format: a body that is one block, undone when all of it is there.
 
 use super::decoder::BodyError;
-use crate::serve::http::HttpLimits;
+use crate::http::HttpLimits;
 
 /// How long a block is when undone, as it says itself; within the limits.
 ///

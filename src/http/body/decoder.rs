@@ -3,7 +3,7 @@
 use super::gzip::Gzip;
 use super::inflate::Deflate;
 use super::zstd::Zstd;
-use crate::serve::http::{HttpLimits, Status};
+use crate::http::{HttpLimits, Status};
 use std::fmt;
 
 /// Undoes one body's content coding. Lent by a [`DecoderPool`](super::DecoderPool).

@@ -91,7 +91,7 @@ impl Status {
 /// ends it; the head goes to the buffer line by line before that.
 ///
 /// ```
-/// use tidegate::serve::http::{AnswerTo, Response, Status};
+/// use tidegate::http::{AnswerTo, Response, Status};
 ///
 /// let mut out = Vec::new();
 /// let to = AnswerTo { head_only: false, keep_alive: true, http_10: false };

@@ -1,4 +1,4 @@
-//! HTTP/1.1 for a server, without I/O.
+//! HTTP/1.1 for a server, and what of it a client needs, too: without I/O.
 //!
 //! **In**: the unconsumed bytes of a connection's read buffer, shown again and longer until they are consumed.
 //! **Out**: a [`Head`] that borrows them, ranges of body data in them, a [`Refusal`] with the status that answers
@@ -15,7 +15,7 @@
 //! a coding, folded lines, two hosts) is refused, so no request can be smuggled past a proxy in front. Results do not
 //! depend on where reads split the input. Every call consumes, answers or asks for more; nothing here allocates.
 //!
-//! It refuses to know: sockets, clocks, routes, content encodings (see [`body`](crate::serve::body)).
+//! It refuses to know: sockets, clocks, routes, content encodings (see [`body`](crate::http::body)).
 //!
 //! **After a refusal** the connection's framing is lost: the parser takes nothing more. Send the answer with
 //! `Connection: close`, shut the write side down, and linger: read and drop up to [`LINGER_BYTES_MAX`] bytes for
@@ -23,6 +23,7 @@
 //! that can destroy the answer before the client has read it. The same holds for an answer sent before the end of
 //! its request's body when [`Parser::close`] was called instead of reading on.
 
+pub mod body;
 mod framing;
 mod head;
 mod limits;
@@ -34,7 +35,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use framing::{Body, CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
+pub use framing::{Body, CHUNK_EXTENSION_BYTES_MAX, Chunks, Framing, TRAILER_BYTES_MAX};
 pub use head::{BodyLength, HEADERS_MAX, Head, Headers, LEADING_BLANK_BYTES_MAX, Method, Version};
 pub use limits::{HEAD_BYTES_MAX, HttpLimits};
 pub use parser::Parser;

@@ -3,8 +3,11 @@
 //! Comes in: [`Job`]s, as a file's `scrape_configs` say. What finds targets gives [`Group`]s; a job's rules make
 //! [`Target`]s of them; each worker scrapes its share of the targets on its own poll.
 
+mod defaults;
 mod job;
+pub mod status;
 mod target;
+pub mod targets;
 
 pub use job::{
     Authorization, BasicAuth, BodyLimits, ClientOptions, ClientTls, Credential, Discovery, DnsRecord,

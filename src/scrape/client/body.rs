@@ -114,9 +114,9 @@ impl Incoming {
 fn broken(error: BodyError) -> Failure {
     match error {
         BodyError::EncodedTooLarge | BodyError::DecodedTooLarge => Failure::BodyTooLarge,
-        BodyError::Corrupt(why) => Failure::Other(format!("the body is corrupt: {why}")),
-        BodyError::WindowTooLarge => Failure::Other("the body's zstd window is too large".to_owned()),
-        BodyError::TrailingGarbage => Failure::Other("the body goes on after its compressed data".to_owned()),
-        BodyError::Truncated => Failure::Other("the body ends inside its compressed data".to_owned()),
+        BodyError::Corrupt(why) => Failure::Answer(format!("the body is corrupt: {why}")),
+        BodyError::WindowTooLarge => Failure::Answer("the body's zstd window is too large".to_owned()),
+        BodyError::TrailingGarbage => Failure::Answer("the body goes on after its compressed data".to_owned()),
+        BodyError::Truncated => Failure::Answer("the body ends inside its compressed data".to_owned()),
     }
 }

@@ -174,6 +174,10 @@ impl Exchange {
         self.end(decoders);
     }
 
+    pub(super) fn is_finding(&self) -> bool {
+        matches!(self.stage, Stage::Finding { .. })
+    }
+
     pub(super) fn waits_for(&self) -> &'static str {
         match self.stage {
             Stage::Finding { .. } => "looking up its name",
@@ -203,7 +207,7 @@ impl Exchange {
         let addresses = match means.resolver.find(&server.host, asked_ns) {
             Lookup::Known(addresses) => addresses,
             Lookup::Pending => return Ok(WAITS),
-            Lookup::Failed(why) => return Err(Failure::Other(why.to_string())),
+            Lookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
         };
         self.stage = Stage::Connecting(Connecting {
             socket: None,
@@ -228,7 +232,7 @@ impl Exchange {
             let failure = std::mem::take(&mut connecting.failure);
             let server = self.proxy.as_ref().map_or(&self.url.origin, |proxy| &proxy.origin);
             means.resolver.distrust(&server.host);
-            return Err(Failure::Other(failure));
+            return Err(Failure::Transport(failure));
         };
         // Requests are small and complete: waiting to fill a segment only delays them.
         let _ = socket.set_nodelay(true);
@@ -253,24 +257,24 @@ impl Exchange {
                 Ok(n) => self.sent += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
-                Err(e) => return Err(Failure::Other(format!("proxy: {e}"))),
+                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
             }
         }
         loop {
             let mut byte = [0];
             match io::Read::read(socket, &mut byte) {
-                Ok(0) => return Err(Failure::Other("proxy: EOF".to_owned())),
+                Ok(0) => return Err(Failure::Transport("proxy: EOF".to_owned())),
                 Ok(_) => self.head.push(byte[0]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
-                Err(e) => return Err(Failure::Other(format!("proxy: {e}"))),
+                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
             }
             if byte[0] != b'\n' {
                 continue;
             }
             let Some(head) = Head::parse(&self.head)? else { continue };
             if head.status != 200 {
-                return Err(Failure::Other(head.status_text));
+                return Err(Failure::Transport(head.status_text));
             }
             let Stage::Tunnel(socket) = std::mem::replace(&mut self.stage, Stage::Over) else {
                 return Ok(Turn::Next);
@@ -288,7 +292,7 @@ impl Exchange {
                 let options = &ask.client.tls;
                 let name = server_name(options, &origin.host)?;
                 let config = means.tls.get(options)?;
-                Transport::tls(socket, config, name).map_err(|error| Failure::Other(format!("tls: {error}")))?
+                Transport::tls(socket, config, name).map_err(|error| Failure::Transport(format!("tls: {error}")))?
             }
         };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.origin.clone());
@@ -339,7 +343,7 @@ impl Exchange {
     ) -> Result<Turn, Failure> {
         let Some(link) = &mut self.link else { return Err(lost()) };
         let n = match read(&mut link.transport, means.buffer, reads_left)? {
-            Read::Bytes(0) => return Err(Failure::Other("EOF".to_owned())),
+            Read::Bytes(0) => return Err(Failure::Transport("EOF".to_owned())),
             Read::Bytes(n) => n,
             Read::Stay(turn) => return Ok(turn),
         };
@@ -362,7 +366,7 @@ impl Exchange {
             return self.follow(location, means);
         }
         if head.status != 200 {
-            return Err(Failure::Other(format!("server returned HTTP status {}", head.status_text)));
+            return Err(Failure::Answer(format!("server returned HTTP status {}", head.status_text)));
         }
         let encoding = head.encoding.unwrap_or(Encoding::Identity);
         let announced = head.framing.as_ref().and_then(Framing::left_bytes);
@@ -390,7 +394,7 @@ impl Exchange {
 
     fn follow(&mut self, location: &str, means: &Means<'_>) -> Result<Turn, Failure> {
         if self.redirects == REDIRECTS_MAX {
-            return Err(Failure::Other(format!("stopped after {REDIRECTS_MAX} redirects")));
+            return Err(Failure::Transport(format!("stopped after {REDIRECTS_MAX} redirects")));
         }
         self.redirects += 1;
         self.url = self.url.join(location)?;
@@ -410,7 +414,7 @@ impl Exchange {
         };
         if n == 0 {
             // Where nothing says how long the body is, it ends here; over TLS a goodbye has come before.
-            return if framing.is_none() { self.finish(means) } else { Err(Failure::Other("unexpected EOF".to_owned())) };
+            return if framing.is_none() { self.finish(means) } else { Err(Failure::Transport("unexpected EOF".to_owned())) };
         }
         let buffer = std::mem::take(&mut means.buffer);
         let done = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
@@ -522,7 +526,7 @@ fn take(
     loop {
         let body = framing.read(rest, &limits).map_err(|refusal| match refusal {
             Refusal::BodyTooLarge => Failure::BodyTooLarge,
-            refusal => Failure::Other(format!("malformed HTTP response: {refusal}")),
+            refusal => Failure::Transport(format!("malformed HTTP response: {refusal}")),
         })?;
         match body {
             Body::Data { consumed, data } => {
@@ -554,7 +558,7 @@ fn connected(socket: &TcpStream) -> io::Result<bool> {
 }
 
 fn failed(action: &str, error: &io::Error) -> Failure {
-    Failure::Other(format!("{action}: {}", spoken(error)))
+    Failure::Transport(format!("{action}: {}", spoken(error)))
 }
 
 /// An error as Go's programs have it, without the number.
@@ -569,5 +573,5 @@ fn spoken(error: &io::Error) -> String {
 }
 
 fn lost() -> Failure {
-    Failure::Other("the connection was lost".to_owned())
+    Failure::Transport("the connection was lost".to_owned())
 }

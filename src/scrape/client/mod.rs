@@ -61,8 +61,10 @@ pub(super) enum Failure {
     BodyTooLarge,
     /// The memory budget has no room for it.
     NoMemory,
-    /// Anything else, in words.
-    Other(String),
+    /// Nothing came, or not whole.
+    Transport(String),
+    /// What came is not what was asked for.
+    Answer(String),
 }
 
 /// What became of a step.
@@ -103,6 +105,11 @@ impl Client {
     /// Whether an exchange is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.exchange.is_some()
+    }
+
+    /// Whether it waits for the resolver.
+    pub(super) fn is_finding(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_finding())
     }
 
     /// Goes on as far as that is possible now.
@@ -151,13 +158,13 @@ impl Display for Failure {
         match self {
             Failure::BodyTooLarge => f.write_str("body size limit exceeded"),
             Failure::NoMemory => f.write_str("no memory for the body: limits.memory is reached"),
-            Failure::Other(why) => f.write_str(why),
+            Failure::Transport(why) | Failure::Answer(why) => f.write_str(why),
         }
     }
 }
 
 impl From<String> for Failure {
     fn from(why: String) -> Failure {
-        Failure::Other(why)
+        Failure::Transport(why)
     }
 }

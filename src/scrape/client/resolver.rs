@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, SystemClock};
@@ -13,6 +14,7 @@ use crate::engine;
 /// Looks names up for all workers.
 pub(in crate::scrape) struct Resolver {
     clock: SystemClock,
+    answers: AtomicU64,
     state: Mutex<State>,
     /// Called when there are answers.
     wake: Box<dyn Fn() + Send + Sync>,
@@ -45,7 +47,7 @@ pub(super) enum Lookup {
 
 impl Resolver {
     pub(in crate::scrape) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Resolver {
-        Resolver { clock: SystemClock::default(), state: Mutex::default(), wake }
+        Resolver { clock: SystemClock::default(), answers: AtomicU64::new(0), state: Mutex::default(), wake }
     }
 
     /// The addresses of a host. `asked_ns` is when whoever asks began to: a failure from before is looked up anew.
@@ -75,6 +77,11 @@ impl Resolver {
     /// The moment from which answers count for one who asks now.
     pub(super) fn now_ns(&self) -> u64 {
         self.clock.monotonic_ns()
+    }
+
+    /// How many answers there were: when it changes, asking again is worth it.
+    pub(in crate::scrape) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// None of a host's addresses answers: they may be old.
@@ -135,6 +142,8 @@ impl Resolver {
                     found.at_ns = at_ns;
                 }
             }
+            // Whoever is woken sees it: waking and being woken go through the system.
+            self.answers.fetch_add(1, Ordering::Relaxed);
             (self.wake)();
         }
     }

@@ -34,14 +34,6 @@ impl Scheme {
             Scheme::Https => 443,
         }
     }
-
-    /// As a URL has it.
-    pub(in crate::scrape) fn name(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
 }
 
 impl Origin {

@@ -4,7 +4,7 @@
 //! target is there once, however often it was found. Knows nothing of how groups are found, nor of scraping.
 
 mod labels;
-mod shard;
+pub(in crate::scrape) mod shard;
 mod url;
 
 #[cfg(test)]

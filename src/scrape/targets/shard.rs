@@ -30,7 +30,7 @@ impl Shard {
 }
 
 /// A hash of a target's key that is the same everywhere and for ever.
-pub(super) fn hash(key: &TargetKey) -> u64 {
+pub(in crate::scrape) fn hash(key: &TargetKey) -> u64 {
     let mut hash = Fnv(FNV_OFFSET);
     let labels = key.labels.iter().flat_map(|(name, value)| [name, value]);
     for text in [&key.job, &key.url].into_iter().chain(labels) {

@@ -249,6 +249,10 @@ impl Intake for Script {
     }
 
     #[inline]
+    fn identity(&self, series: Series) -> Option<u32> {
+        Some(series.key)
+    }
+
     fn shape(&self, id: ShapeId) -> &Shape {
         &self.shapes[id.0 as usize]
     }

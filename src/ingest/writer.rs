@@ -597,14 +597,24 @@ impl Intake for Writer<'_> {
         }
         if let Some(rewrite) = self.rewrite {
             labels.canonicalize().map_err(Refusal::Labels)?;
-            if rewrite.rewrite(labels) == Verdict::Drop {
-                let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
-                return Ok(self.known(dropped));
+            match rewrite.rewrite(labels) {
+                Verdict::Keep => {}
+                Verdict::Drop => {
+                    let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
+                    return Ok(self.known(dropped));
+                }
+                Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
             }
         }
         self.keep_series_limit(labels)?;
         let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
         Ok(self.known(defined))
+    }
+
+    #[inline]
+    fn identity(&self, series: Series) -> Option<u32> {
+        let series = self.ingest.table.key(series.key).series;
+        (series != DROPPED).then_some(series.0)
     }
 
     #[inline]

@@ -29,6 +29,7 @@ mod openmetrics;
 mod oracle;
 mod prefix;
 mod push;
+mod scrape;
 mod series;
 mod starts;
 #[cfg(test)]
@@ -37,6 +38,9 @@ mod text;
 
 pub use decoder::Decoder;
 pub use push::{Push, PushOptions, RowBeside, SeriesKey};
+pub use scrape::{
+    AHEAD_NS_MAX, BODY_BYTES_MAX, Counts, Failure, Format, Page, ScrapeFailure, ScrapeOptions, Scraper,
+};
 
 /// Bytes of a line at most, its newline not counted. Longer lines are rejected and never buffered whole.
 pub const LINE_BYTES_MAX: usize = 1 << 20;

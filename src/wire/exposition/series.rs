@@ -5,9 +5,11 @@ use crate::model::{FieldText, FieldType, Intake, Refusal, Series, Shape, ShapeId
 /// The name of the field that a sample is.
 pub(super) const VALUE: &[u8] = b"value";
 
-const PLAIN: [FieldText<'static>; 1] = [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
+/// A row without a start time.
+pub(super) const PLAIN: [FieldText<'static>; 1] = [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
 
-const STARTED: [FieldText<'static>; 2] =
+/// A row with one.
+pub(super) const STARTED: [FieldText<'static>; 2] =
     [PLAIN[0], FieldText { text: b"", name: b"", kind: FieldType::StartTime }];
 
 /// Finds the shapes of rows.

@@ -358,7 +358,7 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
     let lines = proptest::collection::vec(line(), 0..6);
     let end = prop_oneof![3 => Just("\n# EOF\n"), 1 => Just("\n"), 1 => Just("")];
     (lines, end).prop_map(|(lines, end)| (lines.join("\n") + end).into_bytes())
@@ -374,7 +374,7 @@ fn short_body() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-fn syntaxes() -> impl Strategy<Value = Syntax> {
+pub(super) fn syntaxes() -> impl Strategy<Value = Syntax> {
     prop_oneof![Just(Syntax::Text), Just(Syntax::OpenMetrics)]
 }
 

@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod host;
 pub mod logging;
 pub mod requests;
+pub mod scraping;
 pub mod signals;
 
 mod process;

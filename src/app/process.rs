@@ -13,6 +13,7 @@ use crate::engine::{self, CommitPolicy, Engine, Options};
 use crate::http::{HttpLimits, Timeouts};
 use crate::log::Retention;
 use crate::log::disk::Backend;
+use crate::scrape::ProxyEnvironment;
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
@@ -21,6 +22,7 @@ use super::descriptors;
 use super::host::Host;
 use super::logging::LogOptions;
 use super::requests::{Request, Requests};
+use super::scraping::Scraping;
 use super::signals::{self, Signal};
 
 /// Why the server's process ended other than by being asked to.
@@ -57,8 +59,11 @@ fn run(
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    let server = start(&config, requests)?;
+    let proxies = ProxyEnvironment::read(|name| std::env::var(name).ok());
+    let scraping = Scraping::new(config.workers as usize, proxies);
+    let server = start(&config, requests, &scraping)?;
     let control = server.control();
+    scraping.started(control.clone());
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -95,7 +100,7 @@ fn run(
 }
 
 /// Binds, opens the log, and starts to serve.
-fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError> {
+fn start(config: &Config, requests: &Arc<Requests>, scraping: &Scraping) -> Result<Server, ServeError> {
     let data = &config.data;
     if data.disk == Disk::IoUring {
         let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
@@ -127,6 +132,7 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
         settings: settings(config),
         reload: Some(ReloadHook(Arc::new(move || asking.ask(Request::Reload)))),
         lines: config.lines.clone(),
+        companion: Some(scraping.hook()),
         ..ServeOptions::default()
     };
     let server = Server::start(|| Engine::open(options), serve)

@@ -89,7 +89,9 @@ impl Report {
                     result.samples += 1;
                 }
                 Ok(Err(Full)) => return Err(i),
-                Err(refusal) => result.reject(0, refusal.reason(), NAMES[i].as_bytes(), || refusal.to_string()),
+                Err(refusal) => {
+                    result.reject(0, refusal.reason(), NAMES[i].as_bytes(), || refusal.to_string())
+                }
             }
         }
         Ok(())

@@ -155,7 +155,7 @@ impl Rounds {
     /// Bytes held, bodies under way left out: they are paid for.
     pub fn memory_bytes(&self) -> u64 {
         let subjects: usize = self.subjects.iter().flatten().map(|subject| subject.memory_bytes()).sum();
-        (subjects + self.agenda.memory_bytes() + self.reader.memory_bytes()) as u64
+        (subjects + self.agenda.memory_bytes()) as u64
     }
 
     fn queue(&mut self, id: usize) {
@@ -172,7 +172,8 @@ impl Rounds {
             Order::Take(wanted, status) => match self.by_key.get(&wanted.target.key) {
                 Some(&id) => {
                     let Some(subject) = &mut self.subjects[id] else { return };
-                    let ends = matches!(subject.after, After::End(_)) || subject.names_differently(&wanted.target);
+                    let ends =
+                        matches!(subject.after, After::End(_)) || subject.names_differently(&wanted.target);
                     subject.after = match ends {
                         true => After::End(Some((wanted, status))),
                         false => After::Replace(wanted, status),
@@ -283,7 +284,9 @@ impl Rounds {
             None => subject.url(),
         };
         match url {
-            Ok(url) => self.drive(id, ground, |client, ask, means| client.begin(url, moment.deadline_ns, ask, means)),
+            Ok(url) => {
+                self.drive(id, ground, |client, ask, means| client.begin(url, moment.deadline_ns, ask, means))
+            }
             Err(why) => self.arrive(id, moment, Err(Failure::Answer(why)), ground),
         }
     }
@@ -337,15 +340,10 @@ impl Rounds {
     }
 
     /// A scrape has come to its answer, or to none.
-    fn arrive(
-        &mut self,
-        id: usize,
-        moment: Moment,
-        ended: Result<Answer, Failure>,
-        ground: &Ground<'_>,
-    ) {
+    fn arrive(&mut self, id: usize, moment: Moment, ended: Result<Answer, Failure>, ground: &Ground<'_>) {
         let Some(subject) = &mut self.subjects[id] else { return };
-        let mut told = Told { duration_ns: ground.engine.monotonic_ns() - moment.began_ns, ..Told::default() };
+        let mut told =
+            Told { duration_ns: ground.engine.monotonic_ns() - moment.began_ns, ..Told::default() };
         let news = match ended {
             Ok(answer) => {
                 told.body_bytes = answer.body.len() as i64;

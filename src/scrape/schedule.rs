@@ -40,7 +40,11 @@ impl Slots {
         let offset_ns = hash % interval_ns;
         let wall_offset_ns = (i128::from(wall_ns)).rem_euclid(i128::from(interval_ns)) as u64;
         let wait_ns = (offset_ns + interval_ns - wall_offset_ns) % interval_ns;
-        Slots { interval_ns, next_ns: now_ns + wait_ns, next_wall_ns: wall_ns.saturating_add_unsigned(wait_ns) }
+        Slots {
+            interval_ns,
+            next_ns: now_ns + wait_ns,
+            next_wall_ns: wall_ns.saturating_add_unsigned(wait_ns),
+        }
     }
 
     /// The next slot, by the monotonic clock.
@@ -149,7 +153,10 @@ mod tests {
     #[test]
     fn slots_that_pass_are_counted() {
         let mut slots = Slots::new(0, S, 0, 0);
-        assert_eq!(slots.take(3 * S + 5, (3 * S + 5) as i64), Slot { stamp_ns: 3 * S as i64, delay_ns: 5, missed: 3 });
+        assert_eq!(
+            slots.take(3 * S + 5, (3 * S + 5) as i64),
+            Slot { stamp_ns: 3 * S as i64, delay_ns: 5, missed: 3 }
+        );
         assert_eq!((slots.skip(3 * S + 6), slots.next_ns()), (0, 4 * S));
         assert_eq!((slots.skip(5 * S), slots.next_ns()), (2, 6 * S));
     }

@@ -8,6 +8,7 @@
 //! Lines that come on sockets of their own ([`lines`]) share the worker and its engine, and nothing else.
 
 mod answer;
+mod companion;
 mod connection;
 mod door;
 mod format;
@@ -25,6 +26,7 @@ mod timer;
 mod transport;
 mod worker;
 
+pub use companion::{Companion, CompanionHook, Lent};
 pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
 pub use live::{ReloadHook, Settings};
 pub use server::{Control, ServeOptions, Server};

@@ -17,6 +17,7 @@ use crate::log::LogError;
 use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
+use super::companion::CompanionHook;
 use super::door::{Contexts, Labeling, Verifier};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
@@ -36,6 +37,8 @@ pub struct ServeOptions {
     pub reload: Option<ReloadHook>,
     /// Where it listens for lines.
     pub lines: Vec<LineListener>,
+    /// What each worker drives beside its doors.
+    pub companion: Option<CompanionHook>,
     /// How long a drain may take, in nanoseconds.
     pub drain_ns_max: u64,
 }
@@ -47,6 +50,7 @@ impl Default for ServeOptions {
             settings: Settings::default(),
             reload: None,
             lines: Vec::new(),
+            companion: None,
             drain_ns_max: 25_000_000_000,
         }
     }
@@ -281,6 +285,11 @@ impl Control {
             self.0.reloaded_ms.set(now_ms());
         }
         self.0.reloads.complete(round, outcome.err());
+        self.0.wake_all();
+    }
+
+    /// Wakes all workers: there is something for their companions to do.
+    pub fn wake(&self) {
         self.0.wake_all();
     }
 

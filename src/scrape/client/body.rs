@@ -39,7 +39,11 @@ impl Incoming {
         purse: Purse<'_>,
     ) -> Result<Incoming, Failure> {
         let bytes_max = if bytes_max == 0 { BODY_BYTES_MAX } else { bytes_max.min(BODY_BYTES_MAX) };
-        let limits = HttpLimits { body_bytes_max: BODY_BYTES_MAX, decoded_bytes_max: u64::MAX, ..HttpLimits::default() };
+        let limits = HttpLimits {
+            body_bytes_max: BODY_BYTES_MAX,
+            decoded_bytes_max: u64::MAX,
+            ..HttpLimits::default()
+        };
         let room = (expected as u64).min(bytes_max) as usize;
         let bytes = room + encoding.memory_bytes_max();
         let reservation = purse.budget.reserve(bytes as u64, purse.held).ok_or(Failure::NoMemory)?;
@@ -65,7 +69,12 @@ impl Incoming {
         decoded
     }
 
-    fn decode(&mut self, decoder: &mut ContentDecoder, piece: &[u8], purse: Purse<'_>) -> Result<(), Failure> {
+    fn decode(
+        &mut self,
+        decoder: &mut ContentDecoder,
+        piece: &[u8],
+        purse: Purse<'_>,
+    ) -> Result<(), Failure> {
         let mut rest = piece;
         loop {
             self.make_room(1, purse)?;
@@ -116,7 +125,9 @@ fn broken(error: BodyError) -> Failure {
         BodyError::EncodedTooLarge | BodyError::DecodedTooLarge => Failure::BodyTooLarge,
         BodyError::Corrupt(why) => Failure::Answer(format!("the body is corrupt: {why}")),
         BodyError::WindowTooLarge => Failure::Answer("the body's zstd window is too large".to_owned()),
-        BodyError::TrailingGarbage => Failure::Answer("the body goes on after its compressed data".to_owned()),
+        BodyError::TrailingGarbage => {
+            Failure::Answer("the body goes on after its compressed data".to_owned())
+        }
         BodyError::Truncated => Failure::Answer("the body ends inside its compressed data".to_owned()),
     }
 }

@@ -69,13 +69,18 @@ pub(super) struct Exchange {
 
 enum Stage {
     /// The way is not known yet; addresses were asked for at this time.
-    Finding { asked_ns: u64 },
+    Finding {
+        asked_ns: u64,
+    },
     Connecting(Connecting),
     /// The proxy was asked for a tunnel.
     Tunnel(TcpStream),
     Sending,
     Head,
-    Body { framing: Option<Framing>, incoming: Box<Incoming> },
+    Body {
+        framing: Option<Framing>,
+        incoming: Box<Incoming>,
+    },
     Over,
 }
 
@@ -199,7 +204,9 @@ impl Exchange {
         let Stage::Finding { asked_ns } = self.stage else { return Ok(Turn::Next) };
         self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
         let proxy = self.proxy.as_ref().map(|proxy| &proxy.origin);
-        if let Some(link) = self.link.take_if(|link| link.origin == self.url.origin && link.proxy.as_ref() == proxy) {
+        if let Some(link) =
+            self.link.take_if(|link| link.origin == self.url.origin && link.proxy.as_ref() == proxy)
+        {
             return self.begin_to_send(link, true, ask).map(|()| Turn::Next);
         }
         self.link = None;
@@ -292,7 +299,8 @@ impl Exchange {
                 let options = &ask.client.tls;
                 let name = server_name(options, &origin.host)?;
                 let config = means.tls.get(options)?;
-                Transport::tls(socket, config, name).map_err(|error| Failure::Transport(format!("tls: {error}")))?
+                Transport::tls(socket, config, name)
+                    .map_err(|error| Failure::Transport(format!("tls: {error}")))?
             }
         };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.origin.clone());
@@ -381,8 +389,8 @@ impl Exchange {
             }
             _ => 0,
         };
-        let mut incoming =
-            Incoming::new(encoding, expected, ask.body_bytes_max, means.decoders, means.purse).map(Box::new)?;
+        let mut incoming = Incoming::new(encoding, expected, ask.body_bytes_max, means.decoders, means.purse)
+            .map(Box::new)?;
         self.content_type = std::mem::take(&mut head.content_type);
         self.keep_alive = head.keep_alive;
         let begun = self.head.split_off(head.bytes);
@@ -414,7 +422,11 @@ impl Exchange {
         };
         if n == 0 {
             // Where nothing says how long the body is, it ends here; over TLS a goodbye has come before.
-            return if framing.is_none() { self.finish(means) } else { Err(Failure::Transport("unexpected EOF".to_owned())) };
+            return if framing.is_none() {
+                self.finish(means)
+            } else {
+                Err(Failure::Transport("unexpected EOF".to_owned()))
+            };
         }
         let buffer = std::mem::take(&mut means.buffer);
         let done = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
@@ -506,7 +518,9 @@ fn read(transport: &mut Transport, into: &mut [u8], reads_left: &mut usize) -> R
             Ok(n) => return Ok(Read::Bytes(n)),
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Stay(WAITS)),
             Err(e) if e.kind() == ErrorKind::Interrupted && transport.is_plain() => {}
-            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Read::Stay(Turn::Stay(Progress::Again))),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {
+                return Ok(Read::Stay(Turn::Stay(Progress::Again)));
+            }
             Err(e) => return Err(failed("read", &e)),
         }
     }

@@ -25,8 +25,8 @@ use crate::http::body::DecoderPool;
 
 use exchange::{Exchange, Link, Progress};
 
-pub use proxy::ProxyEnvironment;
 pub(super) use body::Purse;
+pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
 pub(super) use tls::TlsConfigs;

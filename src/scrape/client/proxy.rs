@@ -24,7 +24,11 @@ impl ProxyEnvironment {
             let capital = || variable(&name.to_ascii_uppercase());
             variable(name).filter(|value| !value.is_empty()).or_else(capital).unwrap_or_default()
         };
-        ProxyEnvironment { http: either("http_proxy"), https: either("https_proxy"), none: either("no_proxy") }
+        ProxyEnvironment {
+            http: either("http_proxy"),
+            https: either("https_proxy"),
+            none: either("no_proxy"),
+        }
     }
 }
 
@@ -66,37 +70,39 @@ fn is_own(host: &str) -> bool {
 /// Whether a list of names, domains, addresses and networks names a server.
 fn is_excepted(list: &str, origin: &Origin) -> bool {
     let address = origin.host.parse::<IpAddr>().ok();
-    list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
-        if entry == "*" {
-            return true;
-        }
-        if let Some((network, bits)) = entry.split_once('/')
-            && let (Ok(network), Ok(bits)) = (network.parse(), bits.parse())
-        {
-            return address.is_some_and(|address| is_within(address, network, bits));
-        }
-        if let (Ok(named), Some(address)) = (entry.parse::<IpAddr>(), address) {
-            return named == address;
-        }
-        let Some(named) = Origin::parse(origin.scheme, entry.trim_start_matches("*.").trim_start_matches('.'))
-        else {
-            return false;
-        };
-        let has_port = entry.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
-        if has_port && named.port != origin.port {
-            return false;
-        }
-        // A leading dot names what is below a domain, and no dot the domain, too.
-        let below = origin.host.strip_suffix(&named.host).is_some_and(|rest| rest.ends_with('.'));
-        let only_below = entry.starts_with('.') || entry.starts_with("*.");
-        below || !only_below && named.host == origin.host
-    })
+    list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(
+        |entry| {
+            if entry == "*" {
+                return true;
+            }
+            if let Some((network, bits)) = entry.split_once('/')
+                && let (Ok(network), Ok(bits)) = (network.parse(), bits.parse())
+            {
+                return address.is_some_and(|address| is_within(address, network, bits));
+            }
+            if let (Ok(named), Some(address)) = (entry.parse::<IpAddr>(), address) {
+                return named == address;
+            }
+            let Some(named) =
+                Origin::parse(origin.scheme, entry.trim_start_matches("*.").trim_start_matches('.'))
+            else {
+                return false;
+            };
+            let has_port =
+                entry.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+            if has_port && named.port != origin.port {
+                return false;
+            }
+            // A leading dot names what is below a domain, and no dot the domain, too.
+            let below = origin.host.strip_suffix(&named.host).is_some_and(|rest| rest.ends_with('.'));
+            let only_below = entry.starts_with('.') || entry.starts_with("*.");
+            below || !only_below && named.host == origin.host
+        },
+    )
 }
 
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    let same = |a: u128, b: u128, width: u32| {
-        bits <= width && (bits == 0 || (a ^ b) >> (width - bits) == 0)
-    };
+    let same = |a: u128, b: u128, width: u32| bits <= width && (bits == 0 || (a ^ b) >> (width - bits) == 0);
     let v4 = |a: Ipv4Addr| u128::from(a.to_bits());
     match (address, network) {
         (IpAddr::V4(a), IpAddr::V4(n)) => same(v4(a), v4(n), 32),
@@ -148,12 +154,19 @@ mod tests {
             proxy_for(options, &environment, &origin(host)).map(|p| p.map(|p| p.origin.with_port()))
         };
         assert_eq!(of(&options, "a"), Ok(Some("p:3128".to_owned())));
-        assert_eq!((of(&options, "n"), of(&options, "localhost"), of(&options, "127.0.0.1:9")), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(
+            (of(&options, "n"), of(&options, "localhost"), of(&options, "127.0.0.1:9")),
+            (Ok(None), Ok(None), Ok(None))
+        );
         assert_eq!(of(&ProxyOptions::default(), "a"), Ok(None));
-        let own = ProxyOptions { url: Some("http://o".into()), no_proxy: "b".into(), ..ProxyOptions::default() };
+        let own =
+            ProxyOptions { url: Some("http://o".into()), no_proxy: "b".into(), ..ProxyOptions::default() };
         assert_eq!((of(&own, "a"), of(&own, "b")), (Ok(Some("o:80".to_owned())), Ok(None)));
         for bad in ["socks5://s:1", "https://s", "http://"] {
-            assert!(of(&ProxyOptions { url: Some(bad.into()), ..ProxyOptions::default() }, "a").is_err(), "{bad}");
+            assert!(
+                of(&ProxyOptions { url: Some(bad.into()), ..ProxyOptions::default() }, "a").is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -178,11 +178,11 @@ fn read(credential: &Credential) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
     use crate::scrape::job::{Authorization, BasicAuth};
-    use crate::scrape::tests::client_options;
 
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
         let mut out = Vec::new();
-        let ask = Ask { client, accept: "text/plain", compression: true, timeout_seconds: 1.5, body_bytes_max: 0 };
+        let ask =
+            Ask { client, accept: "text/plain", compression: true, timeout_seconds: 1.5, body_bytes_max: 0 };
         ask.write(to, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
 
@@ -194,9 +194,9 @@ mod tests {
             "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {USER_AGENT}\r\nAccept: text/plain\r\n\
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
         );
-        assert_eq!(head(&client_options(), to), Ok(expected));
+        assert_eq!(head(&ClientOptions::default(), to), Ok(expected));
         let proxy = Url::parse("http://u%40x:p@proxy:3128").unwrap();
-        let forwarded = head(&client_options(), Addressed { proxy: Some(&proxy), ..to }).unwrap();
+        let forwarded = head(&ClientOptions::default(), Addressed { proxy: Some(&proxy), ..to }).unwrap();
         assert!(forwarded.starts_with("GET http://a:9100/metrics?x=a%20b HTTP/1.1\r\n"));
         assert!(forwarded.contains(&format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode("u@x:p"))));
     }
@@ -206,13 +206,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("token");
         std::fs::write(&file, "one\n").unwrap();
-        let mut client = client_options();
+        let mut client = ClientOptions::default();
         let credentials = Some(Credential::File(file.clone()));
         client.authorization = Some(Authorization { kind: "Bearer".into(), credentials });
-        client.headers = vec![("X-Key".into(), vec![Credential::Text("k1".into()), Credential::Text("k2".into())])];
+        client.headers =
+            vec![("X-Key".into(), vec![Credential::Text("k1".into()), Credential::Text("k2".into())])];
         let url = Url::parse("http://a/").unwrap();
         let to = Addressed { url: &url, proxy: None, trusted: true };
-        assert!(head(&client, to).unwrap().ends_with("Authorization: Bearer one\r\nX-Key: k1\r\nX-Key: k2\r\n\r\n"));
+        assert!(
+            head(&client, to)
+                .unwrap()
+                .ends_with("Authorization: Bearer one\r\nX-Key: k1\r\nX-Key: k2\r\n\r\n")
+        );
         std::fs::write(&file, "two").unwrap();
         assert!(head(&client, to).unwrap().contains("Authorization: Bearer two\r\n"));
         let elsewhere = head(&client, Addressed { trusted: false, ..to }).unwrap();
@@ -225,6 +230,10 @@ mod tests {
         client.authorization = None;
         let (username, password) = (Credential::Text("u".into()), Some(Credential::Text("p".into())));
         client.basic_auth = Some(BasicAuth { username, password });
-        assert!(head(&client, to).unwrap().contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("u:p"))));
+        assert!(
+            head(&client, to)
+                .unwrap()
+                .contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("u:p")))
+        );
     }
 }

@@ -66,7 +66,9 @@ impl Resolver {
                 }
                 Lookup::Known(addresses)
             }
-            Some((Err(why), at_ns)) if at_ns >= asked_ns && !state.wanted.contains(host) => Lookup::Failed(why),
+            Some((Err(why), at_ns)) if at_ns >= asked_ns && !state.wanted.contains(host) => {
+                Lookup::Failed(why)
+            }
             _ => match self.want(&mut state, host) {
                 Ok(()) => Lookup::Pending,
                 Err(why) => Lookup::Failed(why.into()),
@@ -132,7 +134,8 @@ impl Resolver {
                 let mut state = self.lock();
                 state.wanted.remove(&host);
                 // A failure does not take away what was known: it may be the resolver's.
-                let keep = answer.is_err() && state.known.get(&host).is_some_and(|known| known.answer.is_ok());
+                let keep =
+                    answer.is_err() && state.known.get(&host).is_some_and(|known| known.answer.is_ok());
                 if state.known.len() >= KNOWN_MAX && !state.known.contains_key(&host) {
                     state.known.retain(|_, found| at_ns < found.at_ns + FRESH_NS);
                 }
@@ -162,7 +165,11 @@ fn look_up(host: &str) -> Result<Arc<[IpAddr]>, Arc<str>> {
             addresses.push(address);
         }
     }
-    if addresses.is_empty() { Err(format!("lookup {host}: no such host").into()) } else { Ok(addresses.into()) }
+    if addresses.is_empty() {
+        Err(format!("lookup {host}: no such host").into())
+    } else {
+        Ok(addresses.into())
+    }
 }
 
 /// For so long an answer is not asked for again: as long as resolvers on a host keep one at least.

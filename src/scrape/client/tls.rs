@@ -146,7 +146,6 @@ fn read(part: &Credential) -> Result<Vec<u8>, String> {
     }
 }
 
-
 /// Takes whoever answers, as `insecure_skip_verify` asks.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);

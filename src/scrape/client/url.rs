@@ -57,7 +57,8 @@ impl Origin {
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
             _ => return None,
         };
-        let sound = !host.is_empty() && host.bytes().all(|b| b > b' ' && b != 0x7f && !b"/?#@\\[]".contains(&b));
+        let sound =
+            !host.is_empty() && host.bytes().all(|b| b > b' ' && b != 0x7f && !b"/?#@\\[]".contains(&b));
         sound.then(|| Origin { scheme, host: host.to_ascii_lowercase(), port })
     }
 

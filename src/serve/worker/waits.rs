@@ -23,7 +23,8 @@ impl Worker {
         self.next_tick_ns = now_ns + TICK_NS;
         let Worker { hall, engine, shared, live, buffer, .. } = self;
         hall.tick(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
-        let mut bytes = self.hall.memory_bytes();
+        let companion_bytes = self.companion.as_ref().map_or(0, |companion| companion.memory_bytes());
+        let mut bytes = self.hall.memory_bytes() + companion_bytes;
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes() as u64;

@@ -6,7 +6,8 @@ use crate::model::{FieldText, FieldType, Intake, Refusal, Series, Shape, ShapeId
 pub(super) const VALUE: &[u8] = b"value";
 
 /// A row without a start time.
-pub(super) const PLAIN: [FieldText<'static>; 1] = [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
+pub(super) const PLAIN: [FieldText<'static>; 1] =
+    [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
 
 /// A row with one.
 pub(super) const STARTED: [FieldText<'static>; 2] =

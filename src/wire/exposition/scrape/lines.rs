@@ -52,8 +52,7 @@ impl Scraper {
         let nothing = Page::default();
         let old = if page.format == Format::Lines(syntax) { page } else { &nothing };
         let (same, counted) = (std::ptr::eq(old, page), (0, 0));
-        let mut reading =
-            Reading { syntax, options, body, at: 0, old, next: 0, same, ended: false, counted };
+        let mut reading = Reading { syntax, options, body, at: 0, old, next: 0, same, ended: false, counted };
         while reading.at < body.len() {
             if !self.reuse(&mut reading) {
                 self.read_anew(&mut reading, intake)?;
@@ -155,7 +154,8 @@ impl Scraper {
         }
         let text = window(&reading.body[reading.at..]);
         let closed = reading.at + text.len() == reading.body.len();
-        let line = line::read(reading.syntax, text, closed, &mut self.tokens).map_err(|stop| reading.stop(stop))?;
+        let line =
+            line::read(reading.syntax, text, closed, &mut self.tokens).map_err(|stop| reading.stop(stop))?;
         match line.content {
             Content::Sample(sample) => self.read_sample(reading, text, &sample, line.next, intake),
             Content::Eof => {

@@ -101,7 +101,8 @@ impl Scraper {
     fn added(&mut self, page: &Page) -> u64 {
         let Settling { before, .. } = &mut self.settling;
         before.clear();
-        before.extend(page.lines.iter().filter(|line| line.has(Line::SAMPLE)).map(|line| u64::from(line.key)));
+        before
+            .extend(page.lines.iter().filter(|line| line.has(Line::SAMPLE)).map(|line| u64::from(line.key)));
         before.sort_unstable();
         let is_new = |line: &&Line| {
             line.has(Line::SAMPLE)
@@ -134,12 +135,7 @@ impl Scraper {
 }
 
 /// Fills `numbers` with the series of lines, and the lines, sorted.
-fn collect<I: Intake>(
-    lines: &[Line],
-    numbers: &mut Vec<u64>,
-    intake: &I,
-    wanted: impl Fn(&Line) -> bool,
-) {
+fn collect<I: Intake>(lines: &[Line], numbers: &mut Vec<u64>, intake: &I, wanted: impl Fn(&Line) -> bool) {
     numbers.clear();
     for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.has(Line::SAMPLE) && wanted(line)) {
         let series = intake.identity(Series { key: line.key, shape: ShapeId::NONE });

@@ -145,6 +145,21 @@ pub struct ClientOptions {
     pub headers: Vec<(String, Vec<Credential>)>,
 }
 
+impl Default for ClientOptions {
+    /// As where nothing is said: nobody in particular, following redirects.
+    fn default() -> ClientOptions {
+        ClientOptions {
+            basic_auth: None,
+            authorization: None,
+            oauth2: None,
+            tls: ClientTls::default(),
+            proxy: ProxyOptions::default(),
+            follow_redirects: true,
+            headers: Vec::new(),
+        }
+    }
+}
+
 /// A secret. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {

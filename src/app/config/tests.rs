@@ -64,7 +64,21 @@ fn without_a_file_everything_has_its_default() {
         idle_timeout: Duration::from_secs(120),
     };
     let listen = config.listen.clone();
-    assert_eq!(config, Config { file: None, listen, lines: Vec::new(), data, limits, workers: 6 });
+    let expected = Config {
+        file: None,
+        listen,
+        lines: Vec::new(),
+        data,
+        limits,
+        workers: 6,
+        jobs: Vec::new(),
+        shard: Shard { index: 0, count: 1 },
+        external_labels: Vec::new(),
+        remote_write: Vec::new(),
+        unsupported: Vec::new(),
+        warnings: Vec::new(),
+    };
+    assert_eq!(config, expected);
 }
 
 #[test]

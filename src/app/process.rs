@@ -14,6 +14,7 @@ use crate::http::{HttpLimits, Timeouts};
 use crate::log::Retention;
 use crate::log::disk::Backend;
 use crate::scrape::ProxyEnvironment;
+use crate::scrape::targets::Shard;
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
@@ -50,20 +51,23 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
     let asking = Arc::clone(&requests);
     signals::listen(move |signal| asking.ask(signal.into()))
         .map_err(|error| ServeError::Failed(format!("signals: {error}")))?;
-    run(config, &requests, &load)
+    // A name or address that is no text is nobody's.
+    let proxies = ProxyEnvironment::read(|name| environment(name).and_then(|value| value.into_string().ok()));
+    let scraping = Scraping::new(config.workers as usize, proxies);
+    run(config, &scraping, &requests, &load)
 }
 
 /// From start to stop with a sound configuration.
 fn run(
     mut config: Config,
+    scraping: &Scraping,
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    let proxies = ProxyEnvironment::read(|name| std::env::var(name).ok());
-    let scraping = Scraping::new(config.workers as usize, proxies);
-    let server = start(&config, requests, &scraping)?;
+    let server = start(&config, requests, scraping)?;
     let control = server.control();
     scraping.started(control.clone());
+    scraping.apply(&config.jobs, shard(&config));
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -81,7 +85,10 @@ fn run(
                 control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
                 // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {
-                    Ok(_) => info!("configuration reloaded"),
+                    Ok(next) => {
+                        scraping.apply(&next.jobs, shard(next));
+                        info!("configuration reloaded");
+                    }
                     Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
                 }
                 config = next.unwrap_or(config);
@@ -173,6 +180,11 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+/// Which targets are this process's.
+fn shard(config: &Config) -> Shard {
+    Shard { index: config.shard.index, count: config.shard.count }
+}
+
 /// The next configuration, if it can be taken over whole while the server runs.
 fn reload(now: &Config, load: &dyn Fn() -> Result<Config, ConfigError>) -> Result<Config, String> {
     let next = load().map_err(|error| error.to_string())?;
@@ -201,9 +213,10 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over: what is asked at a listener, and all limits. To take a file and not do
+/// The keys that a running server takes over: what is asked at a listener, all limits, and what is
+/// scraped. To take a file and not do
 /// what it says of others would be worse than to refuse it.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 12] = [
     "listen.*",
     "limits.memory",
     "limits.series_max",
@@ -213,6 +226,9 @@ const LIVE: [&str; 9] = [
     "limits.header_timeout",
     "limits.body_idle_timeout",
     "limits.idle_timeout",
+    "scrape_configs",
+    "shard",
+    "global.external_labels",
 ];
 
 /// How long to wait for a request at one time.

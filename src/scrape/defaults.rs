@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::relabel::{NameValidation, Rules};
 
-use super::{
-    BodyLimits, ClientOptions, ClientTls, Histograms, Job, NameEscaping, ProxyOptions, Scheme, ScrapeProtocol,
-};
+use super::{BodyLimits, ClientOptions, Histograms, Job, NameEscaping, Scheme, ScrapeProtocol};
 
 impl Job {
     /// A job of this name that finds nothing.
@@ -45,20 +43,6 @@ impl Job {
             relabel: Arc::new(Rules::default()),
             metric_relabel: Arc::new(Rules::default()),
             discovery: Vec::new(),
-        }
-    }
-}
-
-impl Default for ClientOptions {
-    fn default() -> ClientOptions {
-        ClientOptions {
-            basic_auth: None,
-            authorization: None,
-            oauth2: None,
-            tls: ClientTls::default(),
-            proxy: ProxyOptions::default(),
-            follow_redirects: true,
-            headers: Vec::new(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! [`Target`]s of them; each worker scrapes its share of the targets on its own poll.
 
 mod job;
+mod labels;
+mod negotiate;
 mod target;
 
 pub use job::{
@@ -11,4 +13,6 @@ pub use job::{
     Histograms, Job, KubernetesOptions, KubernetesRole, NameEscaping, OAuth2, ProxyOptions, Scheme,
     ScrapeProtocol, SelectorOptions,
 };
+pub use labels::TargetLabels;
+pub use negotiate::{accept as accept_header, format as answer_format};
 pub use target::{Group, LabelPairs, Target, TargetKey};

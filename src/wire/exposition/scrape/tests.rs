@@ -16,6 +16,7 @@ fn options() -> ScrapeOptions {
         track_timestamps_staleness: false,
         keep_empty_labels: false,
         samples_max: 0,
+        histograms: HistogramOptions::default(),
     }
 }
 
@@ -79,7 +80,10 @@ fn series_that_are_gone_are_stale_once() {
     let mut target = Target::new(Syntax::Text);
     assert_eq!(target.scrape("a 1\nb 2\n"), (counts(2, 2, 2), vec!["a 1".into(), "b 2".into()]));
     assert_eq!(target.scrape("a 1\nb 3\n"), (counts(2, 2, 0), vec!["a 1".into(), "b 3".into()]));
-    assert_eq!(target.scrape("a 1\nc 3\n"), (counts(2, 2, 1), vec!["a 1".into(), "c 3".into(), "b stale".into()]));
+    assert_eq!(
+        target.scrape("a 1\nc 3\n"),
+        (counts(2, 2, 1), vec!["a 1".into(), "c 3".into(), "b stale".into()])
+    );
     assert_eq!(target.end(), ["a stale", "c stale"]);
     assert_eq!(target.end(), [""; 0]);
     // What was there before a failure is not new.
@@ -120,11 +124,15 @@ fn a_broken_body_counts_for_nothing() {
 fn of_the_lines_of_one_series_the_first_is_taken() {
     let mut target = Target::new(Syntax::Text);
     for _ in 0..2 {
-        let (counts, rows) = target.scrape("a{x=\"1\"} 1\nb 2\na{x=\"1\"} 3\na{x=\"1\",} 4\na{x=\"1\"} 5 7\n");
+        let (counts, rows) =
+            target.scrape("a{x=\"1\"} 1\nb 2\na{x=\"1\"} 3\na{x=\"1\",} 4\na{x=\"1\"} 5 7\n");
         assert_eq!(rows, ["a,x=1 1", "b 2", "a,x=1 5"]);
         assert_eq!((counts.scraped, counts.kept, counts.twice), (5, 5, 2));
     }
-    assert_eq!(target.scrape("a{x=\"1\",} 4\nb 1\n"), (counts(2, 2, 0), vec!["a,x=1 4".into(), "b 1".into()]));
+    assert_eq!(
+        target.scrape("a{x=\"1\",} 4\nb 1\n"),
+        (counts(2, 2, 0), vec!["a,x=1 4".into(), "b 1".into()])
+    );
     // The one with a time of its own was the only one.
     let mut target = Target::new(Syntax::Text);
     assert_eq!(target.scrape("a 1 5\na 2\n").1, ["a 1"]);
@@ -171,7 +179,10 @@ fn what_the_rewrite_drops_is_counted_and_what_it_refuses_fails_the_scrape() {
     let mut target = Target::new(Syntax::Text);
     target.rows.rewrite = Some(Arc::new(Rules));
     for added in [1, 0] {
-        assert_eq!(target.scrape("a 1\ndrop 2\ndrop{x=\"1\"} 3\n"), (counts(3, 1, added), vec!["a 1".into()]));
+        assert_eq!(
+            target.scrape("a 1\ndrop 2\ndrop{x=\"1\"} 3\n"),
+            (counts(3, 1, added), vec!["a 1".into()])
+        );
     }
     assert_eq!(target.scrape("drop 2\n").1, ["a stale"]);
     let failure = target.read("a 1\nrefuse{x=\"1\"} 2\nb 1\n").unwrap_err();
@@ -230,7 +241,9 @@ fn metadata_is_told_when_it_is_new_and_once_in_each_epoch() {
 fn start_times_reach_the_rows_of_their_family_whatever_changed() {
     let mut target = Target::new(Syntax::OpenMetrics);
     let family = |value: u32, created: &str| {
-        format!("# TYPE x gauge\nx 1\n# TYPE a counter\na_total{{b=\"1\"}} {value}\na_total{{b=\"2\"}} 3\n{created}# TYPE y gauge\ny 1\n# EOF\n")
+        format!(
+            "# TYPE x gauge\nx 1\n# TYPE a counter\na_total{{b=\"1\"}} {value}\na_total{{b=\"2\"}} 3\n{created}# TYPE y gauge\ny 1\n# EOF\n"
+        )
     };
     let mut starts = |body: &str| -> Vec<Option<i64>> {
         target.read(body).unwrap();
@@ -286,8 +299,13 @@ fn family() -> impl Strategy<Value = Family> {
     let kind = prop_oneof![Just("counter"), Just("gauge"), Just("histogram"), Just("")];
     let samples = proptest::collection::vec((0u8..6, 0u16..4), 0..5);
     (0u8..5, kind, 0u8..2, samples, proptest::option::weighted(0.2, 0u8..6), proptest::bool::weighted(0.1))
-        .prop_map(|(name, kind, help, samples, created, exemplar)| {
-            Family { name, kind, help, samples, created, exemplar }
+        .prop_map(|(name, kind, help, samples, created, exemplar)| Family {
+            name,
+            kind,
+            help,
+            samples,
+            created,
+            exemplar,
         })
 }
 
@@ -299,10 +317,17 @@ fn page_text(syntax: Syntax, families: &[Family]) -> String {
         }
         for (label, value) in &f.samples {
             let exemplar = if f.exemplar && syntax == Syntax::OpenMetrics { " # {a=\"b\"} 1 2" } else { "" };
-            text += &format!("f{}_x{{le=\"{label}\"}} {value}{}{exemplar}\n", f.name, "7".repeat(*value as usize));
+            text += &format!(
+                "f{}_x{{le=\"{label}\"}} {value}{}{exemplar}\n",
+                f.name,
+                "7".repeat(*value as usize)
+            );
         }
         if let Some(label) = f.created.filter(|_| syntax == Syntax::OpenMetrics) {
-            text += &format!("f{}_created{{b=\"{label}\"}} {}\nf{}_x{{b=\"{label}\"}} 1\n", f.name, f.help, f.name);
+            text += &format!(
+                "f{}_created{{b=\"{label}\"}} {}\nf{}_x{{b=\"{label}\"}} 1\n",
+                f.name, f.help, f.name
+            );
         }
     }
     if syntax == Syntax::OpenMetrics {
@@ -386,7 +411,8 @@ fn is_stale(row: &Row) -> bool {
 fn first_of_each(rows: Vec<Row>, time_ns: i64) -> Vec<Row> {
     let mut kept: Vec<Row> = Vec::new();
     for row in rows {
-        let twice = row.time_ns == time_ns && kept.iter().any(|k| k.labels == row.labels && k.time_ns == time_ns);
+        let twice =
+            row.time_ns == time_ns && kept.iter().any(|k| k.labels == row.labels && k.time_ns == time_ns);
         if !twice && row.time_ns <= time_ns + AHEAD_NS_MAX {
             kept.push(row);
         }

@@ -24,5 +24,7 @@ pub use job::{
     Histograms, Job, KubernetesOptions, KubernetesRole, NameEscaping, OAuth2, ProxyOptions, Scheme,
     ScrapeProtocol, SelectorOptions,
 };
+pub use labels::TargetLabels;
+pub use negotiate::{accept as accept_header, format as answer_format};
 pub use rounds::{Ground, Rounds, TARGET_TOKENS};
 pub use target::{Group, LabelPairs, Target, TargetKey};

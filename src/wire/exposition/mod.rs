@@ -28,6 +28,7 @@ mod openmetrics;
 #[cfg(test)]
 mod oracle;
 mod prefix;
+mod protobuf;
 mod push;
 mod scrape;
 mod series;
@@ -37,6 +38,7 @@ mod tests;
 mod text;
 
 pub use decoder::Decoder;
+pub use protobuf::{HistogramOptions, ProtobufDecoder};
 pub use push::{Push, PushOptions, RowBeside, SeriesKey};
 pub use scrape::{
     AHEAD_NS_MAX, BODY_BYTES_MAX, Counts, Failure, Format, Page, ScrapeFailure, ScrapeOptions, Scraper,

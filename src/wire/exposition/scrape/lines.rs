@@ -19,6 +19,7 @@ use super::super::starts::{Start, has_start};
 use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
 use super::page::{Line, NO_KEY, Page};
+use super::settle::Trail;
 use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, ScrapeOptions, Scraper};
 
 /// How far a body was read.
@@ -27,16 +28,10 @@ struct Reading<'a> {
     options: &'a ScrapeOptions,
     body: &'a [u8],
     at: usize,
-    /// What the target said last; an empty page if that was in another format.
-    old: &'a Page,
-    /// The line of it that is expected next.
-    next: usize,
-    /// The series so far are the page's, in its order.
-    same: bool,
+    /// The page; an empty one if it is of another format.
+    trail: Trail<'a>,
     /// `# EOF` was read.
     ended: bool,
-    /// Lines counted for faults up to this place.
-    counted: (usize, u64),
 }
 
 impl Scraper {
@@ -51,8 +46,9 @@ impl Scraper {
     ) -> Result<bool, Failure> {
         let nothing = Page::default();
         let old = if page.format == Format::Lines(syntax) { page } else { &nothing };
-        let (same, counted) = (std::ptr::eq(old, page), (0, 0));
-        let mut reading = Reading { syntax, options, body, at: 0, old, next: 0, same, ended: false, counted };
+        let mut trail = Trail::new(old);
+        trail.same = std::ptr::eq(old, page);
+        let mut reading = Reading { syntax, options, body, at: 0, trail, ended: false };
         while reading.at < body.len() {
             if !self.reuse(&mut reading) {
                 self.read_anew(&mut reading, intake)?;
@@ -61,23 +57,23 @@ impl Scraper {
         if syntax == Syntax::OpenMetrics && !reading.ended {
             return Err(Failure::Malformed(Fault::NoEof.to_string()));
         }
-        Ok(reading.same && !old.lines[reading.next..].iter().any(|line| line.has(Line::SAMPLE)))
+        Ok(reading.trail.ends_same())
     }
 
     /// Takes lines that are as they were, and the first one that has another value. Whether there was any.
     #[inline]
     fn reuse(&mut self, reading: &mut Reading<'_>) -> bool {
-        let old = reading.old;
-        let Some(first) = old.lines.get(reading.next) else { return false };
-        if old.kind_before(reading.next) != self.kind || reading.ended {
+        let old = reading.trail.old;
+        let Some(first) = old.lines.get(reading.trail.next) else { return false };
+        if old.kind_before(reading.trail.next) != self.kind || reading.ended {
             return false;
         }
         let from = first.start as usize;
         let common = common_prefix(&reading.body[reading.at..], &old.text[from..]);
-        let (begin, base) = (reading.next, reading.at);
+        let (begin, base) = (reading.trail.next, reading.at);
         let mut done = 0;
-        while let Some(line) = old.lines.get(reading.next) {
-            let end = old.end(reading.next) - from;
+        while let Some(line) = old.lines.get(reading.trail.next) {
+            let end = old.end(reading.trail.next) - from;
             // What has no newline may go on.
             if end > common || line.has(Line::ANEW | Line::TIMED) || old.text[from + end - 1] != b'\n' {
                 break;
@@ -94,14 +90,14 @@ impl Scraper {
                 reading.ended |= line.has(Line::EOF);
             }
             done = end;
-            reading.next += 1;
+            reading.trail.next += 1;
         }
         reading.at += done;
-        let other_value = match old.lines.get(reading.next) {
+        let other_value = match old.lines.get(reading.trail.next) {
             Some(line) if common - done > line.key_len as usize => self.reuse_key(reading, line),
             _ => false,
         };
-        other_value || reading.next > begin
+        other_value || reading.trail.next > begin
     }
 
     /// Takes a line whose key and blank are as they were.
@@ -123,10 +119,10 @@ impl Scraper {
             }
             flags |= Line::TIMED;
         }
-        reading.same &= flags == line.flags;
+        reading.trail.same &= flags == line.flags;
         self.lines.push(Line { start: reading.at as u32, value_bits: end.value_bits, flags, ..*line });
         reading.at = end.next;
-        reading.next += 1;
+        reading.trail.next += 1;
         true
     }
 
@@ -209,7 +205,7 @@ impl Scraper {
         Ok(())
     }
 
-    fn push_header(&mut self, reading: &mut Reading<'_>, start: usize, len: usize, flags: u8) {
+    fn push_header(&mut self, reading: &mut Reading<'_>, start: usize, len: usize, flags: u16) {
         self.lines.push(Line {
             start: start as u32,
             key_len: 0,
@@ -219,9 +215,7 @@ impl Scraper {
             value_bits: 1,
         });
         reading.at = start + len;
-        // It stands for the one that the page has here.
-        let is_header = |line: &Line| line.is_header() || line.has(Line::EOF);
-        reading.next += usize::from(reading.old.lines.get(reading.next).is_some_and(is_header));
+        reading.trail.pass_header();
     }
 
     /// Reads a plain line of a known key, without looking at its labels.
@@ -277,7 +271,8 @@ impl Scraper {
             };
             self.lines.push(line);
             let was_one = |line: &Line| line.has(Line::ANEW) && !line.has(Line::SAMPLE);
-            reading.next += usize::from(reading.old.lines.get(reading.next).is_some_and(was_one));
+            reading.trail.next +=
+                usize::from(reading.trail.old.lines.get(reading.trail.next).is_some_and(was_one));
             reading.at += len;
             return Ok(());
         }
@@ -339,7 +334,7 @@ impl Scraper {
     fn push_sample<I: Intake>(
         &mut self,
         reading: &mut Reading<'_>,
-        (key_len, mut flags): (usize, u8),
+        (key_len, mut flags): (usize, u16),
         series: Option<Series>,
         value_bits: u64,
         len: usize,
@@ -349,24 +344,7 @@ impl Scraper {
         if series.is_some_and(|series| intake.identity(series).is_none()) {
             flags |= Line::DROPPED;
         }
-        let old = &reading.old.lines;
-        let is_it = |line: &Line| line.has(Line::SAMPLE) && line.key == key;
-        let near = &old[reading.next..old.len().min(reading.next + NEAR_LINES)];
-        let found = match near.iter().position(is_it) {
-            Some(skipped) => {
-                reading.same &= !near[..skipped].iter().any(|line| line.has(Line::SAMPLE));
-                Some(reading.next + skipped)
-            }
-            None => {
-                reading.same = false;
-                self.settling.place(reading.old, key)
-            }
-        };
-        if let Some(found) = found {
-            reading.next = found + 1;
-            flags |= old[found].flags & Line::TWICE;
-            reading.same &= (flags ^ old[found].flags) & (Line::TIMED | Line::DROPPED) == 0;
-        }
+        flags |= reading.trail.follow(key, flags, &mut self.settling);
         self.lines.push(Line {
             start: reading.at as u32,
             key_len: key_len as u32,
@@ -396,7 +374,7 @@ impl Scraper {
             self.times.retain(|time| (time.line as usize) < first);
             self.exemplars.retain(|exemplar| (exemplar.line as usize) < first);
             reading.at = at;
-            reading.same = false;
+            reading.trail.same = false;
         }
     }
 
@@ -423,8 +401,7 @@ impl Scraper {
 
 impl Reading<'_> {
     fn malformed(&self, fault: super::super::fault::LineFault) -> Failure {
-        let (from, lines) = self.counted;
-        let line = lines + memchr::memchr_iter(b'\n', &self.body[from..self.at]).count() as u64 + 1;
+        let line = memchr::memchr_iter(b'\n', &self.body[..self.at]).count() + 1;
         Failure::Malformed(format!("line {line}: {fault}"))
     }
 
@@ -442,6 +419,3 @@ fn window(rest: &[u8]) -> &[u8] {
 }
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
-
-/// Lines of the page that are looked at for one of the same series, before the places of all are noted.
-const NEAR_LINES: usize = 16;

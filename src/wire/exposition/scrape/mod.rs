@@ -23,6 +23,7 @@
 mod compare;
 mod lines;
 mod page;
+mod protobuf;
 mod push;
 mod settle;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use super::labels::Names;
 use super::line::Tokens;
 use super::metadata::Spoken;
 use super::prefix::Prefix;
+use super::protobuf::{HistogramOptions, Reader};
 use super::starts::Starts;
 
 use page::Line;
@@ -47,6 +49,8 @@ pub use page::Page;
 pub enum Format {
     /// Text or OpenMetrics.
     Lines(Syntax),
+    /// Families, each with its length before it.
+    Protobuf,
 }
 
 /// How a target's bodies are taken.
@@ -61,6 +65,8 @@ pub struct ScrapeOptions {
     pub keep_empty_labels: bool,
     /// Samples that a body may have, those not counted that the rewrite drops or that come twice; 0 is any number.
     pub samples_max: u64,
+    /// What becomes of histograms.
+    pub histograms: HistogramOptions,
 }
 
 /// What a scrape brought.
@@ -122,6 +128,11 @@ pub struct Scraper {
     times: Vec<OwnTime>,
     starts_ns: Vec<(u32, i64)>,
     exemplars: Vec<HeldExemplar>,
+    /// The text of a page that is no body.
+    text: Vec<u8>,
+    /// Native histograms.
+    heap: Vec<u8>,
+    families: Reader,
     /// The labels of the exemplars.
     exemplar_labels: Vec<u8>,
     /// Lines of series that are gone, and where in it the stale markers of all that is pushed next stand.
@@ -149,6 +160,7 @@ pub struct Scraper {
     with_empty: bool,
     labels: LabelsBuf,
     key: Vec<u8>,
+    scratch: Vec<u8>,
     settling: settle::Settling,
 }
 
@@ -205,6 +217,7 @@ impl Scraper {
         self.renew(page, intake);
         let read = match format {
             Format::Lines(syntax) => self.read_lines(page, syntax, body, options, intake),
+            Format::Protobuf => self.read_protobuf(page, body, options, intake),
         };
         let same = *read.as_ref().unwrap_or(&false);
         let counts = self.settle(page, same, options, intake);
@@ -216,7 +229,8 @@ impl Scraper {
             }
             Ok(_) => {}
         }
-        page.replace(format, body, &self.lines, intake.epoch());
+        let text = if format == Format::Protobuf { &self.text } else { body };
+        page.replace(format, text, &self.lines, intake.epoch());
         self.to_push = page.lines.len();
         Ok(counts)
     }
@@ -238,6 +252,8 @@ impl Scraper {
         self.starts_ns.clear();
         self.exemplars.clear();
         self.exemplar_labels.clear();
+        self.text.clear();
+        self.heap.clear();
         self.gone.clear();
         (self.pushed, self.pushed_gone, self.to_push, self.heard) = (0, 0, 0, 0);
         self.row_taken = false;

@@ -1,4 +1,6 @@
 //! A page: what a target said last, line by line, and which series its lines are.
+//!
+//! A body in protobuf has no lines: what stands for them are the keys of its samples.
 
 use crate::model::MetricType;
 
@@ -9,7 +11,7 @@ use super::Format;
 #[derive(Debug)]
 pub struct Page {
     pub(super) format: Format,
-    /// The body.
+    /// The body; of a body in protobuf its keys and what it says of metrics, one after the other.
     pub(super) text: Vec<u8>,
     /// It, line by line, without a gap.
     pub(super) lines: Vec<Line>,
@@ -32,8 +34,9 @@ pub(super) struct Line {
     pub(super) key: u32,
     /// What the last `TYPE` up to it says.
     pub(super) kind: MetricType,
-    pub(super) flags: u8,
-    /// The bits of its value. Of metadata: whether it is to be told.
+    pub(super) flags: u16,
+    /// The bits of its value; of a native histogram its place on the scraper's heap. Of metadata: whether it is to be
+    /// told.
     pub(super) value_bits: u64,
 }
 
@@ -42,21 +45,25 @@ pub(super) const NO_KEY: u32 = u32::MAX;
 
 impl Line {
     /// A sample.
-    pub(super) const SAMPLE: u8 = 1;
+    pub(super) const SAMPLE: u16 = 1;
     /// A key, a blank, and a value behind it.
-    pub(super) const PLAIN: u8 = 2;
+    pub(super) const PLAIN: u16 = 2;
     /// It has a time of its own.
-    pub(super) const TIMED: u8 = 4;
+    pub(super) const TIMED: u16 = 4;
     /// Its series has come before.
-    pub(super) const TWICE: u8 = 8;
+    pub(super) const TWICE: u16 = 8;
     /// The rewrite drops its series.
-    pub(super) const DROPPED: u8 = 16;
+    pub(super) const DROPPED: u16 = 16;
     /// It is read anew each time: what it means depends on other lines.
-    pub(super) const ANEW: u8 = 32;
+    pub(super) const ANEW: u16 = 32;
     /// `# EOF`
-    pub(super) const EOF: u8 = 64;
+    pub(super) const EOF: u16 = 64;
+    /// Its value is a native histogram.
+    pub(super) const NATIVE: u16 = 128;
+    /// Its text is the key itself, not what the target said.
+    pub(super) const KEYED: u16 = 256;
 
-    pub(super) fn has(&self, flags: u8) -> bool {
+    pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }
 

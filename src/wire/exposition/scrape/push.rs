@@ -1,11 +1,12 @@
 //! What was read goes to the intake: metadata where it is new, rows, exemplars, stale markers.
 
 use crate::model::{
-    Exemplar, FieldText, FieldType, Full, Intake, NAN_STALE_BITS, Series, ShapeId, WriteResult,
+    Exemplar, FieldText, FieldType, Full, HistogramBuf, Intake, NAN_STALE_BITS, Series, ShapeId, WriteResult,
+    heap_place, heap_word,
 };
 
 use super::super::line::{self, Content};
-use super::super::series::{PLAIN, STARTED, VALUE};
+use super::super::series::{NATIVE, NATIVE_STARTED, PLAIN, STARTED, VALUE};
 use super::page::{Line, NO_KEY, Page};
 use super::{Format, Scraper};
 
@@ -53,7 +54,7 @@ impl Scraper {
                 if plain == ShapeId::NONE {
                     plain = one_valued(&PLAIN, series, intake);
                 }
-                if self.pushed as u32 == beside {
+                if self.pushed as u32 == beside || line.has(Line::NATIVE) {
                     self.push_beside(&line, plain, intake, result)?;
                 } else {
                     intake.push(series, plain, self.time_ns, &[line.value_bits], &[])?;
@@ -107,13 +108,19 @@ impl Scraper {
         let start = self.starts_ns.get(self.side.starts).filter(|start| start.0 == at).map(|start| start.1);
         let Some(time_ns) = time_ns else { return Ok(()) };
         if !self.row_taken {
-            match start {
-                Some(start_ns) => {
-                    let shape = one_valued(&STARTED, series, intake);
-                    intake.push(series, shape, time_ns, &[line.value_bits, start_ns as u64], &[])?;
-                }
-                None => intake.push(series, plain, time_ns, &[line.value_bits], &[])?,
-            }
+            let (start, heap) = place_of(start, line, &self.heap);
+            let words = [
+                if heap.is_empty() { line.value_bits } else { heap_word(0, heap.len()) },
+                start.unwrap_or(0),
+            ];
+            let shape = match (heap.is_empty(), start.is_some()) {
+                (true, false) => plain,
+                (true, true) => one_valued(&STARTED, series, intake),
+                (false, false) => one_valued(&NATIVE, series, intake),
+                (false, true) => one_valued(&NATIVE_STARTED, series, intake),
+            };
+            intake.push(series, shape, time_ns, &words[..1 + usize::from(start.is_some())], heap)?;
+            result.histograms += u64::from(line.has(Line::NATIVE));
             result.accepted += 1;
             result.samples += 1;
             self.row_taken = true;
@@ -141,7 +148,17 @@ impl Scraper {
                 if plain == ShapeId::NONE {
                     plain = one_valued(&PLAIN, series, intake);
                 }
-                intake.push(series, plain, self.time_ns, &[NAN_STALE_BITS], &[])?;
+                if line.has(Line::NATIVE) {
+                    let shape = one_valued(&NATIVE, series, intake);
+                    self.key.clear();
+                    let sum = f64::from_bits(NAN_STALE_BITS);
+                    let marker = HistogramBuf { sum, ..HistogramBuf::default() }.encode(&mut self.key);
+                    marker.expect("a histogram without buckets is one");
+                    let word = heap_word(0, self.key.len());
+                    intake.push(series, shape, self.time_ns, &[word], &self.key)?;
+                } else {
+                    intake.push(series, plain, self.time_ns, &[NAN_STALE_BITS], &[])?;
+                }
                 result.accepted += 1;
                 result.samples += 1;
             }
@@ -153,7 +170,9 @@ impl Scraper {
     /// Tells the intake what a stretch of metadata says. What was said before belongs to it if it is of the same metric.
     #[cold]
     fn tell<I: Intake>(&mut self, page: &Page, upto: usize, intake: &mut I) -> Result<(), Full> {
-        let Format::Lines(syntax) = page.format;
+        let Format::Lines(syntax) = page.format else {
+            return super::protobuf::tell_metadata(page.bytes(upto), intake);
+        };
         while self.heard <= upto {
             if page.lines[self.heard].is_header() {
                 let mut rest = page.bytes(self.heard);
@@ -189,7 +208,6 @@ impl Scraper {
         if page.epoch == intake.epoch() {
             return;
         }
-        let Format::Lines(syntax) = page.format;
         let kind = self.kind;
         for at in 0..page.lines.len() {
             let line = page.lines[at];
@@ -197,7 +215,7 @@ impl Scraper {
                 continue;
             }
             self.set_kind(line.kind);
-            let found = self.find_again(syntax, page.bytes(at), &line, intake);
+            let found = self.find_again(page.format, page.bytes(at), &line, intake);
             page.lines[at].key = found.unwrap_or_else(|| {
                 page.lines[at].flags |= Line::ANEW;
                 NO_KEY
@@ -210,11 +228,15 @@ impl Scraper {
     /// The key of a line that was taken before. One for which there is no room any more has none.
     fn find_again<I: Intake>(
         &mut self,
-        syntax: super::Syntax,
+        format: Format,
         text: &[u8],
         line: &Line,
         intake: &mut I,
     ) -> Option<u32> {
+        let syntax = match format {
+            Format::Lines(syntax) if !line.has(Line::KEYED) => syntax,
+            _ => return self.find_keyed(text, intake),
+        };
         if line.has(Line::PLAIN) {
             let key = self.prefix.key(&text[..line.key_len as usize], &mut self.key);
             if let Some(series) = intake.find(key) {
@@ -237,6 +259,18 @@ impl Scraper {
         self.names.scraped(text, &self.tokens, self.kind, self.with_empty, &mut self.labels);
         intake.define(key, &mut self.labels).ok().map(|series| series.key)
     }
+}
+
+/// The word of a start time, and the bytes of a line's native histogram.
+fn place_of<'a>(start: Option<i64>, line: &Line, heap: &'a [u8]) -> (Option<u64>, &'a [u8]) {
+    let bytes = match line.has(Line::NATIVE) {
+        true => {
+            let (start, len) = heap_place(line.value_bits);
+            &heap[start..start + len]
+        }
+        false => &[],
+    };
+    (start.map(|ns| ns as u64), bytes)
 }
 
 /// The shape of rows with these fields: the same for all series of a context, since they have one value.

@@ -8,6 +8,59 @@ use super::super::line::Tokens;
 use super::page::{Line, NO_KEY, Page};
 use super::{Counts, ScrapeOptions, Scraper};
 
+/// Where in the page the body is that is read along it.
+pub(super) struct Trail<'a> {
+    /// What the target said last.
+    pub(super) old: &'a Page,
+    /// The line of it that is expected next.
+    pub(super) next: usize,
+    /// The series so far are the page's, in its order.
+    pub(super) same: bool,
+}
+
+impl<'a> Trail<'a> {
+    /// At the page's first line.
+    pub(super) fn new(old: &'a Page) -> Trail<'a> {
+        Trail { old, next: 0, same: true }
+    }
+
+    /// Goes on behind the page's line of this key, if it has one; what is still true of the line read is what is
+    /// given back.
+    pub(super) fn follow(&mut self, key: u32, flags: u16, settling: &mut Settling) -> u16 {
+        let old = &self.old.lines;
+        let is_it = |line: &Line| line.has(Line::SAMPLE) && line.key == key;
+        let near = &old[self.next..old.len().min(self.next + NEAR_LINES)];
+        let found = match near.iter().position(is_it) {
+            Some(skipped) => {
+                self.same &= !near[..skipped].iter().any(|line| line.has(Line::SAMPLE));
+                Some(self.next + skipped)
+            }
+            None => {
+                self.same = false;
+                settling.place(self.old, key)
+            }
+        };
+        let Some(found) = found else { return 0 };
+        self.next = found + 1;
+        self.same &= (flags ^ old[found].flags) & (Line::TIMED | Line::DROPPED | Line::NATIVE) == 0;
+        old[found].flags & Line::TWICE
+    }
+
+    /// A line without a sample was read: it stands for the one that the page has here.
+    pub(super) fn pass_header(&mut self) {
+        let is_header = |line: &Line| line.is_header() || line.has(Line::EOF);
+        self.next += usize::from(self.old.lines.get(self.next).is_some_and(is_header));
+    }
+
+    /// Whether the series are the page's, in its order, and all of them.
+    pub(super) fn ends_same(&self) -> bool {
+        self.same && !self.old.lines[self.next..].iter().any(|line| line.has(Line::SAMPLE))
+    }
+}
+
+/// Lines of the page that are looked at for one of the same series, before the places of all are noted.
+const NEAR_LINES: usize = 16;
+
 /// Memory for settling, used again.
 #[derive(Default, Debug)]
 pub(super) struct Settling {

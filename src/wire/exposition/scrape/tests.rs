@@ -16,6 +16,7 @@ fn options() -> ScrapeOptions {
         track_timestamps_staleness: false,
         keep_empty_labels: false,
         samples_max: 0,
+        histograms: HistogramOptions::default(),
     }
 }
 

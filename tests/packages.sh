@@ -11,7 +11,9 @@ needs() {
     echo "cmake            command -v cmake"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
-    echo "prometheus       command -v prometheus"
+    for part in prometheus prometheus-node-exporter prometheus-pushgateway; do
+        echo "$part command -v $part"
+    done
     for client in influxdb prometheus-client statsd; do
         echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
     done

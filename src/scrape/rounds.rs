@@ -34,6 +34,12 @@ pub const TARGET_TOKENS: usize = 1 << 48;
 /// How long a step goes on with bodies before others have their turn.
 const STEP_NS_MAX: u64 = 5_000_000;
 
+/// How late a target may be asked since its last scrape is not over; then its slot is missed.
+const BUSY_NS_MAX: u64 = 50_000_000;
+
+/// How soon it is looked at again meanwhile.
+const BUSY_PAUSE_NS: u64 = 1_000_000;
+
 /// What a worker lends.
 pub struct Ground<'a> {
     /// Where rows go.
@@ -270,6 +276,9 @@ impl Rounds {
             self.agenda.add(subject.slots.next_ns(), id);
             self.agenda.add(deadline_ns, id);
             self.begin(id, moment, ground);
+        } else if now_ns - subject.slots.next_ns() < BUSY_NS_MAX {
+            // Its last scrape may be over any moment: its time limit is the next slot at the latest.
+            self.agenda.add(now_ns + BUSY_PAUSE_NS, id);
         } else {
             counters.scrapes_missed.add(subject.slots.skip(now_ns));
             self.agenda.add(subject.slots.next_ns(), id);
@@ -347,6 +356,7 @@ impl Rounds {
         let news = match ended {
             Ok(answer) => {
                 told.body_bytes = answer.body.len() as i64;
+                subject.body_bytes = answer.body.len();
                 match negotiate::format(&answer.content_type, subject.target().job.fallback_protocol) {
                     Ok(format) => News::Body(Arrival { body: answer.body, format, paid: answer.paid }),
                     Err(why) => News::Failure(why),
@@ -496,6 +506,7 @@ fn read(
         track_timestamps_staleness: job.track_timestamps_staleness,
         keep_empty_labels: job.honor_labels,
         samples_max: job.limits.samples_max,
+        histograms: job.histograms.into(),
     };
     let series = &mut subject.series;
     let mut intake = engine.writer(&mut series.stream).rewriting(Some(&*series.labels));

@@ -7,11 +7,11 @@ use mio::Token;
 use crate::engine::Reservation;
 use crate::ingest::{ContextId, Stream};
 use crate::model::Rewrite;
-use crate::wire::exposition::{Format, Page};
+use crate::wire::exposition::{Format, HistogramOptions, Page};
 
 use super::client::{Ask, Client, Failure, Origin, Url};
 use super::control::Wanted;
-use super::job::{BodyLimits, Job};
+use super::job::{BodyLimits, Histograms, Job};
 use super::labels::TargetLabels;
 use super::negotiate;
 use super::report::{Report, ReportLabels, Told};
@@ -30,6 +30,8 @@ pub(super) struct Subject {
     pub(super) after: After,
     /// It is to be gone on with, and that is noted.
     pub(super) queued: bool,
+    /// Bytes of its last body: the next one will be about as long.
+    pub(super) body_bytes: usize,
     /// The time of its last rows.
     pub(super) last_stamp_ns: i64,
     /// The value of `Accept`.
@@ -107,6 +109,13 @@ pub(super) enum After {
     End(Option<(Wanted, Arc<TargetStatus>)>),
 }
 
+impl From<Histograms> for HistogramOptions {
+    fn from(job: Histograms) -> HistogramOptions {
+        let Histograms { native, classic_too, convert_classic, buckets_max, bucket_factor_min } = job;
+        HistogramOptions { native, classic_too, convert_classic, buckets_max, bucket_factor_min }
+    }
+}
+
 impl TargetSeries {
     /// The series of a target nothing is known of. `context` and the one after it are its own.
     pub(super) fn new(target: &Arc<Target>, context: u32) -> TargetSeries {
@@ -139,6 +148,7 @@ impl Subject {
             scrape: Scrape::Idle,
             after: After::Nothing,
             queued: false,
+            body_bytes: 0,
             last_stamp_ns: i64::MIN,
         }
     }
@@ -189,6 +199,7 @@ impl Subject {
             compression: target.job.compression,
             timeout_seconds: target.timeout.as_secs_f64(),
             body_bytes_max: target.job.limits.body_bytes_max,
+            body_bytes_expected: self.body_bytes,
         };
         (&mut self.client, ask)
     }

@@ -57,6 +57,8 @@ fn redirects_are_followed_and_take_no_credentials_elsewhere() {
         client: ClientOptions { follow_redirects: false, ..ClientOptions::default() },
         ..job("not", first.address)
     };
+    let patient = std::time::Duration::from_secs(5);
+    let job = |name, address| Job { interval: patient, timeout: patient, ..job(name, address) };
     let round = Job { metrics_path: "/round".into(), ..job("round", first.address) };
     gateway.scrape(vec![followed.clone(), not.clone(), round.clone()]);
     gateway.wait_for(&followed, Health::Up);

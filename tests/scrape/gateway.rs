@@ -135,7 +135,7 @@ impl Drop for Gateway {
 }
 
 /// Rows as `log cat` prints them.
-fn cat(data: &Path) -> Vec<Row> {
+pub(crate) fn cat(data: &Path) -> Vec<Row> {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["log", "cat", "--data"])
         .arg(data)
@@ -171,7 +171,7 @@ pub(crate) fn times(rows: &[Row], series: &str) -> Vec<i64> {
     rows.iter().filter(|row| row.series == series).map(|row| row.time_ns).collect()
 }
 
-/// A job of one target that is asked ten times a second.
+/// A job of one target that is asked twice a second and more.
 pub(crate) fn job(name: &str, address: SocketAddr) -> Job {
     job_of(name, &[address.to_string()])
 }
@@ -180,8 +180,8 @@ pub(crate) fn job_of(name: &str, addresses: &[String]) -> Job {
     let targets = addresses.iter().map(|address| vec![("__address__".to_owned(), address.clone())]).collect();
     let groups = vec![Group { source: "0".into(), targets, labels: Vec::new() }];
     Job {
-        interval: Duration::from_millis(100),
-        timeout: Duration::from_millis(100),
+        interval: Duration::from_millis(400),
+        timeout: Duration::from_millis(400),
         discovery: vec![Discovery::Static(groups)],
         ..Job::new(name)
     }

@@ -12,6 +12,7 @@ mod target;
 mod access;
 mod bodies;
 mod hostile;
+mod real;
 mod reload;
 mod staleness;
 mod tls;

@@ -55,10 +55,10 @@ fn a_target_whose_job_changes_goes_on_in_the_new_way() {
     gateway.scrape(vec![before.clone()]);
     gateway.wait_for(&before, Health::Up);
     // The same series: nothing ends.
-    let path = Job { timeout: Duration::from_millis(90), ..before.clone() };
+    let path = Job { timeout: Duration::from_millis(390), ..before.clone() };
     gateway.scrape(vec![path.clone()]);
     gateway.wait_for_rows("the new timeout is told to the target", |_| {
-        target.asked().iter().any(|asked| asked.header("X-Prometheus-Scrape-Timeout-Seconds") == Some("0.09"))
+        target.asked().iter().any(|asked| asked.header("X-Prometheus-Scrape-Timeout-Seconds") == Some("0.39"))
     });
     let old = format!("a{{exported_job=\"own\",instance=\"{}\",job=\"j\"}}", target.address);
     let new = format!("a{{instance=\"{}\",job=\"own\"}}", target.address);

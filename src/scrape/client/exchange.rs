@@ -387,7 +387,8 @@ impl Exchange {
                 // The head said how long the body is; it is believed as far as it can be paid for.
                 usize::try_from(bytes).unwrap_or(usize::MAX)
             }
-            _ => 0,
+            // A little more, so that growing by a few lines does not mean to copy it all.
+            _ => ask.body_bytes_expected + ask.body_bytes_expected / 16,
         };
         let mut incoming = Incoming::new(encoding, expected, ask.body_bytes_max, means.decoders, means.purse)
             .map(Box::new)?;

@@ -22,6 +22,8 @@ pub(in crate::scrape) struct Ask<'a> {
     pub(in crate::scrape) timeout_seconds: f64,
     /// Bytes that the body must stay below, decompressed.
     pub(in crate::scrape) body_bytes_max: u64,
+    /// About as many as come, where the server does not say.
+    pub(in crate::scrape) body_bytes_expected: usize,
 }
 
 /// How a head is to be written.
@@ -68,6 +70,9 @@ impl Ask<'_> {
     }
 
     fn write_credentials(&self, out: &mut Vec<u8>) -> Result<(), String> {
+        if self.client.oauth2.is_some() {
+            return Err("oauth2 is not supported for scrapes".to_owned());
+        }
         if let Some(basic) = &self.client.basic_auth {
             let password = basic.password.as_ref().map(read).transpose()?.unwrap_or_default();
             let pair = [&read(&basic.username)?, &b":"[..], &password].concat();
@@ -182,7 +187,8 @@ mod tests {
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
         let mut out = Vec::new();
         let ask =
-            Ask { client, accept: "text/plain", compression: true, timeout_seconds: 1.5, body_bytes_max: 0 };
+            Ask { client, accept: "text/plain", compression: true, timeout_seconds: 1.5,
+            body_bytes_expected: 0, body_bytes_max: 0 };
         ask.write(to, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
 

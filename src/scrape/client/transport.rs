@@ -38,13 +38,6 @@ impl Transport {
         Ok(Transport::Tls(Box::new(Tls { socket, session })))
     }
 
-    pub(super) fn socket(&mut self) -> &mut TcpStream {
-        match self {
-            Transport::Plain(socket) => socket,
-            Transport::Tls(tls) => &mut tls.socket,
-        }
-    }
-
     /// Whether bytes go as they are.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Transport::Plain(_))

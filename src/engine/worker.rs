@@ -218,6 +218,18 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
+    /// Takes notice of commits that ended, and starts none. Appends to `events`. For who answers waiters first and knows
+    /// then whom to expect: [`turn`](Worker::turn) comes after.
+    pub fn notice(&mut self, events: &mut Vec<Event>) {
+        let now_ns = self.clock.monotonic_ns();
+        self.reap(now_ns, events);
+    }
+
+    /// How long commits take of late.
+    pub fn commit_ns(&self) -> u64 {
+        self.commit_ns
+    }
+
     /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the
     /// monotonic time at which to call again at the latest.
     pub fn turn(&mut self, arrivals: Arrivals, events: &mut Vec<Event>) -> Option<u64> {

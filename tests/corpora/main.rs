@@ -8,6 +8,7 @@
 mod kit;
 
 mod exposition;
+mod exposition_protobuf;
 mod graphite;
 mod influx;
 mod opentsdb;

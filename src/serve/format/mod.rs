@@ -74,6 +74,7 @@ pub(super) enum Reading {
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
     Exposition(Box<wire::exposition::Decoder>),
+    ExpositionProtobuf(Box<wire::exposition::ProtobufDecoder>),
     Pushgateway(Box<pushgateway::Pushed>),
     Ndjson(Box<wire::ndjson::Decoder>),
     VmImport(Box<wire::vm_import::Decoder>),
@@ -88,6 +89,7 @@ macro_rules! decoder {
         match $rows {
             Rows::Influx($decoder) => $call,
             Rows::Exposition($decoder) => $call,
+            Rows::ExpositionProtobuf($decoder) => $call,
             Rows::Pushgateway($decoder) => $call,
             Rows::Ndjson($decoder) => $call,
             Rows::VmImport($decoder) => $call,

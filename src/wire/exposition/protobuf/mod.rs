@@ -11,6 +11,8 @@ mod decoder;
 mod native;
 mod nhcb;
 mod series;
+#[cfg(test)]
+pub(super) mod tests;
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::model::{Metadata, MetricType};
@@ -56,6 +58,7 @@ pub(super) enum Fault {
     Type(u64),
     Unit,
     Label,
+    TooManySeries,
     Time,
     Histogram(&'static str),
     BucketLimit(u64),
@@ -74,7 +77,8 @@ impl std::fmt::Display for Fault {
             Fault::Name => f.write_str("the metric has no name, or one that is not UTF-8"),
             Fault::Type(number) => write!(f, "unknown metric type {number}"),
             Fault::Unit => f.write_str("unit is not a suffix of the metric name"),
-            Fault::Label => f.write_str("a label has no name"),
+            Fault::Label => f.write_str("a label has no name, or the name of another one"),
+            Fault::TooManySeries => f.write_str("a push has at most 131072 series"),
             Fault::Time => f.write_str("timestamp out of range"),
             Fault::Histogram(why) => write!(f, "native histogram: {why}"),
             Fault::BucketLimit(limit) => {

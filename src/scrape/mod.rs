@@ -4,6 +4,7 @@
 //! [`Target`]s of them; each worker scrapes its share of the targets on its own poll.
 
 mod job;
+mod redacted;
 mod target;
 
 pub use job::{
@@ -11,4 +12,5 @@ pub use job::{
     Histograms, Job, KubernetesOptions, KubernetesRole, NameEscaping, OAuth2, ProxyOptions, Scheme,
     ScrapeProtocol, SelectorOptions,
 };
+pub use redacted::Redacted;
 pub use target::{Group, LabelPairs, Target, TargetKey};

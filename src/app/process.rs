@@ -16,7 +16,7 @@ use crate::serve::http::{HttpLimits, Timeouts};
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
-use super::config::{Config, ConfigError, Disk, Environment};
+use super::config::{Config, ConfigError, Disk, Environment, UNSUPPORTED};
 use super::descriptors;
 use super::host::Host;
 use super::logging::LogOptions;
@@ -48,17 +48,25 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
     let asking = Arc::clone(&requests);
     signals::listen(move |signal| asking.ask(signal.into()))
         .map_err(|error| ServeError::Failed(format!("signals: {error}")))?;
-    run(config, &requests, &load)
+    run(config, &requests, &load, &mut |_| {})
 }
+
+/// Takes over the jobs, the shard and the external labels of a configuration: when the server has started, and after
+/// each reload that it took. It can't refuse: what can be wrong with jobs was found when they were read. A job that is
+/// equal to one of before is to go on as it was.
+type Scraped<'a> = &'a mut dyn FnMut(&Config);
 
 /// From start to stop with a sound configuration.
 fn run(
     mut config: Config,
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
+    scraped: Scraped<'_>,
 ) -> Result<(), ServeError> {
     let server = start(&config, requests)?;
     let control = server.control();
+    remark(&config);
+    scraped(&config);
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -74,6 +82,10 @@ fn run(
                 let next = reload(&config, load)
                     .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
                 control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
+                if let Ok(next) = &next {
+                    remark(next);
+                    scraped(next);
+                }
                 // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {
                     Ok(_) => info!("configuration reloaded"),
@@ -145,6 +157,16 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
     Ok(server)
 }
 
+/// Says what there is to be said of a configuration that was taken.
+fn remark(config: &Config) {
+    for key in &config.unsupported {
+        warn!(key, "{UNSUPPORTED}");
+    }
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+}
+
 /// What of a configuration a running server takes over.
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
@@ -164,6 +186,7 @@ fn settings(config: &Config) -> Settings {
             ..Timeouts::default()
         },
         doors: config.listen.iter().map(|listener| listener.door.clone()).collect(),
+        unsupported: config.unsupported.clone(),
     }
 }
 
@@ -195,9 +218,9 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over: what is asked at a listener, and all limits. To take a file and not do
+/// The keys that a running server takes over: what is asked at a listener, all limits, and what is scraped. To take a file and not do
 /// what it says of others would be worse than to refuse it.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 13] = [
     "listen.*",
     "limits.memory",
     "limits.series_max",
@@ -207,6 +230,10 @@ const LIVE: [&str; 9] = [
     "limits.header_timeout",
     "limits.body_idle_timeout",
     "limits.idle_timeout",
+    "scrape_configs",
+    "shard",
+    "global.external_labels",
+    "remote_write",
 ];
 
 /// How long to wait for a request at one time.

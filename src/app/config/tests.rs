@@ -159,7 +159,7 @@ fn a_refusal_names_line_column_and_key() {
         // Shapes.
         ("data: 5\n", "t.yml:1:7: data: must be keys with values"),
         ("listen: {}\n", "t.yml:1:9: listen: must be a list"),
-        ("data:\n  retention: [1d]\n", "t.yml:2:14: retention: must be a single value"),
+        ("data:\n  retention: [1d]\n", "t.yml:2:14: data.retention: must be a single value"),
         ("data: {\n", "t.yml:1:7: data: unclosed bracket '{'"),
         ("listen: []\n", "t.yml:1:9: listen: names no address"),
         // Values.

@@ -17,6 +17,8 @@ mod others;
 mod protocols;
 mod remote_write;
 mod selector;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 

@@ -18,7 +18,7 @@ use crate::scrape::targets::Shard;
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
-use super::config::{Config, ConfigError, Disk, Environment};
+use super::config::{Config, ConfigError, Disk, Environment, UNSUPPORTED};
 use super::descriptors;
 use super::host::Host;
 use super::logging::LogOptions;
@@ -68,6 +68,7 @@ fn run(
     let control = server.control();
     scraping.started(control.clone());
     scraping.apply(&config.jobs, shard(&config));
+    remark(&config);
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -83,12 +84,13 @@ fn run(
                 let next = reload(&config, load)
                     .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
                 control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
+                if let Ok(next) = &next {
+                    remark(next);
+                    scraping.apply(&next.jobs, shard(next));
+                }
                 // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {
-                    Ok(next) => {
-                        scraping.apply(&next.jobs, shard(next));
-                        info!("configuration reloaded");
-                    }
+                    Ok(_) => info!("configuration reloaded"),
                     Err(why) => error!(error = why, "configuration not reloaded: the one before stays"),
                 }
                 config = next.unwrap_or(config);
@@ -158,6 +160,16 @@ fn start(config: &Config, requests: &Arc<Requests>, scraping: &Scraping) -> Resu
     Ok(server)
 }
 
+/// Says what there is to be said of a configuration that was taken.
+fn remark(config: &Config) {
+    for key in &config.unsupported {
+        warn!(key, "{UNSUPPORTED}");
+    }
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+}
+
 /// What of a configuration a running server takes over.
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
@@ -177,6 +189,7 @@ fn settings(config: &Config) -> Settings {
             ..Timeouts::default()
         },
         doors: config.listen.iter().map(|listener| listener.door.clone()).collect(),
+        unsupported: config.unsupported.clone(),
     }
 }
 
@@ -213,10 +226,9 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over: what is asked at a listener, all limits, and what is
-/// scraped. To take a file and not do
-/// what it says of others would be worse than to refuse it.
-const LIVE: [&str; 12] = [
+/// The keys that a running server takes over: what is asked at a listener, all limits, and what is scraped. To take a
+/// file and not do what it says of others would be worse than to refuse it.
+const LIVE: [&str; 13] = [
     "listen.*",
     "limits.memory",
     "limits.series_max",
@@ -229,6 +241,7 @@ const LIVE: [&str; 12] = [
     "scrape_configs",
     "shard",
     "global.external_labels",
+    "remote_write",
 ];
 
 /// How long to wait for a request at one time.

@@ -14,6 +14,7 @@ mod rounds;
 mod schedule;
 pub mod status;
 mod subject;
+mod redacted;
 mod target;
 pub mod targets;
 
@@ -27,4 +28,5 @@ pub use job::{
 pub use labels::TargetLabels;
 pub use negotiate::{accept as accept_header, format as answer_format};
 pub use rounds::{Ground, Rounds, TARGET_TOKENS};
+pub use redacted::Redacted;
 pub use target::{Group, LabelPairs, Target, TargetKey};

@@ -403,6 +403,7 @@ impl Shared {
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
             reloaded_ms: self.reloaded_ms.value(),
             datagrams: self.datagrams.clone(),
+            unsupported: self.present.get().unsupported.clone(),
         }
     }
 

@@ -16,5 +16,7 @@ mod otlp;
 #[cfg(feature = "server")]
 mod relabel;
 mod remote_write;
+#[cfg(feature = "server")]
+mod scrape_config;
 mod statsd;
 mod vm_import;

@@ -211,13 +211,14 @@ impl Config {
     }
 
     /// Reads the file at `path` alone and checks what can be checked without the network: host names are not looked
-    /// up.
+    /// up, files that it names are. Gives warnings.
     ///
     /// # Errors
-    /// As of [`Config::load`].
-    pub fn check(path: &Path, host: Host) -> Result<(), ConfigError> {
+    /// As of [`Config::load`], and a file that is named and not there.
+    pub fn check(path: &Path, host: Host) -> Result<Vec<String>, ConfigError> {
         let environment = &|_: &str| None;
         let document = read_file(path, Place::File(path.into()), environment)?;
+        let mut warnings = document.prometheus.remarks.check_files()?;
         // A name stands for any address: with port 0 it is never taken for one that is listened on already.
         let resolve = |address: &Address| match address.host.parse::<IpAddr>() {
             Err(_) if !address.host.is_empty() => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
@@ -226,9 +227,14 @@ impl Config {
         let flags = &ServeArgs::default();
         let sources =
             Sources { path: Some(path.into()), document, flags, environment, host, resolve: &resolve };
-        sources.config().map(drop)
+        let unsupported = sources.config()?.unsupported;
+        warnings.extend(unsupported.iter().map(|key| format!("{}: {key}: {UNSUPPORTED}", path.display())));
+        Ok(warnings)
     }
 }
+
+/// What is said of a key that is read and does nothing.
+pub const UNSUPPORTED: &str = "not supported by this version: it does nothing yet";
 
 fn read_file(path: &Path, place: Place, environment: Environment<'_>) -> Result<Document, ConfigError> {
     let text = read_text(path).map_err(|error| {

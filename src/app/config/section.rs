@@ -164,6 +164,11 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// A file as a whole.
+    pub(super) fn root(file: &'a Path, node: &'a Node) -> Item<'a> {
+        Item { file, path: String::new(), node }
+    }
+
     /// Where it stands.
     pub(super) fn place(&self) -> Place {
         Place::At(self.file.into(), self.node.at.line, self.node.at.column)

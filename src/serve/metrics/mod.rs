@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) reloaded_ms: u64,
     /// Counts of the sockets for datagrams.
     pub(super) datagrams: Vec<Arc<DatagramCounts>>,
+    /// Keys of the configuration that do nothing yet.
+    pub(super) unsupported: Vec<String>,
 }
 
 /// The whole page.
@@ -153,6 +155,10 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         workers.iter().map(|w| &w.commit_duration),
     );
     scrapes(&mut text, workers);
+    text.family("tidegate_config_unsupported", "gauge", "Keys of the configuration that do nothing yet.");
+    for key in &facts.unsupported {
+        text.sample(&[("key", key)], 1.0);
+    }
     datagrams(&mut text, &facts.datagrams);
     text.family("tidegate_disk_backend_info", "gauge", "The disk backend in use.");
     text.sample(&[("backend", facts.disk_backend)], 1.0);
@@ -254,6 +260,7 @@ mod tests {
                 listener: "udp://[::]:8125".to_owned(),
                 ..DatagramCounts::default()
             })],
+            unsupported: vec!["remote_write".to_owned()],
         };
         facts.datagrams[0].received.add(7);
         let page = render(&workers, &facts);
@@ -263,6 +270,7 @@ mod tests {
             "tidegate_rows_rejected_total{protocol=\"influx\",reason=\"syntax\"} 6",
             "tidegate_log_bytes 4096",
             "tidegate_config_last_reload_successful 1",
+            "tidegate_config_unsupported{key=\"remote_write\"} 1",
             "tidegate_config_last_reload_success_timestamp_seconds 1.5",
             "tidegate_commit_duration_seconds_bucket{le=\"0.00005\"} 0",
             "tidegate_commit_duration_seconds_bucket{le=\"0.0001\"} 2",

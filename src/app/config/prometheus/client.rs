@@ -1,6 +1,7 @@
 //! How an HTTP server is spoken to: the keys that a job, `http_sd_configs`, `kubernetes_sd_configs` and `remote_write`
 //! have beside their own.
 
+use super::check::Reference;
 use super::global::flag;
 use super::tls::{self, inline_or_file, no_secret_managers};
 use super::{Remarks, url};
@@ -27,6 +28,7 @@ pub(super) fn read(
         "bearer_token_file",
         "at most one of bearer_token & bearer_token_file must be configured",
     )?;
+    remarks.references.extend(Reference::to_credential(section, "bearer_token_file", bearer.as_ref()));
     let basic = section.section("basic_auth")?;
     let authorization = section.section("authorization")?;
     let oauth2 = section.section("oauth2")?;
@@ -46,7 +48,7 @@ pub(super) fn read(
     let at_most_one = "at most one of basic_auth, oauth2 & authorization must be configured";
     let mut authorized = None;
     if let Some(authorization) = authorization {
-        authorized = Some(read_authorization(authorization)?);
+        authorized = Some(read_authorization(authorization, remarks)?);
         if has_other {
             return Err(section.refuse_key("authorization", at_most_one));
         }
@@ -88,7 +90,7 @@ fn basic_auth(mut section: Section<'_>) -> Result<BasicAuth, ConfigError> {
     Ok(BasicAuth { username: username.unwrap_or_else(|| Credential::Text(String::new())), password })
 }
 
-fn read_authorization(mut section: Section<'_>) -> Result<Authorization, ConfigError> {
+fn read_authorization(mut section: Section<'_>, remarks: &mut Remarks) -> Result<Authorization, ConfigError> {
     no_secret_managers(&mut section, &["credentials_ref"])?;
     let credentials = inline_or_file(
         &mut section,
@@ -96,6 +98,8 @@ fn read_authorization(mut section: Section<'_>) -> Result<Authorization, ConfigE
         "credentials_file",
         "at most one of authorization credentials & credentials_file must be configured",
     )?;
+    let reference = Reference::to_credential(&section, "credentials_file", credentials.as_ref());
+    remarks.references.extend(reference);
     let kind = section.text("type")?.map_or(String::new(), |kind| kind.text.trim().to_owned());
     if kind.eq_ignore_ascii_case("basic") {
         let message = "authorization type cannot be set to \"basic\", use \"basic_auth\" instead";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check::Reference;
 use super::global::span;
 use super::{Remarks, client, kubernetes, url};
 use crate::app::config::error::ConfigError;
@@ -38,7 +39,7 @@ pub(super) fn read(section: &mut Section<'_>, remarks: &mut Remarks) -> Result<S
         found.push(dns(section)?);
     }
     for section in section.sections("file_sd_configs", "empty or null section in file_sd_configs")? {
-        found.push(file(section)?);
+        found.push(file(section, remarks)?);
     }
     for section in section.sections("http_sd_configs", "empty or null section in http_sd_configs")? {
         found.push(http(section, remarks)?);
@@ -115,7 +116,7 @@ fn dns(mut section: Section<'_>) -> Result<Discovery, ConfigError> {
     })
 }
 
-fn file(mut section: Section<'_>) -> Result<Discovery, ConfigError> {
+fn file(mut section: Section<'_>, remarks: &mut Remarks) -> Result<Discovery, ConfigError> {
     let files = section.settings("files")?.unwrap_or_default();
     let refresh = refresh(&mut section, 5 * 60)?;
     section.end()?;
@@ -126,7 +127,11 @@ fn file(mut section: Section<'_>) -> Result<Discovery, ConfigError> {
     if let Some(bad) = files.iter().find(|file| !is_file_pattern(&file.text)) {
         return Err(bad.refuse(format!("path name {:?} is not valid for file discovery", bad.text)));
     }
-    Ok(Discovery::File { patterns: files.iter().map(|file| section.beside(&file.text)).collect(), refresh })
+    let patterns: Vec<_> = files.iter().map(|file| section.beside(&file.text)).collect();
+    let pairs = files.iter().zip(&patterns);
+    let references = pairs.map(|(file, path)| Reference::to_targets(file.refuse(""), path.clone()));
+    remarks.references.extend(references);
+    Ok(Discovery::File { patterns, refresh })
 }
 
 /// Whether there is a star in the last part only, and the file's kind is one that is read.

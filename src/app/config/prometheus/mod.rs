@@ -4,7 +4,9 @@
 //! left to look up but the files of secrets. Keeps: what Prometheus refuses is refused, in its words where users know
 //! them; what is taken but does nothing here is said. Refuses by name what is not built.
 
+mod check;
 mod client;
+mod cloud;
 mod discovery;
 mod expand;
 mod files;
@@ -15,17 +17,22 @@ mod others;
 mod protocols;
 mod remote_write;
 mod selector;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 
 use std::sync::Arc;
+
+use check::{Reference, check_files};
 
 use super::error::ConfigError;
 use super::section::Section;
 use crate::app::config::Environment;
 use crate::scrape::Job;
 
-pub use remote_write::RemoteWrite;
+pub use cloud::CloudAuth;
+pub use remote_write::{MetadataOptions, ProtobufMessage, QueueOptions, RemoteUrl, RemoteWrite};
 
 /// What the file says of Prometheus's sections.
 #[derive(Default)]
@@ -47,9 +54,19 @@ pub(super) struct Remarks {
     pub(super) unsupported: Vec<String>,
     /// Warnings.
     pub(super) warnings: Vec<String>,
+    /// Files that will be needed.
+    references: Vec<Reference>,
 }
 
 impl Remarks {
+    /// Looks at the files that are named, and gives warnings of those that need not be there.
+    ///
+    /// # Errors
+    /// The first that is not there, or can't be used.
+    pub(super) fn check_files(&self) -> Result<Vec<String>, ConfigError> {
+        check_files(&self.references)
+    }
+
     fn unsupported(&mut self, key: &str) {
         if let Err(at) = self.unsupported.binary_search_by(|known| known.as_str().cmp(key)) {
             self.unsupported.insert(at, key.into());

@@ -1,6 +1,7 @@
 //! `tls_config`: whom to trust, and who we are.
 
 use super::Remarks;
+use super::check::Reference;
 use crate::app::config::error::ConfigError;
 use crate::app::config::section::Section;
 use crate::scrape::{ClientTls, Credential};
@@ -27,6 +28,8 @@ pub(super) fn read(section: &mut Section<'_>, remarks: &mut Remarks) -> Result<C
         "key_file",
         "at most one of key and key_file must be configured",
     )?;
+    remarks.references.extend(Reference::to_credential(&section, "cert_file", cert.as_ref()));
+    remarks.references.extend(Reference::to_credential(&section, "key_file", key.as_ref()));
     let other = match (&cert, &key) {
         (Some(_), None) => {
             Some("exactly one of key or key_file must be configured when a client certificate is")

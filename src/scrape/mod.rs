@@ -4,6 +4,7 @@
 //! [`Target`]s of them; each worker scrapes its share of the targets on its own poll.
 
 mod defaults;
+pub mod discovery;
 mod job;
 pub mod status;
 mod target;

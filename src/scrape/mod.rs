@@ -6,6 +6,7 @@
 mod client;
 mod control;
 mod defaults;
+pub mod discovery;
 mod job;
 mod labels;
 mod negotiate;

@@ -67,7 +67,8 @@ fn run(
     let server = start(&config, requests, scraping)?;
     let control = server.control();
     scraping.started(control.clone());
-    scraping.apply(&config.jobs, shard(&config));
+    let finder = scraping.find(config.jobs.clone(), shard(&config));
+    let finder = finder.map_err(|error| ServeError::Failed(format!("discovery: {error}")))?;
     remark(&config);
     let asking = Arc::clone(requests);
     let watch = move || {
@@ -86,7 +87,7 @@ fn run(
                 control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
                 if let Ok(next) = &next {
                     remark(next);
-                    scraping.apply(&next.jobs, shard(next));
+                    finder.set_jobs(next.jobs.clone(), shard(next));
                 }
                 // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {

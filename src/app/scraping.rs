@@ -1,12 +1,14 @@
 //! Scraping joined to the server: each worker drives its rounds beside its doors.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use mio::event::Event;
 
-use crate::scrape::targets::{JobTargets, Shard};
-use crate::scrape::{self, Discovery, Ground, Group, Job, ProxyEnvironment, Rounds};
+use crate::scrape::discovery::Finder;
+use crate::scrape::targets::Shard;
+use crate::scrape::{self, Ground, Job, ProxyEnvironment, Rounds};
 use crate::serve::{self, Companion, CompanionHook, Lent};
 
 /// Scraping, and the server whose workers do it.
@@ -33,8 +35,8 @@ impl Scraping {
     /// What the server's workers are to drive.
     pub fn hook(&self) -> CompanionHook {
         let control = self.control.clone();
-        CompanionHook(Arc::new(move |number, registry| {
-            Ok(Box::new(Beside(Rounds::new(&control, number, registry))) as Box<dyn Companion>)
+        CompanionHook(Arc::new(move |number, registry, token| {
+            Ok(Box::new(Beside(Rounds::new(&control, number, registry, token))) as Box<dyn Companion>)
         }))
     }
 
@@ -49,19 +51,14 @@ impl Scraping {
         &self.control
     }
 
-    /// Scrapes what these jobs name themselves, and nothing else.
-    pub fn apply(&self, jobs: &[Arc<Job>], shard: Shard) {
-        let targets: Vec<JobTargets> =
-            jobs.iter().map(|job| JobTargets::new(job, static_groups(job), shard)).collect();
-        self.control.apply(&targets);
+    /// Finds the targets of these jobs from now on, and has them scraped.
+    ///
+    /// # Errors
+    /// As of [`Finder::start`].
+    pub fn find(&self, jobs: Vec<Arc<Job>>, shard: Shard) -> io::Result<Finder> {
+        let control = self.control.clone();
+        Finder::start(jobs, shard, Box::new(move |found| control.apply(&found.jobs)))
     }
-}
-
-fn static_groups(job: &Job) -> impl Iterator<Item = &Group> {
-    job.discovery.iter().flat_map(|discovery| match discovery {
-        Discovery::Static(groups) => groups.as_slice(),
-        _ => &[],
-    })
 }
 
 /// The rounds of a worker.

@@ -95,7 +95,7 @@ impl Control {
     }
 
     /// Scrapes these targets from now on, and no others.
-    pub fn apply(&self, jobs: &[JobTargets]) {
+    pub fn apply(&self, jobs: &[Arc<JobTargets>]) {
         let shared = &*self.0;
         let mut placed = shared.placed();
         let mut counts = vec![0usize; shared.desks.len()];

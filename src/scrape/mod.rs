@@ -10,12 +10,12 @@ pub mod discovery;
 mod job;
 mod labels;
 mod negotiate;
+mod redacted;
 mod report;
 mod rounds;
 mod schedule;
 pub mod status;
 mod subject;
-mod redacted;
 mod target;
 pub mod targets;
 
@@ -28,6 +28,6 @@ pub use job::{
 };
 pub use labels::TargetLabels;
 pub use negotiate::{accept as accept_header, format as answer_format};
-pub use rounds::{Ground, Rounds, TARGET_TOKENS};
 pub use redacted::Redacted;
+pub use rounds::{Ground, Rounds};
 pub use target::{Group, LabelPairs, Target, TargetKey};

@@ -1,9 +1,9 @@
 //! One worker's rounds: its share of the targets, each asked in its slot, its rows and the word of how it went pushed.
 //!
 //! Everything happens on the worker's thread and poll. Comes in: orders from the [`Control`], what the poll says of
-//! sockets, the clock. Goes out: rows into the engine. Keeps: a target that hangs, drips or floods holds up no other one
-//! and is given up at its time limit; where the engine has no room, bodies wait, each paid for, and targets whose last
-//! body waits are not asked again; what is no more gets stale markers before it is forgotten.
+//! sockets, the clock. Goes out: rows into the engine. Keeps: a target that hangs, drips or floods holds up no other
+//! one and is given up at its time limit; where the engine has no room, bodies wait, each paid for, and targets whose
+//! last body waits are not asked again; what is no more gets stale markers before it is forgotten.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,9 +27,6 @@ use super::status::TargetStatus;
 use super::subject::{After, Arrival, Moment, News, Scrape, Subject, Taking, TargetSeries};
 use super::target::TargetKey;
 use super::targets::shard;
-
-/// The first token of targets' sockets; who drives a poll has all above it left to them.
-pub const TARGET_TOKENS: usize = 1 << 48;
 
 /// How long a step goes on with bodies before others have their turn.
 const STEP_NS_MAX: u64 = 5_000_000;
@@ -56,6 +53,8 @@ pub struct Ground<'a> {
 pub struct Rounds {
     number: usize,
     registry: Registry,
+    /// Of the first target's sockets; the others' follow.
+    first_token: usize,
     shared: Arc<Shared>,
     subjects: Vec<Option<Box<Subject>>>,
     vacant: Vec<usize>,
@@ -81,11 +80,12 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// The rounds of worker `number`, whose poll this is the registry of.
-    pub fn new(control: &Control, number: usize, registry: Registry) -> Rounds {
+    /// The rounds of worker `number`, whose poll this is the registry of: sockets have tokens from `first_token` on.
+    pub fn new(control: &Control, number: usize, registry: Registry, first_token: Token) -> Rounds {
         Rounds {
             number,
             registry,
+            first_token: first_token.0,
             shared: Arc::clone(control.shared()),
             subjects: Vec::new(),
             vacant: Vec::new(),
@@ -107,7 +107,7 @@ impl Rounds {
 
     /// Notes what a poll said of one of its tokens.
     pub fn ready(&mut self, event: &Event) {
-        let Some(id) = event.token().0.checked_sub(TARGET_TOKENS) else { return };
+        let Some(id) = event.token().0.checked_sub(self.first_token) else { return };
         if let Some(Some(_)) = self.subjects.get(id) {
             self.queue(id);
         }
@@ -205,7 +205,7 @@ impl Rounds {
         self.agenda.add(slots.next_ns(), id);
         self.by_key.insert(wanted.target.key.clone(), id);
         let context = self.contexts();
-        let token = Token(TARGET_TOKENS + id);
+        let token = Token(self.first_token + id);
         self.subjects[id] = Some(Box::new(Subject::new((wanted, status), token, context, slots)));
         ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
     }

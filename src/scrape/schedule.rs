@@ -173,7 +173,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_slot_is_within_an_interval_and_at_its_offset(hash: u64, interval in 1u64..1 << 50, wall in -1i64 << 60..1 << 60) {
+        fn any_slot_is_within_an_interval_and_at_its_offset(
+            hash: u64,
+            interval in 1u64..1 << 50,
+            wall in -1i64 << 60..1 << 60,
+        ) {
             let slots = Slots::new(hash, interval, 1000, wall);
             let wait = slots.next_ns() - 1000;
             prop_assert!(wait < interval);

@@ -155,6 +155,9 @@ impl Subject {
 
     /// Takes up another version of the same target whose series are the same.
     pub(super) fn become_other(&mut self, wanted: Wanted, status: Arc<TargetStatus>) {
+        if self.target().job.client != wanted.target.job.client {
+            self.client.forget();
+        }
         self.accept = negotiate::accept(&wanted.target.job).into();
         self.wanted = wanted;
         self.status = status;

@@ -4,20 +4,18 @@ use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::sync::Arc;
 
-use mio::Registry;
 use mio::event::Event;
+use mio::{Registry, Token};
 
 use crate::engine::{self, MemoryBudget};
 
-/// The lowest token of a companion's sockets; all from there up to [`COMPANION_TOKENS_END`] are its own.
+/// A companion's tokens: more than there can be sockets.
 pub(super) const COMPANION_TOKENS: usize = 1 << 48;
-
-/// The first token above a companion's.
 pub(super) const COMPANION_TOKENS_END: usize = 1 << 56;
 
 /// Something with sockets of its own that pushes rows into the worker's engine, on the worker's thread.
 pub trait Companion: Send {
-    /// Notes what the poll said of a token of its own: from 2^48 on, below 2^56.
+    /// Notes what the poll said of a token of its own.
     fn ready(&mut self, event: &Event);
 
     /// Does what is to be done. Called whenever the worker has woken, and once more where there was no
@@ -49,11 +47,12 @@ pub struct Lent<'a> {
     pub draining: bool,
 }
 
-/// Makes the companion of a worker, by its number; its sockets are registered with that worker's poll.
+/// Makes the companion of a worker, by its number; its sockets are registered with that worker's poll, under tokens from
+/// the given one on.
 #[derive(Clone)]
 pub struct CompanionHook(pub Arc<Make>);
 
-type Make = dyn Fn(usize, Registry) -> io::Result<Box<dyn Companion>> + Send + Sync;
+type Make = dyn Fn(usize, Registry, Token) -> io::Result<Box<dyn Companion>> + Send + Sync;
 
 impl Debug for CompanionHook {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

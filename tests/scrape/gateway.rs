@@ -65,18 +65,13 @@ impl Gateway {
 
     /// Scrapes these jobs' targets and no others.
     pub(crate) fn scrape(&self, jobs: Vec<Job>) {
-        let jobs: Vec<Arc<Job>> = jobs.into_iter().map(Arc::new).collect();
-        self.scraping.apply(&jobs, Shard::default());
+        let targets: Vec<Arc<JobTargets>> = jobs.into_iter().map(|job| Arc::new(targets(job))).collect();
+        self.scraping.control().apply(&targets);
     }
 
     /// The last scrape of the only target of a job.
     pub(crate) fn last(&self, job: &Job) -> ScrapeReport {
-        let job = Arc::new(job.clone());
-        let groups = job.discovery.iter().flat_map(|discovery| match discovery {
-            Discovery::Static(groups) => groups.as_slice(),
-            _ => &[],
-        });
-        let targets = JobTargets::new(&job, groups, Shard::default());
+        let targets = targets(job.clone());
         self.scraping.control().board().last(&targets.active[0].key)
     }
 
@@ -132,6 +127,16 @@ impl Drop for Gateway {
             _ = server.join();
         }
     }
+}
+
+/// The targets that a job names itself.
+fn targets(job: Job) -> JobTargets {
+    let job = Arc::new(job);
+    let groups = job.discovery.iter().flat_map(|discovery| match discovery {
+        Discovery::Static(groups) => groups.as_slice(),
+        _ => &[],
+    });
+    JobTargets::new(&job, groups, Shard::default())
 }
 
 /// Rows as `log cat` prints them.

@@ -154,7 +154,10 @@ fn what_prometheus_would_have_stored_is_stored() {
         enough && ours == theirs_named && ours.len() > 500
     });
     let ours = by_series(&rows);
-    assert!(ours.contains_key("pushed{instance=\"one\",job=\"batch\",le=\"1\"}") || ours.keys().any(|s| s.starts_with("pushed{")));
+    assert!(
+        ours.contains_key("pushed{instance=\"one\",job=\"batch\",le=\"1\"}")
+            || ours.keys().any(|s| s.starts_with("pushed{"))
+    );
     let mut unchanging = 0;
     for (series, samples) in &theirs {
         let values: Vec<f64> = ours[&**series].iter().filter_map(|value| number(value)).collect();
@@ -163,7 +166,10 @@ fn what_prometheus_would_have_stored_is_stored() {
         if constant && samples.len() > 2 && values.len() > 2 && !series.starts_with("scrape_duration") {
             // What one of them sees change between two scrapes of the other may differ.
             let moves = ["_seconds", "_bytes", "_total", "scrape_series_added"];
-            assert!(same(first, own) || moves.iter().any(|part| series.contains(part)), "{series}: {first} and {own}");
+            assert!(
+                same(first, own) || moves.iter().any(|part| series.contains(part)),
+                "{series}: {first} and {own}"
+            );
             unchanging += usize::from(same(first, own));
         }
     }

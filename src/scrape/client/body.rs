@@ -54,6 +54,16 @@ impl Incoming {
         Ok(Incoming { data: Vec::with_capacity(room), decoder, reservation, bytes_max })
     }
 
+    /// Whether what comes is to be decoded.
+    pub(super) fn is_coded(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Bytes so far, decoded.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
     /// Takes a piece as it came.
     pub(super) fn take(&mut self, piece: &[u8], purse: Purse<'_>) -> Result<(), Failure> {
         let Some(mut decoder) = self.decoder.take() else {

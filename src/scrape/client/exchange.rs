@@ -6,22 +6,21 @@
 //!    +------------------ redirect ------------------+
 //! ```
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
 
+use mio::Token;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 
 use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
 use crate::scrape::job::Scheme;
 
 use super::body::{BODY_BYTES_MAX, Incoming};
+use super::connect::{Connecting, spoken};
 use super::proxy::proxy_for;
 use super::request::{Addressed, Ask, write_connect};
 use super::resolver::Lookup;
-use super::response::Head;
+use super::response::{HEAD_BYTES_MAX, Head};
 use super::tls::server_name;
 use super::transport::Transport;
 use super::url::{Origin, Url};
@@ -33,8 +32,11 @@ const REDIRECTS_MAX: u32 = 10;
 /// Reads a server gets in a row before others have their turn.
 const READS_IN_A_ROW_MAX: usize = 8;
 
-/// Of several addresses each gets at least so long, if there is so long.
-const CONNECT_NS_MIN: u64 = 2_000_000_000;
+/// Bytes of a compressed body read at once: they may become a thousand times as many.
+const CODED_READ_BYTES: usize = 16 << 10;
+
+/// After so many at once others have their turn.
+const DECODED_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// A connection, and to whom.
 pub(super) struct Link {
@@ -82,15 +84,6 @@ enum Stage {
         incoming: Box<Incoming>,
     },
     Over,
-}
-
-struct Connecting {
-    socket: Option<TcpStream>,
-    to: Option<SocketAddr>,
-    rest: VecDeque<IpAddr>,
-    port: u16,
-    until_ns: u64,
-    failure: String,
 }
 
 /// What became of a step.
@@ -216,14 +209,7 @@ impl Exchange {
             Lookup::Pending => return Ok(WAITS),
             Lookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
         };
-        self.stage = Stage::Connecting(Connecting {
-            socket: None,
-            to: None,
-            rest: addresses.iter().copied().collect(),
-            port: server.port,
-            until_ns: 0,
-            failure: String::new(),
-        });
+        self.stage = Stage::Connecting(Connecting::new(&addresses, server.port));
         Ok(Turn::Next)
     }
 
@@ -356,7 +342,12 @@ impl Exchange {
             Read::Stay(turn) => return Ok(turn),
         };
         self.answered = true;
-        self.head.extend_from_slice(&means.buffer[..n]);
+        let piece = &means.buffer[..n];
+        self.head.extend_from_slice(piece);
+        if !piece.contains(&b'\n') && self.head.len() < HEAD_BYTES_MAX {
+            // A head that drips is not read anew for each drop.
+            return Ok(Turn::Next);
+        }
         loop {
             let Some(head) = Head::parse(&self.head)? else { return Ok(Turn::Next) };
             if head.is_interim() {
@@ -417,10 +408,13 @@ impl Exchange {
     fn read_body(&mut self, means: &mut Means<'_>, reads_left: &mut usize) -> Result<Turn, Failure> {
         let Some(link) = &mut self.link else { return Err(lost()) };
         let Stage::Body { framing, incoming } = &mut self.stage else { return Ok(Turn::Next) };
-        let n = match read(&mut link.transport, means.buffer, reads_left)? {
+        let room =
+            if incoming.is_coded() { CODED_READ_BYTES.min(means.buffer.len()) } else { means.buffer.len() };
+        let n = match read(&mut link.transport, &mut means.buffer[..room], reads_left)? {
             Read::Bytes(n) => n,
             Read::Stay(turn) => return Ok(turn),
         };
+        let before = incoming.len();
         if n == 0 {
             // Where nothing says how long the body is, it ends here; over TLS a goodbye has come before.
             return if framing.is_none() {
@@ -432,7 +426,14 @@ impl Exchange {
         let buffer = std::mem::take(&mut means.buffer);
         let done = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
         means.buffer = buffer;
-        if done? { self.finish(means) } else { Ok(Turn::Next) }
+        let grown = incoming.len() - before;
+        if done? {
+            self.finish(means)
+        } else if grown > DECODED_BYTES_AT_ONCE {
+            Ok(Turn::Stay(Progress::Again))
+        } else {
+            Ok(Turn::Next)
+        }
     }
 
     fn finish(&mut self, means: &mut Means<'_>) -> Result<Turn, Failure> {
@@ -445,58 +446,12 @@ impl Exchange {
     }
 }
 
-impl Connecting {
-    /// Goes on connecting: the socket, once there is one. With none under way all have failed.
-    fn step(
-        &mut self,
-        token: Token,
-        deadline_ns: u64,
-        means: &mut Means<'_>,
-    ) -> Result<Option<TcpStream>, Failure> {
-        loop {
-            if let Some(socket) = &self.socket {
-                match connected(socket) {
-                    Ok(true) => return Ok(self.socket.take()),
-                    Ok(false) if means.now_ns < self.until_ns || self.rest.is_empty() => return Ok(None),
-                    Ok(false) => self.fail(&ErrorKind::TimedOut.into()),
-                    Err(error) => self.fail(&error),
-                }
-            }
-            let Some(address) = self.rest.pop_front() else { return Ok(None) };
-            let left_ns = deadline_ns.saturating_sub(means.now_ns);
-            // Each address gets its part of the time, as Go's dialer has it.
-            let part_ns = left_ns / (self.rest.len() as u64 + 1);
-            self.until_ns = means.now_ns + part_ns.max(CONNECT_NS_MIN.min(left_ns));
-            let to = SocketAddr::new(address, self.port);
-            self.to = Some(to);
-            match TcpStream::connect(to) {
-                Err(error) => self.fail(&error),
-                Ok(mut socket) => {
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    match means.registry.register(&mut socket, token, both) {
-                        Ok(()) => self.socket = Some(socket),
-                        Err(error) => self.fail(&error),
-                    }
-                }
-            }
-        }
-    }
-
-    fn fail(&mut self, error: &io::Error) {
-        self.socket = None;
-        let to = self.to.map_or_else(String::new, |to| to.to_string());
-        // The first one is told: it is the one that most would have taken.
-        if self.failure.is_empty() {
-            self.failure = format!("dial tcp {to}: connect: {}", spoken(error));
-        }
-    }
-}
-
 impl Link {
     /// Whether a connection on which nothing is asked may still be used.
     pub(super) fn is_sound(&mut self, buffer: &mut [u8]) -> bool {
         // Over TLS there may be a ticket for a later session, which is no data.
-        matches!(self.transport.read(buffer), Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted))
+        let read = self.transport.read(buffer);
+        read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted))
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -558,33 +513,8 @@ fn take(
     }
 }
 
-/// Whether a socket is connected by now.
-fn connected(socket: &TcpStream) -> io::Result<bool> {
-    if let Some(error) = socket.take_error()? {
-        return Err(error);
-    }
-    match socket.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::NotConnected => Ok(false),
-        // Elsewhere than on Linux a connection under way has no peer, either.
-        Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
 fn failed(action: &str, error: &io::Error) -> Failure {
     Failure::Transport(format!("{action}: {}", spoken(error)))
-}
-
-/// An error as Go's programs have it, without the number.
-fn spoken(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
-        ErrorKind::UnexpectedEof => "unexpected EOF".to_owned(),
-        ErrorKind::TimedOut => "i/o timeout".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 fn lost() -> Failure {

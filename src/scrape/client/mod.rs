@@ -6,6 +6,7 @@
 //! looks at the clock and [aborts](Client::abort).
 
 mod body;
+mod connect;
 mod exchange;
 mod proxy;
 mod request;
@@ -132,6 +133,11 @@ impl Client {
         if self.link.as_mut().is_some_and(|link| !link.is_sound(means.buffer)) {
             self.link = None;
         }
+    }
+
+    /// The server is to be spoken to in another way from now on: on another connection.
+    pub(super) fn forget(&mut self) {
+        self.link = None;
     }
 
     /// Gives up what is under way, and its connection.

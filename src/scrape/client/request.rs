@@ -186,9 +186,14 @@ mod tests {
 
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
         let mut out = Vec::new();
-        let ask =
-            Ask { client, accept: "text/plain", compression: true, timeout_seconds: 1.5,
-            body_bytes_expected: 0, body_bytes_max: 0 };
+        let ask = Ask {
+            client,
+            accept: "text/plain",
+            compression: true,
+            timeout_seconds: 1.5,
+            body_bytes_expected: 0,
+            body_bytes_max: 0,
+        };
         ask.write(to, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
 

@@ -138,7 +138,9 @@ impl Worker {
         let timer = Timer::new(poll.registry(), TIMER)?;
         let hall = Hall::new(number, poll.registry().try_clone()?, gates, &shared, lines_arriving)?;
         let hook = shared.options.companion.as_ref();
-        let companion = hook.map(|hook| (hook.0)(number, poll.registry().try_clone()?)).transpose()?;
+        let companion = hook
+            .map(|hook| (hook.0)(number, poll.registry().try_clone()?, Token(COMPANION_TOKENS)))
+            .transpose()?;
         Ok(Worker {
             number,
             poll,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::client::{ProxyEnvironment, Resolver};
 use super::job::Job;
 use super::status::{StatusBoard, TargetStatus};
-use super::target::{Target, TargetKey};
+use super::target::{LabelPairs, Target, TargetKey};
 use super::targets::JobTargets;
 
 /// What scraping is told once.
@@ -66,8 +66,8 @@ pub(super) struct Wanted {
 
 /// What a worker is to do.
 pub(super) enum Order {
-    /// Scrape it, in place of the one of the same key if there is one.
-    Take(Wanted, Arc<TargetStatus>),
+    /// Scrape it, in place of the one of this key if there is one.
+    Take(Wanted, Arc<TargetStatus>, TargetKey),
     /// Say that its series are no more, and forget it.
     Drop(TargetKey),
 }
@@ -114,23 +114,34 @@ impl Control {
                         counts[worker] += 1;
                         if !same_jobs.is_same(&old, &wanted) {
                             let status = shared.board.enter(&target.key);
-                            orders[worker].push(Order::Take(wanted.clone(), status));
+                            let key = target.key.clone();
+                            orders[worker].push(Order::Take(wanted.clone(), status, key));
                         }
                         placed.insert(target.key.clone(), Placed { wanted, worker });
                     }
                 }
             }
         }
-        for (key, gone) in before {
+        // A target that is asked in another way is another one, but its series go on: nobody is to tell them stale.
+        let mut heirs: HashMap<_, _> =
+            before.into_iter().map(|(key, gone)| (gone.wanted.family(), (key, gone))).collect();
+        for wanted in new {
+            let key = wanted.target.key.clone();
+            let status = shared.board.enter(&key);
+            let (instead, worker) = match heirs.remove(&wanted.family()) {
+                Some((before, gone)) => {
+                    shared.board.leave(&before);
+                    (before, gone.worker)
+                }
+                None => (key.clone(), fewest(&counts)),
+            };
+            counts[worker] += 1;
+            orders[worker].push(Order::Take(wanted.clone(), status, instead));
+            placed.insert(key, Placed { wanted, worker });
+        }
+        for (key, gone) in heirs.into_values() {
             shared.board.leave(&key);
             orders[gone.worker].push(Order::Drop(key));
-        }
-        for wanted in new {
-            let worker = (0..counts.len()).min_by_key(|&worker| counts[worker]).unwrap_or_default();
-            counts[worker] += 1;
-            let key = wanted.target.key.clone();
-            orders[worker].push(Order::Take(wanted.clone(), shared.board.enter(&key)));
-            placed.insert(key, Placed { wanted, worker });
         }
         for (desk, orders) in shared.desks.iter().zip(orders).filter(|(_, orders)| !orders.is_empty()) {
             desk.orders.lock().unwrap_or_else(PoisonError::into_inner).extend(orders);
@@ -143,6 +154,18 @@ impl Control {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+}
+
+/// The worker with the fewest targets.
+fn fewest(counts: &[usize]) -> usize {
+    (0..counts.len()).min_by_key(|&worker| counts[worker]).unwrap_or_default()
+}
+
+impl Wanted {
+    /// What its series have in common, and in no other target's.
+    fn family(&self) -> (String, LabelPairs) {
+        (self.target.key.job.clone(), self.target.labels.clone())
     }
 }
 

@@ -175,9 +175,11 @@ impl Rounds {
     fn obey(&mut self, order: Order, ground: &mut Ground<'_>) {
         match order {
             Order::Take(..) if self.drains => {}
-            Order::Take(wanted, status) => match self.by_key.get(&wanted.target.key) {
-                Some(&id) => {
+            Order::Take(wanted, status, instead) => match self.by_key.remove(&instead) {
+                Some(id) => {
                     let Some(subject) = &mut self.subjects[id] else { return };
+                    subject.keyed = Arc::clone(&wanted.target);
+                    self.by_key.insert(wanted.target.key.clone(), id);
                     let ends =
                         matches!(subject.after, After::End(_)) || subject.names_differently(&wanted.target);
                     subject.after = match ends {
@@ -450,7 +452,8 @@ impl Rounds {
         match std::mem::replace(&mut subject.after, After::Nothing) {
             After::Nothing => {}
             After::Replace(wanted, status) => {
-                let moved = wanted.target.interval != subject.wanted.target.interval;
+                let (now, then) = (&subject.wanted.target, &wanted.target);
+                let moved = (now.interval, &now.key) != (then.interval, &then.key);
                 subject.become_other(wanted.clone(), status);
                 if moved {
                     self.move_slots(id, &wanted, ground);
@@ -466,7 +469,7 @@ impl Rounds {
                 self.arrived.push_back(id);
             }
             After::End(None) => {
-                self.by_key.remove(&subject.wanted.target.key);
+                self.by_key.remove(&subject.keyed.key);
                 self.subjects[id] = None;
                 self.vacant.push(id);
                 ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);

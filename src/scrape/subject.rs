@@ -23,6 +23,8 @@ use super::target::Target;
 pub(super) struct Subject {
     pub(super) wanted: Wanted,
     pub(super) status: Arc<TargetStatus>,
+    /// By whose key it is found: the one to come, where another takes its place.
+    pub(super) keyed: Arc<Target>,
     pub(super) slots: Slots,
     pub(super) client: Client,
     pub(super) series: TargetSeries,
@@ -141,6 +143,7 @@ impl Subject {
         Subject {
             series: TargetSeries::new(&wanted.target, context),
             accept: negotiate::accept(&wanted.target.job).into(),
+            keyed: Arc::clone(&wanted.target),
             wanted,
             status,
             slots,

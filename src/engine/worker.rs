@@ -14,7 +14,8 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn, Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn,
+    Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
@@ -174,6 +175,17 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// Checks rows that are to be pushed by [`writer`](Worker::writer), all of them or none, and keeps none.
     pub fn rehearsal<'a>(&'a self, stream: &Stream, rewrite: Option<&'a dyn Rewrite>) -> Rehearsal<'a> {
         self.ingest.rehearsal(stream, rewrite)
+    }
+
+    /// What is in the batch being filled, for [`take_back`](Worker::take_back).
+    pub fn mark(&self) -> Mark {
+        self.ingest.mark()
+    }
+
+    /// Takes back what was pushed since `mark`, since when [`make_room`](Worker::make_room) and
+    /// [`turn`](Worker::turn) were not called.
+    pub fn take_back(&mut self, mark: Mark) {
+        self.ingest.take_back(mark);
     }
 
     /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them

@@ -20,7 +20,7 @@ use crate::model::{Metadata, MetricType};
 pub use decoder::ProtobufDecoder;
 pub(super) use native::NativeReader;
 pub(super) use nhcb::Classic;
-pub(super) use series::{fill_labels, key_labels, write_exemplar, write_key};
+pub(super) use series::{fill_labels, key_labels, key_of_histogram, write_exemplar, write_key};
 
 /// What becomes of histograms.
 #[derive(Clone, Copy, PartialEq, Debug)]

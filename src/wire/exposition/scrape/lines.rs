@@ -87,8 +87,7 @@ impl Scraper {
                 self.lines.push(Line { start: (base + done) as u32, ..*line });
             } else {
                 self.lines.push(Line { start: (base + done) as u32, value_bits: 0, ..*line });
-                self.set_kind(line.kind);
-                self.starts.begin_family();
+                self.begin_family(line.kind);
                 reading.ended |= line.has(Line::EOF);
             }
             done = end;
@@ -205,14 +204,21 @@ impl Scraper {
             }
             _ => begin,
         };
-        self.set_kind(kind);
-        self.starts.begin_family();
         reading.at = start;
         if reading.options.histograms.convert_classic {
             self.hear_family(reading, &reading.body[start..at]);
         }
+        self.set_kind(kind);
         self.push_header(reading, start, at - start, 0);
+        self.begin_family(kind);
         Ok(())
+    }
+
+    /// Metadata was read, which is the last line so far: rows of another family may come.
+    fn begin_family(&mut self, kind: MetricType) {
+        self.set_kind(kind);
+        self.starts.begin_family();
+        self.family_at = self.lines.len();
     }
 
     fn push_header(&mut self, reading: &mut Reading<'_>, start: usize, len: usize, flags: u16) {
@@ -267,8 +273,7 @@ impl Scraper {
         line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
         let mut start = Start::None;
         if self.starts.are_known() {
-            let family_len = self.family_len(reading);
-            start = self.starts.of_row(text, &self.tokens, family_len, self.kind);
+            start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
         }
         if start == Start::IsOne {
             self.pass_line(reading, len);
@@ -364,13 +369,13 @@ impl Scraper {
         if self.starts.is_surveyed() || !has_start(self.kind) {
             return;
         }
-        let first = self.lines.iter().rposition(|line| line.is_header()).map_or(0, |header| header + 1);
+        let first = self.family_at;
         let at = self.lines.get(first).map_or(reading.at, |line| line.start as usize);
         if !self.starts.says_created(reading.body, at) {
             return;
         }
-        let family_len = self.family_len(reading);
-        self.starts.survey(reading.body, at, family_len, self.kind);
+        self.family_len = self.find_family_len(reading);
+        self.starts.survey(reading.body, at, self.family_len, self.kind);
         if self.starts.are_known() && first < self.lines.len() {
             // They were taken for what they had been.
             self.lines.truncate(first);
@@ -382,8 +387,8 @@ impl Scraper {
     }
 
     /// The length of the name that was spoken of last.
-    fn family_len(&mut self, reading: &Reading<'_>) -> usize {
-        let Some(header) = self.lines.iter().rposition(|line| line.is_header()) else { return 0 };
+    fn find_family_len(&mut self, reading: &Reading<'_>) -> usize {
+        let Some(header) = self.family_at.checked_sub(1) else { return 0 };
         let end = self.lines.get(header + 1).map_or(reading.at, |line| line.start as usize);
         let mut rest = &reading.body[self.lines[header].start as usize..end];
         let mut len = 0;

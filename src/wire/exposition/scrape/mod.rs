@@ -155,6 +155,10 @@ pub struct Scraper {
     kind: MetricType,
     prefix: Prefix,
     starts: Starts,
+    /// The first line of the family at hand.
+    family_at: usize,
+    /// The length of its name, once it was asked whether it has start times.
+    family_len: usize,
     tokens: Tokens,
     names: Names,
     /// Labels without a value come before the rewrite.
@@ -266,6 +270,7 @@ impl Scraper {
         self.group.clear();
         self.gone.clear();
         (self.pushed, self.pushed_gone, self.to_push, self.heard) = (0, 0, 0, 0);
+        (self.family_at, self.family_len) = (0, 0);
         self.row_taken = false;
         self.side = SideAt::default();
         self.spoken.clear();

@@ -1,8 +1,8 @@
 //! The protobuf format: a stream of `io.prometheus.client.MetricFamily`, each with its length before it.
 //!
 //! Comes in: a body that is there whole, and [`HistogramOptions`]. Goes out, family by family: metadata, then samples
-//! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles, of a classic histogram `_count`,
-//! `_sum` and the buckets up to `+Inf`, of a native histogram the histogram whole.
+//! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles; of a classic histogram
+//! `_count`, `_sum` and the buckets up to `+Inf`; of a native histogram the histogram whole.
 //!
 //! Nothing is copied but the bytes of native histograms, which are the format's own. What a family says is checked
 //! before its first sample is given out, but for labels, which are checked where a series is new.

@@ -492,7 +492,7 @@ proptest! {
     #[test]
     fn a_push_is_taken_whole_or_refused_whole(body in body(), rooms in proptest::collection::vec(0usize..3, 1..4)) {
         let group = vec![GivenLabel::new(b"a", b"x"), GivenLabel::new(b"le", b"")];
-        let options = PushOptions { syntax: Syntax::Text, time_ns: NOW_NS, group };
+        let options = PushOptions { format: Format::Lines(Syntax::Text), time_ns: NOW_NS, group };
         let mut push = Push::new(options);
         let Ok(()) = push.check(&body) else { return Ok(()) };
         prop_assert!(take(Syntax::Text, Faults::Body, &body).is_ok());

@@ -1,8 +1,8 @@
 //! The protobuf format: a stream of `io.prometheus.client.MetricFamily`, each with its length before it.
 //!
 //! Comes in: a body that is there whole, and [`HistogramOptions`]. Goes out, family by family: metadata, then samples
-//! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles, of a classic histogram `_count`,
-//! `_sum` and the buckets up to `+Inf`, of a native histogram the histogram whole.
+//! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles; of a classic histogram
+//! `_count`, `_sum` and the buckets up to `+Inf`; of a native histogram the histogram whole.
 //!
 //! Nothing is copied but the bytes of native histograms, which are the format's own. What a family says is checked
 //! before its first sample is given out, but for labels, which are checked where a series is new.
@@ -20,7 +20,7 @@ use crate::model::{Metadata, MetricType};
 pub use decoder::ProtobufDecoder;
 pub(super) use native::NativeReader;
 pub(super) use nhcb::Classic;
-pub(super) use series::{fill_labels, key_labels, write_exemplar, write_key};
+pub(super) use series::{fill_labels, key_labels, key_of_histogram, write_exemplar, write_key};
 
 /// What becomes of histograms.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -29,6 +29,27 @@ pub(in super::super) fn write_key(sample: &Sample<'_>, given: &[u8], key: &mut V
     sample.labels.iter().for_each(|label| write_sized(key, label));
 }
 
+/// Fills `key` with that of a native histogram of this name and these labels.
+pub(in super::super) fn key_of_histogram<'a>(
+    name: &[u8],
+    labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    scratch: &mut Vec<u8>,
+    key: &mut Vec<u8>,
+) {
+    key.clear();
+    key.push(KEY + Role::Native as u8);
+    write_sized(key, &[]);
+    write_sized(key, name);
+    for (name, value) in labels {
+        scratch.clear();
+        for (number, part) in [(1, name), (2, value)] {
+            scratch.push(number << 3 | 2);
+            write_sized(scratch, part);
+        }
+        write_sized(key, scratch);
+    }
+}
+
 fn write_sized(out: &mut Vec<u8>, bytes: &[u8]) {
     write_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);

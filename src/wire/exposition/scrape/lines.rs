@@ -8,7 +8,7 @@
 //!     any other                        -> read anew; the page goes on behind the line of the same series
 //! ```
 
-use crate::model::{Intake, Series};
+use crate::model::{Intake, MetricType, Series};
 
 use super::super::cursor::{Stop, starts_name};
 use super::super::decoder::key_len;
@@ -23,13 +23,13 @@ use super::settle::Trail;
 use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, ScrapeOptions, Scraper};
 
 /// How far a body was read.
-struct Reading<'a> {
-    syntax: Syntax,
-    options: &'a ScrapeOptions,
+pub(super) struct Reading<'a> {
+    pub(super) syntax: Syntax,
+    pub(super) options: &'a ScrapeOptions,
     body: &'a [u8],
-    at: usize,
+    pub(super) at: usize,
     /// The page; an empty one if it is of another format.
-    trail: Trail<'a>,
+    pub(super) trail: Trail<'a>,
     /// `# EOF` was read.
     ended: bool,
 }
@@ -49,11 +49,13 @@ impl Scraper {
         let mut trail = Trail::new(old);
         trail.same = std::ptr::eq(old, page);
         let mut reading = Reading { syntax, options, body, at: 0, trail, ended: false };
+        let converts = options.histograms.convert_classic;
         while reading.at < body.len() {
-            if !self.reuse(&mut reading) {
+            if converts || !self.reuse(&mut reading) {
                 self.read_anew(&mut reading, intake)?;
             }
         }
+        self.close_group(&mut reading, intake)?;
         if syntax == Syntax::OpenMetrics && !reading.ended {
             return Err(Failure::Malformed(Fault::NoEof.to_string()));
         }
@@ -85,8 +87,7 @@ impl Scraper {
                 self.lines.push(Line { start: (base + done) as u32, ..*line });
             } else {
                 self.lines.push(Line { start: (base + done) as u32, value_bits: 0, ..*line });
-                self.set_kind(line.kind);
-                self.starts.begin_family();
+                self.begin_family(line.kind);
                 reading.ended |= line.has(Line::EOF);
             }
             done = end;
@@ -127,7 +128,7 @@ impl Scraper {
     }
 
     /// Notes the time of the line that comes next. Whether it is any.
-    fn hold_time(&mut self, time_ms: i64) -> bool {
+    pub(super) fn hold_time(&mut self, time_ms: i64) -> bool {
         let Some(time_ns) = time_ms.checked_mul(NANOS_PER_MILLI) else { return false };
         let taken = time_ns <= self.time_ns.saturating_add(AHEAD_NS_MAX);
         let line = self.lines.len() as u32;
@@ -145,7 +146,8 @@ impl Scraper {
         if reading.syntax == Syntax::OpenMetrics && (starts_name(first) || first == b'{') {
             self.survey(reading);
         }
-        if let Some(done) = self.read_known(reading, intake) {
+        let converts = reading.options.histograms.convert_classic && self.kind == MetricType::Histogram;
+        if !converts && let Some(done) = self.read_known(reading, intake) {
             return done;
         }
         let text = window(&reading.body[reading.at..]);
@@ -155,11 +157,15 @@ impl Scraper {
         match line.content {
             Content::Sample(sample) => self.read_sample(reading, text, &sample, line.next, intake),
             Content::Eof => {
+                self.close_group(reading, intake)?;
                 reading.ended = true;
                 self.push_header(reading, reading.at, line.next, Line::EOF);
                 Ok(())
             }
-            Content::Nothing | Content::Metadata(_) => self.read_header(reading),
+            Content::Nothing | Content::Metadata(_) => {
+                self.close_group(reading, intake)?;
+                self.read_header(reading)
+            }
         }
     }
 
@@ -198,11 +204,21 @@ impl Scraper {
             }
             _ => begin,
         };
+        reading.at = start;
+        if reading.options.histograms.convert_classic {
+            self.hear_family(reading, &reading.body[start..at]);
+        }
+        self.set_kind(kind);
+        self.push_header(reading, start, at - start, 0);
+        self.begin_family(kind);
+        Ok(())
+    }
+
+    /// Metadata was read, which is the last line so far: rows of another family may come.
+    fn begin_family(&mut self, kind: MetricType) {
         self.set_kind(kind);
         self.starts.begin_family();
-        reading.at = start;
-        self.push_header(reading, start, at - start, 0);
-        Ok(())
+        self.family_at = self.lines.len();
     }
 
     fn push_header(&mut self, reading: &mut Reading<'_>, start: usize, len: usize, flags: u16) {
@@ -257,23 +273,15 @@ impl Scraper {
         line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
         let mut start = Start::None;
         if self.starts.are_known() {
-            let family_len = self.family_len(reading);
-            start = self.starts.of_row(text, &self.tokens, family_len, self.kind);
+            start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
         }
         if start == Start::IsOne {
-            let line = Line {
-                start: reading.at as u32,
-                key_len: 0,
-                key: NO_KEY,
-                kind: self.kind,
-                flags: Line::ANEW,
-                value_bits: 0,
-            };
-            self.lines.push(line);
-            let was_one = |line: &Line| line.has(Line::ANEW) && !line.has(Line::SAMPLE);
-            reading.trail.next +=
-                usize::from(reading.trail.old.lines.get(reading.trail.next).is_some_and(was_one));
-            reading.at += len;
+            self.pass_line(reading, len);
+            return Ok(());
+        }
+        if reading.options.histograms.convert_classic
+            && self.gather(reading, text, sample, len, start, intake)?
+        {
             return Ok(());
         }
         let raw = sample.key.of(text);
@@ -331,7 +339,7 @@ impl Scraper {
     }
 
     /// Adds the sample that was read from the next `len` bytes. The page goes on behind its line of the same series.
-    fn push_sample<I: Intake>(
+    pub(super) fn push_sample<I: Intake>(
         &mut self,
         reading: &mut Reading<'_>,
         (key_len, mut flags): (usize, u16),
@@ -361,13 +369,13 @@ impl Scraper {
         if self.starts.is_surveyed() || !has_start(self.kind) {
             return;
         }
-        let first = self.lines.iter().rposition(|line| line.is_header()).map_or(0, |header| header + 1);
+        let first = self.family_at;
         let at = self.lines.get(first).map_or(reading.at, |line| line.start as usize);
         if !self.starts.says_created(reading.body, at) {
             return;
         }
-        let family_len = self.family_len(reading);
-        self.starts.survey(reading.body, at, family_len, self.kind);
+        self.family_len = self.find_family_len(reading);
+        self.starts.survey(reading.body, at, self.family_len, self.kind);
         if self.starts.are_known() && first < self.lines.len() {
             // They were taken for what they had been.
             self.lines.truncate(first);
@@ -379,8 +387,8 @@ impl Scraper {
     }
 
     /// The length of the name that was spoken of last.
-    fn family_len(&mut self, reading: &Reading<'_>) -> usize {
-        let Some(header) = self.lines.iter().rposition(|line| line.is_header()) else { return 0 };
+    fn find_family_len(&mut self, reading: &Reading<'_>) -> usize {
+        let Some(header) = self.family_at.checked_sub(1) else { return 0 };
         let end = self.lines.get(header + 1).map_or(reading.at, |line| line.start as usize);
         let mut rest = &reading.body[self.lines[header].start as usize..end];
         let mut len = 0;

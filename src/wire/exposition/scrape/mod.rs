@@ -21,6 +21,7 @@
 //! [`Rewrite`](crate::model::Rewrite)).
 
 mod compare;
+mod convert;
 mod lines;
 mod page;
 mod protobuf;
@@ -154,6 +155,10 @@ pub struct Scraper {
     kind: MetricType,
     prefix: Prefix,
     starts: Starts,
+    /// The first line of the family at hand.
+    family_at: usize,
+    /// The length of its name, once it was asked whether it has start times.
+    family_len: usize,
     tokens: Tokens,
     names: Names,
     /// Labels without a value come before the rewrite.
@@ -161,6 +166,9 @@ pub struct Scraper {
     labels: LabelsBuf,
     key: Vec<u8>,
     scratch: Vec<u8>,
+    /// What the last `TYPE` named, where classic histograms are converted.
+    family: Vec<u8>,
+    group: convert::Group,
     settling: settle::Settling,
 }
 
@@ -229,7 +237,11 @@ impl Scraper {
             }
             Ok(_) => {}
         }
-        let text = if format == Format::Protobuf { &self.text } else { body };
+        let converts = options.histograms.convert_classic;
+        if converts && format != Format::Protobuf {
+            self.weave(body);
+        }
+        let text = if converts || format == Format::Protobuf { &self.text } else { body };
         page.replace(format, text, &self.lines, intake.epoch());
         self.to_push = page.lines.len();
         Ok(counts)
@@ -254,8 +266,11 @@ impl Scraper {
         self.exemplar_labels.clear();
         self.text.clear();
         self.heap.clear();
+        self.family.clear();
+        self.group.clear();
         self.gone.clear();
         (self.pushed, self.pushed_gone, self.to_push, self.heard) = (0, 0, 0, 0);
+        (self.family_at, self.family_len) = (0, 0);
         self.row_taken = false;
         self.side = SideAt::default();
         self.spoken.clear();

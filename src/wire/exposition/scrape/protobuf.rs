@@ -1,7 +1,7 @@
 //! A body in protobuf, read along the page: sample by sample, its key compared with the one that was here last time.
 
 use crate::bytes::{read_varint, write_varint};
-use crate::model::{Full, Intake, Metadata, MetricType, heap_word};
+use crate::model::{Full, Intake, METRIC_NAME, Metadata, MetricType, Series, heap_word};
 
 use super::super::protobuf::{
     Fault, Said, Sample, Value, key_labels, next_family, write_exemplar, write_key,
@@ -134,10 +134,10 @@ impl Scraper {
                     series.key
                 }
                 Ok(None) => NO_KEY,
-                Err(stop) => {
+                Err(failure) => {
                     // It counts as one that was read.
                     self.hold(start, NO_KEY, flags, value_bits);
-                    return Err(stop);
+                    return Err(Stop::Failure(failure));
                 }
             },
         };
@@ -147,16 +147,17 @@ impl Scraper {
     }
 
     /// The series of the key at hand; none if there is no room for it.
-    fn find_or_define<I: Intake>(&mut self, intake: &mut I) -> Result<Option<crate::model::Series>, Stop> {
+    pub(super) fn find_or_define<I: Intake>(&mut self, intake: &mut I) -> Result<Option<Series>, Failure> {
         if let Some(series) = intake.find(&self.key) {
             return Ok(Some(series));
         }
-        key_labels(&self.key, self.with_empty, &mut self.scratch, &mut self.labels)?;
-        let name = self.labels.value_of(crate::model::METRIC_NAME).unwrap_or_default().to_vec();
+        let labels = key_labels(&self.key, self.with_empty, &mut self.scratch, &mut self.labels);
+        labels.map_err(|fault| Failure::Malformed(fault.to_string()))?;
+        let name = self.labels.value_of(METRIC_NAME).unwrap_or_default().to_vec();
         match intake.define(&self.key, &mut self.labels) {
             Ok(series) => Ok(Some(series)),
             Err(refusal) => match Failure::of_refusal(&refusal, &name) {
-                Some(failure) => Err(Stop::Failure(failure)),
+                Some(failure) => Err(failure),
                 None => Ok(None),
             },
         }

@@ -167,7 +167,8 @@ impl Scraper {
         Ok(())
     }
 
-    /// Tells the intake what a stretch of metadata says. What was said before belongs to it if it is of the same metric.
+    /// Tells the intake what a stretch of metadata says. What was said before belongs to it if it is of the same
+    /// metric.
     #[cold]
     fn tell<I: Intake>(&mut self, page: &Page, upto: usize, intake: &mut I) -> Result<(), Full> {
         let Format::Lines(syntax) = page.format else {

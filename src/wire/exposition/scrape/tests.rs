@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{METRIC_NAME, NAN_STALE_BITS, Rewrite, Verdict, WriteResult};
+use crate::model::{Count, Histogram, METRIC_NAME, NAN_STALE_BITS, Rewrite, Verdict, WriteResult};
 use crate::wire::exposition::protobuf::tests::{family as proto_family, value};
 use crate::wire::exposition::{Decoder, Faults, Options};
 use crate::wire::testing::{Row, Rows, Value};
@@ -274,6 +274,60 @@ fn labels_without_a_value_reach_the_rewrite_where_that_is_wanted() {
         target.options.keep_empty_labels = keep_empty_labels;
         assert_eq!(target.scrape("a{job=\"\"} 1\n").0.kept, kept);
     }
+}
+
+/// Series, bounds and counts of the native histograms among rows.
+fn natives(rows: &[Row]) -> Vec<String> {
+    let natives = rows.iter().filter_map(|row| match &row.fields[0].1 {
+        Value::Bytes(bytes) => Some((row, Histogram::read(bytes).unwrap())),
+        _ => None,
+    });
+    let shown = natives.map(|(row, native)| {
+        let labels: Vec<String> = row.labels.iter().map(|(_, value)| value.clone()).collect();
+        let counts: Vec<Count> = native.positive.counts().collect();
+        let spans: Vec<_> = native.positive.spans().map(|span| (span.offset, span.len)).collect();
+        let bounds: Vec<f64> = native.bounds().collect();
+        format!(
+            "{labels:?} {bounds:?} {spans:?} {counts:?} {:?} {}",
+            native.count,
+            native.sum.to_bits() == NAN_STALE_BITS
+        )
+    });
+    shown.collect()
+}
+
+#[test]
+fn classic_histograms_become_native_ones() {
+    let body = |count: u32| {
+        format!(
+            "# TYPE h histogram\nh_bucket{{l=\"1\",le=\"1\"}} 2\nh_bucket{{le=\"+Inf\",l=\"1\"}} {count}\nh_sum{{l=\"1\"}} 9\n\
+             h_count{{l=\"1\"}} {count}\nh_count{{l=\"2\"}} 3\nh_sum{{l=\"2\"}} 1.5\nother 1\n# TYPE g gauge\ng_count 1\n"
+        )
+    };
+    let mut target = Target::new(Syntax::Text);
+    target.options.histograms.convert_classic = true;
+    target.options.histograms.classic_too = false;
+    for count in [5, 6] {
+        let counts = target.read(&body(count)).unwrap();
+        assert_eq!((counts.scraped, counts.kept, counts.added), (4, 4, if count == 5 { 4 } else { 0 }));
+        let rows = target.push();
+        assert_eq!(
+            natives(&rows),
+            [
+                format!("[\"h\", \"1\"] [1.0] [(0, 2)] [U64(2), U64({})] U64({count}) false", count - 2),
+                "[\"h\", \"2\"] [] [(0, 1)] [U64(3)] U64(3) false".to_owned(),
+            ]
+        );
+        assert_eq!(rows.len(), 4);
+        target.rows.forget();
+    }
+    // One that does not add up is left out, and what it was is gone.
+    let counts = target.read(&body(6).replace("le=\"+Inf\",l=\"1\"} 6", "le=\"+Inf\",l=\"1\"} 1")).unwrap();
+    assert_eq!(counts.kept, 3);
+    assert!(natives(&target.push())[1].ends_with("true"), "a stale histogram");
+    target.options.histograms.classic_too = true;
+    let counts = target.read(&body(5)).unwrap();
+    assert_eq!((counts.kept, target.push().len()), (10, 10));
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod timer;
 mod transport;
 mod worker;
 
-pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use door::{
+    ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
+};
 pub use live::{ReloadHook, Settings};
 pub use server::{Control, ServeOptions, Server};

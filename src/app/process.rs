@@ -218,8 +218,8 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over: what is asked at a listener, all limits, and what is scraped. To take a file and not do
-/// what it says of others would be worse than to refuse it.
+/// The keys that a running server takes over: what is asked at a listener, all limits, and what is scraped. To take a
+/// file and not do what it says of others would be worse than to refuse it.
 const LIVE: [&str; 13] = [
     "listen.*",
     "limits.memory",

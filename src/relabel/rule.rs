@@ -192,10 +192,10 @@ impl Rule {
             Some(name) => Action::parse(name)
                 .ok_or_else(|| refuse(RuleKey::Action, format!("unknown relabel action {name:?}")))?,
         };
-        validate(action, text, names)?;
         let regex = text.regex.as_deref().unwrap_or(REGEX_DEFAULT);
         let pattern = Pattern::new(regex)
             .map_err(|why| refuse(RuleKey::Regex, format!("error parsing regexp {regex:?}: {why}")))?;
+        validate(action, text, names)?;
         let target_label = text.target_label.clone().unwrap_or_default();
         Ok(Rule {
             action,

@@ -353,7 +353,7 @@ pub enum DnsRecord {
 }
 
 /// `kubernetes_sd_configs`
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq)]
 pub struct KubernetesOptions {
     /// The API server; none means that we run in its cluster, or `kubeconfig`.
     pub api_server: Option<String>,
@@ -373,6 +373,22 @@ pub struct KubernetesOptions {
     pub attach_namespace: bool,
     /// How the API server is spoken to.
     pub client: ClientOptions,
+}
+
+impl Debug for KubernetesOptions {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesOptions")
+            .field("api_server", &self.api_server.as_deref().map(Redacted))
+            .field("role", &self.role)
+            .field("kubeconfig", &self.kubeconfig)
+            .field("namespaces", &self.namespaces)
+            .field("own_namespace", &self.own_namespace)
+            .field("selectors", &self.selectors)
+            .field("attach_node", &self.attach_node)
+            .field("attach_namespace", &self.attach_namespace)
+            .field("client", &self.client)
+            .finish()
+    }
 }
 
 /// What becomes a target.

@@ -27,6 +27,8 @@ mod transport;
 mod worker;
 
 pub use companion::{Companion, CompanionHook, Lent};
-pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use door::{
+    ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
+};
 pub use live::{ReloadHook, Settings};
 pub use server::{Control, ServeOptions, Server};

@@ -155,7 +155,9 @@ impl Desk<'_> {
         };
         let route = Route::find(head.method, head.path);
         let door = &self.live.doors[connection.listener];
-        let shown = match door.admit(head.headers.authorization, self.verifier) {
+        let asked = pair_in_query(route, head);
+        let authorization = asked.as_deref().unwrap_or(head.headers.authorization);
+        let shown = match door.admit(authorization, self.verifier) {
             Admission::Granted { shown } => {
                 shown || connection.transport.peer_is_verified(door.verifies_peers())
             }
@@ -515,6 +517,19 @@ fn refused_answer(door: &Door, route: Result<Route, NoRoute>, path: &str, busy: 
         return answer.retry_later();
     }
     door.challenges().fold(answer, |answer, challenge| answer.with_header("WWW-Authenticate", challenge))
+}
+
+/// `u` and `p` of a query, as InfluxDB 1 reads them where its clients come: before any header. Given in the form of a
+/// header, in which a user and a password are not encoded.
+fn pair_in_query(route: Result<Route, NoRoute>, head: &Head<'_>) -> Option<Vec<u8>> {
+    if !matches!(route, Ok(Route::Write(Format::Influx(Dialect::V1)) | Route::Query)) {
+        return None;
+    }
+    let query = Query::new(head.query);
+    // What can't be read is for whoever reads the rest of the query to refuse.
+    let (user, password) = (query.first("u").ok()??, query.first("p").ok()??);
+    let is_pair = !user.is_empty() && !password.is_empty();
+    is_pair.then(|| format!("Token {user}:{password}").into_bytes())
 }
 
 /// Whose rows these are: the format's own parameter says it, or else a header.

@@ -59,15 +59,21 @@ pub(super) struct ListenSection {
 
 /// `tls_server_config` of an element of `listen`.
 pub(super) struct TlsSection {
-    pub(super) cert_file: Setting,
-    pub(super) key_file: Setting,
+    pub(super) cert: PemSetting,
+    pub(super) key: PemSetting,
+    pub(super) client_ca: Option<PemSetting>,
     pub(super) client_auth_type: Option<Setting>,
-    pub(super) client_ca_file: Option<Setting>,
     pub(super) min_version: Option<Setting>,
     pub(super) max_version: Option<Setting>,
     pub(super) cipher_suites: Vec<Setting>,
     pub(super) curve_preferences: Vec<Setting>,
     pub(super) prefer_server_cipher_suites: Option<Setting>,
+}
+
+/// A file of certificates or a key, or its text.
+pub(super) struct PemSetting {
+    pub(super) setting: Setting,
+    pub(super) is_file: bool,
 }
 
 /// `data`.
@@ -175,16 +181,14 @@ impl ListenSection {
 
 impl TlsSection {
     fn read(mut section: Section<'_>) -> Result<TlsSection, ConfigError> {
-        for key in TLS_KEYS_LATER {
-            if section.take(key).is_some() {
-                return Err(section.refuse_key(key, "not supported by this version"));
-            }
+        if section.take("client_allowed_sans").is_some() {
+            return Err(section.refuse_key("client_allowed_sans", "not supported by this version"));
         }
         let read = TlsSection {
-            cert_file: required(&mut section, "cert_file")?,
-            key_file: required(&mut section, "key_file")?,
+            cert: PemSetting::required(&mut section, "cert_file", "cert")?,
+            key: PemSetting::required(&mut section, "key_file", "key")?,
+            client_ca: PemSetting::read(&mut section, "client_ca_file", "client_ca")?,
             client_auth_type: section.setting("client_auth_type")?,
-            client_ca_file: section.setting("client_ca_file")?,
             min_version: section.setting("min_version")?,
             max_version: section.setting("max_version")?,
             cipher_suites: section.settings("cipher_suites")?.unwrap_or_default(),
@@ -193,6 +197,29 @@ impl TlsSection {
         };
         section.end()?;
         Ok(read)
+    }
+}
+
+impl PemSetting {
+    fn read(
+        section: &mut Section<'_>,
+        file: &'static str,
+        text: &'static str,
+    ) -> Result<Option<PemSetting>, ConfigError> {
+        match (section.setting(file)?, section.setting(text)?) {
+            (Some(_), Some(text)) => Err(text.refuse(format!("beside {file}: one of them"))),
+            (Some(file), None) => Ok(Some(PemSetting { setting: file, is_file: true })),
+            (None, Some(text)) => Ok(Some(PemSetting { setting: text, is_file: false })),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn required(
+        section: &mut Section<'_>,
+        file: &'static str,
+        text: &'static str,
+    ) -> Result<PemSetting, ConfigError> {
+        PemSetting::read(section, file, text)?.ok_or_else(|| section.refuse_key(file, "missing"))
     }
 }
 
@@ -244,17 +271,8 @@ fn refuse_foreign_keys(section: &Section<'_>, spoken: &str) -> Result<(), Config
             "protocol statsd",
         ),
         (&["precision"], spoken == "influx", "protocol influx"),
-        (
-            &[
-                "tls_server_config",
-                "basic_auth_users",
-                "bearer_token_files",
-                "metric_relabel_configs",
-                "tenant_label",
-            ],
-            spoken == "http",
-            "protocol http",
-        ),
+        // Lines show no credentials and name no tenant.
+        (&["basic_auth_users", "bearer_token_files", "tenant_label"], spoken == "http", "protocol http"),
         (&["receive_buffer", "idle_timeout"], spoken != "http", "protocols of lines"),
     ];
     for (keys, applies, what) in only {
@@ -274,6 +292,3 @@ fn key_on_line(text: &str, line: u64) -> &str {
 }
 
 const RULE_NULL: &str = "empty or null metric relabeling rule";
-
-/// Keys of the exporter toolkit's that a later version will understand.
-const TLS_KEYS_LATER: [&str; 4] = ["cert", "key", "client_ca", "client_allowed_sans"];

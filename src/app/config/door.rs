@@ -5,21 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
-use super::document::{ListenSection, TlsSection};
+use super::document::{ListenSection, PemSetting, TlsSection};
 use super::setting::Setting;
 use crate::model::METRIC_NAME;
-use crate::serve::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsOptions, TlsPart, TlsVersion};
+use crate::serve::{ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsOptions, TlsPart, TlsVersion};
 
 /// Reads what a listener's section says of its door; files it names are read, too.
 pub(super) fn door(path: &Path, section: &ListenSection) -> Result<DoorOptions, ConfigError> {
     let door = Door { path };
     Ok(DoorOptions {
-        tls: section.tls.as_ref().map(|tls| door.tls(tls)).transpose()?,
+        tls: tls(path, section)?,
         users: users(section)?,
         tokens: section.token_files.iter().map(|file| door.token(file)).collect::<Result<_, _>>()?,
         rules: section.rules.clone(),
         tenant_label: section.tenant_label.as_ref().map(tenant_label).transpose()?,
     })
+}
+
+/// Reads a listener's `tls_server_config`, if there is one, and the files that it names.
+pub(super) fn tls(path: &Path, section: &ListenSection) -> Result<Option<TlsOptions>, ConfigError> {
+    section.tls.as_ref().map(|tls| Door { path }.tls(tls)).transpose()
 }
 
 struct Door<'a> {
@@ -35,10 +40,18 @@ impl Door<'_> {
         Ok(self.path.parent().unwrap_or(Path::new("")).join(&setting.text))
     }
 
+    fn pem(&self, pem: &PemSetting) -> Result<Pem, ConfigError> {
+        Ok(if pem.is_file {
+            Pem::File(self.file(&pem.setting)?)
+        } else {
+            Pem::Text(pem.setting.text.clone())
+        })
+    }
+
     fn tls(&self, section: &TlsSection) -> Result<TlsOptions, ConfigError> {
-        let (cert, key, ca) = (&section.cert_file, &section.key_file, &section.client_ca_file);
-        let mut tls = TlsOptions::new(self.file(cert)?, self.file(key)?);
-        tls.client_ca_file = ca.as_ref().map(|file| self.file(file)).transpose()?;
+        let (cert, key, ca) = (&section.cert, &section.key, &section.client_ca);
+        let mut tls = TlsOptions::new(self.pem(cert)?, self.pem(key)?);
+        tls.client_ca = ca.as_ref().map(|ca| self.pem(ca)).transpose()?;
         if let Some(auth) = &section.client_auth_type {
             tls.client_auth = auth.choice(&ClientAuth::ALL)?;
         }
@@ -50,7 +63,7 @@ impl Door<'_> {
         }
         if tls.min_version > tls.max_version {
             // The least is TLS 1.2: only who names the greatest can be below it, or names both.
-            let at = section.max_version.as_ref().unwrap_or(cert);
+            let at = section.max_version.as_ref().unwrap_or(&cert.setting);
             return Err(at.refuse("below min_version"));
         }
         for suite in &section.cipher_suites {
@@ -71,9 +84,9 @@ impl Door<'_> {
         match tls.load() {
             Ok(_) => Ok(tls),
             Err(error) => Err(match error.part {
-                TlsPart::Key => key.refuse(error.message),
-                TlsPart::ClientCa => ca.as_ref().unwrap_or(cert).refuse(error.message),
-                TlsPart::Certificate | TlsPart::All => cert.refuse(error.message),
+                TlsPart::Key => key.setting.refuse(error.message),
+                TlsPart::ClientCa => ca.as_ref().unwrap_or(cert).setting.refuse(error.message),
+                TlsPart::Certificate | TlsPart::All => cert.setting.refuse(error.message),
             }),
         }
     }

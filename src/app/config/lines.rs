@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::document::ListenSection;
+use super::door;
 use super::setting::Setting;
 use super::{Address, ConfigError};
 use crate::serve::lines::{Endpoint, LineListener, LineProtocol, StatsdOptions};
@@ -37,6 +38,11 @@ impl LineSection<'_> {
         let is_datagram = matches!(endpoint, Endpoint::Udp(_) | Endpoint::Unixgram(_));
         only(&section.receive_buffer, is_datagram, "datagrams")?;
         only(&section.idle_timeout, !is_datagram, "connections")?;
+        if let Some(tls) = &section.tls
+            && !matches!(endpoint, Endpoint::Tcp(_))
+        {
+            return Err(tls.cert.setting.refuse("TLS is only for connections over TCP"));
+        }
         let protocol = match spoken {
             "graphite" => LineProtocol::Graphite,
             "opentsdb" => LineProtocol::OpenTsdb,
@@ -50,6 +56,8 @@ impl LineSection<'_> {
         Ok(LineListener {
             endpoint,
             protocol,
+            tls: door::tls(self.path, section)?,
+            rules: section.rules.clone(),
             receive_buffer_bytes: read(&section.receive_buffer, RECEIVE_BUFFER_DEFAULT, |s| {
                 s.size(buffer_range)
             })?,

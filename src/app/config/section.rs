@@ -1,7 +1,7 @@
 //! Keys with values, taken one by one; what nobody has asked for is unknown.
 //!
-//! Comes in: a mapping of a file. Goes out: [`Setting`]s, lists, further sections. Keeps: every key is taken or refused,
-//! with its place, its path from the top of the file, and the known key that was probably meant.
+//! Comes in: a mapping of a file. Goes out: [`Setting`]s, lists, further sections. Keeps: every key is taken or
+//! refused, with its place, its path from the top of the file, and the known key that was probably meant.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

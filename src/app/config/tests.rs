@@ -143,7 +143,7 @@ fn a_refusal_names_line_column_and_key() {
         ),
         (
             "listen:\n  - address: ':1'\n    tls_server_config: {cert: x}\n",
-            "t.yml:3:25: listen.tls_server_config.cert: not supported by this version",
+            "t.yml:3:24: listen.tls_server_config.key_file: missing",
         ),
         (
             "listen:\n  - address: ':1'\n    tennant_label: x\n",
@@ -332,6 +332,10 @@ fn each_key_that_changes_is_named() {
         ("limits.body_idle_timeout", "1s"),
         ("limits.idle_timeout", "1s"),
         ("workers", "1"),
+        ("shard", "{index: 0, count: 2}"),
+        ("scrape_configs", "[{job_name: a}]"),
+        ("global.external_labels", "{a: b}"),
+        ("remote_write", "[{url: 'http://a'}]"),
     ];
     for (key, value) in keys {
         let yaml = match key.split_once('.') {
@@ -398,6 +402,11 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
             "tls_server_config: {cert_file: s.pem, key_file: s.pem}".to_owned(),
             "t.yml:3:53: listen.tls_server_config.key_file: s.pem has no private key",
         ),
+        (tls("cert: x"), "t.yml:3:70: listen.tls_server_config.cert: beside cert_file: one of them"),
+        (
+            "tls_server_config: {cert: x, key_file: s.key}".to_owned(),
+            "t.yml:3:31: listen.tls_server_config.cert: the text has no certificate",
+        ),
         (
             tls("min_version: TLS11"),
             "t.yml:3:73: listen.tls_server_config.min_version: TLS11 is broken, and not supported",
@@ -415,11 +424,11 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
         (
             tls("client_auth_type: RequireAndVerifyClientCert"),
             "t.yml:3:36: listen.tls_server_config.cert_file: client_auth_type verifies certificates, and there is no \
-             client_ca_file",
+             client_ca",
         ),
         (
             tls("client_ca_file: s.pem"),
-            "t.yml:3:76: listen.tls_server_config.client_ca_file: client_ca_file is set, and client_auth_type asks for \
+            "t.yml:3:76: listen.tls_server_config.client_ca_file: client_ca is set, and client_auth_type asks for \
              no certificate",
         ),
         (
@@ -551,6 +560,11 @@ fn bad_listeners_for_lines_are_refused_with_their_place() {
         (
             "address: 'udp://:1', protocol: statsd, idle_timeout: 1m",
             "listen.idle_timeout: only for connections",
+        ),
+        ("address: ':1', protocol: statsd, tenant_label: a", "listen.tenant_label: only for protocol http"),
+        (
+            "address: 'udp://:1', protocol: statsd, tls_server_config: {cert: a, key: b}",
+            "listen.tls_server_config.cert: TLS is only for connections over TCP",
         ),
         ("address: ':1', flush_interval: 1s", "listen.flush_interval: only for protocol statsd"),
         (

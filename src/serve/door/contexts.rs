@@ -91,7 +91,7 @@ impl Contexts {
     }
 
     /// What a door does, under a serial number that no other has.
-    pub(super) fn labeling(&self, rules: &Rules, tenant_label: Option<&str>) -> Labeling {
+    pub(in crate::serve) fn labeling(&self, rules: &Rules, tenant_label: Option<&str>) -> Labeling {
         Labeling {
             serial: self.serials.fetch_add(1, Ordering::Relaxed),
             rules: Arc::new(rules.clone()),
@@ -168,6 +168,13 @@ impl State {
                 retired.unused_since = Some(now.clone());
             }
         }
+    }
+}
+
+impl Context {
+    /// What is done with labels in it.
+    pub(in crate::serve) fn labeling(&self) -> &Labeling {
+        &self.labeling
     }
 }
 

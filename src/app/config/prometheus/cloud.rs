@@ -1,5 +1,5 @@
-//! Credentials of clouds: `sigv4`, `azuread` and `google_iam` of `remote_write`. They are checked, and kept by kind until
-//! something can use them.
+//! Credentials of clouds: `sigv4`, `azuread` and `google_iam` of `remote_write`. They are checked, and kept by kind
+//! until something can use them.
 
 use super::global::flag;
 use crate::app::config::error::ConfigError;

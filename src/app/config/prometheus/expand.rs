@@ -1,7 +1,7 @@
 //! `$NAME` and `${NAME}` in texts, as Go's `os.Expand` reads them, which Prometheus uses.
 
-/// `text` with each variable replaced by what `value` says of its name. `$$` is a dollar. A dollar before what can be no
-/// name stays; `${}` and an open `${` are taken away.
+/// `text` with each variable replaced by what `value` says of its name. `$$` is a dollar. A dollar before what can be
+/// no name stays; `${}` and an open `${` are taken away.
 pub(super) fn expand(text: &str, mut value: impl FnMut(&str) -> String) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;

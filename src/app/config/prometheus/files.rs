@@ -26,7 +26,7 @@ pub(super) fn jobs(
         return Err(bad.refuse(format!("invalid scrape config file path {:?}", bad.text)));
     }
     let mut jobs = Jobs { found: Vec::new(), named: HashMap::new(), global, remarks };
-    jobs.of_file(file)?;
+    jobs.of_file(file, true)?;
     for pattern in &patterns {
         for path in matches(&file.beside(&pattern.text)).map_err(|error| unreadable(pattern, &error))? {
             let text = read_text(&path).map_err(|error| unreadable(pattern, &error))?;
@@ -36,7 +36,7 @@ pub(super) fn jobs(
                 message: fault.message,
             })?;
             let mut file = Section::open(&path, "", &root)?;
-            jobs.of_file(&mut file)?;
+            jobs.of_file(&mut file, false)?;
             file.end()?;
         }
     }
@@ -61,15 +61,18 @@ struct Jobs<'a> {
 }
 
 impl Jobs<'_> {
-    fn of_file(&mut self, file: &mut Section<'_>) -> Result<(), ConfigError> {
+    fn of_file(&mut self, file: &mut Section<'_>, is_main: bool) -> Result<(), ConfigError> {
         for mut section in file.sections("scrape_configs", "empty or null scrape config section")? {
             let job = job::read(&mut section, self.global, self.remarks)?;
             if let Some(first) = self.named.get(&job.name) {
                 let name = &job.name;
                 let message = format!("found multiple scrape configs with job name {name:?}");
-                let elsewhere = format!(", first found in {}", first.display());
-                let elsewhere = if first == file.file() { "" } else { &elsewhere };
-                return Err(section.refuse_value("job_name", message + elsewhere));
+                // Within one file it is found at once; a file may be named twice.
+                let elsewhere = match is_main {
+                    true => String::new(),
+                    false => format!(", first found in {}", first.display()),
+                };
+                return Err(section.refuse_value("job_name", message + &elsewhere));
             }
             self.named.insert(job.name.clone(), file.file().into());
             self.found.push(Arc::new(job));

@@ -271,7 +271,10 @@ fn anchors_and_merge_keys_are_followed() {
     let jobs = config.unwrap().jobs;
     assert_eq!(jobs[1].interval, Duration::from_secs(5));
     assert_eq!((&jobs[1].params, jobs[2].honor_labels), (&jobs[0].params, true));
-    assert_eq!(load("workers: *a").unwrap_err(), "p.yml:1:10: workers: unknown anchor");
+    assert_eq!(
+        load("workers: *a").unwrap_err(),
+        "p.yml:1:10: workers: while parsing node, found unknown anchor"
+    );
     let error = load("a: &a [*a]").unwrap_err();
     assert!(error.ends_with("an alias within what it stands for"), "{error}");
     // A thousand million nodes of a few lines.
@@ -309,7 +312,7 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
         (in_job("body_size_limit: 100"), "p.yml:3:20: scrape_configs.body_size_limit: \"100\": not a size such as 512MB, 4GiB or 0"),
         (in_job("sample_limit: -1"), "p.yml:3:17: scrape_configs.sample_limit: \"-1\": not a whole number"),
         (in_job("honor_labels: 2"), "p.yml:3:17: scrape_configs.honor_labels: \"2\": must be true or false"),
-        (in_job("scheme: htps"), "p.yml:3:11: scrape_configs.scheme: \"htps\" is unknown, did you mean http?"),
+        (in_job("scheme: htps"), "p.yml:3:11: scrape_configs.scheme: \"htps\" is unknown, did you mean https?"),
         (
             in_job("ec2_sd_configs: [{region: x}]"),
             "p.yml:3:3: scrape_configs.ec2_sd_configs: ec2_sd_configs is not built into tidegate",
@@ -337,7 +340,7 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
         ),
         (
             in_job("static_configs: [{labels: {a: !!binary /w==}}]"),
-            "p.yml:3:33: scrape_configs.static_configs.labels: \"\\xff\" is not a valid label value",
+            "p.yml:3:42: scrape_configs.static_configs.labels: \"\\xff\" is not a valid label value",
         ),
         (
             in_job("file_sd_configs: [{files: ['*/a.json']}]"),
@@ -452,11 +455,11 @@ fn check_looks_at_the_files_that_are_named() {
     };
     let missing = "No such file or directory (os error 2)";
     for (keys, expected) in [
-        ("tls_config: {cert_file: c, key_file: k}", "p.yml:1:54: scrape_configs.tls_config.cert_file: c"),
-        ("bearer_token_file: t", "p.yml:1:48: scrape_configs.bearer_token_file: t"),
+        ("tls_config: {cert_file: c, key_file: k}", "p.yml:1:56: scrape_configs.tls_config.cert_file: c"),
+        ("bearer_token_file: t", "p.yml:1:51: scrape_configs.bearer_token_file: t"),
         (
             "authorization: {credentials_file: t}",
-            "p.yml:1:64: scrape_configs.authorization.credentials_file: t",
+            "p.yml:1:66: scrape_configs.authorization.credentials_file: t",
         ),
     ] {
         let yaml = format!("scrape_configs: [{{job_name: a, {keys}}}]");
@@ -464,7 +467,7 @@ fn check_looks_at_the_files_that_are_named() {
         assert!(load(&yaml).is_ok(), "{keys}");
     }
     let targets = "scrape_configs: [{job_name: a, file_sd_configs: [{files: [t/*.json]}]}]";
-    let warning = "p.yml:1:58: scrape_configs.file_sd_configs.files: t/*.json: no such file";
+    let warning = "p.yml:1:59: scrape_configs.file_sd_configs.files: t/*.json: no such file";
     assert_eq!(check(targets).unwrap(), [warning]);
     fs::create_dir(directory.path().join("t")).unwrap();
     let write = |text: &str| fs::write(directory.path().join("t/1.json"), text).unwrap();

@@ -12,7 +12,8 @@ use super::{Content, Fault, Key, Mark, Node};
 /// The tree of the only document of `text`; null where there is none.
 pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut composer = Composer { events: Parser::new_from_str(text), anchors: HashMap::new(), weight: 0 };
+    let mut composer =
+        Composer { events: Parser::new_from_str(text), anchors: HashMap::new(), weight: 0, copied: 0 };
     let mut root = None;
     while let Some(event) = composer.events.next() {
         let (event, span) = event.map_err(|error| scan(&error))?;
@@ -33,8 +34,10 @@ struct Composer<'t> {
     events: Parser<'t, StrInput<'t>>,
     /// What aliases stand for, and how much it weighs.
     anchors: HashMap<usize, (Node, usize)>,
-    /// Bytes and nodes of the tree so far.
+    /// Of the tree so far: its nodes, long texts counted as several.
     weight: usize,
+    /// The same of what was copied for anchors and aliases.
+    copied: usize,
 }
 
 impl<'t> Composer<'t> {
@@ -54,25 +57,28 @@ impl<'t> Composer<'t> {
         let before = self.weight;
         let (content, anchor) = match event {
             Event::Alias(anchor) => {
-                let Some((node, weight)) = self.anchors.get(&anchor) else {
+                let Some((_, weight)) = self.anchors.get(&anchor) else {
                     return Err(Fault { at, message: "an alias within what it stands for".into() });
                 };
-                let (content, weight) = (node.content.clone(), *weight);
-                self.weigh(weight, at)?;
-                return Ok(Node { at, content });
+                let weight = *weight;
+                self.copy(weight, at)?;
+                self.weight += weight;
+                return Ok(Node { at, content: self.anchors[&anchor].0.content.clone() });
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.weigh(text.len(), at)?;
+                self.weight += text.len() / WEIGHT_BYTES;
                 (scalar(text, style, tag.as_deref(), at)?, anchor)
             }
             Event::SequenceStart(_, anchor, _) => (self.list()?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map()?, anchor),
             _ => return Err(Fault { at, message: "not a value".into() }),
         };
-        self.weigh(1, at)?;
+        self.weight += 1;
         let node = Node { at, content };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.weight - before));
+            let weight = self.weight - before;
+            self.copy(weight, at)?;
+            self.anchors.insert(anchor, (node.clone(), weight));
         }
         Ok(node)
     }
@@ -117,9 +123,10 @@ impl<'t> Composer<'t> {
         Ok(Content::Map(entries))
     }
 
-    fn weigh(&mut self, more: usize, at: Mark) -> Result<(), Fault> {
-        self.weight += more;
-        if self.weight > WEIGHT_MAX {
+    /// Counts what is about to be copied.
+    fn copy(&mut self, weight: usize, at: Mark) -> Result<(), Fault> {
+        self.copied = self.copied.saturating_add(weight);
+        if self.copied > COPIED_MAX {
             return Err(Fault { at, message: "aliases make too much of this file".into() });
         }
         Ok(())
@@ -172,5 +179,8 @@ fn place(line: usize, column: usize) -> Mark {
     Mark { line: line as u64, column: column as u64 + 1 }
 }
 
-/// Bytes and nodes that aliases may make of a file, four times the greatest file.
-const WEIGHT_MAX: usize = 64 << 20;
+/// Bytes of a text that weigh as much as a node.
+const WEIGHT_BYTES: usize = 64;
+
+/// What anchors and aliases may make of a file: about 100 MB.
+const COPIED_MAX: usize = 1_000_000;

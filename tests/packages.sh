@@ -12,6 +12,7 @@ needs() {
     echo "python3          test -x /usr/bin/python3"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
     echo "prometheus       command -v prometheus"
+    echo "chromium         command -v chromium"
     for client in influxdb prometheus-client statsd; do
         echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
     done

@@ -13,6 +13,8 @@ pub mod requests;
 pub mod signals;
 
 mod process;
+mod sights;
 
 pub use crate::model::units;
 pub use process::{ServeError, serve};
+pub use sights::Sights;

@@ -6,6 +6,7 @@
 mod defaults;
 pub mod discovery;
 mod job;
+pub mod pages;
 pub mod status;
 mod target;
 pub mod targets;

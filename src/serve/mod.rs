@@ -19,6 +19,7 @@ mod live;
 mod memory;
 mod metrics;
 mod pages;
+mod panels;
 mod receive;
 mod request;
 mod routes;
@@ -30,4 +31,5 @@ mod worker;
 
 pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
 pub use live::{ReloadHook, Settings};
+pub use panels::{PANEL_PATHS, Panel, Panels, PanelsHook};
 pub use server::{Control, ServeOptions, Server};

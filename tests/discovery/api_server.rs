@@ -179,7 +179,7 @@ impl ApiServer {
         let round = state.round;
         let mut at = from;
         state.watches += 1;
-        while state.round == round {
+        loop {
             let news: Vec<_> = state
                 .log
                 .iter()
@@ -194,6 +194,10 @@ impl ApiServer {
                 let cut = line.len() / 2;
                 chunk(socket, &line[..cut]);
                 chunk(socket, &format!("{}\n", &line[cut..]));
+            }
+            // What has happened before it is broken off, it has told.
+            if state.round != round {
+                break;
             }
             state = self.shared.1.wait(state).unwrap();
         }

@@ -55,6 +55,14 @@ impl Finding {
         }
     }
 
+    /// Waits until there are so many targets.
+    #[track_caller]
+    pub(crate) fn wait_for_count(&mut self, count: usize) {
+        while self.targets().len() != count {
+            self.next();
+        }
+    }
+
     /// Waits until the first target that is there has this label.
     #[track_caller]
     pub(crate) fn wait_for_label(&mut self, name: &str, value: &str) {

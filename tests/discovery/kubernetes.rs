@@ -53,8 +53,8 @@ fn pods_are_listed_in_pages_and_watched() {
         server.put("pods", pod("a", &format!("p{n}"), &format!("10.0.0.{n}")));
     }
     let mut finding = by(options(&server, KubernetesRole::Pod));
-    finding.next();
-    assert_eq!(finding.targets().len(), 10, "a port, and a container without ports, of each");
+    // A port, and a container without ports, of each.
+    finding.wait_for_count(10);
     let target = &finding.targets()[0];
     for (name, value) in [
         ("__address__", "10.0.0.1:80"),
@@ -106,6 +106,7 @@ fn a_watch_goes_on_where_it_broke_off() {
     let lists = || server.seen().iter().filter(|request| !request.target.contains("watch=1")).count();
     let before = lists();
     server.disconnect();
+    wait_until("it watches again", || server.seen().iter().filter_map(|r| version(&r.target)).count() == 2);
     server.put("nodes", node("n3", "10.1.0.3"));
     finding.wait_for(&["10.1.0.1:10250", "10.1.0.2:10250", "10.1.0.3:10250"]);
     assert_eq!(lists(), before, "nothing is listed again");
@@ -329,7 +330,7 @@ fn ingresses_have_a_target_for_each_path() {
         Authorization { kind: "Bearer".into(), credentials: Some(Credential::Text("t".into())) };
     let client = ClientOptions { authorization: Some(authorization), ..ClientOptions::default() };
     let mut finding = by(KubernetesOptions { client, ..options(&server, KubernetesRole::Ingress) });
-    finding.next();
+    finding.wait_for_count(2);
     let said = |target, name: &str| label(target, &format!("__meta_kubernetes_ingress_{name}")).unwrap();
     let targets: Vec<[String; 3]> =
         finding.targets().iter().map(|t| ["scheme", "host", "path"].map(|name| said(t, name))).collect();

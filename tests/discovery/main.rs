@@ -16,3 +16,4 @@ mod http;
 mod kubernetes;
 mod pages;
 mod reload;
+mod tls;

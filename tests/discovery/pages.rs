@@ -111,7 +111,7 @@ fn pages_work_in_a_browser_without_scripts() {
         let url = format!("http://{}{target}", gate.address);
         let mut chromium = Command::new("chromium");
         chromium
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--blink-settings=scriptEnabled=false"])
+            .args(["--headless", "--no-sandbox", "--disable-gpu"])
             .args(["--window-size=1200,800", &profile])
             .args(arguments)
             .arg(url);
@@ -142,7 +142,10 @@ fn pages_work_in_a_browser_without_scripts() {
         ("relabel", "/relabel?job=node&labels=%7B__meta_role%3D%22spare%22%7D"),
     ] {
         let file = shots.join(format!("{name}.png"));
-        browse(target, &[&format!("--screenshot={}", file.display())]);
+        browse(
+            target,
+            &["--blink-settings=scriptEnabled=false", &format!("--screenshot={}", file.display())],
+        );
         let bytes = std::fs::read(&file).unwrap();
         assert!(bytes.len() > 5_000, "{name}: an empty picture of {} bytes", bytes.len());
     }

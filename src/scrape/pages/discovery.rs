@@ -44,9 +44,9 @@ pub(super) fn page(query: &Query, view: &View<'_>) -> Page {
         }
         let trace = link("/relabel", &[("job", &row.job.job.name), ("labels", &json_of(row.discovered))]);
         let name = row.became.name();
-        _ = write!(
+        _ = writeln!(
             text,
-            "<tr><td>{}<td class=\"narrow {name}\">{name}<td>{} <a href=\"{}\">why</a></tr>\n",
+            "<tr><td>{}<td class=\"narrow {name}\">{name}<td>{} <a href=\"{}\">why</a></tr>",
             Labels(row.discovered),
             match &row.became {
                 Became::Active(labels) => Labels(labels).to_string(),

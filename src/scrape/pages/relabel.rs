@@ -45,7 +45,7 @@ fn form(query: &Query, view: &View<'_>) -> String {
 }
 
 fn refuse(text: &mut String, why: &str) -> u16 {
-    _ = write!(text, "<p class=error>{}</p>\n", Escaped(why));
+    _ = writeln!(text, "<p class=error>{}</p>", Escaped(why));
     400
 }
 
@@ -64,7 +64,7 @@ fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs)
             );
         }
         Err(why) => {
-            _ = write!(text, "<p class=failed>The target can't be used: {}</p>\n", Escaped(&why.to_string()))
+            _ = writeln!(text, "<p class=failed>The target can't be used: {}</p>", Escaped(&why.to_string()));
         }
     }
     200

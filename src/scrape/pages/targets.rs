@@ -31,9 +31,9 @@ pub(super) fn page(query: &Query, view: &View<'_>) -> Page {
         if under != Some(&job.job.name) {
             let up = job.active.iter().filter(|t| view.board.last(&t.key).health == Health::Up).count();
             text += if under.is_some() { "</table>\n" } else { "" };
-            _ = write!(text, "<h2>{} ({up} of {} up)</h2>\n", Escaped(&job.job.name), job.active.len());
+            _ = writeln!(text, "<h2>{} ({up} of {} up)</h2>", Escaped(&job.job.name), job.active.len());
             if let Some(why) = job.over_limit() {
-                _ = write!(text, "<p class=error>{}</p>\n", Escaped(&why));
+                _ = writeln!(text, "<p class=error>{}</p>", Escaped(&why));
             }
             text += "<table><tr><th>Endpoint<th>State<th>Labels<th>Last scrape<th>Took<th>Error</tr>\n";
             under = Some(&job.job.name);
@@ -50,10 +50,10 @@ fn row(text: &mut String, target: &Target, last: &ScrapeReport, now_ns: i64) {
     let took =
         last.start_ns.map_or(String::new(), |_| seconds(i64::try_from(last.duration_ns).unwrap_or(i64::MAX)));
     let trace = link("/relabel", &[("job", &target.key.job), ("labels", &json_of(&target.discovered))]);
-    _ = write!(
+    _ = writeln!(
         text,
         "<tr><td><a href=\"{url}\" rel=noreferrer>{url}</a><td class=\"narrow {health}\">{health}\
-         <td>{labels}<a href=\"{trace}\">why</a><td class=narrow>{ago}<td class=narrow>{took}<td class=error>{error}</tr>\n",
+         <td>{labels}<a href=\"{trace}\">why</a><td class=narrow>{ago}<td class=narrow>{took}<td class=error>{error}</tr>",
         url = Escaped(&target.key.url),
         labels = Labels(&target.labels),
         trace = Escaped(&trace),

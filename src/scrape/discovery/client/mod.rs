@@ -34,7 +34,7 @@ use tls::Tls;
 pub use error::ClientError;
 
 /// The body of a request.
-pub(self) type Payload = Full<Bytes>;
+type Payload = Full<Bytes>;
 
 /// Speaks to servers by one set of options.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ fn same_host(a: &Url, b: &Url) -> bool {
 }
 
 /// What a secret is now. A file's blanks at both ends are no part of it.
-pub(self) fn secret(of: &Credential) -> Result<String, ClientError> {
+fn secret(of: &Credential) -> Result<String, ClientError> {
     match of {
         Credential::Text(text) => Ok(text.clone()),
         Credential::File(path) => {
@@ -259,7 +259,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-pub(self) fn header_value(of: &'static str, text: &str) -> Result<HeaderValue, ClientError> {
+fn header_value(of: &'static str, text: &str) -> Result<HeaderValue, ClientError> {
     HeaderValue::from_str(text).map_err(|_| ClientError::Header(of))
 }
 

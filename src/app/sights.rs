@@ -2,40 +2,54 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::clock::{Clock, SystemClock};
-use crate::scrape::discovery::Finder;
+use crate::scrape::discovery::{Finder, Found};
 use crate::scrape::pages::{self, Page, View};
 use crate::scrape::status::{Health, StatusBoard};
 use crate::serve::{Panel, Panels, PanelsHook};
 
-/// Shows what a finder has found, and how scrapes went.
-pub struct Sights {
-    finder: Arc<Finder>,
+/// Shows what a finder has found, and how scrapes went. Clones are the same.
+#[derive(Clone)]
+pub struct Sights(Arc<Shown>);
+
+struct Shown {
+    /// There is none before the server has started.
+    finder: OnceLock<Arc<Finder>>,
     board: Arc<StatusBoard>,
     hostname: String,
     clock: SystemClock,
 }
 
 impl Sights {
-    /// Pages about what `finder` finds and whoever writes on `board` scrapes.
-    pub fn new(finder: Arc<Finder>, board: Arc<StatusBoard>) -> Sights {
+    /// Pages about targets whose scrapes are reported on `board`.
+    pub fn new(board: Arc<StatusBoard>) -> Sights {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let hostname = Some(hostname.trim().to_owned()).filter(|name| !name.is_empty());
         let hostname = hostname.unwrap_or_else(|| "localhost".to_owned());
-        Sights { finder, board, hostname, clock: SystemClock::default() }
+        Sights(Arc::new(Shown { finder: OnceLock::new(), board, hostname, clock: SystemClock::default() }))
+    }
+
+    /// Shows what this finder finds from now on.
+    pub fn show(&self, finder: Arc<Finder>) {
+        // A process has one.
+        let _ = self.0.finder.set(finder);
     }
 
     /// What the server is to show.
-    pub fn hook(self) -> PanelsHook {
-        PanelsHook(Arc::new(self))
+    pub fn hook(&self) -> PanelsHook {
+        PanelsHook(Arc::new(self.clone()))
+    }
+
+    fn found(&self) -> Arc<Found> {
+        self.0.finder.get().map(|finder| finder.found()).unwrap_or_default()
     }
 }
 
 impl Panels for Sights {
     fn panel(&self, path: &str, query: &str) -> Option<Panel> {
-        let found = self.finder.found();
+        let found = self.found();
         let view = View {
             found: &found,
             board: &self.board,
@@ -54,7 +68,7 @@ impl Panels for Sights {
                 _ = writeln!(text, "{name}{{{labels}}} {value}");
             }
         };
-        let counts = self.finder.counts();
+        let counts = self.0.finder.get().map(|finder| finder.counts()).unwrap_or_default();
         let kinds = || counts.all().into_iter().map(|(kind, counts)| (format!("kind=\"{kind}\""), counts));
         family(
             "tidegate_discovery_tries_total",
@@ -68,13 +82,13 @@ impl Panels for Sights {
             "Those that failed: the targets found before stay.",
             kinds().map(|(labels, counts)| (labels, counts.failures.value())).collect(),
         );
-        let found = self.finder.found();
+        let found = self.found();
         let mut samples = Vec::new();
         for job in &found.jobs {
             let name = escaped(&job.job.name);
             let mut states = [Health::Up, Health::Down, Health::Unknown].map(|health| (health.name(), 0));
             for target in &job.active {
-                let health = self.board.last(&target.key).health.name();
+                let health = self.0.board.last(&target.key).health.name();
                 states.iter_mut().filter(|(name, _)| *name == health).for_each(|(_, count)| *count += 1);
             }
             let others = [("dropped", job.dropped_count), ("failed", job.failed_count)];

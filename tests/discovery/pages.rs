@@ -51,11 +51,13 @@ impl Gate {
         let key = &finder.found().targets()[0].key;
         board.enter(key).report(1_700_000_000_000_000_000, 12_000_000, Err("connection refused"));
 
+        let sights = Sights::new(board);
+        sights.show(finder);
         let directory = tempfile::tempdir().unwrap();
         let options = Options { workers: 1, ..Options::new(directory.path().join("data")) };
         let serve = ServeOptions {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
-            panels: Some(Sights::new(finder, board).hook()),
+            panels: Some(sights.hook()),
             ..ServeOptions::default()
         };
         let server = Server::start(|| Engine::open(options), serve).unwrap();

@@ -14,6 +14,7 @@ needs() {
     for part in prometheus prometheus-node-exporter prometheus-pushgateway; do
         echo "$part command -v $part"
     done
+    echo "chromium         command -v chromium"
     for client in influxdb prometheus-client statsd; do
         echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
     done

@@ -14,6 +14,8 @@ pub mod scraping;
 pub mod signals;
 
 mod process;
+mod sights;
 
 pub use crate::model::units;
 pub use process::{ServeError, serve};
+pub use sights::Sights;

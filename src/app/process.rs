@@ -24,6 +24,7 @@ use super::host::Host;
 use super::logging::LogOptions;
 use super::requests::{Request, Requests};
 use super::scraping::Scraping;
+use super::sights::Sights;
 use super::signals::{self, Signal};
 
 /// Why the server's process ended other than by being asked to.
@@ -64,11 +65,13 @@ fn run(
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    let server = start(&config, requests, scraping)?;
+    let sights = Sights::new(Arc::clone(scraping.control().board()));
+    let server = start(&config, requests, scraping, &sights)?;
     let control = server.control();
     scraping.started(control.clone());
     let finder = scraping.find(config.jobs.clone(), shard(&config));
-    let finder = finder.map_err(|error| ServeError::Failed(format!("discovery: {error}")))?;
+    let finder = Arc::new(finder.map_err(|error| ServeError::Failed(format!("discovery: {error}")))?);
+    sights.show(Arc::clone(&finder));
     remark(&config);
     let asking = Arc::clone(requests);
     let watch = move || {
@@ -110,7 +113,12 @@ fn run(
 }
 
 /// Binds, opens the log, and starts to serve.
-fn start(config: &Config, requests: &Arc<Requests>, scraping: &Scraping) -> Result<Server, ServeError> {
+fn start(
+    config: &Config,
+    requests: &Arc<Requests>,
+    scraping: &Scraping,
+    sights: &Sights,
+) -> Result<Server, ServeError> {
     let data = &config.data;
     if data.disk == Disk::IoUring {
         let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
@@ -143,6 +151,7 @@ fn start(config: &Config, requests: &Arc<Requests>, scraping: &Scraping) -> Resu
         reload: Some(ReloadHook(Arc::new(move || asking.ask(Request::Reload)))),
         lines: config.lines.clone(),
         companion: Some(scraping.hook()),
+        panels: Some(sights.hook()),
         ..ServeOptions::default()
     };
     let server = Server::start(|| Engine::open(options), serve)

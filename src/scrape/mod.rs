@@ -10,6 +10,7 @@ pub mod discovery;
 mod job;
 mod labels;
 mod negotiate;
+pub mod pages;
 mod redacted;
 mod report;
 mod rounds;

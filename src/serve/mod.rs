@@ -17,6 +17,7 @@ pub mod lines;
 mod live;
 mod metrics;
 mod pages;
+mod panels;
 mod receive;
 mod request;
 mod routes;
@@ -31,4 +32,5 @@ pub use door::{
     ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
 };
 pub use live::{ReloadHook, Settings};
+pub use panels::{PANEL_PATHS, Panel, Panels, PanelsHook};
 pub use server::{Control, ServeOptions, Server};

@@ -15,6 +15,7 @@ use super::format::Format;
 use super::live::Live;
 use super::metrics;
 use super::pages;
+use super::panels;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
 use super::routes::{self, NoRoute, Route};
 use super::server::Shared;
@@ -331,9 +332,15 @@ impl Desk<'_> {
                 pages::ready(form, failure.as_deref(), started_ms, self.engine.wall_ns())
             }
             Route::Metrics => {
-                let page =
+                let mut page =
                     metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
+                if let Some(hook) = &self.shared.options.panels {
+                    page += &hook.0.metrics();
+                }
                 Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
+            }
+            Route::Panel => {
+                panels::answer(self.shared.options.panels.as_ref(), routes::bare(head.path), head.query)
             }
             Route::Index => pages::index(),
             Route::Write(_) | Route::Query | Route::StatusTsdb | Route::Reload => Answer::empty(404),

@@ -23,6 +23,7 @@ use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
 use super::metrics::Facts;
+use super::panels::PanelsHook;
 use super::survey::SurveyBoard;
 use super::worker::{Worker, waker};
 
@@ -35,6 +36,8 @@ pub struct ServeOptions {
     pub settings: Settings,
     /// Who is told that `/-/reload` was asked for; without it there is no such path.
     pub reload: Option<ReloadHook>,
+    /// Who makes the pages that the server shows and does not make itself.
+    pub panels: Option<PanelsHook>,
     /// Where it listens for lines.
     pub lines: Vec<LineListener>,
     /// What each worker drives beside its doors.
@@ -49,6 +52,7 @@ impl Default for ServeOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
             settings: Settings::default(),
             reload: None,
+            panels: None,
             lines: Vec::new(),
             companion: None,
             drain_ns_max: 25_000_000_000,

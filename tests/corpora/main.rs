@@ -5,8 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
 
+#[cfg(feature = "server")]
+#[path = "../discovery/dns_double.rs"]
+mod dns_double;
 mod kit;
 
+#[cfg(feature = "server")]
+mod discovery;
 mod exposition;
 mod exposition_protobuf;
 mod graphite;

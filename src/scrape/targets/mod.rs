@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Group, Job, LabelPairs, Target, TargetKey};
+use crate::relabel::{self, Step};
 
 pub use labels::{TargetError, discovered_labels};
 pub use shard::Shard;
@@ -48,6 +49,25 @@ pub struct FailedTarget {
     pub error: TargetError,
 }
 
+/// Why a target is what it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Explanation {
+    /// Its labels before rules, the job's defaults included.
+    pub discovered: LabelPairs,
+    /// What each of the job's rules did.
+    pub steps: Vec<Step>,
+    /// The target; none if a rule has dropped it; or why there can be none.
+    pub outcome: Result<Option<Box<Target>>, TargetError>,
+}
+
+/// Goes the way of a target that is found with these labels step by step.
+pub fn explain(job: &Arc<Job>, found: &LabelPairs) -> Explanation {
+    let discovered = discovered_labels(job, found, &LabelPairs::new());
+    let steps = relabel::trace(&job.relabel, &mut labels::labels_buf(&discovered));
+    let outcome = target(job, &mut Variants::default(), &discovered).map(|target| target.map(Box::new));
+    Explanation { discovered, steps, outcome }
+}
+
 /// How many targets that can't be used are kept to be shown.
 pub const FAILED_SHOWN_MAX: usize = 100;
 
@@ -68,7 +88,7 @@ impl JobTargets {
         for group in groups {
             for own in &group.targets {
                 let discovered = discovered_labels(job, own, &group.labels);
-                match found.target(&mut variants, &discovered) {
+                match target(job, &mut variants, &discovered) {
                     Ok(Some(target)) if !seen.insert(target.key.clone()) => {}
                     Ok(Some(target)) if !shard.has(&target.key) => found.elsewhere_count += 1,
                     Ok(Some(target)) => found.active.push(Arc::new(target)),
@@ -88,29 +108,6 @@ impl JobTargets {
             .then(|| format!("target_limit exceeded (number of targets: {count}, limit: {limit})"))
     }
 
-    fn target(
-        &self,
-        variants: &mut Variants,
-        discovered: &LabelPairs,
-    ) -> Result<Option<Target>, TargetError> {
-        let Some(labels) = labels::relabeled(&self.job, discovered)? else { return Ok(None) };
-        let said = labels::described(&self.job, labels)?;
-        let path = url::path_and_query(&said.path, &self.job.params, &said.labels);
-        let url = format!("{}://{}{path}", said.scheme.name(), said.address);
-        let public = said.labels.iter().filter(|(name, _)| !name.starts_with("__")).cloned();
-        Ok(Some(Target {
-            job: variants.job(&self.job, said.histograms),
-            discovered: discovered.clone(),
-            labels: public.collect(),
-            scheme: said.scheme,
-            address: url::with_port(&said.address, said.scheme),
-            path,
-            interval: said.interval,
-            timeout: said.timeout,
-            key: TargetKey { job: self.job.name.clone(), labels: said.labels, url },
-        }))
-    }
-
     fn drop(&mut self, discovered: LabelPairs) {
         self.dropped_count += 1;
         let shown_max = self.job.limits.dropped_shown_max;
@@ -125,6 +122,30 @@ impl JobTargets {
             self.failed.push(FailedTarget { discovered, source: source.to_owned(), error });
         }
     }
+}
+
+/// The target that is found with these labels; none if a rule drops it.
+fn target(
+    job: &Arc<Job>,
+    variants: &mut Variants,
+    discovered: &LabelPairs,
+) -> Result<Option<Target>, TargetError> {
+    let Some(labels) = labels::relabeled(job, discovered)? else { return Ok(None) };
+    let said = labels::described(job, labels)?;
+    let path = url::path_and_query(&said.path, &job.params, &said.labels);
+    let url = format!("{}://{}{path}", said.scheme.name(), said.address);
+    let public = said.labels.iter().filter(|(name, _)| !name.starts_with("__")).cloned();
+    Ok(Some(Target {
+        job: variants.job(job, said.histograms),
+        discovered: discovered.clone(),
+        labels: public.collect(),
+        scheme: said.scheme,
+        address: url::with_port(&said.address, said.scheme),
+        path,
+        interval: said.interval,
+        timeout: said.timeout,
+        key: TargetKey { job: job.name.clone(), labels: said.labels, url },
+    }))
 }
 
 /// Jobs that differ in what becomes of histograms, where labels of targets say so: one for each way, not one for each

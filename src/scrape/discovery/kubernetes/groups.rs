@@ -143,8 +143,8 @@ fn paths(rule: &IngressRule) -> Vec<&str> {
     match &rule.http {
         None => vec!["/"],
         Some(http) => {
-            let or_root = |path| if path == "" { "/" } else { path };
-            http.paths.iter().map(|path| or_root(path.path.as_str())).collect()
+            let paths = http.paths.iter().map(|path| path.path.as_str());
+            paths.map(|path| if path.is_empty() { "/" } else { path }).collect()
         }
     }
 }

@@ -11,7 +11,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
@@ -70,7 +70,6 @@ impl Watch<'_> {
                 None => match self.list::<T>().await {
                     Ok(listed) => {
                         version = Some(listed);
-                        pauses.reset();
                         continue;
                     }
                     Err(end) => Err(end),
@@ -124,12 +123,17 @@ impl Watch<'_> {
             ("timeoutSeconds", WATCH_S.to_string()),
         ];
         let mut answer = self.ask(&query).await?;
+        let begun = Instant::now();
         let mut lines = Vec::new();
         loop {
             // The server ends a watch by itself: one that is silent for longer has lost its server.
             let piece = tokio::time::timeout(WATCH_SILENCE_MAX, answer.piece()).await;
             let Some(piece) = piece.unwrap_or(Err(ClientError::Timeout)).map_err(failed)? else {
-                return Ok(());
+                if begun.elapsed() > LASTED {
+                    pauses.reset();
+                }
+                // The last line may lack its end.
+                return self.event::<T>(&lines, version);
             };
             lines.extend_from_slice(&piece);
             let mut rest = &lines[..];
@@ -238,6 +242,9 @@ impl Pauses {
 /// Before a watch goes on that has just ended; doubled up to 26 seconds while nothing works.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_DOUBLINGS_MAX: u32 = 8;
+
+/// A watch that lasted longer has worked.
+const LASTED: Duration = Duration::from_secs(5);
 
 /// Objects in a page of a list, as other clients ask for.
 const PAGE_OBJECTS: u32 = 500;

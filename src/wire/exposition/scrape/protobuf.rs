@@ -44,7 +44,10 @@ impl Scraper {
                 Err(fault) => break Err(Stop::Fault(fault)),
             };
             let read = families.read(family, &options.histograms, |said| match said {
-                Said::Metadata(metadata) => Ok(self.hold_metadata(&metadata, &mut trail)),
+                Said::Metadata(metadata) => {
+                    self.hold_metadata(&metadata, &mut trail);
+                    Ok(())
+                }
                 Said::Sample(sample) => self.hold_sample(sample, options, &mut trail, intake),
             });
             if let Err(stop) = read {

@@ -84,7 +84,10 @@ fn judge(converts: bool, case: &Json) -> Result<(), String> {
     compare(&metadata, &told.collect())
 }
 
-fn sample(row: &Row) -> (Vec<(String, String)>, String, (Option<i64>, Option<i64>)) {
+/// Labels, value, own time and start time in milliseconds.
+type Sample = (Vec<(String, String)>, String, (Option<i64>, Option<i64>));
+
+fn sample(row: &Row) -> Sample {
     let value = match &row.fields[0].1 {
         Value::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
         Value::Bytes(bytes) => histogram(&Histogram::read(bytes).unwrap()),

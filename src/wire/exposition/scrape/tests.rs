@@ -486,7 +486,8 @@ fn agrees(syntax: Syntax, bodies: &[Vec<u8>], forget_at: usize, room: usize) -> 
         let gone = before.iter().filter(|row| !has(&got, &row.labels, false));
         let mut gone: Vec<_> = gone.map(|row| row.labels.clone()).collect();
         let mut stale: Vec<_> = stale.into_iter().map(|row| row.labels).collect();
-        (gone.sort(), stale.sort());
+        gone.sort();
+        stale.sort();
         gone.dedup();
         prop_assert_eq!(stale, gone);
         before = got.into_iter().filter(|row| row.time_ns == time_ns).collect();

@@ -52,9 +52,9 @@ impl Panels for Sights {
         let found = self.found();
         let view = View {
             found: &found,
-            board: &self.board,
-            now_ns: self.clock.wall_ns(),
-            hostname: &self.hostname,
+            board: &self.0.board,
+            now_ns: self.0.clock.wall_ns(),
+            hostname: &self.0.hostname,
         };
         let Page { status, content_type, body } = pages::answer(path, query, &view)?;
         Some(Panel { status, content_type, body })

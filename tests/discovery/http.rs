@@ -8,8 +8,9 @@ use tidegate::scrape::{
 use super::harness::{Finding, label, wait_until};
 use super::http_double::{HttpDouble, Reply, json};
 
+/// The interval is how long an answer may take, too.
 fn by(url: String, client: ClientOptions) -> Finding {
-    Finding::by(Discovery::Http { url, refresh: Duration::from_millis(200), client })
+    Finding::by(Discovery::Http { url, refresh: Duration::from_secs(1), client })
 }
 
 fn text(text: &str) -> Credential {
@@ -24,7 +25,11 @@ fn groups_are_asked_for_again_and_the_last_good_ones_stay() {
     let said = Arc::clone(&reply);
     let server = HttpDouble::start(move |_| said.lock().unwrap().clone());
     let url = server.url("/sd?x=1");
-    let mut finding = by(url.clone(), ClientOptions::default());
+    let mut finding = Finding::by(Discovery::Http {
+        url: url.clone(),
+        refresh: Duration::from_millis(200),
+        client: ClientOptions::default(),
+    });
     finding.wait_for(&["a:1"]);
     let target = &finding.targets()[0];
     assert_eq!(label(target, "__meta_url"), Some(url));

@@ -65,7 +65,7 @@ impl Authority {
 fn by(server: SocketAddr, tls: ClientTls, proxy: ProxyOptions) -> Finding {
     let client = ClientOptions { tls, proxy, ..ClientOptions::default() };
     let url = format!("https://{server}/");
-    Finding::by(Discovery::Http { url, refresh: Duration::from_millis(200), client })
+    Finding::by(Discovery::Http { url, refresh: Duration::from_secs(2), client })
 }
 
 /// What a client shows and trusts, in files.

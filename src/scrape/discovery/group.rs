@@ -14,6 +14,8 @@ pub enum GroupError {
     Form(String),
     /// A group in it is null.
     Null,
+    /// A label has no name.
+    Name,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +64,9 @@ fn group(
 ) -> Result<Group, GroupError> {
     let Written { targets, labels } = written.ok_or(GroupError::Null)?;
     let mut labels = labels.unwrap_or_default();
+    if labels.contains_key("") {
+        return Err(GroupError::Name);
+    }
     labels.insert(origin_label.to_owned(), origin.to_owned());
     let address = |target: String| -> LabelPairs { vec![("__address__".to_owned(), target)] };
     Ok(Group {
@@ -81,6 +86,7 @@ impl Display for GroupError {
         match self {
             GroupError::Form(why) => f.write_str(why),
             GroupError::Null => f.write_str("nil target group item found"),
+            GroupError::Name => f.write_str("\"\" is not a valid label name"),
         }
     }
 }
@@ -120,6 +126,7 @@ mod tests {
             assert!(matches!(groups_from_json(text, "f", "l"), Err(GroupError::Form(_))), "{text}");
             assert!(matches!(groups_from_yaml(text, "f", "l"), Err(GroupError::Form(_))), "{text}");
         }
+        assert_eq!(groups_from_json(r#"[{"labels": {"": "a"}}]"#, "f", "l"), Err(GroupError::Name));
         assert!(groups_from_json("", "f", "l").is_err());
         assert!(groups_from_yaml("- targets: [a]\n  targets: [b]\n", "f", "l").is_err(), "a key twice");
     }

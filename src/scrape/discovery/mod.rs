@@ -89,7 +89,11 @@ impl Finder {
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .build()?;
         let local = Arc::clone(&shared);
-        let run = move || tokio::task::LocalSet::new().block_on(&runtime, desk::run(&local, deliver));
+        let run = move || {
+            tokio::task::LocalSet::new().block_on(&runtime, desk::run(&local, deliver));
+            // A look-up of a host name can't be broken off: nobody waits for its end.
+            runtime.shutdown_background();
+        };
         let thread = engine::spawn("discovery", Box::new(run))?;
         Ok(Finder { shared, thread: Some(thread) })
     }

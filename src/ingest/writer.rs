@@ -405,6 +405,20 @@ impl Ingest {
         Ok(())
     }
 
+    /// Appends a row as [`Batch::push_words`] does. The batch has a row of this shape.
+    #[inline]
+    pub(super) fn copy_words(
+        &mut self,
+        series: SeriesId,
+        shape: ShapeId,
+        samples: u32,
+        words: &[u64],
+    ) -> Result<(), Full> {
+        self.batch.push_words(series, shape, samples, words)?;
+        self.judge_time(words[0] as i64);
+        Ok(())
+    }
+
     /// Appends an exemplar of a series.
     pub(super) fn take_exemplar(&mut self, series: SeriesId, exemplar: &Exemplar<'_>) -> Result<(), Full> {
         if exemplar.text_bytes() > SIDE_TEXT_BYTES_MAX {

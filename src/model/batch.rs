@@ -117,6 +117,73 @@ impl Batch {
         Ok(())
     }
 
+    /// Appends a row of one field, a float: as [`push`](Batch::push) with its bits.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_value(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        time_ns: i64,
+        value: f64,
+    ) -> Result<(), Full> {
+        self.push_words(series, shape_id, 1, &[time_ns as u64, value.to_bits()])
+    }
+
+    /// Appends a row none of whose values lies on the heap: its words behind series and shape, `samples` as its shape has
+    /// them.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_words(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        samples: u32,
+        words: &[u64],
+    ) -> Result<(), Full> {
+        if !self.has_room(words.len() - 1, 0) {
+            return Err(Full);
+        }
+        self.offsets.push(self.words.len() as u32);
+        let head = u64::from(series.0) | u64::from(shape_id.0) << 32;
+        match *words {
+            // One value: by far the most frequent, and three stores.
+            [time, value] => self.words.extend_from_slice(&[head, time, value]),
+            _ => {
+                self.words.push(head);
+                self.words.extend_from_slice(words);
+            }
+        }
+        self.samples += u64::from(samples);
+        let time_ns = words[0] as i64;
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+        Ok(())
+    }
+
+    /// Appends rows of one series and one field, floats, a row for each time and value; gives how many there was room
+    /// for.
+    pub fn push_values(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        times_ns: &[i64],
+        values: &[f64],
+    ) -> usize {
+        let mut rows = 0;
+        for (&time_ns, &value) in times_ns.iter().zip(values) {
+            if self.push_value(series, shape_id, time_ns, value) == Err(Full) {
+                break;
+            }
+            rows += 1;
+        }
+        rows
+    }
+
     /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
     ///
     /// # Errors
@@ -281,12 +348,18 @@ impl Batch {
         (SeriesId(word as u32), ShapeId((word >> 32) as u32))
     }
 
+    /// The words of row `i`, from its series and shape on.
+    #[inline]
+    pub fn row_words(&self, i: usize) -> &[u64] {
+        let start = self.offsets[i] as usize;
+        let end = self.offsets.get(i + 1).map_or(self.words.len(), |&o| o as usize);
+        &self.words[start..end]
+    }
+
     /// Row `i`.
     #[inline]
     pub fn row(&self, i: usize) -> RowRef<'_> {
-        let start = self.offsets[i] as usize;
-        let end = self.offsets.get(i + 1).map_or(self.words.len(), |&o| o as usize);
-        let words = &self.words[start..end];
+        let words = self.row_words(i);
         RowRef {
             series: SeriesId(words[0] as u32),
             shape: ShapeId((words[0] >> 32) as u32),

@@ -14,6 +14,7 @@ mod parts;
 mod result;
 mod shape;
 mod side;
+pub mod units;
 mod value;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, BatchMark, Full, RowRef};

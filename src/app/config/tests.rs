@@ -402,7 +402,7 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
             "tls_server_config: {cert_file: s.pem, key_file: s.pem}".to_owned(),
             "t.yml:3:53: listen.tls_server_config.key_file: s.pem has no private key",
         ),
-        (tls("cert: x"), "t.yml:3:70: listen.tls_server_config.cert: beside cert_file: one of them"),
+        (tls("cert: x"), "t.yml:3:66: listen.tls_server_config.cert: beside cert_file: one of them"),
         (
             "tls_server_config: {cert: x, key_file: s.key}".to_owned(),
             "t.yml:3:31: listen.tls_server_config.cert: the text has no certificate",

@@ -282,16 +282,12 @@ fn queue(section: &mut Section<'_>) -> Result<QueueOptions, ConfigError> {
 fn metadata(section: &mut Section<'_>) -> Result<MetadataOptions, ConfigError> {
     let default = MetadataOptions { send: true, interval: Duration::from_secs(60), per_send_max: 2_000 };
     let Some(mut section) = section.section("metadata_config")? else { return Ok(default) };
+    let per_send = section.setting("max_samples_per_send")?;
     let metadata = MetadataOptions {
         send: flag(&mut section, "send", default.send)?,
         interval: span_or(&mut section, "send_interval", default.interval)?,
-        per_send_max: match section.has("max_samples_per_send") {
-            true => count(&mut section, "max_samples_per_send")?,
-            false => default.per_send_max,
-        },
+        per_send_max: per_send.map_or(Ok(default.per_send_max), |number| number.count(0..=COUNT_MAX))?,
     };
-    // Known also where it is not there.
-    section.take("max_samples_per_send");
     section.end()?;
     Ok(metadata)
 }

@@ -86,7 +86,7 @@ fn a_scraped_series_takes_less_than_500_bytes() {
                 format!("node_cpu_{name}_seconds_total{{cpu=\"{cpu}\",host=\"{target}\",mode=\"mode_{mode}\"}} {i}.25\n")
             })
             .collect();
-        let mut stream = Stream::new(ContextId(target as u16));
+        let mut stream = Stream::new(ContextId(target as u32));
         let mut page = Page::new();
         let mut writer = ingest.writer(&mut stream);
         let format = Format::Lines(Syntax::Text);

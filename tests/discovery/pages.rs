@@ -144,10 +144,7 @@ fn pages_work_in_a_browser() {
         ("relabel", "/relabel?job=node&labels=%7B__meta_role%3D%22spare%22%7D"),
     ] {
         let file = shots.join(format!("{name}.png"));
-        browse(
-            target,
-            &["--blink-settings=scriptEnabled=false", &format!("--screenshot={}", file.display())],
-        );
+        browse(target, &[&format!("--screenshot={}", file.display())]);
         let bytes = std::fs::read(&file).unwrap();
         assert!(bytes.len() > 5_000, "{name}: an empty picture of {} bytes", bytes.len());
     }

@@ -364,8 +364,8 @@ typedef struct tdg_options tdg_options;
 /**
  * A thread's way into an engine: as many as there are threads. Cheap, also while it is idle.
  *
- * Rows lie in the writer until it is flushed, its batch is full, or the commit interval is over, whichever comes first;
- * for the last of these it needs no call.
+ * Rows lie in the writer until it is flushed, its batch is full, or the commit interval is over, whichever comes
+ * first; for the last of these it needs no call.
  *
  * Threads: one at a time. `tdg_writer_wait` alone may be called by any thread at any time before the writer is freed.
  */
@@ -394,8 +394,9 @@ typedef struct {
 /**
  * Told of a message: its level, and its text of one line, borrowed for the call.
  *
- * Threads: called by any of the engine's, and by those that open and close it; by several at once. It must return soon,
- * must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any more.
+ * Threads: called by any of the engine's, and by those that open and close it; by several at once. It must return
+ * soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any
+ * more.
  */
 typedef void (*tdg_log_fn)(void *userdata, int32_t level, tdg_str message);
 
@@ -670,7 +671,8 @@ tdg_status tdg_engine_open(const tdg_options *options,
 
 /**
  * Takes in what writers have pushed, commits it, seals the log and ends the engine's threads; waits for that at most
- * `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave `TDG_OK`.
+ * `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave
+ * `TDG_OK`.
  *
  * Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_CLOSED` if it was
  * closed before; `TDG_E_POISONED` if a thread of the engine had panicked; `TDG_E_IO`. What was told durable is so in
@@ -687,8 +689,8 @@ tdg_status tdg_engine_close(tdg_engine *engine,
 void tdg_engine_free(tdg_engine *engine);
 
 /**
- * Writes what the engine counts to `stats`, of which the caller says the size: `sizeof(tdg_stats)`. A smaller struct, of
- * an older header, gets the fields that it has. May be called at any time, after closing, too.
+ * Writes what the engine counts to `stats`, of which the caller says the size: `sizeof(tdg_stats)`. A smaller
+ * struct, of an older header, gets the fields that it has. May be called at any time, after closing, too.
  *
  * Errors: `TDG_E_INPUT` if the size is that of no `tdg_stats`.
  */
@@ -698,14 +700,15 @@ tdg_status tdg_engine_stats(const tdg_engine *engine,
 
 /**
  * Makes a series known, once, by its name and labels, in any order. Its rows are then pushed by the number that
- * `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good whatever
- * becomes of segments and tables.
+ * `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good
+ * whatever becomes of segments and tables.
  *
  * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
  * the call.
  *
  * Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
- * if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and released.
+ * if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and
+ * released.
  */
 tdg_status tdg_engine_series(tdg_engine *engine,
                              tdg_str name,
@@ -816,8 +819,8 @@ tdg_status tdg_writer_push_columns(tdg_writer *writer,
  *
  * Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
  * protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
- * rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote write,
- * OTLP, OpenTSDB): they come again whole.
+ * rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote
+ * write, OTLP, OpenTSDB): they come again whole.
  */
 tdg_status tdg_writer_write(tdg_writer *writer,
                             int32_t protocol,
@@ -826,8 +829,8 @@ tdg_status tdg_writer_write(tdg_writer *writer,
                             tdg_error **error);
 
 /**
- * Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token that
- * stands for all rows since the last flush that had any.
+ * Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token
+ * that stands for all rows since the last flush that had any.
  *
  * Errors: `TDG_E_CLOSED`, `TDG_E_POISONED`.
  */
@@ -835,8 +838,8 @@ tdg_status tdg_writer_flush(tdg_writer *writer,
                             tdg_token *token);
 
 /**
- * Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an end,
- * durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
+ * Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an
+ * end, durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
  * `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
  * closed with it.
  *

@@ -1,4 +1,5 @@
-//! The C ABI from outside: programs in C, built against the libraries as they are shipped, and the libraries themselves.
+//! The C ABI from outside: programs in C, built against the libraries as they are shipped, and the libraries
+//! themselves.
 
 #![cfg(target_os = "linux")]
 // Helpers of tests may panic like tests.

@@ -95,9 +95,9 @@ impl Embedded {
         Embedded::start_keeping(workers, None)
     }
 
-    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name. The handle is
-    /// good for every writer of this engine, for as long as the engine lives: segments and tables come and go beneath it.
-    /// The same labels give the same handle.
+    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name. The handle
+    /// is good for every writer of this engine, for as long as the engine lives: segments and tables come and go
+    /// beneath it. The same labels give the same handle.
     ///
     /// # Errors
     /// [`WriteError::Refused`]: two labels of one name, or too many series.

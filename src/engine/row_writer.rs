@@ -113,8 +113,8 @@ impl RowWriter {
         self.push_with(|packer, load| packer.push_value(&mut load.parcel, series, time_ns, value))
     }
 
-    /// Pushes samples of one series, one for each time and value. Gives how many were taken, from the first on, and why it
-    /// was not all.
+    /// Pushes samples of one series, one for each time and value. Gives how many were taken, from the first on, and
+    /// why it was not all.
     ///
     /// # Panics
     /// If there are not as many values as times.
@@ -187,8 +187,8 @@ impl RowWriter {
         written
     }
 
-    /// Writes a body in any format, by a decoder that is at the body's start. Rows of one context whose keys have the same
-    /// bytes are one series: each format is to have its own.
+    /// Writes a body in any format, by a decoder that is at the body's start. Rows of one context whose keys have the
+    /// same bytes are one series: each format is to have its own.
     ///
     /// Bad rows are told in the result, and do not keep the others out. If the engine has no room for longer than the
     /// writer's patience, the call stops between two rows; what was taken stays. Lines go on with the rest of the body;

@@ -47,7 +47,8 @@ impl Token {
         Token { desk, first, last }
     }
 
-    /// The token as one number. Those of one writer never become less, and only a flush that has rows makes another one.
+    /// The token as one number. Those of one writer never become less, and only a flush that has rows makes another
+    /// one.
     pub fn number(&self) -> u64 {
         self.last << LOADS_BITS | (self.last + 1 - self.first).min(LOADS_ALL)
     }

@@ -71,8 +71,8 @@ pub struct tdg_written {
 ///
 /// Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
 /// protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
-/// rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote write,
-/// OTLP, OpenTSDB): they come again whole.
+/// rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote
+/// write, OTLP, OpenTSDB): they come again whole.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_write(
     writer: *mut tdg_writer,

@@ -49,7 +49,8 @@ pub unsafe extern "C" fn tdg_engine_open(
 }
 
 /// Takes in what writers have pushed, commits it, seals the log and ends the engine's threads; waits for that at most
-/// `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave `TDG_OK`.
+/// `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave
+/// `TDG_OK`.
 ///
 /// Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_CLOSED` if it was
 /// closed before; `TDG_E_POISONED` if a thread of the engine had panicked; `TDG_E_IO`. What was told durable is so in

@@ -13,8 +13,8 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 pub(super) fn generation() -> u32 {
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
-        // SAFETY: the handler adds to an atomic, which is all that a forked child of threads may do. It stays valid: the
-        // library is not unloaded.
+        // SAFETY: the handler adds to an atomic, which is all that a forked child of threads may do. It stays valid:
+        // the library is not unloaded.
         unsafe { libc::pthread_atfork(None, None, Some(note_fork)) };
     });
     current()

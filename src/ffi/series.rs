@@ -21,14 +21,15 @@ pub struct tdg_label {
 }
 
 /// Makes a series known, once, by its name and labels, in any order. Its rows are then pushed by the number that
-/// `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good whatever
-/// becomes of segments and tables.
+/// `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good
+/// whatever becomes of segments and tables.
 ///
 /// `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
 /// the call.
 ///
 /// Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
-/// if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and released.
+/// if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and
+/// released.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_engine_series(
     engine: *mut tdg_engine,

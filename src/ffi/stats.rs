@@ -36,8 +36,8 @@ pub struct tdg_stats {
     pub memory_bytes: u64,
 }
 
-/// Writes what the engine counts to `stats`, of which the caller says the size: `sizeof(tdg_stats)`. A smaller struct, of
-/// an older header, gets the fields that it has. May be called at any time, after closing, too.
+/// Writes what the engine counts to `stats`, of which the caller says the size: `sizeof(tdg_stats)`. A smaller
+/// struct, of an older header, gets the fields that it has. May be called at any time, after closing, too.
 ///
 /// Errors: `TDG_E_INPUT` if the size is that of no `tdg_stats`.
 #[unsafe(no_mangle)]

@@ -12,8 +12,8 @@ use super::writer::{tdg_writer, with_rows};
 /// between.
 pub type tdg_token = u64;
 
-/// Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token that
-/// stands for all rows since the last flush that had any.
+/// Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token
+/// that stands for all rows since the last flush that had any.
 ///
 /// Errors: `TDG_E_CLOSED`, `TDG_E_POISONED`.
 #[unsafe(no_mangle)]
@@ -32,8 +32,8 @@ pub unsafe extern "C" fn tdg_writer_flush(writer: *mut tdg_writer, token: *mut t
     }
 }
 
-/// Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an end,
-/// durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
+/// Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an
+/// end, durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
 /// `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
 /// closed with it.
 ///

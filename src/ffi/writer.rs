@@ -14,8 +14,8 @@ use crate::engine::{RowWriter, SeriesHandle, Tokens, WriteError};
 
 /// A thread's way into an engine: as many as there are threads. Cheap, also while it is idle.
 ///
-/// Rows lie in the writer until it is flushed, its batch is full, or the commit interval is over, whichever comes first;
-/// for the last of these it needs no call.
+/// Rows lie in the writer until it is flushed, its batch is full, or the commit interval is over, whichever comes
+/// first; for the last of these it needs no call.
 ///
 /// Threads: one at a time. `tdg_writer_wait` alone may be called by any thread at any time before the writer is freed.
 #[derive(Debug)]

@@ -61,8 +61,8 @@ impl<'a> Values<'a> {
 }
 
 impl Packer {
-    /// Pushes a row for each of `times_ns` from the one numbered `from` on, all of one series. Gives how many were taken
-    /// of these, and why it was not all.
+    /// Pushes a row for each of `times_ns` from the one numbered `from` on, all of one series. Gives how many were
+    /// taken of these, and why it was not all.
     ///
     /// # Panics
     /// If a column has not as many values as there are times.

@@ -137,8 +137,8 @@ impl Ingest {
         done
     }
 
-    /// Takes in the rows from `from` on that have the shape of the row before, and series that were met. Gives the first
-    /// one that has not, or that has no room.
+    /// Takes in the rows from `from` on that have the shape of the row before, and series that were met. Gives the
+    /// first one that has not, or that has no room.
     fn take_alike(&mut self, guest: &Guest, parcel: &Parcel, from: usize) -> usize {
         let (batch, theirs) = (&parcel.batch, parcel.batch.head(from - 1).1);
         let (_, here) = self.batch().head(self.batch().rows() - 1);

@@ -1,9 +1,9 @@
 //! Fills parcels: the half of ingest that runs on a thread without an engine.
 //!
 //! In: rows of registered series, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to take in.
-//! Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`] of its own,
-//! so decoders find series here as they do in a worker; its table is let go when it has grown large, or when most of its
-//! series were released, and registered series then go on under new numbers.
+//! Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`] of its
+//! own, so decoders find series here as they do in a worker; its table is let go when it has grown large, or when
+//! most of its series were released, and registered series then go on under new numbers.
 
 use std::sync::Arc;
 

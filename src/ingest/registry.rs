@@ -65,7 +65,8 @@ impl SeriesHandle {
         self.0
     }
 
-    /// The handle of a number that [`to_bits`](SeriesHandle::to_bits) gave. Any other number is the handle of no series.
+    /// The handle of a number that [`to_bits`](SeriesHandle::to_bits) gave. Any other number is the handle of no
+    /// series.
     #[inline]
     pub fn from_bits(bits: u64) -> SeriesHandle {
         SeriesHandle(bits)

@@ -132,8 +132,8 @@ impl Batch {
         self.push_words(series, shape_id, 1, &[time_ns as u64, value.to_bits()])
     }
 
-    /// Appends a row none of whose values lies on the heap: its words behind series and shape, `samples` as its shape has
-    /// them.
+    /// Appends a row none of whose values lies on the heap: its words behind series and shape, `samples` as its shape
+    /// has them.
     ///
     /// # Errors
     /// As [`push`](Batch::push).

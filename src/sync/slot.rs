@@ -38,8 +38,8 @@ impl<T: Send> Slot<T> {
         (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
     }
 
-    /// Puts a box into a slot that it alone fills, and that it found empty. Cheaper than [`put`](Slot::put): nobody else
-    /// can have filled the slot in between.
+    /// Puts a box into a slot that it alone fills, and that it found empty. Cheaper than [`put`](Slot::put): nobody
+    /// else can have filled the slot in between.
     ///
     /// # Panics
     /// In builds with debug assertions, if there is a box.

@@ -382,10 +382,15 @@ fn a_table_of_released_series_is_let_go() {
     assert_eq!(packer.registry().series(), 1);
 }
 
+/// A series, a time and a value for each row.
+fn column() -> impl Strategy<Value = Vec<(u8, i64, f64)>> {
+    prop::collection::vec((0u8..6, any::<i64>(), any::<f64>()), 0..50)
+}
+
 proptest! {
     #[test]
     fn columns_are_the_rows_they_stand_for(
-        calls in prop::collection::vec((any::<bool>(), prop::collection::vec((0u8..6, any::<i64>(), any::<f64>()), 0..50)), 1..20),
+        calls in prop::collection::vec((any::<bool>(), column()), 1..20),
     ) {
         let budget = budget();
         let mut sides = [0, 1].map(|_| (packer(&budget), Parcel::default()));

@@ -223,12 +223,13 @@ fn events_and_checks_are_rows_of_strings() {
     let mut listener = plain();
     listener.now_ns = 3_000_000_000;
     listener.take(
-        "_e{10,24}:test title|test\\line1\\nline2\\nline3\n_e{1,1}:é|x\n_e{2,3}:é|a|b|d:7|p:low|h:h1|t:error|k:key|s:src|#a,b:c|c:id\n",
+        "_e{11,24}:test\\ntitle|test\\line1\\nline2\\nline3\n_e{1,1}:é|x\n_e{1,0}:a|\n_e{2,3}:é|a|b|d:7|p:low|h:h1|t:error|k:key|s:src|#a,b:c|c:id\n",
     );
     let expected = [
         "statsd_event{a=true,b=c,container_id=id,source=h1} title=\"é\" text=\"a|b\" priority=\"low\" \
          alert_type=\"error\" aggregation_key=\"key\" source_type_name=\"src\" @7",
-        "statsd_event{source=10.0.0.1} title=\"test title\" text=\"test\\\\line1\\nline2\\nline3\" \
+        "statsd_event{source=10.0.0.1} title=\"a\" text=\"\" priority=\"normal\" alert_type=\"info\" @3",
+        "statsd_event{source=10.0.0.1} title=\"test\\ntitle\" text=\"test\\\\line1\\nline2\\nline3\" \
          priority=\"normal\" alert_type=\"info\" @3",
     ];
     assert_eq!(listener.written(), expected);

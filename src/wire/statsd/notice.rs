@@ -79,7 +79,9 @@ fn read_event(
     let (title, text) = lengths
         .split_once(',')
         .and_then(|(title, text)| Some((length(title).filter(|&title| title > 0)?, length(text)?)))
-        .ok_or(Fault::Malformed("an event's lengths are two whole numbers, and its title has one above zero"))?;
+        .ok_or(Fault::Malformed(
+            "an event's lengths are two whole numbers, and its title has one above zero",
+        ))?;
     let end = title.checked_add(1).and_then(|start| start.checked_add(text));
     let parts = end
         .and_then(|end| Some((rest.get(..title)?, rest.get(title..)?, rest.get(..end)?, rest.get(end..)?)));

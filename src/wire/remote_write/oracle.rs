@@ -198,12 +198,13 @@ impl SeriesV2 {
             return decoded.reject(number, rows.max(1));
         }
         let Some(labels) = labels_of(&pairs) else { return decoded.reject(number, rows.max(1)) };
-        if rows == 0 {
-            return decoded.reject(number, 1);
-        }
         for item in &self.items {
             let exemplar_labels = |exemplar: &Fields| resolve(&varints(exemplar, 1).unwrap(), symbols);
             take_item(item, number, &labels, self.created_ms, exemplar_labels, decoded);
+        }
+        // Exemplars alone are kept, but the series is refused.
+        if rows == 0 {
+            return decoded.reject(number, 1);
         }
         let name = pairs.iter().find(|(name, _)| name == b"__name__").expect("checked");
         if let Some([kind, help, unit]) = self.metadata {

@@ -221,7 +221,7 @@ fn start_times_are_the_samples_own_or_the_series() {
 }
 
 #[test]
-fn exemplars_alone_are_a_series_in_1_0_and_none_in_2_0() {
+fn exemplars_alone_are_a_series_in_1_0_and_refused_but_kept_in_2_0() {
     let exemplar = Proto::default().message(1, label("trace_id", "abc")).double(2, 0.5).varint(3, 9);
     let (rows, result) = decode(Message::V1, &request_v1([series_v1(&UP).message(3, exemplar)]));
     assert_eq!((result.rejected, result.exemplars, rows.exemplars.len()), (0, 1, 1));
@@ -230,10 +230,10 @@ fn exemplars_alone_are_a_series_in_1_0_and_none_in_2_0() {
 
     let exemplar = Proto::default().packed(1, &[7, 2]).double(2, 0.5);
     let series = Proto::default().packed(1, &[1, 2]).message(4, exemplar);
-    let (rows, result) = decode(Message::V2, &request_v2(&SYMBOLS, [series]));
-    assert_eq!((result.rejected, rows.exemplars.len()), (1, 0));
+    let (rows, result) = decode(Message::V2, &request_v2(&SYMBOLS, [series, Proto::default().packed(1, &[1, 2])]));
+    assert_eq!((result.rejected, result.exemplars, rows.exemplars.len(), rows.rows.len()), (2, 1, 1, 0));
     let expected = "TimeSeries must contain at least one sample or histogram for series {__name__=\"up\"}";
-    assert_eq!(errors(&result), [(1, expected)]);
+    assert_eq!(errors(&result), [(1, expected), (2, expected)]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ def buckets_of(histogram):
 
 def compare(there, rows):
     """What Prometheus has and tidegate has not, or other."""
-    values = {key(row["labels"], row["time"] // 1_000_000): row for row in of_target(rows) if "fields" in row}
+    values = {key(row["labels"], row["time"] // 1_000_000): row for row in of_target(rows) if "exemplar" not in row}
     wrong, floats, histograms = [], 0, 0
     for series in there:
         for at, value in series.get("values", []):
@@ -164,14 +164,15 @@ sent = [row for row in of_target(rows) if "exemplar" in row]
 for series in exemplars:
     for exemplar in series["exemplars"]:
         found = any(
-            row["labels"] == series["seriesLabels"] and row["exemplar"]["labels"] == exemplar["labels"]
-            and row["exemplar"]["value"] == {"f64": float(exemplar["value"])}
+            row["labels"] == series["seriesLabels"]
+            and row["exemplar"] == exemplar["labels"]
+            and row["fields"] == {"value": {"f64": float(exemplar["value"])}}
             and row["time"] // 1_000_000 == round(exemplar["timestamp"] * 1000)
             for row in sent
         )
         if not found:
             wrong.append(f"exemplar {exemplar} of {series['seriesLabels']}, here {sent}")
-starts = {row.get("start") for row in of_target(rows) if row["labels"]["__name__"] == "jobs_total" and "fields" in row}
+starts = {row.get("start") for row in of_target(rows) if row["labels"]["__name__"] == "jobs_total" and "exemplar" not in row}
 if not starts or starts - {1_700_000_000_123_000_000}:
     wrong.append(f"starts of jobs_total: {starts}")
 metadata = {row["metadata"]["name"]: (row["metadata"]["type"], row["metadata"].get("unit", "")) for row in rows if "metadata" in row}

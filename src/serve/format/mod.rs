@@ -104,6 +104,14 @@ impl Rows {
         decoder!(self, decoder => decoder.check(body))
     }
 
+    /// Bytes that the decoder holds beyond what a small constant is.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Rows::VmImport(decoder) => decoder.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// See [`Decode::check_bytes`].
     pub(super) fn check_bytes(&self, body: &[u8]) -> u64 {
         decoder!(self, decoder => decoder.check_bytes(body))

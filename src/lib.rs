@@ -68,6 +68,9 @@ pub mod sync;
 pub mod telemetry;
 pub mod wire;
 
+#[cfg(feature = "capi")]
+pub mod ffi;
+
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::log::LogError;
-use crate::log::disk::Disk;
+use crate::log::disk::{Disk, SystemFiles};
+use crate::log::{Cursors, LogError};
 use crate::sync::ring;
 use crate::telemetry::WorkerCounters;
 
@@ -43,6 +43,7 @@ use super::{Engine, Options, Worker, spawn};
 pub struct Embedded {
     seats: Vec<Arc<Seat>>,
     threads: Vec<Running>,
+    cursors: Option<Arc<Cursors<SystemFiles>>>,
 }
 
 #[derive(Debug)]
@@ -73,7 +74,9 @@ impl Embedded {
     pub fn open(options: Options) -> Result<Embedded, LogError> {
         let engine = Engine::open(options)?;
         let workers = (0..engine.options().workers).map(|n| engine.worker(n)).collect::<Result<_, _>>()?;
-        Embedded::start_keeping(workers, Some(&engine))
+        let mut embedded = Embedded::start_keeping(workers, Some(&engine))?;
+        embedded.cursors = Some(Arc::clone(engine.cursors()));
+        Ok(embedded)
     }
 
     /// Starts workers that were opened one by one: on simulated disks, or with clocks of the caller's.
@@ -101,6 +104,12 @@ impl Embedded {
         }
     }
 
+    /// The cursors of those who read the log; `None` of an engine that was [started](Embedded::start) without a
+    /// directory. `reader::CursorReader` reads from one of them.
+    pub fn cursors(&self) -> Option<&Arc<Cursors<SystemFiles>>> {
+        self.cursors.as_ref()
+    }
+
     /// What the workers count.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> {
         self.seats.iter().map(|seat| &seat.counters)
@@ -121,7 +130,7 @@ impl Embedded {
         C: Clock + Send + 'static,
     {
         let failed = |error| LogError::Io { action: "start a thread of", path: "engine".into(), error };
-        let mut embedded = Embedded { seats: Vec::new(), threads: Vec::new() };
+        let mut embedded = Embedded { seats: Vec::new(), threads: Vec::new(), cursors: None };
         for (number, worker) in workers.into_iter().enumerate() {
             let (sender, receiver) = ring(LOADS_MAX);
             let seat = Arc::new(Seat::new(

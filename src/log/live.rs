@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::calls::{PAGE_BYTES, PAGE_WORDS, SharedPage};
+use crate::sync::Pulse;
 
 /// Workers that the page has room for; the first two words are kept free.
 pub const LIVE_WORKERS_MAX: u32 = (PAGE_WORDS as u32 - 2) / 2;
@@ -20,8 +21,15 @@ pub(super) struct LivePage(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    page: SharedPage,
+    view: LiveView,
     _locks: [File; 2],
+}
+
+/// The page as readers in the writing process have it. It does not hold the locks.
+#[derive(Clone, Debug)]
+pub(super) struct LiveView {
+    page: Arc<SharedPage>,
+    moved: Arc<Pulse>,
 }
 
 impl LivePage {
@@ -30,9 +38,15 @@ impl LivePage {
     pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
         file.set_len(0)?;
         file.set_len(PAGE_BYTES as u64)?;
-        let page = SharedPage::map(&file)?;
+        let page = Arc::new(SharedPage::map(&file)?);
         file.lock()?;
-        Ok(LivePage(Arc::new(Held { page, _locks: [file, lock] })))
+        let view = LiveView { page, moved: Arc::default() };
+        Ok(LivePage(Arc::new(Held { view, _locks: [file, lock] })))
+    }
+
+    /// What a reader in this process needs of it.
+    pub(super) fn view(&self) -> LiveView {
+        self.0.view.clone()
     }
 
     /// A worker's place.
@@ -51,8 +65,22 @@ pub struct LiveSlot {
 impl LiveSlot {
     pub(super) fn publish(&self, epoch: u64, durable_sequence: u64) {
         let at = 2 + 2 * self.worker as usize;
-        self.page.0.page.store(at, epoch);
-        self.page.0.page.store(at + 1, durable_sequence);
+        let view = &self.page.0.view;
+        view.page.store(at, epoch);
+        view.page.store(at + 1, durable_sequence);
+        view.moved.beat();
+    }
+}
+
+impl LiveView {
+    /// The durable sequence of each worker; 0 for workers that there are not.
+    pub(super) fn watermarks(&self) -> Vec<u64> {
+        (0..LIVE_WORKERS_MAX as usize).map(|worker| self.page.load(3 + 2 * worker)).collect()
+    }
+
+    /// Beats whenever a watermark may have moved; closed when none will any more.
+    pub(super) fn moved(&self) -> &Pulse {
+        &self.moved
     }
 }
 

@@ -81,6 +81,7 @@ pub(super) struct DataSection {
     pub(super) retention: Option<Text>,
     pub(super) retention_size: Option<Text>,
     pub(super) free_space_min: Option<Text>,
+    pub(super) cursor_size_max: Option<Text>,
     pub(super) commit_linger: Option<Text>,
     pub(super) commit_interval: Option<Text>,
     pub(super) commits_per_second_max: Option<Text>,

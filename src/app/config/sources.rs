@@ -17,7 +17,7 @@ use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Liste
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
-use crate::engine::WORKERS_MAX;
+use crate::engine::{CURSOR_BYTES_MAX, WORKERS_MAX};
 use crate::serve::DoorOptions;
 use crate::serve::lines::LineListener;
 
@@ -199,6 +199,12 @@ impl Sources<'_> {
                 &data.free_space_min,
                 5,
                 whole_percent,
+            )?,
+            cursor_bytes_max: self.read(
+                "data.cursor_size_max",
+                &data.cursor_size_max,
+                CURSOR_BYTES_MAX,
+                |s| s.size(0..=SIZE_BYTES_MAX),
             )?,
             commit_linger: self.read("data.commit_linger", &data.commit_linger, linger_default, |s| {
                 s.duration(0..=linger_ms_max)

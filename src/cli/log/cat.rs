@@ -9,7 +9,7 @@ use super::influx::Influx;
 use super::ndjson::Ndjson;
 use super::pipe::has_reader;
 use super::selector::Selector;
-use super::text::LeftOut;
+use super::left_out::LeftOut;
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, SystemClock};

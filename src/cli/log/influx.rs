@@ -8,9 +8,10 @@
 //! unless it is the last.
 
 use super::series::Series;
-use super::text::{LeftOut, Text};
+use super::left_out::LeftOut;
 use crate::block::Value;
 use crate::model::METRIC_NAME;
+use crate::model::json::Text;
 use crate::reader::{Labels, Row};
 
 /// Writes rows.

@@ -60,6 +60,8 @@ fn work(cursors: &Cursors<SimulatedFiles>, files: &SimulatedFiles, random: &mut 
         let applies = before.is_some() != (tried == Some(Positions::default()) && before.is_none());
         let expected = model.entry(name).or_insert_with(|| Expected { possible: vec![None] });
         match done {
+            // Nothing new, and nothing was written: what an earlier failure left in doubt still is.
+            true if before.is_some() && tried == before => {}
             true => expected.possible = vec![tried],
             // Refused without a look at the disk, or in doubt.
             false if applies || before.is_none() => expected.possible.push(tried),

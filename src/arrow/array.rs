@@ -312,7 +312,8 @@ mod tests {
                 prop_assert_eq!(part(&bools, 1)[row / 8] >> (row % 8) & 1 != 0, value % 3 == 0);
                 let ends = part(&texts, 1);
                 let (start, end) = (word(&ends, row, 4) as usize, word(&ends, row + 1, 4) as usize);
-                prop_assert_eq!(&part(&texts, 2)[start..end], value.to_string().as_bytes());
+                let text = value.to_string();
+                prop_assert_eq!(&part(&texts, 2)[start..end], text.as_bytes());
             }
         }
     }

@@ -198,7 +198,13 @@ impl Builder {
     }
 
     /// Says of `count` values which field they are of, and which type.
-    fn name_values(&mut self, field: SymbolId, name: &[u8], kind: FieldType, count: usize) -> Result<(), TooLong> {
+    fn name_values(
+        &mut self,
+        field: SymbolId,
+        name: &[u8],
+        kind: FieldType,
+        count: usize,
+    ) -> Result<(), TooLong> {
         let index = self.field_names.index(field, name)?;
         self.fields.fill(count, index);
         self.types.fill(count, type_index(kind));

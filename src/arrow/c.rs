@@ -128,8 +128,12 @@ impl ArrowSchema {
         let format = text(field.format);
         let name = text(field.name);
         let metadata = field.metadata.clone();
-        let children: Vec<_> = field.children.iter().map(|c| Box::into_raw(Box::new(ArrowSchema::of(c)))).collect();
-        let dictionary = field.dictionary.as_ref().map_or(ptr::null_mut(), |d| Box::into_raw(Box::new(ArrowSchema::of(d))));
+        let children: Vec<_> =
+            field.children.iter().map(|c| Box::into_raw(Box::new(ArrowSchema::of(c)))).collect();
+        let dictionary = field
+            .dictionary
+            .as_ref()
+            .map_or(ptr::null_mut(), |d| Box::into_raw(Box::new(ArrowSchema::of(d))));
         let mut owned = Box::new(OwnedSchema { _format: format, _name: name, _metadata: metadata, children });
         ArrowSchema {
             format: owned._format.as_ptr(),
@@ -279,7 +283,10 @@ unsafe extern "C" fn stream_last_error(stream: *mut ArrowArrayStream) -> *const 
 }
 
 impl OwnedStream {
-    fn guard<R>(&mut self, make: impl FnOnce(&mut OwnedStream) -> Result<R, StreamError>) -> Result<R, StreamError> {
+    fn guard<R>(
+        &mut self,
+        make: impl FnOnce(&mut OwnedStream) -> Result<R, StreamError>,
+    ) -> Result<R, StreamError> {
         let broken = || StreamError { code: libc::EIO, message: "the stream has panicked".into() };
         if self.broken {
             return Err(broken());

@@ -21,8 +21,6 @@ mod buffer;
 mod c;
 mod dictionary;
 mod schema;
-#[cfg(test)]
-mod tests;
 
 pub use batch::{Batch, TooMuchText};
 pub use c::{ArrowArray, ArrowArrayStream, ArrowSchema};

@@ -48,12 +48,11 @@ pub(super) fn schema(log: LogId) -> Field {
 }
 
 fn columns() -> Vec<Field> {
-    let labels = Field::of("labels", "i").coded(
-        Field {
-            flags: KEYS_SORTED,
-            ..Field::of("", "+m").with(vec![Field::of("entries", "+s").with(vec![Field::of("key", "u"), Field::of("value", "u")])])
-        },
-    );
+    let labels = Field::of("labels", "i").coded(Field {
+        flags: KEYS_SORTED,
+        ..Field::of("", "+m")
+            .with(vec![Field::of("entries", "+s").with(vec![Field::of("key", "u"), Field::of("value", "u")])])
+    });
     vec![
         Field::of("time", TIMESTAMP),
         Field::of("start", TIMESTAMP).nullable(),

@@ -30,8 +30,8 @@ use crate::clock::SystemClock;
 use crate::ingest::{KeyHasher, SeriesBudget};
 use crate::log::disk::{Backend, SystemDisk, SystemFiles};
 use crate::log::{
-    Cursors, Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    Sweeper, WorkerLog, WorkerOptions, recover_others,
+    Cursors, Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, Sweeper, WorkerLog, WorkerOptions, recover_others,
 };
 use crate::model::LogId;
 use crate::telemetry::WorkerCounters;
@@ -106,10 +106,11 @@ impl Options {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    // Ends before the directory is let go: it removes files there.
+    _keeper: Arc<Keeper>,
     directory: Arc<Directory>,
     backend: Backend,
     recovered: Arc<Mutex<Vec<Recovery>>>,
-    _keeper: Arc<Keeper>,
 }
 
 /// What workers share: nothing that a row needs.
@@ -154,8 +155,8 @@ impl Engine {
         let others = recover_others(directory.files(), directory.log(), |worker| worker < workers)?;
         others.iter().for_each(|(worker, recovery)| report(*worker, recovery));
         let recovered = others.into_iter().map(|(_, recovery)| recovery).collect();
-        let sweeper = Sweeper::new(directory.files().clone(), directory.log())
-            .minding(Arc::clone(directory.cursors()));
+        let sweeper =
+            Sweeper::new(directory.files().clone(), directory.log()).minding(Arc::clone(directory.cursors()));
         let keeper = Keeper::start(sweeper, options.retention)?;
         let shared = Shared::new(options, directory.log(), random_u64());
         Ok(Engine {

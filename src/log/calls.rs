@@ -73,21 +73,12 @@ impl SharedPage {
         }
     }
 
-    /// Sets word `index`. A reader in another process reads the file, and takes any order; one in this process loads it.
+    /// Sets word `index`. Relaxed: a reader in another process reads the file, and takes any order.
     pub(super) fn store(&self, index: usize, value: u64) {
-        // Relaxed: nothing that is read after it was written by this thread.
-        self.word(index).store(value.to_le(), Ordering::Relaxed);
-    }
-
-    /// Word `index`.
-    pub(super) fn load(&self, index: usize) -> u64 {
-        u64::from_le(self.word(index).load(Ordering::Relaxed))
-    }
-
-    fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < PAGE_WORDS);
         // SAFETY: invariant 1; `index` is inside the page, and a page is aligned for words.
-        unsafe { self.words.add(index).as_ref() }
+        let word = unsafe { self.words.add(index).as_ref() };
+        word.store(value.to_le(), Ordering::Relaxed);
     }
 }
 

@@ -55,7 +55,7 @@ impl Directory {
             }
         };
         let live = share(path, lock).map_err(LogError::io("share", path.join(LIVE)))?;
-        let cursors = Arc::new(Cursors::open(files.clone(), log)?.watching(live.view()));
+        let cursors = Arc::new(Cursors::open(files.clone(), log)?.watching(Arc::clone(live.tide())));
         Ok(Directory { path: path.to_owned(), log, files, live, cursors })
     }
 

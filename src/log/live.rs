@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::calls::{PAGE_BYTES, PAGE_WORDS, SharedPage};
 use crate::sync::Pulse;
@@ -21,15 +22,17 @@ pub(super) struct LivePage(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    view: LiveView,
+    page: SharedPage,
+    tide: Arc<Tide>,
     _locks: [File; 2],
 }
 
-/// The page as readers in the writing process have it. It does not hold the locks.
-#[derive(Clone, Debug)]
-pub(super) struct LiveView {
-    page: Arc<SharedPage>,
-    moved: Arc<Pulse>,
+/// The watermarks once more, for readers in this process. Not the page itself: a mapping keeps its file's lock, and
+/// these outlive the writer.
+#[derive(Debug)]
+pub(super) struct Tide {
+    durable: [AtomicU64; LIVE_WORKERS_MAX as usize],
+    moved: Pulse,
 }
 
 impl LivePage {
@@ -38,15 +41,18 @@ impl LivePage {
     pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
         file.set_len(0)?;
         file.set_len(PAGE_BYTES as u64)?;
-        let page = Arc::new(SharedPage::map(&file)?);
+        let page = SharedPage::map(&file)?;
         file.lock()?;
-        let view = LiveView { page, moved: Arc::default() };
-        Ok(LivePage(Arc::new(Held { view, _locks: [file, lock] })))
+        let tide = Arc::new(Tide {
+            durable: [const { AtomicU64::new(0) }; LIVE_WORKERS_MAX as usize],
+            moved: Pulse::default(),
+        });
+        Ok(LivePage(Arc::new(Held { page, tide, _locks: [file, lock] })))
     }
 
-    /// What a reader in this process needs of it.
-    pub(super) fn view(&self) -> LiveView {
-        self.0.view.clone()
+    /// What readers in this process look at.
+    pub(super) fn tide(&self) -> &Arc<Tide> {
+        &self.0.tide
     }
 
     /// A worker's place.
@@ -65,17 +71,20 @@ pub struct LiveSlot {
 impl LiveSlot {
     pub(super) fn publish(&self, epoch: u64, durable_sequence: u64) {
         let at = 2 + 2 * self.worker as usize;
-        let view = &self.page.0.view;
-        view.page.store(at, epoch);
-        view.page.store(at + 1, durable_sequence);
-        view.moved.beat();
+        self.page.0.page.store(at, epoch);
+        self.page.0.page.store(at + 1, durable_sequence);
+        let tide = &self.page.0.tide;
+        // Relaxed: the beat behind it hands it over.
+        tide.durable[self.worker as usize].store(durable_sequence, Ordering::Relaxed);
+        tide.moved.beat();
     }
 }
 
-impl LiveView {
+impl Tide {
     /// The durable sequence of each worker; 0 for workers that there are not.
     pub(super) fn watermarks(&self) -> Vec<u64> {
-        (0..LIVE_WORKERS_MAX as usize).map(|worker| self.page.load(3 + 2 * worker)).collect()
+        // Relaxed: who has seen the beat sees at least what came before it.
+        self.durable.iter().map(|durable| durable.load(Ordering::Relaxed)).collect()
     }
 
     /// Beats whenever a watermark may have moved; closed when none will any more.

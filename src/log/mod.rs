@@ -29,7 +29,8 @@ mod worker;
 
 pub use build::FOOTER_BYTES_MAX;
 pub use cursor::{
-    CURSOR_NAME_BYTES_MAX, CURSORS_MAX, Cursor, CursorError, CursorStart, Cursors, GivenUp, Positions, Tally, is_cursor_name,
+    CURSOR_NAME_BYTES_MAX, CURSORS_MAX, Cursor, CursorError, CursorStart, Cursors, GivenUp, Positions, Tally,
+    is_cursor_name,
 };
 pub use directory::{Directory, ReadDirectory};
 pub use error::{CommitFailure, LogError};

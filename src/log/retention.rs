@@ -184,7 +184,8 @@ impl<S: Files> Sweeper<S> {
                     return Due { name, closed, held: Held::ByRetention, over_size: false };
                 }
                 bytes -= closed.bytes;
-                let unpassed = self.cursors.as_ref().is_some_and(|c| c.hold(name.worker, closed.last_sequence));
+                let unpassed =
+                    self.cursors.as_ref().is_some_and(|c| c.hold(name.worker, closed.last_sequence));
                 let held = if unpassed { Held::ByCursors } else { Held::Not };
                 Due { name, closed, held, over_size }
             })

@@ -76,7 +76,10 @@ impl<'r> Block<'r> {
     ///
     /// # Errors
     /// What `take` says.
-    pub fn for_each_table<E>(&mut self, mut take: impl FnMut(&BlockTable<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub fn for_each_table<E>(
+        &mut self,
+        mut take: impl FnMut(&BlockTable<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut first_row = 0;
         let decoded = decode_rows(&self.head.header, self.payload).map_err(Stop::Decode).and_then(|block| {
             block.for_each_table(|table| {

@@ -15,7 +15,11 @@ pub struct Blocks(Rows);
 impl Blocks {
     /// The blocks that there are now, behind `passed`, and of them the rows that `query` takes. What the query says of
     /// rows that came more than once is not looked at.
-    pub(super) fn open(directory: ReadDirectory, query: Query, passed: Positions) -> Result<Blocks, LogError> {
+    pub(super) fn open(
+        directory: ReadDirectory,
+        query: Query,
+        passed: Positions,
+    ) -> Result<Blocks, LogError> {
         let survey = directory.survey()?;
         Ok(Blocks(Rows::new(Arc::new(directory), &survey, query).behind(passed)))
     }

@@ -14,6 +14,7 @@ use super::query::Query;
 use crate::clock::{Clock, SystemClock};
 use crate::log::disk::SystemFiles;
 use crate::log::{CursorError, Cursors, Positions, Tally};
+use crate::model::LogId;
 
 /// A reader on a cursor, in the process that writes the log. A cursor has one at a time.
 ///
@@ -70,6 +71,11 @@ impl CursorReader {
     /// The cursor's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The log's identity.
+    pub fn log(&self) -> LogId {
+        self.cursors.log()
     }
 
     /// Hands the next block to `take`, waiting for one for at most `timeout`; `None` if there is none by then. Blocks

@@ -61,8 +61,8 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::model::LogId;
 use crate::log::{Cursor, LogError, ReadDirectory, Survey, Tally};
+use crate::model::LogId;
 
 pub use block::{Block, BlockId, BlockTable};
 pub use blocks::Blocks;

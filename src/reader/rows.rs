@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::dedup::Dropped;
 use super::block::Block;
+use super::dedup::Dropped;
 use super::loss::{Loss, LossKind, Losses};
 use super::query::Query;
 use super::record::{Exemplar, Record};

@@ -132,7 +132,8 @@ impl Stream {
         while self.head.is_none() {
             if let Some(open) = &mut self.open {
                 let wanted = Wanted { query, sides, passed: self.passed };
-                self.head = open.next_block(directory, &wanted, losses, &mut self.payload, &mut self.reached)?;
+                self.head =
+                    open.next_block(directory, &wanted, losses, &mut self.payload, &mut self.reached)?;
                 if self.head.is_some() {
                     return Ok(());
                 }
@@ -181,7 +182,8 @@ impl Stream {
                 && let Some(open) = &mut self.open
             {
                 open.extend(segment, live)?;
-            } else if segment.name.number > at && shows_blocks(segment) && shows_behind(segment, self.passed) {
+            } else if segment.name.number > at && shows_blocks(segment) && shows_behind(segment, self.passed)
+            {
                 self.queue.push_back(segment.clone());
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! Every value says its type and keeps every bit, so that the line can be imported again.
 
-use super::series::Series;
 use super::left_out::LeftOut;
+use super::series::Series;
 use crate::block::{ExemplarLabels, Value};
 use crate::model::json::{self, Text};
 use crate::model::{Malformed, Metadata, MetricType};

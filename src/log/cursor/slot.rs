@@ -95,7 +95,11 @@ impl Slot {
         Decoded::Sound(Slot {
             revision: le_u64(&head[32..]),
             positions: bytes[HEAD_BYTES..end].chunks_exact(POSITION_BYTES).map(position).collect(),
-            lost: Tally { blocks: le_u64(&head[40..]), rows: le_u64(&head[48..]), bytes: le_u64(&head[56..]) },
+            lost: Tally {
+                blocks: le_u64(&head[40..]),
+                rows: le_u64(&head[48..]),
+                bytes: le_u64(&head[56..]),
+            },
         })
     }
 }
@@ -129,11 +133,13 @@ mod tests {
 
     fn slots() -> impl Strategy<Value = Slot> {
         let positions = prop::collection::vec((any::<u32>(), any::<u64>()), 0..20);
-        (any::<u64>(), positions, any::<[u64; 3]>()).prop_map(|(revision, positions, [blocks, rows, bytes])| Slot {
-            revision,
-            positions: positions.into_iter().collect(),
-            lost: Tally { blocks, rows, bytes },
-        })
+        (any::<u64>(), positions, any::<[u64; 3]>()).prop_map(
+            |(revision, positions, [blocks, rows, bytes])| Slot {
+                revision,
+                positions: positions.into_iter().collect(),
+                lost: Tally { blocks, rows, bytes },
+            },
+        )
     }
 
     proptest! {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::slot::{Decoded, POSITIONS_MAX, SLOT_BYTES, SLOTS, Slot};
 use super::tally::Tally;
 use super::{CURSORS_MAX, Positions, is_cursor_name};
 use crate::log::disk::{Access, BlockFile, Files};
 use crate::log::error::LogError;
-use crate::log::live::LiveView;
+use crate::log::live::Tide;
 use crate::log::survey::{Segment, Survey};
 use crate::model::LogId;
 use crate::sync::Pulse;
@@ -21,7 +21,7 @@ use crate::sync::Pulse;
 pub struct Cursors<S> {
     files: S,
     log: LogId,
-    live: Option<LiveView>,
+    live: Option<Arc<Tide>>,
     state: Mutex<State>,
 }
 
@@ -108,7 +108,7 @@ impl<S: Files> Cursors<S> {
         Ok(Cursors { files, log, live: None, state: Mutex::new(State { entries, closed: false }) })
     }
 
-    pub(in crate::log) fn watching(mut self, live: LiveView) -> Cursors<S> {
+    pub(in crate::log) fn watching(mut self, live: Arc<Tide>) -> Cursors<S> {
         self.live = Some(live);
         self
     }
@@ -226,12 +226,12 @@ impl<S: Files> Cursors<S> {
 
     /// Beats whenever something may have become durable; closed with the engine. `None` where nobody writes.
     pub fn moved(&self) -> Option<&Pulse> {
-        self.live.as_ref().map(LiveView::moved)
+        self.live.as_ref().map(|live| live.moved())
     }
 
     /// The durable sequence of each worker that writes; `None` where nobody does, or once they are done.
     pub fn watermarks(&self) -> Option<Vec<u64>> {
-        self.live.as_ref().filter(|live| !live.moved().is_closed()).map(LiveView::watermarks)
+        self.live.as_ref().filter(|live| !live.moved().is_closed()).map(|live| live.watermarks())
     }
 
     /// Ends all changes: when this returns none is under way.
@@ -272,7 +272,8 @@ impl<S: Files> Cursors<S> {
         let watermarks = self.watermarks().unwrap_or_default();
         let mut positions: Positions = (0..).zip(watermarks).collect();
         for segment in Survey::take(&self.files, self.log, None)?.segments {
-            let durable = if segment.is_closed() { segment.totals.last_sequence } else { segment.durable_sequence };
+            let durable =
+                if segment.is_closed() { segment.totals.last_sequence } else { segment.durable_sequence };
             positions.pass(segment.name.worker, durable);
         }
         Ok(positions)

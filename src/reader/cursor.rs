@@ -58,7 +58,7 @@ impl CursorReader {
     /// [`CursorError::Missing`], [`CursorError::InUse`], [`CursorError::Closed`], [`CursorError::Log`].
     pub fn open(cursors: &Arc<Cursors<SystemFiles>>, name: &str) -> Result<CursorReader, CursorError> {
         let cursor = cursors.claim(name)?;
-        let blocks = Blocks::open(cursors.directory(), Query::default(), cursor.positions);
+        let blocks = Blocks::open(Arc::new(cursors.directory()), Query::default(), cursor.positions);
         match blocks {
             Ok(blocks) => Ok(CursorReader { cursors: Arc::clone(cursors), name: name.to_owned(), blocks }),
             Err(error) => {

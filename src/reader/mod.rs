@@ -61,7 +61,7 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::log::{Cursor, LogError, ReadDirectory, Survey, Tally};
+use crate::log::{Cursor, LogError, Positions, ReadDirectory, Survey, Tally};
 use crate::model::LogId;
 
 pub use block::{Block, BlockId, BlockTable};
@@ -140,8 +140,15 @@ impl Reader {
     /// # Errors
     /// [`LogError::Io`], [`LogError::Newer`].
     pub fn blocks(&self, query: Query) -> Result<Blocks, LogError> {
-        let survey = self.survey()?;
-        Ok(Blocks::of(Rows::new(Arc::clone(&self.directory), &survey, query)))
+        self.blocks_behind(Positions::default(), query)
+    }
+
+    /// As [`blocks`](Reader::blocks), without those that are passed: for who keeps positions of their own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocks_behind(&self, passed: Positions, query: Query) -> Result<Blocks, LogError> {
+        Blocks::open(Arc::clone(&self.directory), query, passed)
     }
 
     /// The cursors of the directory as they are on disk, by name.

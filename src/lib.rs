@@ -71,6 +71,9 @@ pub mod sync;
 pub mod telemetry;
 pub mod wire;
 
+#[cfg(feature = "capi")]
+pub mod ffi;
+
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]

@@ -138,12 +138,15 @@ fn values() -> impl Strategy<Value = String> {
 fn lines() -> impl Strategy<Value = String> {
     let fields = prop::collection::btree_map("[a-d]", values(), 1..4);
     let start = prop::option::weighted(0.3, any::<i64>());
-    (any::<i64>(), start, prop::option::weighted(0.9, 0..3), 0..4, fields).prop_map(|(time, start, name, host, fields)| {
+    let name = prop::option::weighted(0.9, 0..3);
+    (any::<i64>(), start, name, 0..4, fields).prop_map(|(time, start, name, host, fields)| {
         let start = start.map_or(String::new(), |start| format!("\"start\":{start},"));
         let name = name.map_or(String::new(), |name| format!("\"__name__\":\"m{name}\","));
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let fields = fields.join(",");
-        format!("{{\"time\":{time},{start}\"labels\":{{{name}\"host\":\"h{host}\"}},\"fields\":{{{fields}}}}}\n")
+        format!(
+            "{{\"time\":{time},{start}\"labels\":{{{name}\"host\":\"h{host}\"}},\"fields\":{{{fields}}}}}\n"
+        )
     })
 }
 

@@ -164,8 +164,10 @@ fn fields_of_every_type_come_back() {
     assert_eq!(writer.push_row(a, 0, &[]), Err(WriteError::Fields));
     let twice = [("x", FieldValue::Null), ("x", FieldValue::Bool(true))];
     assert_eq!(writer.push_row(a, 0, &twice), Err(WriteError::Fields));
-    let mut other = engine.writer().unwrap();
-    assert_eq!(other.push(a, 0, 1.0), Err(WriteError::ForeignSeries));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Embedded::open(options(elsewhere.path())).unwrap();
+    other.series(&[("__name__", "m")]).unwrap();
+    assert_eq!(other.writer().unwrap().push(a, 0, 1.0), Err(WriteError::UnknownSeries), "another engine's");
     writer.flush().unwrap().wait(LONG).unwrap();
     assert_eq!(rows(directory.path()), once(expected));
 }
@@ -261,7 +263,9 @@ fn a_limit_on_series_refuses_new_ones_and_lets_known_ones_go_on() {
         expected.extend(push(&mut writer, &format!("h{n}"), 0, 1));
         writer.flush().unwrap().wait(LONG).unwrap();
     }
-    assert!(matches!(writer.series(&[("__name__", "one_more")]), Err(WriteError::Refused(_))));
+    let one_more = writer.series(&[("__name__", "one_more")]);
+    let refused = |error: &WriteError| matches!(error, WriteError::Refused(_));
+    assert!(one_more.and_then(|series| writer.push(series, 0, 0.0)).is_err_and(|error| refused(&error)));
     expected.extend(push(&mut writer, "h0", 1, 1));
     writer.flush().unwrap().wait(LONG).unwrap();
     assert_eq!(rows(directory.path()), once(expected));

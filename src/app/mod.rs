@@ -11,8 +11,8 @@ pub mod host;
 pub mod logging;
 pub mod requests;
 pub mod signals;
-pub mod units;
 
 mod process;
 
+pub use crate::model::units;
 pub use process::{ServeError, serve};

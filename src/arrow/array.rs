@@ -113,6 +113,9 @@ impl Validity {
     }
 
     fn fill(&mut self, count: usize, valid: bool) {
+        if count == 0 {
+            return;
+        }
         if valid && self.nulls == 0 {
             // Not written down before it must be.
             self.bits.len += count;

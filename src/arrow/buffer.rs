@@ -32,8 +32,8 @@ unsafe impl Plain for u64 {}
 
 /// A vector of plain numbers.
 ///
-/// Invariants: (1) the first `len` numbers of the memory of `lines` are initialized; (2) `len` numbers fit the capacity of
-/// `lines`; (3) `lines` has the length that covers `len` numbers, so that growing keeps them.
+/// Invariants: (1) the first `len` numbers of the memory of `lines` are initialized; (2) `len` numbers fit the
+/// capacity of `lines`; (3) `lines` has the length that covers `len` numbers, so that growing keeps them.
 pub(super) struct Buffer<T> {
     lines: Vec<Line>,
     len: usize,
@@ -64,8 +64,8 @@ impl<T: Plain> Buffer<T> {
     #[inline]
     pub(super) fn extend_from_slice(&mut self, values: &[T]) {
         self.append(values.len(), |place| {
-            // SAFETY: `place` has room for so many by `append`, and memory that was just reserved or is behind `len` does
-            // not overlap a borrowed slice.
+            // SAFETY: `place` has room for so many by `append`, and memory that was just reserved or is behind `len`
+            // does not overlap a borrowed slice.
             unsafe { ptr::copy_nonoverlapping(values.as_ptr(), place, values.len()) };
         });
     }
@@ -166,7 +166,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_buffer_holds_what_a_vector_would(parts in prop::collection::vec((0usize..4, 0usize..300, any::<u64>()), 0..12)) {
+        fn a_buffer_holds_what_a_vector_would(
+            parts in prop::collection::vec((0usize..4, 0usize..300, any::<u64>()), 0..12),
+        ) {
             let (mut buffer, mut vector) = (Buffer::<u64>::new(), Vec::new());
             for (how, count, value) in parts {
                 let values: Vec<u64> = (0..count as u64).map(|i| value.wrapping_mul(i)).collect();

@@ -1,8 +1,8 @@
 //! Arrow's C data interface: the three structs, and what releases them.
 //!
 //! The structs are those of the Arrow specification, "The Arrow C data interface" and "The Arrow C stream interface".
-//! Whoever gets one owns it: it may be moved by copying its bytes, and is released once, by calling its `release`, which
-//! clears it. Children and dictionaries are structs of their own: they may be moved out of their parent, and then
+//! Whoever gets one owns it: it may be moved by copying its bytes, and is released once, by calling its `release`,
+//! which clears it. Children and dictionaries are structs of their own: they may be moved out of their parent, and then
 //! outlive it. An array keeps its memory itself, and so outlives the stream that gave it, and the reader behind that.
 
 #![allow(unsafe_code)]
@@ -17,8 +17,8 @@ use super::schema::Field;
 
 /// `struct ArrowSchema`: a type.
 ///
-/// Invariants of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedSchema>` of this struct alone;
-/// (2) every pointer points into it; (3) `children` and `dictionary` point to boxes of their own.
+/// Invariants of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedSchema>` of this struct
+/// alone; (2) every pointer points into it; (3) `children` and `dictionary` point to boxes of their own.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ArrowSchema {
@@ -44,8 +44,8 @@ pub struct ArrowSchema {
 
 /// `struct ArrowArray`: a column, or a batch of them.
 ///
-/// Invariants of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedArray>` of this struct alone;
-/// (2) `buffers` and `children` point into it, and each buffer into memory that it keeps; (3) `children` and
+/// Invariants of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedArray>` of this struct
+/// alone; (2) `buffers` and `children` point into it, and each buffer into memory that it keeps; (3) `children` and
 /// `dictionary` point to boxes of their own.
 #[derive(Debug)]
 #[repr(C)]
@@ -74,7 +74,8 @@ pub struct ArrowArray {
 
 /// `struct ArrowArrayStream`: batches of one type, one at a time.
 ///
-/// Invariant of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedStream>` of this struct alone.
+/// Invariant of those made here, while `release` is set: (1) `private_data` is a `Box<OwnedStream>` of this struct
+/// alone.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ArrowArrayStream {
@@ -217,8 +218,8 @@ macro_rules! released_on_drop {
             }
         }
 
-        // SAFETY: the interface lets a struct be used and released by any thread, by one at a time; what is behind those
-        // made here is `Send`.
+        // SAFETY: the interface lets a struct be used and released by any thread, by one at a time; what is behind
+        // those made here is `Send`.
         unsafe impl Send for $name {}
     )*};
 }

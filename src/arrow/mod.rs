@@ -1,17 +1,18 @@
-//! Blocks as Arrow: what the reader gives, in the layout that pyarrow, DuckDB, Polars and their like take without copying.
+//! Blocks as Arrow: what the reader gives, in the layout that pyarrow, DuckDB, Polars and their like take without
+//! copying.
 //!
 //! Comes in: blocks ([`crate::reader::Block`]). Goes out: the structs of Arrow's C data interface ([`ArrowArray`],
 //! [`ArrowSchema`], [`ArrowArrayStream`]), a batch a block, all of one type, so that any number of blocks is one table.
 //! `docs/arrow.md` lists the columns.
 //!
 //! The table is long: a value a row. Rows of any fields then have one type, whatever was written; the columns `worker`,
-//! `sequence` and `row` say which values were one row. Each type of value has a column of its own, since a union is taken
-//! by few, and a column that holds nothing costs nothing. Series are a dictionary of maps: labels are there once for each
-//! series of a batch and not for each value. *Not taken:* a column for each field, which is another type for each block,
-//! and a map for each value, which for usual labels is several times the rest of the row.
+//! `sequence` and `row` say which values were one row. Each type of value has a column of its own, since a union is
+//! taken by few, and a column that holds nothing costs nothing. Series are a dictionary of maps: labels are there once
+//! for each series of a batch and not for each value. *Not taken:* a column for each field, which is another type for
+//! each block, and a map for each value, which for usual labels is several times the rest of the row.
 //!
-//! Keeps: every bit of every value, NaN's too; buffers start at 64-byte boundaries and are padded; arrays own their memory
-//! and outlive reader, stream and log. Exemplars and metadata are no rows and do not come.
+//! Keeps: every bit of every value, NaN's too; buffers start at 64-byte boundaries and are padded; arrays own their
+//! memory and outlive reader, stream and log. Exemplars and metadata are no rows and do not come.
 //!
 //! Refuses to know: segments, cursors, files.
 
@@ -34,8 +35,8 @@ pub fn schema(log: LogId) -> ArrowSchema {
     ArrowSchema::of(&schema::schema(log))
 }
 
-/// All blocks that a reader finds, as a stream of batches; it ends where the log ends now. Blocks without a value have no
-/// batch.
+/// All blocks that a reader finds, as a stream of batches; it ends where the log ends now. Blocks without a value have
+/// no batch.
 ///
 /// What could not be read is left out, and said in the program's log.
 ///

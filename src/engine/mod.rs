@@ -17,7 +17,9 @@ mod random;
 mod rate;
 mod row_writer;
 mod seat;
+mod signal;
 mod threads;
+mod token;
 mod trouble;
 mod usage;
 mod worker;
@@ -39,14 +41,15 @@ use crate::telemetry::WorkerCounters;
 use keeper::Keeper;
 use rate::CommitRate;
 
-pub use crate::ingest::{FieldValue, SeriesHandle};
+pub use crate::ingest::{Column, FieldValue, SeriesHandle, Values};
 pub use crate::log::CommitFailure;
 pub use embedded::{CloseError, Embedded};
 pub use policy::{Arrivals, CommitPolicy};
 pub use random::random_u64;
-pub use row_writer::{LinesWritten, NotDurable, RowWriter, Token, WriteError};
+pub use row_writer::{BodyWritten, RowWriter, WriteError};
 pub use seat::LOADS_MAX;
-pub use threads::spawn;
+pub use threads::{spawn, telling};
+pub use token::{NotDurable, Token, Tokens};
 pub use usage::Usage;
 pub use worker::{Event, Worker};
 

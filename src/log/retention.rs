@@ -5,9 +5,9 @@
 //! the sequence. (Of a worker that writes, the newest is never closed.)
 //! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
 //!
-//! What a cursor has not passed stays although its age or its size would take it, up to a bound of its own; beyond that,
-//! and where the file system is short of space, it goes all the same, oldest first, and the cursor counts it as lost
-//! before the file is gone.
+//! What a cursor has not passed stays although its age or its size would take it, up to a bound of its own; beyond
+//! that, and where the file system is short of space, it goes all the same, oldest first, and the cursor counts it as
+//! lost before the file is gone.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -167,7 +167,8 @@ impl<S: Files> Sweeper<S> {
         Ok(swept)
     }
 
-    /// All closed segments with blocks, oldest first, and why each is to go or to stay. `bytes` are those of all segments.
+    /// All closed segments with blocks, oldest first, and why each is to go or to stay. `bytes` are those of all
+    /// segments.
     fn due(&self, retention: &Retention, now_ns: u64, mut bytes: u64) -> Vec<Due> {
         let mut candidates: Vec<(SegmentName, Closed)> =
             self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks > 0).collect();

@@ -103,6 +103,45 @@ impl Batch {
         Ok(())
     }
 
+    /// Appends a row of one field, a float: as [`push`](Batch::push) with its bits.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_value(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        time_ns: i64,
+        value: f64,
+    ) -> Result<(), Full> {
+        if !self.has_room(1, 0) {
+            return Err(Full);
+        }
+        self.push_head(series, shape_id, time_ns, 1);
+        self.words.push(value.to_bits());
+        Ok(())
+    }
+
+    /// Appends rows of one series and one field, floats, a row for each time and value; gives how many there was room
+    /// for.
+    pub fn push_values(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        times_ns: &[i64],
+        values: &[f64],
+    ) -> usize {
+        let mut rows = 0;
+        for (&time_ns, &value) in times_ns.iter().zip(values) {
+            if self.push_value(series, shape_id, time_ns, value) == Err(Full) {
+                break;
+            }
+            rows += 1;
+        }
+        rows
+    }
+
     /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod parts;
 mod result;
 mod shape;
 mod side;
+pub mod units;
 mod value;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};

@@ -28,7 +28,8 @@ impl Blocks {
         Blocks(rows)
     }
 
-    /// Hands the next block to `take`; `None` if there was none. Some have nothing but exemplars or metadata, and no row.
+    /// Hands the next block to `take`; `None` if there was none. Some have nothing but exemplars or metadata, and no
+    /// row.
     ///
     /// # Errors
     /// [`LogError::Io`] if a segment cannot be opened.

@@ -1,12 +1,13 @@
 //! The reader: rows back out of a data directory, as they went in.
 //!
 //! Comes in: a directory, which another process may be writing to, and a [`Query`]. Goes out: rows, and what was said
-//! beside them, in order of arrival, with their labels and field names, borrowed from the block that they are in; or whole
-//! blocks, as columns ([`Blocks`]); and word of what could not be read. Of a directory that is being written, rows are seen
-//! when they are durable. A [`CursorReader`] waits for them, in the process that writes, and remembers how far it was.
+//! beside them, in order of arrival, with their labels and field names, borrowed from the block that they are in; or
+//! whole blocks, as columns ([`Blocks`]); and word of what could not be read. Of a directory that is being written,
+//! rows are seen when they are durable. A [`CursorReader`] waits for them, in the process that writes, and remembers
+//! how far it was.
 //!
-//! Keeps: nothing is created, changed or removed but a cursor's position; every row is given once; damage costs what was damaged, and is
-//! told; memory is bounded, however much there is to read.
+//! Keeps: nothing is created, changed or removed but a cursor's position; every row is given once; damage costs what
+//! was damaged, and is told; memory is bounded, however much there is to read.
 //!
 //! Refuses to know: formats, selectors, terminals. What it writes about a loss is for people.
 //!

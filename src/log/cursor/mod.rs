@@ -2,11 +2,11 @@
 //!
 //! In: names, and the positions that readers have come to ([`Cursors::commit`]). Out: the positions again, after any
 //! crash, and word of what a cursor has lost. Kept: a commit is durable when it returns; a position never goes back;
-//! retention takes nothing that a cursor has not passed while that is within its bound, and what it takes all the same is
-//! counted and named. `slot.rs` draws the file.
+//! retention takes nothing that a cursor has not passed while that is within its bound, and what it takes all the same
+//! is counted and named. `slot.rs` draws the file.
 //!
-//! A position is a sequence, and means all blocks of the worker up to it. Sequences rise over all segments and never come
-//! back, so a position needs no name of a file, and outlives those that it points into.
+//! A position is a sequence, and means all blocks of the worker up to it. Sequences rise over all segments and never
+//! come back, so a position needs no name of a file, and outlives those that it points into.
 //!
 //! Not known: rows, who reads, the clock.
 

@@ -144,7 +144,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_is_read_as_it_was_written_and_a_changed_bit_is_damage(slot in slots(), bit in any::<prop::sample::Index>()) {
+        fn a_slot_is_read_as_it_was_written_and_a_changed_bit_is_damage(
+            slot in slots(),
+            bit in any::<prop::sample::Index>(),
+        ) {
             let bytes = slot.encode(LOG);
             prop_assert_eq!(bytes.len(), SLOT_BYTES);
             prop_assert_eq!(Slot::decode(&bytes, LOG), Decoded::Sound(slot.clone()));

@@ -1,4 +1,5 @@
-//! Values as JSON, as `docs/ndjson.md` has them: strings, floats and bytes here, values of several parts in `composite`.
+//! Values as JSON, as `docs/ndjson.md` has them: strings, floats and bytes here, values of several parts in
+//! `composite`.
 
 mod composite;
 mod text;

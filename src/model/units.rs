@@ -10,11 +10,11 @@ use std::str::FromStr;
 /// A length of time in whole milliseconds: `1d12h`, `500ms`, `0`.
 ///
 /// ```
-/// use tidegate::app::units::TimeSpan;
+/// use tidegate::model::units::TimeSpan;
 ///
 /// let span: TimeSpan = "36h".parse()?;
 /// assert_eq!(span.to_string(), "1d12h");
-/// # Ok::<(), tidegate::app::units::UnitError>(())
+/// # Ok::<(), tidegate::model::units::UnitError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TimeSpan {

@@ -16,16 +16,12 @@ impl Blocks {
     /// The blocks that there are now, behind `passed`, and of them the rows that `query` takes. What the query says of
     /// rows that came more than once is not looked at.
     pub(super) fn open(
-        directory: ReadDirectory,
+        directory: Arc<ReadDirectory>,
         query: Query,
         passed: Positions,
     ) -> Result<Blocks, LogError> {
         let survey = directory.survey()?;
-        Ok(Blocks(Rows::new(Arc::new(directory), &survey, query).behind(passed)))
-    }
-
-    pub(super) fn of(rows: Rows) -> Blocks {
-        Blocks(rows)
+        Ok(Blocks(Rows::new(directory, &survey, query).behind(passed)))
     }
 
     /// Hands the next block to `take`; `None` if there was none. Some have nothing but exemplars or metadata, and no

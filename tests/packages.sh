@@ -7,6 +7,7 @@ set -euo pipefail
 # stands first on the PATH lacks the module.
 needs() {
     echo "gcc              command -v cc"
+    echo "g++              command -v c++"
     echo "make             command -v make"
     echo "cmake            command -v cmake"
     echo "python3          test -x /usr/bin/python3"
@@ -17,6 +18,8 @@ needs() {
     done
     if [ "$(uname)" = Linux ]; then
         echo "strace           command -v strace"
+        echo "valgrind         command -v valgrind"
+        echo "binutils         command -v readelf && command -v objcopy"
         echo "e2fsprogs        PATH=\$PATH:/sbin:/usr/sbin command -v mkfs.ext4"
         echo "mount            PATH=\$PATH:/sbin:/usr/sbin command -v losetup"
     fi

@@ -10,6 +10,7 @@ profile=${2:-release}
 features=${3:-capi}
 root=$(CDPATH= cd -- "$(dirname -- "$0")/../.." && pwd)
 abi=$(sed -n 's/^#define TDG_ABI //p' "$root/include/tidegate.h")
+rm -rf "$out/lib"
 mkdir -p "$out/include" "$out/lib"
 log=$out/lib/build.log
 

@@ -120,6 +120,10 @@ impl tdg_written {
 }
 
 fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten, Failure> {
+    let unknown = || Failure::new(TDG_E_INPUT, format!("{protocol} is no protocol"));
+    if !(TDG_INFLUX..=TDG_GRAPHITE).contains(&protocol) {
+        return Err(unknown());
+    }
     let now_ns = SystemClock::default().wall_ns();
     // Keys of one protocol's dialect are of one context, as its decoder promises.
     let context = ContextId(CONTEXTS_FROM + protocol as u16);
@@ -163,7 +167,7 @@ fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten
         }
         TDG_OPENTSDB => checked(rows, body, opentsdb::Decoder::new(), context),
         TDG_GRAPHITE => checked(rows, body, graphite::Decoder::new(now_ns), context),
-        _ => Err(Failure::new(TDG_E_INPUT, format!("{protocol} is no protocol"))),
+        _ => Err(unknown()),
     }
 }
 

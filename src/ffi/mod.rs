@@ -26,6 +26,8 @@ mod row;
 mod series;
 mod stats;
 mod status;
+#[cfg(feature = "capi-testing")]
+mod testing;
 mod text;
 mod token;
 mod version;
@@ -42,6 +44,8 @@ pub use row::*;
 pub use series::*;
 pub use stats::*;
 pub use status::*;
+#[cfg(feature = "capi-testing")]
+pub use testing::*;
 pub use text::*;
 pub use token::*;
 pub use version::*;

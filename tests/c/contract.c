@@ -148,8 +148,8 @@ static void bodies_are_taken(tdg_writer *writer) {
     IS(tdg_writer_write(writer, TDG_REMOTE_WRITE, TDG_STR("no block"), &written, NULL), TDG_E_INPUT);
     CHECK(written.accepted == 0 && written.consumed == 0);
     /* A label `__name__` = "rw", one sample of 2.5 at 24 ms, in a snappy block of one literal. */
-    static const char block[] = "\x25\x90\x0a\x23\x0a\x0e\x0a\x08__name__\x12\x02rw\x12\x11\x09\x00\x00\x00\x00\x00\x00\x04\x40"
-                                "\x10\x18\x10\x18\x10\x18\x10\x18";
+    static const char block[] = "\x1f\x78\x0a\x1d\x0a\x0e\x0a\x08__name__\x12\x02rw"
+                                "\x12\x0b\x09\x00\x00\x00\x00\x00\x00\x04\x40\x10\x18";
     tdg_str packed = {block, sizeof block - 1};
     OK(tdg_writer_write(writer, TDG_REMOTE_WRITE, packed, &written, NULL));
     CHECK(written.accepted == 1 && written.consumed == packed.len);

@@ -98,7 +98,7 @@ fn live(seed: u64, cut_at: Option<u64>, faults: Faults) -> Result<u64, String> {
 #[test]
 fn a_crash_at_any_operation_leaves_each_cursor_where_it_was_committed() {
     let mut crashes = 0;
-    for seed in 1..=40 {
+    for seed in 1..=16 {
         let operations = live(seed, None, Faults::default()).unwrap_or_else(|w| panic!("seed {seed}: {w}"));
         for cut_at in 1..=operations {
             live(seed, Some(cut_at), Faults::default())
@@ -106,7 +106,7 @@ fn a_crash_at_any_operation_leaves_each_cursor_where_it_was_committed() {
             crashes += 1;
         }
     }
-    assert!(crashes > 2_000, "only {crashes} crashes");
+    assert!(crashes > 700, "only {crashes} crashes");
 }
 
 #[test]

@@ -9,13 +9,24 @@ use std::time::Duration;
 use super::primitive::{AtomicU64, Condvar, Mutex, Ordering, fence, wait_while};
 
 /// The count, and whom it wakes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pulse {
     /// [`CLOSED`] is added once there will be no more.
     beats: AtomicU64,
     waiters: AtomicU64,
     asleep: Mutex<()>,
     moved: Condvar,
+}
+
+impl Default for Pulse {
+    fn default() -> Pulse {
+        Pulse {
+            beats: AtomicU64::new(0),
+            waiters: AtomicU64::new(0),
+            asleep: Mutex::new(()),
+            moved: Condvar::new(),
+        }
+    }
 }
 
 impl Pulse {

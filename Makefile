@@ -8,7 +8,7 @@ run:
 
 # Every test that a machine can run in some minutes. Installs what Debian packages it lacks, when it may.
 test: packages
-	cargo test --locked
+	cargo test --locked --features capi
 	$(MAKE) loom
 
 packages:

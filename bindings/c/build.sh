@@ -48,11 +48,13 @@ Darwin) cp "$target/libtidegate.a" "$out/lib/" ;;
     # program a second time, in another version.
     object=$out/lib/tidegate.o
     ld -r --whole-archive "$target/libtidegate.a" -o "$object"
-    objcopy --wildcard --keep-global-symbol='tdg_*' "$object"
+    debug=
     [ "$profile" = dev ] || {
+        debug=--strip-debug
         strip --strip-unneeded "$out/lib/$shared"
-        strip --strip-debug "$object"
     }
+    # Without the compiler's own intermediate code, of which other tools know other versions.
+    objcopy --wildcard --keep-global-symbol='tdg_*' --remove-section=.llvmbc --remove-section=.llvmcmd $debug "$object"
     rm -f "$out/lib/libtidegate.a"
     ar rcs "$out/lib/libtidegate.a" "$object"
     rm "$object"

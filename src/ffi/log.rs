@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn messages_come_as_lines_until_it_is_hushed() {
-        let notes = Mutex::new(Vec::new());
+        let notes = Mutex::new(Vec::<(i32, String)>::new());
         let ear = Ear { call: note, userdata: (&raw const notes).cast_mut().cast(), level_max: Level::INFO };
         let voice = Voice::new(ear);
         tracing::dispatcher::with_default(&voice.dispatch(), || {

@@ -41,4 +41,4 @@ pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};
 pub use survey::{Survey, SurveyCounts};
 pub use table::Table;
-pub use writer::{Ingest, IngestLimits, SeriesBudget, SideSymbols, Writer};
+pub use writer::{Ingest, IngestLimits, Mark, SeriesBudget, SideSymbols, Writer};

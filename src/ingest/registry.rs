@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn who_was_away_for_long_is_told_to_forget_all() {
         let registry = registry(10);
-        let mut churn = |times: usize| {
+        let churn = |times: usize| {
             for _ in 0..times {
                 let handle = registry.register(&mut labels(&[("k", "a")])).unwrap();
                 registry.release(handle);

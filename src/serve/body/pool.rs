@@ -16,6 +16,9 @@ pub const DECODERS_IDLE_MAX: usize = 8;
 /// The default levels of the common encoders need 2 MiB.
 const ZSTD_IDLE_BYTES_MAX: usize = 3 << 20;
 
+/// A body whose memory is over this is freed and not kept.
+const BODY_IDLE_BYTES_MAX: usize = 1 << 20;
+
 /// Decoders waiting for a body. One per worker.
 #[derive(Default)]
 #[expect(
@@ -26,6 +29,7 @@ pub struct DecoderPool {
     gzip: Vec<Box<Gzip>>,
     deflate: Vec<Box<Deflate>>,
     zstd: Vec<Box<Zstd>>,
+    body: Vec<u8>,
 }
 
 impl DecoderPool {
@@ -50,6 +54,19 @@ impl DecoderPool {
             },
         };
         Some(ContentDecoder::new(coding, limits))
+    }
+
+    /// Memory of a body that was undone as a whole, to undo the next one in: with what is written in it, so that it need
+    /// not be cleared.
+    pub fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Takes such memory back.
+    pub fn put_body(&mut self, body: Vec<u8>) {
+        if body.capacity() <= BODY_IDLE_BYTES_MAX && body.capacity() > self.body.capacity() {
+            self.body = body;
+        }
     }
 
     /// How many decoders wait.

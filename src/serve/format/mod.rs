@@ -104,6 +104,16 @@ impl Rows {
         decoder!(self, decoder => decoder.check(body))
     }
 
+    /// See [`Decode::feed_unchecked`].
+    pub(super) fn feed_unchecked<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<Fed, Malformed> {
+        decoder!(self, decoder => decoder.feed_unchecked(body, intake, result))
+    }
+
     /// See [`Decode::check_bytes`].
     pub(super) fn check_bytes(&self, body: &[u8]) -> u64 {
         decoder!(self, decoder => decoder.check_bytes(body))

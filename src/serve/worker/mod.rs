@@ -108,7 +108,9 @@ pub(super) struct Worker {
     timer: Timer,
     /// The `Date` of answers.
     date: DateStamp,
-    /// Connections answered of late, and when: their next requests are expected.
+    /// Connections with answers that became due in this turn.
+    answerable: Vec<usize>,
+    /// Connections answered of late, and when: their next requests may be expected.
     answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
@@ -165,6 +167,7 @@ impl Worker {
             relief_begun: 0,
             timer,
             date: DateStamp::default(),
+            answerable: Vec::new(),
             answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
@@ -287,12 +290,27 @@ impl Worker {
     }
 
     fn turn_engine(&mut self) -> Option<u64> {
-        let arrivals = self.arrivals();
         let mut events = std::mem::take(&mut self.events);
+        // First who is answered: these are the senders whose next requests the commit may linger for.
+        self.engine.notice(&mut events);
+        self.tell(&mut events);
+        let arrivals = self.arrivals();
         let deadline = self.engine.turn(arrivals, &mut events);
+        self.tell(&mut events);
+        self.events = events;
+        // The answers are written while the disk is at work.
+        for id in std::mem::take(&mut self.answerable) {
+            self.flush(id);
+        }
+        deadline
+    }
+
+    /// Passes the engine's news on to the connections.
+    fn tell(&mut self, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
+                    let now_ns = self.engine.monotonic_ns();
                     for id in std::mem::take(&mut self.waiting) {
                         let Some(connection) = &mut self.connections[id] else { continue };
                         connection.durable(upto);
@@ -300,12 +318,13 @@ impl Worker {
                             self.waiting.push(id);
                         } else {
                             connection.listed.waiting = false;
+                            connection.answered(now_ns);
                             if self.answered.len() == ANSWERED_MAX {
                                 self.answered.pop_front();
                             }
-                            self.answered.push_back((id, self.engine.monotonic_ns()));
+                            self.answered.push_back((id, now_ns));
                         }
-                        self.flush(id);
+                        self.answerable.push(id);
                     }
                 }
                 Event::Failed { from, upto, failure } => {
@@ -318,8 +337,6 @@ impl Worker {
                 }
             }
         }
-        self.events = events;
-        deadline
     }
 
     /// What is known of requests to come, for the engine to decide whether its commit lingers.
@@ -328,6 +345,7 @@ impl Worker {
         while self.answered.front().is_some_and(|(_, at_ns)| at_ns + EXPECT_NS < now_ns) {
             self.answered.pop_front();
         }
+        let quick_ns = self.engine.commit_ns();
         let mut arrivals = Arrivals::None;
         for (id, _) in &self.answered {
             let Some(connection) = &self.connections[*id] else { continue };
@@ -335,8 +353,10 @@ impl Worker {
                 Receiving::Write(_) if connection.received_since(now_ns.saturating_sub(EXPECT_NS)) => {
                     Arrivals::Arriving
                 }
-                Receiving::Nothing if !connection.busy() => Arrivals::Expected,
-                _ => Arrivals::None,
+                _ => match connection.expected_by_ns(quick_ns) {
+                    Some(by_ns) if by_ns > now_ns => Arrivals::Expected { by_ns },
+                    _ => Arrivals::None,
+                },
             });
         }
         arrivals

@@ -82,13 +82,13 @@ fn python() -> PathBuf {
     python
 }
 
-/// The shared library of the example, as fresh as this test.
+/// The shared library, as it is shipped.
 fn library() -> PathBuf {
-    run(Command::new(env!("CARGO")).args(["build", "--quiet", "--locked", "--example", "arrow_export"]));
-    // Beside the test's own binary, one up from `deps`.
-    let target = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
-    let name = format!("{}arrow_export{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    target.join("examples").join(name)
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c");
+    run(Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/bindings/c/build.sh"))
+        .arg(&out)
+        .args(["dev", "capi"]));
+    out.join("lib/libtidegate.so")
 }
 
 #[test]

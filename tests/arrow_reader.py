@@ -2,9 +2,10 @@
 
     arrow_reader.py LIBRARY TIDEGATE DATA
 
-LIBRARY is examples/arrow_export.rs, built. Needs pyarrow alone. Says how many values were compared.
+LIBRARY is the shared library of tidegate.h. Needs pyarrow alone. Says how many values were compared.
 """
 
+import base64
 import ctypes
 import json
 import struct
@@ -16,14 +17,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+
+class Text(ctypes.Structure):
+    """tdg_str."""
+
+    _fields_ = [("ptr", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
 WORDS = {"f64": "<Q", "i64": "<q", "u64": "<Q"}
 
 
 def stream(library, data):
     """The directory as a reader of record batches; what C has of it is pyarrow's from now on."""
+    tidegate = ctypes.CDLL(library)
     raw = ctypes.create_string_buffer(5 * ctypes.sizeof(ctypes.c_void_p))
-    if ctypes.CDLL(library).tidegate_arrow_stream(data.encode(), raw) != 0:
-        sys.exit("no stream")
+    status = tidegate.tdg_directory_read(Text(data.encode(), len(data)), raw, None)
+    if status != 0:
+        sys.exit(f"no stream: status {status}")
     return pa.RecordBatchReader._import_from_c(ctypes.addressof(raw))
 
 
@@ -80,7 +90,7 @@ def of_cat(lines):
                 if kind == "f64":
                     value = bits(value)
                 elif kind == "bytes":
-                    value = __import__("base64").b64decode(value).hex()
+                    value = base64.b64decode(value).hex()
                 elif kind in ("nested", "histogram"):
                     value = json.dumps(value, sort_keys=True)
                 elif kind == "string" and any("\udc80" <= c <= "\udcff" for c in value):

@@ -10,6 +10,7 @@ needs() {
     echo "g++              command -v c++"
     echo "make             command -v make"
     echo "cmake            command -v cmake"
+    echo "pkg-config       command -v pkg-config"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
     echo "prometheus       command -v prometheus"

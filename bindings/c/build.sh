@@ -27,7 +27,7 @@ Darwin)
 esac
 
 # shellcheck disable=SC2086 # the flags are words
-cargo rustc --manifest-path "$root/Cargo.toml" --locked --lib --no-default-features --features "$features" \
+"${CARGO:-cargo}" rustc --manifest-path "$root/Cargo.toml" --locked --lib --no-default-features --features "$features" \
     --profile "$profile" --crate-type cdylib,staticlib -- $flags --print native-static-libs >"$log" 2>&1 || {
     cat "$log" >&2
     exit 1

@@ -3,8 +3,8 @@
 //! A commit starts when none is in flight and the batch is full, or somebody waits for a row of it, or its oldest row
 //! has lain for `interval`. While a commit is in flight the next batch fills, so batches grow with load by themselves.
 //! If somebody waits but another request is just arriving, the commit lingers for it, `linger` at most; if one is only
-//! expected, because its sender was answered a moment ago and is quick to send again, then until it should have come, and
-//! no longer than a commit takes. Larger batches cost less of everything per row.
+//! expected, because its sender was answered a moment ago and is quick to send again, then until it should have
+//! come, and no longer than a commit takes. Larger batches cost less of everything per row.
 
 /// The two times that the policy knows.
 #[derive(Clone, Copy, Debug)]

@@ -230,8 +230,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
     }
 
-    /// Takes notice of commits that ended, and starts none. Appends to `events`. For who answers waiters first and knows
-    /// then whom to expect: [`turn`](Worker::turn) comes after.
+    /// Takes notice of commits that ended, and starts none. Appends to `events`. For who answers waiters first and
+    /// knows then whom to expect: [`turn`](Worker::turn) comes after.
     pub fn notice(&mut self, events: &mut Vec<Event>) {
         let now_ns = self.clock.monotonic_ns();
         self.reap(now_ns, events);

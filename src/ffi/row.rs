@@ -181,7 +181,7 @@ impl<'a> Texts<'a> {
                 let values = slice(column.values.cast::<tdg_str>(), len, "a column")?;
                 match column.kind {
                     TDG_STRING => {
-                        texts.strings.push(values.iter().map(|v| v.text("text")).collect::<Result<_, _>>()?)
+                        texts.strings.push(values.iter().map(|v| v.text("text")).collect::<Result<_, _>>()?);
                     }
                     _ => texts.bytes.push(values.iter().map(|v| v.bytes()).collect::<Result<_, _>>()?),
                 }

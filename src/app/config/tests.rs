@@ -83,7 +83,8 @@ fn every_key_of_the_file_is_taken() {
     let config = load(
         "listen:\n  - address: 127.0.0.1:9480\n    protocol: http\n  - address: '[::1]:0'\n\
          data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 25%\n  \
-         cursor_size_max: 2GiB\n  commit_linger: 0s\n  commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
+         cursor_size_max: 2GiB\n  commit_linger: 0s\n  \
+         commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
          limits:\n  memory: 512MB\n  series_max: 1_000\n  body_size_max: 1MB\n  decoded_size_max: 2MiB\n  \
          connections_max: 7\n  header_timeout: 1s\n  body_idle_timeout: 2s\n  idle_timeout: 3s\n\
          workers: 3\n",

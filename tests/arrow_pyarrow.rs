@@ -75,7 +75,7 @@ fn python() -> PathBuf {
     let has =
         || Command::new(&python).args(["-c", "import pyarrow"]).output().is_ok_and(|o| o.status.success());
     if !has() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+        run(Command::new("/usr/bin/python3").args(["-m", "venv"]).arg(&environment));
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "pyarrow"]));
         assert!(has(), "pyarrow can't be imported after it was installed");
     }

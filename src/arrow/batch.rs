@@ -43,7 +43,8 @@ impl Batch {
         self.values
     }
 
-    /// The batch, for who takes Arrow's C data interface: a struct of the columns that [`schema`](fn@super::schema) has.
+    /// The batch, for who takes Arrow's C data interface: a struct of the columns that [`schema`](fn@super::schema)
+    /// has.
     pub fn into_array(self) -> ArrowArray {
         ArrowArray::of(self.array)
     }

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-600}
-decoders=(wire::influx wire::remote_write wire::ndjson wire::vm_import wire::opentsdb bytes::json block:: serve::http serve::body reader:: log::)
+decoders=(wire::influx wire::remote_write wire::ndjson wire::vm_import wire::opentsdb bytes::json block:: http:: reader:: log::)
 
 cargo test --locked --lib --no-run
 for decoder in "${decoders[@]}"; do

@@ -79,6 +79,8 @@ pub mod app;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
+pub mod http;
+#[cfg(feature = "server")]
 pub mod relabel;
 #[cfg(feature = "server")]
 pub mod scrape;

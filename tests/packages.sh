@@ -14,7 +14,10 @@ needs() {
     echo "python3          test -x /usr/bin/python3"
     echo "python3-venv     /usr/bin/python3 -c 'import ensurepip'"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
-    echo "prometheus       command -v prometheus"
+    for part in prometheus prometheus-node-exporter prometheus-pushgateway; do
+        echo "$part command -v $part"
+    done
+    echo "chromium         command -v chromium"
     for client in influxdb prometheus-client statsd; do
         echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
     done

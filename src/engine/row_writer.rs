@@ -182,7 +182,7 @@ impl RowWriter {
         let mut decoder =
             self.decoder.take().unwrap_or_else(|| Box::new(Decoder::new(dialect, precision, now_ns)));
         decoder.reset(dialect, precision, now_ns);
-        let written = self.write_body(body, &mut *decoder, ContextId(dialect as u16));
+        let written = self.write_body(body, &mut *decoder, ContextId(dialect as u32));
         self.decoder = Some(decoder);
         written
     }

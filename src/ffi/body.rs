@@ -126,7 +126,7 @@ fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten
     }
     let now_ns = SystemClock::default().wall_ns();
     // Keys of one protocol's dialect are of one context, as its decoder promises.
-    let context = ContextId(CONTEXTS_FROM + protocol as u16);
+    let context = ContextId(CONTEXTS_FROM + protocol as u32);
     let influx = |rows: &mut RowWriter, precision| Ok(rows.write_lines(body, Dialect::V2, precision));
     match protocol {
         TDG_INFLUX => influx(rows, Precision::Nanos),
@@ -158,7 +158,7 @@ fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten
             let signal = if is_metrics { Signal::Metrics } else { Signal::Logs };
             let encoding = if is_json { Encoding::Json } else { Encoding::Protobuf };
             // Its keys say which signal they are of.
-            let context = ContextId(CONTEXTS_FROM + TDG_OTLP_METRICS as u16);
+            let context = ContextId(CONTEXTS_FROM + TDG_OTLP_METRICS as u32);
             checked(rows, body, otlp::Decoder::new(signal, encoding, now_ns), context)
         }
         TDG_NDJSON => checked(rows, body, ndjson::Decoder::new(), context),
@@ -196,4 +196,4 @@ fn unpacked(block: &[u8]) -> Result<Vec<u8>, Failure> {
 const UNPACKED_BYTES_MAX: usize = 256 << 20;
 
 /// Line protocol's contexts are below.
-const CONTEXTS_FROM: u16 = 16;
+const CONTEXTS_FROM: u32 = 16;

@@ -78,9 +78,9 @@ impl From<WriteError> for Failure {
 pub(super) fn status_of(error: &WriteError) -> tdg_status {
     match error {
         WriteError::Full => TDG_E_FULL,
-        WriteError::Refused(Refusal::Labels(_)) | WriteError::UnknownSeries | WriteError::Fields => {
-            TDG_E_INPUT
-        }
+        WriteError::Refused(Refusal::Labels(_) | Refusal::Unfit(_))
+        | WriteError::UnknownSeries
+        | WriteError::Fields => TDG_E_INPUT,
         WriteError::Refused(Refusal::SeriesLimit { .. } | Refusal::TooLarge { .. }) => TDG_E_LIMIT,
         WriteError::Closed => TDG_E_CLOSED,
         WriteError::Poisoned => TDG_E_POISONED,

@@ -20,7 +20,7 @@ use super::stream::{ContextId, Stream};
 use super::writer::{Ingest, IngestLimits, SeriesBudget, Writer};
 
 /// The context of series that are registered by their labels, here and in the worker that takes them in.
-pub(super) const LIBRARY: ContextId = ContextId(u16::MAX);
+pub(super) const LIBRARY: ContextId = ContextId(u16::MAX as u32);
 
 /// Series in the packer's table at which it starts a new one, should most of them not be registered.
 const TABLE_SERIES_MAX: u64 = 1 << 20;

@@ -637,14 +637,24 @@ impl Intake for Writer<'_> {
         }
         if let Some(rewrite) = self.rewrite {
             labels.canonicalize().map_err(Refusal::Labels)?;
-            if rewrite.rewrite(labels) == Verdict::Drop {
-                let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
-                return Ok(self.known(dropped));
+            match rewrite.rewrite(labels) {
+                Verdict::Keep => {}
+                Verdict::Drop => {
+                    let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
+                    return Ok(self.known(dropped));
+                }
+                Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
             }
         }
         self.keep_series_limit(labels)?;
         let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
         Ok(self.known(defined))
+    }
+
+    #[inline]
+    fn identity(&self, series: Series) -> Option<u32> {
+        let series = self.ingest.table.key(series.key).series;
+        (series != DROPPED).then_some(series.0)
     }
 
     #[inline]
@@ -657,13 +667,13 @@ impl Intake for Writer<'_> {
         let metric = self.ingest.table.metric_name(series);
         // As in `define_shape_in`, which would need the metric's name copied out of the table.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
-        self.ingest.shapes.define(self.stream.context, metric, fields)
+        self.ingest.shapes.define(self.stream.dialect, metric, fields)
     }
 
     fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
         let ingest = &*self.ingest;
         let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
-        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.context, metric)).then_some(like)
+        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.dialect, metric)).then_some(like)
     }
 
     #[inline]

@@ -12,9 +12,9 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
-use super::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
+use crate::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 
 /// Answers a connection may have waiting; past it nothing more is read from it.
 pub(super) const PARKED_MAX: usize = 32;

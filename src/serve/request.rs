@@ -6,17 +6,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::{CommitFailure, Worker};
+use crate::engine::{CommitFailure, MemoryBudget, Reservation, Worker};
+use crate::http::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
+use crate::http::{AnswerTo, HttpLimits};
 use crate::ingest::{ContextId, Stream};
 use crate::model::{Rewrite, WriteResult};
 use crate::wire::{Fed, FedState, Malformed};
 
 use super::answer::Answer;
-use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
 use super::door::Context;
 use super::format::{Format, Opened, Reading, Rows};
-use super::http::{AnswerTo, HttpLimits};
-use super::memory::{MemoryBudget, Reservation};
 
 /// Room that a decompressed piece gets at a time.
 const DECODED_PIECE_BYTES: usize = 256 << 10;

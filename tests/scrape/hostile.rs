@@ -40,9 +40,13 @@ fn no_hostile_target_passes_its_limits_or_delays_another() {
         _ = socket.write_all(b"HTTP/1.1 200 OK\r\n");
         flood(socket, b"X-More: and more\r\n");
     });
-    let labels: String = (0..100_000).map(|n| format!("l{n}=\"v\",")).collect();
-    let labels = answer("200 OK", "Content-Type: text/plain\r\n", format!("a{{{labels}}} 1\n").as_bytes());
-    let labels = Target::start(move |_| labels.clone());
+    let labeled = |count: usize| {
+        let labels: String = (0..count).map(|n| format!("l{n}=\"v\",")).collect();
+        let body = format!("a{{{labels}}} 1\n");
+        let answer = answer("200 OK", "Content-Type: text/plain\r\n", body.as_bytes());
+        Target::start(move |_| answer.clone())
+    };
+    let (many_labels, too_many_labels) = (labeled(50_000), labeled(100_000));
     let bomb = {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         (0..16).for_each(|_| gzip.write_all(&[b'a'; 1 << 20]).unwrap());
@@ -64,7 +68,8 @@ fn no_hostile_target_passes_its_limits_or_delays_another() {
         (slow("endless", &endless), "body size limit exceeded"),
         (slow("one line", &one_line), "body size limit exceeded"),
         (slow("headers", &headers), "headers"),
-        (slow("labels", &labels), "label"),
+        (slow("many labels", &many_labels), "label_limit exceeded"),
+        (slow("too many labels", &too_many_labels), "line is longer than"),
         (slow("bomb", &bomb), "body size limit exceeded"),
     ];
     let gateway = Gateway::start();

@@ -119,12 +119,28 @@ pub(super) fn has(piece: &str, labels: &LabelPairs, more: &[&str]) -> bool {
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
-body{margin:0;font:15px/1.45 system-ui,sans-serif;color:light-dark(#1c2429,#dfe5e8);background:light-dark(#fff,#14191c)}\
-nav{padding:.6rem 1.2rem;background:#0d3b4f;color:#fff}nav a{color:#cfe6ef;margin-left:1rem}nav a.here{color:#fff;text-decoration:none;font-weight:600}\
-main{padding:0 1.2rem 2rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-top:1px solid light-dark(#d5dde1,#333d42)}\
-th{font-weight:600;white-space:nowrap}td{overflow-wrap:anywhere}td.narrow{white-space:nowrap}\
-.label{display:inline-block;font:12.5px/1.5 ui-monospace,monospace;background:light-dark(#e9f0f3,#243036);border-radius:3px;padding:0 .35rem;margin:0 .1rem .15rem 0}\
-.up,.kept,.active{color:light-dark(#15692f,#6fce8b)}.down,.dropped,.failed{color:light-dark(#a5231c,#ff9d94)}.unknown,.count{color:light-dark(#5c6970,#93a1a8)}\
-.error{color:light-dark(#a5231c,#ff9d94)}input,select,button,textarea{font:inherit;padding:.2rem .4rem;margin:.15rem 0}textarea{width:100%;box-sizing:border-box;font:13px ui-monospace,monospace}\
-ol li{margin:.6rem 0}code{font:12.5px ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}del{opacity:.7}";
+body{margin:0;font:15px/1.45 system-ui,sans-serif;color:light-dark(#1c2429,#dfe5e8);\
+background:light-dark(#fff,#14191c)}\
+nav{padding:.6rem 1.2rem;background:#0d3b4f;color:#fff}\
+nav a{color:#cfe6ef;margin-left:1rem}\
+nav a.here{color:#fff;text-decoration:none;font-weight:600}\
+main{padding:0 1.2rem 2rem}\
+h1{font-size:1.4rem}\
+h2{font-size:1.1rem;margin:1.6rem 0 .4rem}\
+table{border-collapse:collapse;width:100%}\
+th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;\
+border-top:1px solid light-dark(#d5dde1,#333d42)}\
+th{font-weight:600;white-space:nowrap}\
+td{overflow-wrap:anywhere}\
+td.narrow{white-space:nowrap}\
+.label{display:inline-block;font:12.5px/1.5 ui-monospace,monospace;background:light-dark(#e9f0f3,#243036);\
+border-radius:3px;padding:0 .35rem;margin:0 .1rem .15rem 0}\
+.up,.kept,.active{color:light-dark(#15692f,#6fce8b)}\
+.down,.dropped,.failed{color:light-dark(#a5231c,#ff9d94)}\
+.unknown,.count{color:light-dark(#5c6970,#93a1a8)}\
+.error{color:light-dark(#a5231c,#ff9d94)}\
+input,select,button,textarea{font:inherit;padding:.2rem .4rem;margin:.15rem 0}\
+textarea{width:100%;box-sizing:border-box;font:13px ui-monospace,monospace}\
+ol li{margin:.6rem 0}\
+code{font:12.5px ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}\
+del{opacity:.7}";

@@ -1,10 +1,11 @@
 //! A client for HTTP servers that know of targets, on hyper and rustls.
 //!
 //! Comes in: [`ClientOptions`], as a job's discovery has them, and URLs. Goes out: an [`Answer`] whose body is read
-//! piece by piece, or whole up to a bound. Keeps: secrets are read from their files for each request; credentials do not
-//! follow a redirect to another host. A connection serves one request: what is asked once a minute needs no pool, and a
-//! watch takes its connection with it. *Not taken:* a client of requests (reqwest), which can't verify a certificate by
-//! another name than the URL's, and is forty crates more; the workers' own client, which lives on their polls.
+//! piece by piece, or whole up to a bound. Keeps: secrets are read from their files for each request; credentials do
+//! not follow a redirect to another host. A connection serves one request: what is asked once a minute needs no pool,
+//! and a watch takes its connection with it. *Not taken:* a client of requests (reqwest), which can't verify a
+//! certificate by another name than the URL's, and is forty crates more; the workers' own client, which lives on their
+//! polls.
 
 mod connection;
 mod error;

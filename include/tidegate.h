@@ -55,9 +55,11 @@
  *     tdg_series    tdg_engine_series  tdg_engine_release any, at once: it is a number, good for every writer
  *     tdg_writer    tdg_writer_new     tdg_writer_free    one at a time: make one for each thread, they are cheap
  *     tdg_token     tdg_writer_flush                      any, at once, until its writer is freed
+ *     tdg_reader    tdg_reader_open    tdg_reader_free    one at a time; a cursor has one reader
  *     tdg_error     failed cold calls  tdg_error_free     any, one at a time
  *
- * No call may be under way on a handle while it is freed, or come later. A writer may outlive its engine.
+ * No call may be under way on a handle while it is freed, or come later. Writers and readers may outlive
+ * their engine.
  *
  * What a call's answer says of a row:
  *
@@ -68,6 +70,14 @@
  *     it gave TDG_E_TIMEOUT        not yet: wait again
  *     tdg_writer_free              rows not flushed, nor older than the interval, are discarded, and counted
  *     tdg_engine_close gave TDG_OK all rows that were pushed before are on stable storage, and the directory is free
+ *
+ * What is read back, by whoever hands it on:
+ *
+ *     tdg_cursor_create            names a place in the log, which is kept on disk and holds retention
+ *     tdg_reader_next              gives the next durable block, as Arrow, waiting for one if there is none
+ *     tdg_reader_commit            moves the cursor: what it has passed does not come again, and may be removed
+ *     no commit, and the end       the block is given again, at least once: log, worker and sequence tell it
+ *     tdg_directory_read           all that a directory holds now, without an engine, a cursor or a lock
  *
  * Rules for all calls. Text is UTF-8, a pointer and a length; NULL with length 0 is empty. NULL for a handle gives
  * TDG_E_NULL. What a call is given is borrowed until it returns, unless it says otherwise. Out parameters come last and are
@@ -107,6 +117,57 @@
 #else
 #define TDG_STR(literal) ((tdg_str){("" literal), sizeof(literal) - 1})
 #define TDG_CSTR(string) ((tdg_str){(string), strlen(string)})
+#endif
+
+/*
+ * Arrow's C data and C stream interfaces, as their specification has them. A struct is owned by whoever has it, is
+ * moved by copying it and clearing the source's `release`, and is released once, by calling its `release`.
+ */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
 #endif
 
 /**
@@ -341,6 +402,16 @@
 #define TDG_GRAPHITE 16
 
 /**
+ * A new cursor begins before all that the log holds.
+ */
+#define TDG_CURSOR_OLDEST 0
+
+/**
+ * A new cursor begins behind all that is durable when it is made.
+ */
+#define TDG_CURSOR_NOW 1
+
+/**
  * An engine on a data directory.
  *
  * Threads: any, at once. Freeing it is the end of that: no call on it may be under way, or come later.
@@ -360,6 +431,14 @@ typedef struct tdg_error tdg_error;
  * Threads: one at a time.
  */
 typedef struct tdg_options tdg_options;
+
+/**
+ * A reader on a cursor: gives the log's blocks as they become durable, and moves the cursor behind them. A cursor has
+ * one at a time.
+ *
+ * Threads: one at a time. It may outlive its engine, and gets `TDG_E_CLOSED` then.
+ */
+typedef struct tdg_reader tdg_reader;
 
 /**
  * A thread's way into an engine: as many as there are threads. Cheap, also while it is idle.
@@ -572,6 +651,67 @@ typedef struct {
  */
 typedef uint64_t tdg_token;
 
+/**
+ * How a cursor stands. Later versions add fields at the end.
+ */
+typedef struct {
+    /**
+     * Blocks that are durable and not passed.
+     */
+    uint64_t blocks_behind;
+    /**
+     * Their rows.
+     */
+    uint64_t rows_behind;
+    /**
+     * Their bytes on disk.
+     */
+    uint64_t bytes_behind;
+    /**
+     * Blocks that retention took before they were passed, ever: see the option data.cursor_size_max.
+     */
+    uint64_t blocks_lost;
+    /**
+     * Their rows.
+     */
+    uint64_t rows_lost;
+    /**
+     * Their bytes on disk.
+     */
+    uint64_t bytes_lost;
+} tdg_cursor_stats;
+
+/**
+ * A block that was given. `log`, `worker` and `sequence` tell it from every other one for ever: it is given again if
+ * it was not committed, and whoever remembers the highest `sequence` of each worker takes nothing twice.
+ */
+typedef struct {
+    /**
+     * Its place among its worker's blocks: rising, with gaps.
+     */
+    uint64_t sequence;
+    /**
+     * When it was sealed: nanoseconds since the Unix epoch.
+     */
+    int64_t arrival_ns;
+    /**
+     * Its values, each a row of the record batch.
+     */
+    uint64_t values;
+    /**
+     * Its rows.
+     */
+    uint32_t rows;
+    /**
+     * The worker that wrote it.
+     */
+    uint32_t worker;
+    /**
+     * The log's identity.
+     */
+    uint8_t log[16];
+} tdg_block;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -625,6 +765,7 @@ tdg_options *tdg_options_new(void);
  * | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
  * | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
  * | `data.free_space_min` | the share of the file system that is kept free | `5%` |
+ * | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
  * | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
  * | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
  * | `data.commits_per_second_max` | a cap on commits; `0` is none | `0` |
@@ -858,6 +999,97 @@ tdg_status tdg_writer_fd(tdg_writer *writer,
 tdg_status tdg_writer_wait(const tdg_writer *writer,
                            tdg_token token,
                            int64_t timeout_ns);
+
+/**
+ * Makes a cursor, unless there is one of this name: that stays where it is. It is on disk when this returns, and from
+ * then on retention keeps what it has not passed, within data.cursor_size_max. Its `name` has 1 to 64 of the letters
+ * and digits of ASCII, `_`, `-` and `.`; `start` is `TDG_CURSOR_OLDEST` or `TDG_CURSOR_NOW`.
+ *
+ * Errors: `TDG_E_INPUT` if the name or the start cannot be; `TDG_E_LIMIT` if there are 64 cursors; `TDG_E_CLOSED`,
+ * `TDG_E_IO`.
+ */
+tdg_status tdg_cursor_create(const tdg_engine *engine,
+                             tdg_str name,
+                             int32_t start,
+                             tdg_error **error);
+
+/**
+ * Removes a cursor, which holds nothing any more when this returns.
+ *
+ * Errors: `TDG_E_INPUT` if there is none of this name; `TDG_E_LOCKED` if a reader has it; `TDG_E_CLOSED`, `TDG_E_IO`.
+ */
+tdg_status tdg_cursor_delete(const tdg_engine *engine,
+                             tdg_str name,
+                             tdg_error **error);
+
+/**
+ * Writes how a cursor stands to `stats`, of which the caller says the size: `sizeof(tdg_cursor_stats)`. A smaller
+ * struct, of an older header, gets the fields that it has. Looks at the files of the log: some milliseconds, not a
+ * counter.
+ *
+ * Errors: `TDG_E_INPUT` if there is no cursor of this name, or the size is that of no `tdg_cursor_stats`; `TDG_E_IO`.
+ */
+tdg_status tdg_cursor_look(const tdg_engine *engine,
+                           tdg_str name,
+                           tdg_cursor_stats *stats,
+                           size_t stats_size,
+                           tdg_error **error);
+
+/**
+ * Begins to read behind a cursor.
+ *
+ * `reader` gets a handle that the caller owns, for `tdg_reader_free`.
+ *
+ * Errors: `TDG_E_INPUT` if there is no such cursor; `TDG_E_LOCKED` if a reader has it; `TDG_E_CLOSED`, `TDG_E_IO`.
+ */
+tdg_status tdg_reader_open(const tdg_engine *engine,
+                           tdg_str cursor,
+                           tdg_reader **reader,
+                           tdg_error **error);
+
+/**
+ * Gives the next block, waiting for one at most `timeout_ns` (-1: for ever; 0: not at all): what it is to `block`,
+ * and its values to `batches`, a stream of one record batch that the caller owns and releases. It outlives reader and
+ * engine. The columns are listed in docs/arrow.md; every block has the same.
+ *
+ * `block` may be NULL; `batches` may not, and what it holds is not released.
+ *
+ * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CLOSED` if the engine is closed; `TDG_E_LIMIT` if the
+ * block, which is passed over, has more text than Arrow's columns can count; `TDG_E_IO`.
+ */
+tdg_status tdg_reader_next(tdg_reader *reader,
+                           int64_t timeout_ns,
+                           tdg_block *block,
+                           struct ArrowArrayStream *batches,
+                           tdg_error **error);
+
+/**
+ * Moves the cursor behind a block that this reader gave, and so behind all earlier ones of its worker; with NULL
+ * behind all that it gave. That is on disk when this returns: the blocks do not come again, and retention may take
+ * them. Commit what is safe elsewhere, and nothing else.
+ *
+ * Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
+ * it was to be.
+ */
+tdg_status tdg_reader_commit(tdg_reader *reader,
+                             const tdg_block *block,
+                             tdg_error **error);
+
+/**
+ * Frees a reader. Its cursor stays where it was committed. NULL is fine.
+ */
+void tdg_reader_free(tdg_reader *reader);
+
+/**
+ * All rows that a data directory holds now, as a stream of record batches that the caller owns and releases; of one
+ * that a process is writing, what is durable. Needs no engine, locks nothing and changes nothing. What is damaged is
+ * left out; `tidegate log verify` names it.
+ *
+ * Errors: `TDG_E_INCOMPATIBLE` if it is no data directory, or a newer version's; `TDG_E_IO`, also if there is none.
+ */
+tdg_status tdg_directory_read(tdg_str directory,
+                              struct ArrowArrayStream *batches,
+                              tdg_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

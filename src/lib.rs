@@ -13,6 +13,8 @@
 //! | write rows from a thread, or bodies of line protocol | [`engine::RowWriter`], one for each thread |
 //! | know when rows are on stable storage | [`engine::Token`] |
 //! | read rows, from any process | [`reader::Reader`] |
+//! | read blocks as they come, and go on there after a restart | [`reader::CursorReader`], [`log::Cursors`] |
+//! | have them as Arrow | [`arrow`] |
 //! | drive a worker by an event loop of your own, as the server does | [`engine::Engine`], [`engine::Worker`] |
 //!
 //! ```
@@ -56,6 +58,7 @@
 //!
 //! The rooms and who may import whom are drawn in ARCHITECTURE.md and held by `tests/floors.rs`.
 
+pub mod arrow;
 pub mod block;
 pub mod bytes;
 pub mod clock;

@@ -159,12 +159,38 @@ fn nothing_is_touched_that_is_not_the_callers_nor_the_librarys() {
         &[("ASAN_OPTIONS", "detect_leaks=1")],
     );
     check_threads(&Program::new("threads", &flags, Link::Shared), &[]);
+    check_reader(&Program::new("reader", &flags, Link::Shared), &[]);
 }
 
 #[test]
 fn nothing_leaks() {
     let valgrind = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"];
     check_contract(&Program::new("contract", C11, Link::Static), &valgrind, &[]);
+    check_reader(&Program::new("reader", C11, Link::Static), &valgrind);
+}
+
+fn check_reader(program: &Program, by: &[&str]) {
+    let data = program.directory("data");
+    program.run(by, &[&data], &[]);
+    assert_eq!(rows(&data), [("n".to_owned(), 3)].into());
+}
+
+#[test]
+fn blocks_are_read_as_arrow_until_they_are_committed() {
+    check_reader(&Program::new("reader", C11, Link::Shared), &[]);
+}
+
+#[test]
+fn the_sink_takes_each_value_once_over_its_runs() {
+    let program = Program::of(&SHIPPED, &path("examples/c/sink.c"), C11, Link::Shared);
+    let (data, file) = (program.directory("data"), program.directory("out.txt"));
+    for runs in 1..=3 {
+        program.run(&[], &[&data, &file], &[]);
+        let lines = fs::read_to_string(&file).unwrap();
+        assert_eq!(lines.lines().count(), runs, "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with("0 ") && line.contains(" load.value ")), "{lines}");
+    }
+    assert_eq!(rows(&data), [("load".to_owned(), 3)].into());
 }
 
 fn check_threads(program: &Program, environment: &[(&str, &str)]) {

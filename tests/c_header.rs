@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config, DocumentationLength, DocumentationStyle, Language, Style};
 
 /// The files of `src/ffi` in the header's order.
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "version", "status", "text", "error", "options", "log", "engine", "stats", "series", "writer", "row",
-    "body", "token",
+    "body", "token", "cursor", "reader",
 ];
 
 /// Those that declare nothing, or what is not shipped.
@@ -36,6 +36,10 @@ fn generated() -> String {
         tab_width: 4,
         documentation_style: DocumentationStyle::Doxy,
         usize_is_size_t: true,
+        export: cbindgen::ExportConfig {
+            rename: [("ArrowArrayStream".to_owned(), "struct ArrowArrayStream".to_owned())].into(),
+            ..Default::default()
+        },
         documentation_length: DocumentationLength::Full,
         ..Config::default()
     };
@@ -58,7 +62,7 @@ fn comment(text: &str) -> String {
 fn macros() -> String {
     let number = |name: &str, value: &str| format!("#define TDG_VERSION_{name} {value}\n");
     format!(
-        "\n/* The version that this header is of; `tdg_version` has the linked library's. */\n{}{}{}#define TDG_VERSION \"{}\"\n{STRINGS}",
+        "\n/* The version that this header is of; `tdg_version` has the linked library's. */\n{}{}{}#define TDG_VERSION \"{}\"\n{STRINGS}\n{ARROW}",
         number("MAJOR", env!("CARGO_PKG_VERSION_MAJOR")),
         number("MINOR", env!("CARGO_PKG_VERSION_MINOR")),
         number("PATCH", env!("CARGO_PKG_VERSION_PATCH")),
@@ -76,6 +80,59 @@ const STRINGS: &str = r#"
 #else
 #define TDG_STR(literal) ((tdg_str){("" literal), sizeof(literal) - 1})
 #define TDG_CSTR(string) ((tdg_str){(string), strlen(string)})
+#endif"#;
+
+/// The structs that the interface's specification wants declared like this, wherever they are used.
+const ARROW: &str = r#"
+/*
+ * Arrow's C data and C stream interfaces, as their specification has them. A struct is owned by whoever has it, is
+ * moved by copying it and clearing the source's `release`, and is released once, by calling its `release`.
+ */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
 #endif"#;
 
 #[test]

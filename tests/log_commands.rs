@@ -11,8 +11,8 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tidegate::log::{Found, ReadDirectory};
-use tidegate::model::{HEADER_LEN, METRIC_NAME, WriteResult};
+use tidegate::log::{CursorStart, Directory, Found, ReadDirectory};
+use tidegate::model::{HEADER_LEN, LogId, METRIC_NAME, WriteResult};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::testing::{Row, Rows, Value};
 use tidegate::wire::{Decode, FedState};
@@ -600,4 +600,27 @@ fn a_missing_directory_is_not_made() {
     assert!(!missing.exists());
     assert_eq!(output("cat", data.path(), &[]).0, 1, "a directory that is no data directory");
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn ls_shows_cursors_and_how_far_they_are_behind() {
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    writer.lines(0, "cpu n=1i 1");
+    writer.lines(0, "cpu n=2i 2\ncpu n=3i 3");
+    writer.close();
+    let (_, without, _) = output("ls", data.path(), &[]);
+    assert!(!without.contains("CURSOR"), "{without}");
+    let directory = Directory::open(data.path(), LogId::default()).unwrap();
+    directory.cursors().create("slow", CursorStart::Oldest).unwrap();
+    directory.cursors().commit("slow", &[(0, 1)].into_iter().collect()).unwrap();
+    directory.cursors().create("done", CursorStart::Now).unwrap();
+    let (code, out, _) = output("ls", data.path(), &[]);
+    assert_eq!(code, 0);
+    let cursors = out.strip_prefix(&without).unwrap_or_else(|| panic!("{out}"));
+    let cells: Vec<Vec<&str>> =
+        cursors.trim().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(cells[0][..3], ["CURSOR", "PASSED", "BLOCKS-BEHIND"]);
+    assert_eq!(cells[1], ["done", "0:2", "0", "0", "0", "0", "0"]);
+    assert_eq!(cells[2], ["slow", "0:1", "1", "2", "4096", "0", "0"]);
 }

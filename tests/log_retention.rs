@@ -12,7 +12,8 @@ use tidegate::log::{
 use tidegate::model::LogId;
 
 const LOG: LogId = LogId(*b"retained-log-001");
-const KEEP_ALL: Retention = Retention { age_ns: None, bytes_max: None, free_percent_min: 0 };
+const KEEP_ALL: Retention =
+    Retention { age_ns: None, bytes_max: None, free_percent_min: 0, cursor_bytes_max: 0 };
 
 fn options(worker: u32, seed: u64) -> WorkerOptions {
     WorkerOptions {

@@ -12,6 +12,7 @@ needs() {
     echo "cmake            command -v cmake"
     echo "pkg-config       command -v pkg-config"
     echo "python3          test -x /usr/bin/python3"
+    echo "python3-venv     /usr/bin/python3 -c 'import ensurepip'"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
     for part in prometheus prometheus-node-exporter prometheus-pushgateway; do
         echo "$part command -v $part"

@@ -55,6 +55,19 @@ main() {
     # VictoriaMetrics takes no 2.0.
     row "remote write 2.0"                     "tidegate"                   "$cpu --protocol remote-write-2 --workload prom"
     row "remote write 2.0 / random order"      "tidegate"                   "$cpu --protocol remote-write-2 --workload prom --order random"
+    local text="$cpu --workload prom"
+    row "exposition text"                      "tidegate victoria"          "$text --protocol prom-text"
+    row "exposition text / random order"       "tidegate victoria"          "$text --protocol prom-text --order random"
+    row "JSON lines"                           "tidegate victoria"          "$text --protocol json"
+    row "JSON lines / random order"            "tidegate victoria"          "$text --protocol json --order random"
+    row "JSON lines of 100 samples"            "tidegate victoria"          "$text --protocol json --points 100"
+    # The others take no OTLP, in the versions that are packaged, and no StatsD.
+    local gauges="$cpu --protocol otlp --series 40000"
+    row "OTLP gauges, 100 points a metric"     "tidegate"                   "$gauges --workload single"
+    row "OTLP gauges, 16 points a metric"      "tidegate"                   "$gauges --workload prom"
+    row "OTLP gauges, a point a metric, random order" "tidegate"            "$gauges --workload prom --order random"
+    row "StatsD over UDP, 64 counters a datagram" "tidegate"                "$cpu --protocol statsd --workload single --series 10000 --connections 1"
+    row "StatsD over UDP / random order"       "tidegate"                   "$cpu --protocol statsd --workload single --series 10000 --connections 1 --order random"
     # For the memory of a series: ours alone, since for a server with a series a field these are ten million. One round
     # of them is more than the generator holds, so it goes compressed.
     local million="--samples 10000000 --series 1000000 --connections 1 --encoding zstd"
@@ -129,14 +142,20 @@ target=
 
 # start SERVER PREFIX: starts it in a fresh directory and sets `target` for the generator.
 start() {
-    local port dir
+    local port udp= dir
     port=$(free_port)
     dir=$(mktemp -d "$work/$1.XXXXXX")
     mkdir "$dir/data"
     case $1 in
         tidegate)
+            udp=$(free_port)
+            cat >"$dir/tidegate.yml" <<-EOF
+		listen:
+		  - {address: "127.0.0.1:$port"}
+		  - {address: "udp://127.0.0.1:$udp", protocol: statsd, receive_buffer: 64MiB}
+		EOF
             # shellcheck disable=SC2086
-            $2 "$tidegate" serve --data "$dir/data" --listen "127.0.0.1:$port" >"$dir/log" 2>&1 &
+            $2 "$tidegate" serve --config "$dir/tidegate.yml" --data "$dir/data" >"$dir/log" 2>&1 &
             ;;
         victoria)
             # shellcheck disable=SC2086
@@ -159,7 +178,7 @@ start() {
     local pid=$!
     pids+=("$pid")
     wait_until_listening "$1" "$pid" "$port" "$dir/log"
-    target="http://127.0.0.1:$port,pid=$pid,data=$dir/data"
+    target="http://127.0.0.1:$port,pid=$pid,data=$dir/data${udp:+,udp=127.0.0.1:$udp}"
 }
 
 wait_until_listening() {

@@ -141,6 +141,7 @@ fn start(
             age_ns: data.retention.map(|age| age.as_nanos() as u64),
             bytes_max: data.retention_bytes,
             free_percent_min: data.free_space_min_percent,
+            cursor_bytes_max: data.cursor_bytes_max,
         },
         ..Options::new(&data.directory)
     };

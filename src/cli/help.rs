@@ -52,6 +52,7 @@ FILE
     retention: 15d                # since arrival; 0 keeps rows for ever
     retention_size: 0             # bytes of log kept; 0 is any number
     free_space_min: 5%            # of the disk; below it the oldest rows go
+    cursor_size_max: 10GiB        # kept longer for cursors that are behind
     commit_linger: 2ms            # the most that rows wait for others to
                                   #   share their commit
     commit_interval: 200ms        # the same for rows that nobody waits for

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{Registry, SeriesBudget, SeriesHandle};
-use crate::log::LogError;
-use crate::log::disk::Disk;
+use crate::log::disk::{Disk, SystemFiles};
+use crate::log::{Cursors, LogError};
 use crate::model::LabelsBuf;
 use crate::sync::ring;
 use crate::telemetry::WorkerCounters;
@@ -47,6 +47,7 @@ pub struct Embedded {
     registry: Arc<Registry>,
     /// Threads that nobody has joined yet.
     threads: Mutex<Vec<Running>>,
+    cursors: Option<Arc<Cursors<SystemFiles>>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +81,9 @@ impl Embedded {
     pub fn open(options: Options) -> Result<Embedded, LogError> {
         let engine = Engine::open(options)?;
         let workers = (0..engine.options().workers).map(|n| engine.worker(n)).collect::<Result<_, _>>()?;
-        Embedded::start_keeping(workers, Some(&engine))
+        let mut embedded = Embedded::start_keeping(workers, Some(&engine))?;
+        embedded.cursors = Some(Arc::clone(engine.cursors()));
+        Ok(embedded)
     }
 
     /// Starts workers that were opened one by one: on simulated disks, or with clocks of the caller's.
@@ -129,6 +132,12 @@ impl Embedded {
         }
     }
 
+    /// The cursors of those who read the log; `None` of an engine that was [started](Embedded::start) without a
+    /// directory. `reader::CursorReader` reads from one of them.
+    pub fn cursors(&self) -> Option<&Arc<Cursors<SystemFiles>>> {
+        self.cursors.as_ref()
+    }
+
     /// What the workers count.
     pub fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> {
         self.seats.iter().map(|seat| &seat.counters)
@@ -166,8 +175,12 @@ impl Embedded {
         let budget =
             workers.first().map_or_else(|| SeriesBudget::new(0), |worker| worker.series_budget().clone());
         let registry = Arc::new(Registry::new(&budget, random_u64()));
-        let mut embedded =
-            Embedded { seats: Vec::new(), registry: Arc::clone(&registry), threads: Mutex::default() };
+        let mut embedded = Embedded {
+            seats: Vec::new(),
+            registry: Arc::clone(&registry),
+            threads: Mutex::default(),
+            cursors: None,
+        };
         for (number, worker) in workers.into_iter().enumerate() {
             let (sender, receiver) = ring(LOADS_MAX);
             let seat = Arc::new(Seat::new(

@@ -31,10 +31,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::SystemClock;
 use crate::ingest::{KeyHasher, SeriesBudget};
-use crate::log::disk::{Backend, SystemDisk};
+use crate::log::disk::{Backend, SystemDisk, SystemFiles};
 use crate::log::{
-    Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    Sweeper, WorkerLog, WorkerOptions, recover_others,
+    Cursors, Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, Sweeper, WorkerLog, WorkerOptions, recover_others,
 };
 use crate::model::LogId;
 use crate::telemetry::WorkerCounters;
@@ -57,6 +57,9 @@ pub use worker::{Event, Worker};
 
 /// Worker threads that an engine has at most.
 pub const WORKERS_MAX: u32 = LIVE_WORKERS_MAX;
+
+/// Bytes that cursors hold back from retention, if nothing else is said.
+pub const CURSOR_BYTES_MAX: u64 = 10 << 30;
 
 /// What an engine is told once.
 #[derive(Clone, Debug)]
@@ -84,7 +87,7 @@ pub struct Options {
 
 impl Options {
     /// The defaults for a directory: one worker, commits within 200 ms, ten million series, rows kept for 15 days and
-    /// while 5 % of the file system are free.
+    /// while 5 % of the file system are free, 10 GiB more of them for cursors that have not passed them.
     pub fn new(directory: impl Into<PathBuf>) -> Options {
         Options {
             directory: directory.into(),
@@ -97,6 +100,7 @@ impl Options {
                 age_ns: Some(15 * 86_400 * 1_000_000_000),
                 bytes_max: None,
                 free_percent_min: 5,
+                cursor_bytes_max: CURSOR_BYTES_MAX,
             },
             table_bytes_max: 7 << 29,
         }
@@ -107,10 +111,11 @@ impl Options {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    // Ends before the directory is let go: it removes files there.
+    _keeper: Arc<Keeper>,
     directory: Arc<Directory>,
     backend: Backend,
     recovered: Arc<Mutex<Vec<Recovery>>>,
-    _keeper: Arc<Keeper>,
 }
 
 /// What workers share: nothing that a row needs.
@@ -155,7 +160,8 @@ impl Engine {
         let others = recover_others(directory.files(), directory.log(), |worker| worker < workers)?;
         others.iter().for_each(|(worker, recovery)| report(*worker, recovery));
         let recovered = others.into_iter().map(|(_, recovery)| recovery).collect();
-        let sweeper = Sweeper::new(directory.files().clone(), directory.log());
+        let sweeper =
+            Sweeper::new(directory.files().clone(), directory.log()).minding(Arc::clone(directory.cursors()));
         let keeper = Keeper::start(sweeper, options.retention)?;
         let shared = Shared::new(options, directory.log(), random_u64());
         Ok(Engine {
@@ -209,6 +215,11 @@ impl Engine {
     /// The data directory's files.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// The cursors of those who read the log.
+    pub fn cursors(&self) -> &Arc<Cursors<SystemFiles>> {
+        self.directory.cursors()
     }
 
     /// Blocks found damaged when the workers were opened.

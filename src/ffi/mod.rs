@@ -1,11 +1,12 @@
 //! The C ABI: what `include/tidegate.h` declares.
 //!
 //! In: pointers and numbers that nobody vouches for. Out: statuses. Each file is a noun of the header and holds its
-//! calls; they check what they were given, make Rust of it and pass it to [`engine`](crate::engine), which knows
-//! nothing of C. Kept: no panic leaves a call ([`guard`]), and the handle that it struck refuses all further ones; NULL
-//! with length 0 is an empty slice; out parameters are written on success alone, where a call does not say otherwise; a
-//! hot call allocates nothing. The header is made from these files by `tests/c_header.rs`, doc comments included: what
-//! stands there is written for whoever reads the header.
+//! calls; they check what they were given, make Rust of it and pass it to [`engine`](crate::engine),
+//! [`reader`](crate::reader) and [`arrow`](crate::arrow), which know nothing of C calls. Kept: no panic leaves a call
+//! ([`guard`]), and the handle that it struck refuses all further ones; NULL with length 0 is an empty slice; out
+//! parameters are written on success alone, where a call does not say otherwise; a hot call allocates nothing. The
+//! header is made from these files by `tests/c_header.rs`, doc comments included: what stands there is written for
+//! whoever reads the header.
 
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types, reason = "the names are C's")]
@@ -13,12 +14,14 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod body;
+mod cursor;
 mod engine;
 mod error;
 mod fork;
 mod guard;
 mod log;
 mod options;
+mod reader;
 mod row;
 mod series;
 mod stats;
@@ -31,10 +34,12 @@ mod version;
 mod writer;
 
 pub use body::*;
+pub use cursor::*;
 pub use engine::*;
 pub use error::*;
 pub use log::*;
 pub use options::*;
+pub use reader::*;
 pub use row::*;
 pub use series::*;
 pub use stats::*;

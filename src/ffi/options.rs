@@ -51,6 +51,7 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
 /// | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
 /// | `data.free_space_min` | the share of the file system that is kept free | `5%` |
+/// | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
 /// | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
 /// | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
 /// | `data.commits_per_second_max` | a cap on commits; `0` is none | `0` |
@@ -113,6 +114,7 @@ impl tdg_options {
                 }
                 engine.retention.free_percent_min = (share / 100) as u8;
             }
+            "data.cursor_size_max" => engine.retention.cursor_bytes_max = value.parse::<Size>()?.bytes,
             "data.commit_linger" => {
                 engine.commit.linger_ns = value.nanos(0, COMMIT_INTERVAL_MS_MAX)?;
                 self.linger_given = true;
@@ -221,6 +223,7 @@ mod tests {
             ("data.directory", "/tmp/x"),
             ("data.retention", "1d12h"),
             ("data.retention_size", "1.5GiB"),
+            ("data.cursor_size_max", "3GiB"),
             ("data.free_space_min", "10%"),
             ("data.commit_linger", "1ms"),
             ("data.commit_interval", "50ms"),
@@ -235,6 +238,7 @@ mod tests {
         let engine = options.checked().unwrap();
         assert_eq!(engine.directory, PathBuf::from("/tmp/x"));
         assert_eq!(engine.retention.age_ns, Some(36 * 3_600_000_000_000));
+        assert_eq!(engine.retention.cursor_bytes_max, 3 << 30);
         assert_eq!((engine.retention.bytes_max, engine.retention.free_percent_min), (Some(3 << 29), 10));
         assert_eq!((engine.commit.linger_ns, engine.commit.interval_ns), (1_000_000, 50_000_000));
         assert_eq!((engine.commits_per_second_max, engine.backend), (100, Some(Backend::Threads)));

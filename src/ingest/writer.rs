@@ -145,6 +145,8 @@ pub struct Writer<'a> {
     stream: &'a mut Stream,
     rewrite: Option<&'a dyn Rewrite>,
     rehearsed: bool,
+    /// A series was asked for, and no row of it has come yet.
+    asked: bool,
 }
 
 /// Keys announced and not yet asked for, oldest first.
@@ -201,7 +203,7 @@ impl Ingest {
             stream.expected = NO_KEY;
         }
         self.announced.forget();
-        Writer { ingest: self, stream, rewrite: None, rehearsed: false }
+        Writer { ingest: self, stream, rewrite: None, rehearsed: false, asked: false }
     }
 
     /// Checks rows that a writer of this stream is to be given, and keeps none.
@@ -595,6 +597,7 @@ impl Intake for Writer<'_> {
 
     #[inline]
     fn confirm(&mut self) -> Series {
+        self.asked = true;
         self.known(self.stream.expected)
     }
 
@@ -619,6 +622,7 @@ impl Intake for Writer<'_> {
 
     #[inline]
     fn find(&mut self, key: &[u8]) -> Option<Series> {
+        self.asked = true;
         let hash = match self.ingest.announced.take(key, &self.ingest.table) {
             Some(hash) => hash,
             None => self.ingest.table.hash(self.stream.context, key),
@@ -630,6 +634,7 @@ impl Intake for Writer<'_> {
 
     #[cold]
     fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal> {
+        self.asked = true;
         // Hashed anew: what `find` used may have come from an announcement of other bytes at the same address.
         let hash = self.ingest.table.hash(self.stream.context, key);
         if let Some(key) = self.ingest.table.find(self.stream.context, key, hash) {
@@ -704,14 +709,17 @@ impl Intake for Writer<'_> {
             ingest.shapes.mark_used(shape, ingest.batch_number);
             ingest.judge_time(time_ns);
         }
-        self.stream.judge(series.key);
-        if self.stream.expected != series.key && self.stream.previous != NO_KEY {
-            ingest.table.set_next(self.stream.previous, series.key);
-        }
-        self.stream.previous = series.key;
-        self.stream.expected = next;
-        if next != NO_KEY && !self.stream.unpredictable() {
-            ingest.table.prefetch_key(next);
+        // A further row of what was asked for once, as of a line with many samples, says nothing of what follows.
+        if std::mem::replace(&mut self.asked, false) || self.stream.previous != series.key {
+            self.stream.judge(series.key);
+            if self.stream.expected != series.key && self.stream.previous != NO_KEY {
+                ingest.table.set_next(self.stream.previous, series.key);
+            }
+            self.stream.previous = series.key;
+            self.stream.expected = next;
+            if next != NO_KEY && !self.stream.unpredictable() {
+                ingest.table.prefetch_key(next);
+            }
         }
         if ingest.promote_rows_left > 0 {
             ingest.promote_rows_left -= 1;

@@ -4,7 +4,7 @@
 //! DATA/FORMAT   text: what this is, its version, the log's identity
 //! DATA/LOCK     locked by the process that writes; its process id
 //! DATA/LIVE     how far each worker is durable, while there is a writer
-//! DATA/log/     the segments
+//! DATA/log/     the segments, and the cursors of those who read them
 //! ```
 //!
 //! A writer makes what is missing; a reader makes nothing and takes no lock that could keep a writer out.
@@ -12,7 +12,9 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::cursor::{Cursor, Cursors, read_cursors};
 use super::disk::{Files, SystemFile, SystemFiles};
 use super::error::LogError;
 use super::live::{LivePage, LiveSlot, read_watermarks};
@@ -28,6 +30,7 @@ pub struct Directory {
     log: LogId,
     files: SystemFiles,
     live: LivePage,
+    cursors: Arc<Cursors<SystemFiles>>,
 }
 
 impl Directory {
@@ -52,7 +55,8 @@ impl Directory {
             }
         };
         let live = share(path, lock).map_err(LogError::io("share", path.join(LIVE)))?;
-        Ok(Directory { path: path.to_owned(), log, files, live })
+        let cursors = Arc::new(Cursors::open(files.clone(), log)?.watching(Arc::clone(live.tide())));
+        Ok(Directory { path: path.to_owned(), log, files, live, cursors })
     }
 
     /// Where it is.
@@ -76,12 +80,24 @@ impl Directory {
         self.live.slot(worker)
     }
 
+    /// The cursors. They answer [`CursorError::Closed`](super::CursorError::Closed) once the directory is dropped.
+    pub fn cursors(&self) -> &Arc<Cursors<SystemFiles>> {
+        &self.cursors
+    }
+
     /// What segments there are.
     ///
     /// # Errors
     /// As [`Survey::take`].
     pub fn survey(&self) -> Result<Survey, LogError> {
         Survey::take(&self.files, self.log, None)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Before the lock goes: nobody may write to a directory that another process has.
+        self.cursors.close();
     }
 }
 
@@ -133,6 +149,14 @@ impl ReadDirectory {
     /// The directory of segments.
     pub fn files(&self) -> &SystemFiles {
         &self.files
+    }
+
+    /// The cursors as they are on disk, by name.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn cursors(&self) -> Result<Vec<Cursor>, LogError> {
+        read_cursors(&self.files, self.log)
     }
 
     /// What segments there are; where a process is writing, what of them is durable.
@@ -202,6 +226,15 @@ impl ReadDirectory {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(LogError::io("open", path)(e)),
         }
+    }
+}
+
+impl Cursors<SystemFiles> {
+    /// The directory of the log, for reading.
+    pub fn directory(&self) -> ReadDirectory {
+        let files = self.files().clone();
+        let path = files.root().parent().expect("the segments lie in a directory of the data directory");
+        ReadDirectory { path: path.to_owned(), log: self.log(), files }
     }
 }
 

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::calls::{PAGE_BYTES, PAGE_WORDS, SharedPage};
+use crate::sync::Pulse;
 
 /// Workers that the page has room for; the first two words are kept free.
 pub const LIVE_WORKERS_MAX: u32 = (PAGE_WORDS as u32 - 2) / 2;
@@ -21,7 +23,16 @@ pub(super) struct LivePage(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     page: SharedPage,
+    tide: Arc<Tide>,
     _locks: [File; 2],
+}
+
+/// The watermarks once more, for readers in this process. Not the page itself: a mapping keeps its file's lock, and
+/// these outlive the writer.
+#[derive(Debug)]
+pub(super) struct Tide {
+    durable: [AtomicU64; LIVE_WORKERS_MAX as usize],
+    moved: Pulse,
 }
 
 impl LivePage {
@@ -32,7 +43,16 @@ impl LivePage {
         file.set_len(PAGE_BYTES as u64)?;
         let page = SharedPage::map(&file)?;
         file.lock()?;
-        Ok(LivePage(Arc::new(Held { page, _locks: [file, lock] })))
+        let tide = Arc::new(Tide {
+            durable: [const { AtomicU64::new(0) }; LIVE_WORKERS_MAX as usize],
+            moved: Pulse::default(),
+        });
+        Ok(LivePage(Arc::new(Held { page, tide, _locks: [file, lock] })))
+    }
+
+    /// What readers in this process look at.
+    pub(super) fn tide(&self) -> &Arc<Tide> {
+        &self.0.tide
     }
 
     /// A worker's place.
@@ -53,6 +73,23 @@ impl LiveSlot {
         let at = 2 + 2 * self.worker as usize;
         self.page.0.page.store(at, epoch);
         self.page.0.page.store(at + 1, durable_sequence);
+        let tide = &self.page.0.tide;
+        // Relaxed: the beat behind it hands it over.
+        tide.durable[self.worker as usize].store(durable_sequence, Ordering::Relaxed);
+        tide.moved.beat();
+    }
+}
+
+impl Tide {
+    /// The durable sequence of each worker; 0 for workers that there are not.
+    pub(super) fn watermarks(&self) -> Vec<u64> {
+        // Relaxed: who has seen the beat sees at least what came before it.
+        self.durable.iter().map(|durable| durable.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Beats whenever a watermark may have moved; closed when none will any more.
+    pub(super) fn moved(&self) -> &Pulse {
+        &self.moved
     }
 }
 

@@ -1,4 +1,4 @@
-//! The log: segments of blocks on a disk, group commit, recovery, retention.
+//! The log: segments of blocks on a disk, group commit, recovery, retention, and the cursors of those who read it.
 //!
 //! In: encoded blocks ([`WorkerLog::commit`]), opaque but for their header. Out: the news that they are durable, and
 //! later the blocks again ([`SegmentReader`]). Each worker has segments, files and a disk of its own, and shares
@@ -12,6 +12,7 @@
 
 mod build;
 mod calls;
+mod cursor;
 mod directory;
 pub mod disk;
 mod error;
@@ -27,6 +28,10 @@ mod walk;
 mod worker;
 
 pub use build::FOOTER_BYTES_MAX;
+pub use cursor::{
+    CURSOR_NAME_BYTES_MAX, CURSORS_MAX, Cursor, CursorError, CursorStart, Cursors, GivenUp, Positions, Tally,
+    is_cursor_name,
+};
 pub use directory::{Directory, ReadDirectory};
 pub use error::{CommitFailure, LogError};
 pub use live::{LIVE_WORKERS_MAX, LiveSlot};

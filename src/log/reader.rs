@@ -249,6 +249,15 @@ impl<F: BlockFile> SegmentReader<F> {
         self.over = false;
     }
 
+    /// As [`extend`](SegmentReader::extend), where it is not known whether all blocks up to the watermark are in this
+    /// segment: a block that is not sound is not called damage yet.
+    pub fn raise(&mut self, durable_sequence: u64, file_bytes: u64) {
+        self.limit = self.limit.max(durable_sequence);
+        self.walk.extend(file_bytes);
+        self.torn = None;
+        self.over = false;
+    }
+
     /// Where the torn tail starts that ended the segment, if one did.
     pub fn torn_at(&self) -> Option<u64> {
         self.torn

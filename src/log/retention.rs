@@ -4,11 +4,17 @@
 //! workers of an earlier start left. Where a worker's newest segment goes, two pages take its place: they remember
 //! the sequence. (Of a worker that writes, the newest is never closed.)
 //! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
+//!
+//! What a cursor has not passed stays although its age or its size would take it, up to a bound of its own; beyond
+//! that, and where the file system is short of space, it goes all the same, oldest first, and the cursor counts it as
+//! lost before the file is gone.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use super::build::{is_spare, mark, spare_name};
+use super::cursor::{Cursors, Tally};
 use super::disk::{Access, BlockFile, Files, Space};
 use super::error::{CommitFailure, LogError};
 use super::segment::{SegmentHeader, SegmentName};
@@ -22,8 +28,11 @@ pub struct Retention {
     pub age_ns: Option<u64>,
     /// Bytes that all segments may take. `None`: any.
     pub bytes_max: Option<u64>,
-    /// Percent of the file system to be kept free.
+    /// Percent of the file system to be kept free. Space goes before everything else that is to stay.
     pub free_percent_min: u8,
+    /// Bytes of segments that stay beyond `age_ns` and `bytes_max`, because a cursor has not passed them. They do not
+    /// count for `bytes_max`.
+    pub cursor_bytes_max: u64,
 }
 
 /// What a sweep found and did.
@@ -37,6 +46,12 @@ pub struct Swept {
     pub removed: u64,
     /// Bytes of their files.
     pub removed_bytes: u64,
+    /// Of the segments that stayed, those that only cursors keep.
+    pub held: u64,
+    /// Bytes of their files.
+    pub held_bytes: u64,
+    /// What went before some cursor had passed it, over all cursors.
+    pub lost: Tally,
     /// Files waiting to be used again.
     pub spares: u64,
     /// Room on the file system, at the end.
@@ -48,6 +63,7 @@ pub struct Swept {
 pub struct Sweeper<S> {
     files: S,
     log: LogId,
+    cursors: Option<Arc<Cursors<S>>>,
     closed: BTreeMap<SegmentName, Closed>,
 }
 
@@ -56,7 +72,28 @@ struct Closed {
     bytes: u64,
     last_stamp_ns: u64,
     sequence_floor: u64,
+    last_sequence: u64,
     blocks: u64,
+}
+
+/// A closed segment, and whether it may go.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    name: SegmentName,
+    closed: Closed,
+    held: Held,
+    over_size: bool,
+}
+
+/// What keeps a segment while there is space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Held {
+    /// Nothing: it goes.
+    Not,
+    /// Only cursors.
+    ByCursors,
+    /// It is not due.
+    ByRetention,
 }
 
 /// Files kept for being used again, at most: each worker needs one at a time, and few rotate at once.
@@ -68,7 +105,13 @@ pub const RESERVE_BYTES: usize = 1 << 20;
 impl<S: Files> Sweeper<S> {
     /// A sweeper of the segments of `log` in `files`.
     pub fn new(files: S, log: LogId) -> Sweeper<S> {
-        Sweeper { files, log, closed: BTreeMap::new() }
+        Sweeper { files, log, cursors: None, closed: BTreeMap::new() }
+    }
+
+    /// Keeps what these cursors, of the same log, have not passed.
+    pub fn minding(mut self, cursors: Arc<Cursors<S>>) -> Sweeper<S> {
+        self.cursors = Some(cursors);
+        self
     }
 
     /// Removes what may not stay.
@@ -85,10 +128,6 @@ impl<S: Files> Sweeper<S> {
         swept.bytes = self.look_at(&segments)?;
 
         let space = self.files.space().map_err(LogError::io("measure", "log"))?;
-        let mut candidates: Vec<(SegmentName, Closed)> =
-            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks > 0).collect();
-        candidates.sort_by_key(|&(name, closed)| (closed.last_stamp_ns, name));
-
         // Spares are free space that only we know of: they go before any segment does.
         let mut free_bytes = space.free_bytes;
         while short_of_space(retention, space, free_bytes)
@@ -97,14 +136,15 @@ impl<S: Files> Sweeper<S> {
             free_bytes += self.remove(spare)?;
         }
         let mut keep_spares = !short_of_space(retention, space, free_bytes);
-        for (name, closed) in candidates {
-            let expired =
-                retention.age_ns.is_some_and(|age| closed.last_stamp_ns < now_ns.saturating_sub(age));
-            let over_size = retention.bytes_max.is_some_and(|max| swept.bytes > max);
+        for Due { name, closed, held, over_size } in self.due(retention, now_ns, swept.bytes) {
             let over_space = short_of_space(retention, space, free_bytes);
-            if !(expired || over_size || over_space) {
-                break;
+            if !over_space && held != Held::Not {
+                let only_held = held == Held::ByCursors;
+                swept.held += u64::from(only_held);
+                swept.held_bytes += if only_held { closed.bytes } else { 0 };
+                continue;
             }
+            swept.lost += self.give_up(name)?;
             if is_newest(&segments, name) {
                 self.mark(name, closed)?;
             }
@@ -127,6 +167,59 @@ impl<S: Files> Sweeper<S> {
         Ok(swept)
     }
 
+    /// All closed segments with blocks, oldest first, and why each is to go or to stay. `bytes` are those of all
+    /// segments.
+    fn due(&self, retention: &Retention, now_ns: u64, mut bytes: u64) -> Vec<Due> {
+        let mut candidates: Vec<(SegmentName, Closed)> =
+            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks > 0).collect();
+        candidates.sort_by_key(|&(name, closed)| (closed.last_stamp_ns, name));
+        let mut over = true;
+        let mut due: Vec<Due> = candidates
+            .into_iter()
+            .map(|(name, closed)| {
+                let expired =
+                    retention.age_ns.is_some_and(|age| closed.last_stamp_ns < now_ns.saturating_sub(age));
+                let over_size = retention.bytes_max.is_some_and(|max| bytes > max);
+                over &= expired || over_size;
+                if !over {
+                    return Due { name, closed, held: Held::ByRetention, over_size: false };
+                }
+                bytes -= closed.bytes;
+                let unpassed =
+                    self.cursors.as_ref().is_some_and(|c| c.hold(name.worker, closed.last_sequence));
+                let held = if unpassed { Held::ByCursors } else { Held::Not };
+                Due { name, closed, held, over_size }
+            })
+            .collect();
+        // Of what cursors hold the newest stays, as much of it as the bound has room for.
+        let mut room = Some(retention.cursor_bytes_max);
+        for due in due.iter_mut().rev().filter(|due| due.held == Held::ByCursors) {
+            room = room.and_then(|room| room.checked_sub(due.closed.bytes));
+            if room.is_none() {
+                due.held = Held::Not;
+            }
+        }
+        due
+    }
+
+    /// Lets the cursors that have not passed a segment count it as lost; what they count together.
+    fn give_up(&self, name: SegmentName) -> Result<Tally, LogError> {
+        let mut lost = Tally::default();
+        let Some(cursors) = &self.cursors else { return Ok(lost) };
+        let Inspected::Ours(segment) = inspect(&self.files, self.log, name, false)? else { return Ok(lost) };
+        for given_up in cursors.give_up(&segment)? {
+            tracing::warn!(
+                cursor = given_up.cursor,
+                segment = %name,
+                blocks = given_up.lost.blocks,
+                rows = given_up.lost.rows,
+                "removed before the cursor has passed it"
+            );
+            lost += given_up.lost;
+        }
+        Ok(lost)
+    }
+
     /// Gets to know the segments that were closed since the last time; gives the bytes of all.
     fn look_at(&mut self, segments: &[SegmentName]) -> Result<u64, LogError> {
         let mut bytes = 0;
@@ -144,6 +237,7 @@ impl<S: Files> Sweeper<S> {
                     bytes: segment.bytes,
                     last_stamp_ns: segment.totals.last_stamp_ns,
                     sequence_floor: segment.sequence_floor,
+                    last_sequence: segment.totals.last_sequence,
                     blocks: segment.totals.blocks,
                 };
                 self.closed.insert(name, closed);

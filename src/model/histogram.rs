@@ -208,6 +208,35 @@ impl BucketsBuf {
         self.counts.push(word);
     }
 
+    /// Makes every 2^`steps` buckets one, which is what buckets of a schema less by `steps` are. There are as many counts
+    /// as the spans say, and spans don't go back.
+    pub fn coarsen(&mut self, steps: u32, kind: CountKind) {
+        let spans = std::mem::take(&mut self.spans);
+        let mut counts = std::mem::take(&mut self.counts).into_iter();
+        let (mut index, mut last) = (0i64, None);
+        for span in spans {
+            index = index.saturating_add(span.offset);
+            for word in counts.by_ref().take(usize::try_from(span.len).unwrap_or(usize::MAX)) {
+                // A bucket's index is that of its upper bound: what lies on a bound of the wider bucket is its last.
+                let wide = (index.saturating_sub(1) >> steps) + 1;
+                let gap = wide - last.map_or(0, |last: i64| last + 1);
+                match (self.spans.last_mut(), self.counts.last_mut()) {
+                    (Some(_), Some(sum)) if last == Some(wide) => *sum = kind.add(*sum, word),
+                    (Some(span), _) if gap == 0 => {
+                        span.len += 1;
+                        self.counts.push(word);
+                    }
+                    _ => {
+                        self.spans.push(Span { offset: gap, len: 1 });
+                        self.counts.push(word);
+                    }
+                }
+                last = Some(wide);
+                index = index.saturating_add(1);
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), HistogramError> {
         let spans = self.spans.iter().fold(0, |sum: u64, span| sum.saturating_add(span.len));
         let counts = self.counts.len() as u64;
@@ -324,6 +353,13 @@ impl<'a> Buckets<'a> {
 }
 
 impl CountKind {
+    fn add(self, one: u64, other: u64) -> u64 {
+        match self {
+            CountKind::U64 => one.wrapping_add(other),
+            CountKind::F64 => (f64::from_bits(one) + f64::from_bits(other)).to_bits(),
+        }
+    }
+
     fn write(self, out: &mut Vec<u8>, word: u64) {
         match self {
             CountKind::U64 => write_varint(out, word),

@@ -8,6 +8,7 @@ mod dictionary;
 mod header;
 mod histogram;
 mod intake;
+pub(crate) mod json;
 mod labels;
 mod nested;
 mod parts;

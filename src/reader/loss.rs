@@ -1,5 +1,6 @@
 //! What could not be read, and what that costs.
 
+use super::rows::Undefined;
 use crate::block::DecodeError;
 use crate::log::{Damage, SegmentName};
 
@@ -97,6 +98,23 @@ impl Losses {
         if self.kept.len() < LOSSES_KEPT_MAX {
             self.kept.push(loss);
         }
+    }
+
+    /// What a block at a place (segment, offset, sequence) has that cannot be named.
+    pub(super) fn push_undefined(&mut self, place: (SegmentName, u64, u64), undefined: &Undefined) {
+        let (segment, offset, sequence) = place;
+        if undefined.rows > 0 {
+            self.push(Loss { segment, kind: undefined.loss(offset, sequence) });
+        }
+        if undefined.side_records > 0 {
+            self.push(Loss { segment, kind: undefined.side_loss(offset, sequence) });
+        }
+    }
+
+    /// So many rows of the block at a place cannot be decoded.
+    pub(super) fn push_undecodable(&mut self, place: (SegmentName, u64, u64), rows: u64, error: DecodeError) {
+        let (segment, offset, sequence) = place;
+        self.push(Loss { segment, kind: LossKind::Undecodable { offset, sequence, rows, error } });
     }
 
     pub(super) fn take(&mut self) -> Vec<Loss> {

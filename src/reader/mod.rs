@@ -1,12 +1,13 @@
 //! The reader: rows back out of a data directory, as they went in.
 //!
 //! Comes in: a directory, which another process may be writing to, and a [`Query`]. Goes out: rows, and what was said
-//! beside them, in order of
-//! arrival, with their labels and field names, borrowed from the block that they are in; and word of what could not
-//! be read. Of a directory that is being written, rows are seen when they are durable.
+//! beside them, in order of arrival, with their labels and field names, borrowed from the block that they are in; or
+//! whole blocks, as columns ([`Blocks`]); and word of what could not be read. Of a directory that is being written,
+//! rows are seen when they are durable. A [`CursorReader`] waits for them, in the process that writes, and remembers
+//! how far it was.
 //!
-//! Keeps: nothing is created, changed or removed; every row is given once; damage costs what was damaged, and is
-//! told; memory is bounded, however much there is to read.
+//! Keeps: nothing is created, changed or removed but a cursor's position; every row is given once; damage costs what
+//! was damaged, and is told; memory is bounded, however much there is to read.
 //!
 //! Refuses to know: formats, selectors, terminals. What it writes about a loss is for people.
 //!
@@ -43,6 +44,9 @@
 //! # assert!(sum(std::path::Path::new("/nonexistent"), "cpu", "usage").is_err());
 //! ```
 
+mod block;
+mod blocks;
+mod cursor;
 mod dedup;
 mod definitions;
 mod loss;
@@ -58,8 +62,12 @@ mod verify;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::log::{LogError, ReadDirectory, Survey};
+use crate::log::{Cursor, LogError, Positions, ReadDirectory, Survey, Tally};
+use crate::model::LogId;
 
+pub use block::{Block, BlockId, BlockTable};
+pub use blocks::Blocks;
+pub use cursor::CursorReader;
 pub use definitions::Labels;
 pub use loss::{LOSSES_KEPT_MAX, Loss, LossKind};
 pub use query::{Dedup, MetricFilter, Query, SeriesFilter};
@@ -84,6 +92,11 @@ impl Reader {
     /// [`LogError::Missing`], [`LogError::Foreign`], [`LogError::Newer`], [`LogError::Io`].
     pub fn open(directory: &Path) -> Result<Reader, LogError> {
         Ok(Reader { directory: Arc::new(ReadDirectory::open(directory)?) })
+    }
+
+    /// The log's identity.
+    pub fn log(&self) -> LogId {
+        self.directory.log()
     }
 
     /// What segments there are now; in a directory that is being written, with the durable watermark as their limit.
@@ -121,6 +134,38 @@ impl Reader {
     /// As [`rows`](Reader::rows).
     pub fn records(&self, query: Query) -> Result<Records, LogError> {
         self.rows(query).map(Records::new)
+    }
+
+    /// The blocks that there are now, as wholes, with the rows that `query` takes. [`Query::dedup`] is not looked at.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn blocks(&self, query: Query) -> Result<Blocks, LogError> {
+        self.blocks_behind(Positions::default(), query)
+    }
+
+    /// As [`blocks`](Reader::blocks), without those that are passed: for who keeps positions of their own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn blocks_behind(&self, passed: Positions, query: Query) -> Result<Blocks, LogError> {
+        Blocks::open(Arc::clone(&self.directory), query, passed)
+    }
+
+    /// The cursors of the directory as they are on disk, by name.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Newer`].
+    pub fn cursors(&self) -> Result<Vec<Cursor>, LogError> {
+        self.directory.cursors()
+    }
+
+    /// What is durable and not passed by a cursor, in the segments of a survey.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub fn behind(&self, cursor: &Cursor, survey: &Survey) -> Result<Tally, LogError> {
+        Tally::ahead_of(&cursor.positions, survey, self.directory.files(), self.directory.log())
     }
 
     /// Reads and decodes everything, and hands what is worth saying to `tell`. `done` is told how many bytes were

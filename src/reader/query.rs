@@ -45,6 +45,11 @@ impl Query {
         self.start_ns.is_none_or(|start| start <= time_ns) && self.end_ns.is_none_or(|end| time_ns < end)
     }
 
+    /// Whether rows are wanted whatever their time is.
+    pub(super) fn takes_every_time(&self) -> bool {
+        self.start_ns.is_none() && self.end_ns.is_none()
+    }
+
     /// Whether what is said of this metric is wanted.
     pub(super) fn takes_metric(&self, name: &[u8]) -> bool {
         let timeless = self.start_ns.is_none() && self.end_ns.is_none();

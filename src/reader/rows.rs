@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::block::Block;
 use super::dedup::Dropped;
 use super::loss::{Loss, LossKind, Losses};
 use super::query::Query;
@@ -12,7 +13,7 @@ use super::record::{Exemplar, Record};
 use super::row::{Arrival, BlockPlace, Row, TableWalk};
 use super::stream::{Head, Open, Stream, Verdict};
 use crate::block::{DecodeError, Exemplars, MetadataTable, Part, Table, decode_rows};
-use crate::log::{LogError, ReadDirectory, Survey};
+use crate::log::{LogError, Positions, ReadDirectory, Survey};
 use crate::model::{BlockHeader, Metadata};
 
 /// Rows of a directory, block by block.
@@ -23,6 +24,8 @@ pub struct Rows {
     streams: Vec<Stream>,
     losses: Losses,
     dropped: Option<Dropped>,
+    /// Blocks up to here are left out.
+    passed: Positions,
     watermarks: Option<Vec<u64>>,
 }
 
@@ -31,7 +34,15 @@ impl Rows {
         let segments = survey.segments.chunk_by(|a, b| a.name.worker == b.name.worker);
         let streams = segments.map(|s| Stream::new(s[0].name.worker, s.iter().cloned())).collect();
         let losses = Losses::default();
-        Rows { directory, query, streams, losses, dropped: None, watermarks: None }
+        let passed = Positions::default();
+        Rows { directory, query, streams, losses, dropped: None, passed, watermarks: None }
+    }
+
+    /// Leaves out blocks that are passed.
+    pub(super) fn behind(mut self, passed: Positions) -> Rows {
+        self.streams.iter_mut().for_each(|stream| stream.pass(passed.passed(stream.worker)));
+        self.passed = passed;
+        self
     }
 
     pub(super) fn without(mut self, dropped: Dropped) -> Rows {
@@ -62,17 +73,10 @@ impl Rows {
         sides: bool,
         take: &mut impl FnMut(&Record<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        for stream in self.streams.iter_mut().filter(|s| s.head().is_none()) {
-            stream.advance(&self.directory, &self.query, sides, &mut self.losses)?;
-        }
-        let order = |stream: &&mut Stream| {
-            let header = &stream.head().expect("streams without a block were left out").header;
-            (header.stamp_ns, header.worker, header.sequence)
-        };
-        let ready = self.streams.iter_mut().filter(|s| s.head().is_some());
-        let Some((head, payload, open)) = ready.min_by_key(order).and_then(Stream::take) else {
+        if !self.advance(sides)? {
             return Ok(false);
-        };
+        }
+        let Some((head, payload, open)) = next(&mut self.streams) else { return Ok(false) };
         let mut block = BlockWalk {
             head: &head,
             open,
@@ -83,25 +87,74 @@ impl Rows {
         };
         let walked = block.walk(payload, sides, take);
         let (position, undefined) = (block.position, block.undefined);
-        let (segment, offset, sequence) = (open.segment.name, head.offset, head.header.sequence);
-        if undefined.rows > 0 {
-            let kind = undefined.loss(offset, sequence);
-            self.losses.push(Loss { segment, kind });
-        }
-        if undefined.side_records > 0 {
-            let kind = undefined.side_loss(offset, sequence);
-            self.losses.push(Loss { segment, kind });
-        }
+        let place = (open.segment.name, head.offset, head.header.sequence);
+        self.losses.push_undefined(place, &undefined);
         match walked {
             Ok(()) => Ok(true),
             Err(Stop::Decode(error)) => {
                 let rows = u64::from(head.header.rows.saturating_sub(position));
-                self.losses
-                    .push(Loss { segment, kind: LossKind::Undecodable { offset, sequence, rows, error } });
+                self.losses.push_undecodable(place, rows, error);
                 Ok(true)
             }
             Err(Stop::Take(error)) => Err(error),
         }
+    }
+
+    /// Hands the next block to `take` before any of it is decoded; `None` if there was none. Blocks of nothing but side
+    /// records come, too, and the query's filters are left to who takes it.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if a segment cannot be opened.
+    pub(super) fn next_whole<R>(
+        &mut self,
+        take: impl FnOnce(&mut Block<'_>) -> R,
+    ) -> Result<Option<R>, LogError> {
+        if !self.advance(true)? {
+            return Ok(None);
+        }
+        let Some((head, payload, open)) = next(&mut self.streams) else { return Ok(None) };
+        let place = (open.segment.name, head.offset, head.header.sequence);
+        let mut block = Block::new(&head, payload, open, &self.query);
+        let taken = take(&mut block);
+        let (undefined, failed) = block.end();
+        self.losses.push_undefined(place, &undefined);
+        if let Some((error, rows)) = failed {
+            self.losses.push_undecodable(place, rows, error);
+        }
+        Ok(Some(taken))
+    }
+
+    /// Holds a block of each worker ready, if there is one; whether there is any.
+    pub(super) fn advance(&mut self, sides: bool) -> Result<bool, LogError> {
+        for stream in self.streams.iter_mut().filter(|s| s.head().is_none()) {
+            stream.advance(&self.directory, &self.query, sides, &mut self.losses)?;
+        }
+        Ok(self.streams.iter().any(|s| s.head().is_some()))
+    }
+
+    /// What was given, or had nothing to give.
+    pub(super) fn reached(&self) -> Positions {
+        let mut reached = self.passed.clone();
+        self.streams.iter().for_each(|stream| _ = reached.pass(stream.worker, stream.reached()));
+        reached
+    }
+
+    /// Looks for what these watermarks, of this process, have made durable; whether a block is ready.
+    pub(super) fn follow(&mut self, watermarks: &[u64]) -> Result<bool, LogError> {
+        let durable = |worker: u32| watermarks.get(worker as usize).copied().unwrap_or(0);
+        for stream in &mut self.streams {
+            stream.raise(durable(stream.worker))?;
+        }
+        if self.advance(true)? {
+            return Ok(true);
+        }
+        let reached = self.reached();
+        if (0..).zip(watermarks).all(|(worker, &durable)| durable <= reached.passed(worker)) {
+            return Ok(false);
+        }
+        // In a segment that was not there when these were looked for.
+        self.look_again(true)?;
+        self.advance(true)
     }
 
     /// Hands all wanted rows to `take`, in order of arrival.
@@ -130,20 +183,27 @@ impl Rows {
         if watermarks.is_some() && watermarks == self.watermarks {
             return Ok(false);
         }
+        self.look_again(watermarks.is_some())?;
+        self.watermarks = watermarks;
+        Ok(true)
+    }
+
+    fn look_again(&mut self, live: bool) -> Result<(), LogError> {
         let survey = self.directory.survey()?;
         for segments in survey.segments.chunk_by(|a, b| a.name.worker == b.name.worker) {
             let worker = segments[0].name.worker;
             let at = match self.streams.iter().position(|s| s.worker == worker) {
                 Some(at) => at,
                 None => {
-                    self.streams.push(Stream::new(worker, std::iter::empty()));
+                    let mut stream = Stream::new(worker, std::iter::empty());
+                    stream.pass(self.passed.passed(worker));
+                    self.streams.push(stream);
                     self.streams.len() - 1
                 }
             };
-            self.streams[at].refresh(segments.iter(), watermarks.is_some())?;
+            self.streams[at].refresh(segments.iter(), live)?;
         }
-        self.watermarks = watermarks;
-        Ok(true)
+        Ok(())
     }
 
     /// What could not be read so far and was not fetched yet: at most
@@ -156,6 +216,15 @@ impl Rows {
     pub fn losses(&self) -> u64 {
         self.losses.count
     }
+}
+
+/// The block that comes first, of those that are held ready.
+fn next(streams: &mut [Stream]) -> Option<(Head, &[u8], &mut Open)> {
+    let order = |stream: &&mut Stream| {
+        let header = &stream.head().expect("streams without a block were left out").header;
+        (header.stamp_ns, header.worker, header.sequence)
+    };
+    streams.iter_mut().filter(|s| s.head().is_some()).min_by_key(order).and_then(Stream::take)
 }
 
 /// A block whose rows are handed over.

@@ -23,6 +23,10 @@ pub(super) struct Stream {
     open: Option<Open>,
     head: Option<Head>,
     payload: Vec<u8>,
+    /// Blocks up to this sequence are left out; their definitions are not.
+    passed: u64,
+    /// The highest sequence that was given, or had nothing to give.
+    reached: u64,
 }
 
 /// A block that is held ready; its payload is the stream's.
@@ -44,6 +48,22 @@ pub(super) struct Open {
     pub(super) series: Pages<Verdict>,
 }
 
+/// Which blocks are to be given.
+struct Wanted<'q> {
+    query: &'q Query,
+    /// Those with nothing but side records, too.
+    sides: bool,
+    passed: u64,
+}
+
+impl Wanted<'_> {
+    fn takes(&self, header: &BlockHeader) -> bool {
+        header.sequence > self.passed
+            && (header.rows > 0 || self.sides)
+            && self.query.takes_any(header.time_min_ns, header.time_max_ns)
+    }
+}
+
 /// What is known of a series.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) enum Verdict {
@@ -61,10 +81,29 @@ pub(super) enum Verdict {
 impl Stream {
     /// The blocks of these segments of one worker.
     pub(super) fn new(worker: u32, segments: impl Iterator<Item = Segment>) -> Stream {
-        let mut stream =
-            Stream { worker, queue: VecDeque::new(), open: None, head: None, payload: Vec::new() };
+        let mut stream = Stream {
+            worker,
+            queue: VecDeque::new(),
+            open: None,
+            head: None,
+            payload: Vec::new(),
+            passed: 0,
+            reached: 0,
+        };
         stream.queue.extend(segments.filter(|s| s.is_closed() || shows_blocks(s) || misses_blocks(s)));
         stream
+    }
+
+    /// Leaves out blocks up to `sequence`, before the first one is asked for.
+    pub(super) fn pass(&mut self, sequence: u64) {
+        self.passed = sequence;
+        self.reached = sequence;
+        self.queue.retain(|segment| shows_behind(segment, sequence));
+    }
+
+    /// The highest sequence that was given, or had nothing to give.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
     }
 
     /// The block that is held ready.
@@ -74,7 +113,9 @@ impl Stream {
 
     /// Takes the block that is held ready: head, payload, and the segment that it is in.
     pub(super) fn take(&mut self) -> Option<(Head, &[u8], &mut Open)> {
-        Some((self.head.take()?, &self.payload, self.open.as_mut()?))
+        let head = self.head.take()?;
+        self.reached = self.reached.max(head.header.sequence);
+        Some((head, &self.payload, self.open.as_mut()?))
     }
 
     /// Holds the next block ready that can have rows for `query`, or with `sides` side records, if there is one.
@@ -90,7 +131,9 @@ impl Stream {
     ) -> Result<(), LogError> {
         while self.head.is_none() {
             if let Some(open) = &mut self.open {
-                self.head = open.next_block(directory, query, sides, losses, &mut self.payload)?;
+                let wanted = Wanted { query, sides, passed: self.passed };
+                self.head =
+                    open.next_block(directory, &wanted, losses, &mut self.payload, &mut self.reached)?;
                 if self.head.is_some() {
                     return Ok(());
                 }
@@ -106,6 +149,21 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Takes notice of a newer watermark, which is cheaper than a survey; whether there may now be more in the segment
+    /// that is being read. Other segments it does not find.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if the open segment's file can not be looked at.
+    pub(super) fn raise(&mut self, durable_sequence: u64) -> Result<bool, LogError> {
+        match &mut self.open {
+            Some(open) if !open.segment.is_closed() && durable_sequence > self.reached => {
+                open.raise(durable_sequence)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Takes notice of what a newer survey shows: `segments` are the worker's.
@@ -124,7 +182,8 @@ impl Stream {
                 && let Some(open) = &mut self.open
             {
                 open.extend(segment, live)?;
-            } else if segment.name.number > at && shows_blocks(segment) {
+            } else if segment.name.number > at && shows_blocks(segment) && shows_behind(segment, self.passed)
+            {
                 self.queue.push_back(segment.clone());
             }
         }
@@ -135,6 +194,11 @@ impl Stream {
 /// Whether there is a block to be seen. What a worker wrote before it, in older segments, is then all there.
 fn shows_blocks(segment: &Segment) -> bool {
     segment.totals.blocks > 0 && segment.totals.first_sequence <= segment.limit
+}
+
+/// Whether there can be a block above a sequence.
+fn shows_behind(segment: &Segment, sequence: u64) -> bool {
+    !segment.is_closed() || segment.totals.last_sequence > sequence
 }
 
 /// Whether blocks must be there of which no header can be read.
@@ -189,14 +253,15 @@ impl Open {
         self.series.clear();
     }
 
-    /// The next block that can have something for `query`; its payload goes to `payload`.
+    /// The next block that can have something that is wanted; its payload goes to `payload`. `reached` follows what is
+    /// passed over.
     fn next_block(
         &mut self,
         directory: &ReadDirectory,
-        query: &Query,
-        sides: bool,
+        wanted: &Wanted<'_>,
         losses: &mut Losses,
         payload: &mut Vec<u8>,
+        reached: &mut u64,
     ) -> Result<Option<Head>, LogError> {
         loop {
             let Some(found) = self.reader.read_next() else { return Ok(None) };
@@ -206,6 +271,11 @@ impl Open {
                 Found::Block(block) => (Some(block), block.damage().map(without_saved_rows)),
             };
             let mut defines_all = true;
+            let sequence = match (&block, &damage) {
+                (Some(block), _) => block.header.sequence,
+                (None, Some(damage)) => damage.last_sequence,
+                (None, None) => 0,
+            };
             let head = match block {
                 Some(block) if block.header.kind != BlockKind::Footer => {
                     if let Some(section) = block.dictionary
@@ -222,9 +292,7 @@ impl Open {
                     }
                     block.payload.and_then(|bytes| {
                         let header = block.header;
-                        let wanted = (header.rows > 0 || sides)
-                            && query.takes_any(header.time_min_ns, header.time_max_ns);
-                        wanted.then(|| {
+                        wanted.takes(header).then(|| {
                             payload.clear();
                             payload.extend_from_slice(bytes);
                             Head { offset: block.offset, header: header.clone() }
@@ -235,7 +303,9 @@ impl Open {
             };
             if let Some(damage) = damage {
                 defines_all &= damage.part == DamagedPart::Footer;
-                losses.push(Loss { segment, kind: LossKind::Damage(damage) });
+                if sequence > wanted.passed || damage.blocks() == 0 {
+                    losses.push(Loss { segment, kind: LossKind::Damage(damage) });
+                }
             }
             if !defines_all && !self.complete {
                 // What was defined in the damaged place may be defined again further on.
@@ -244,7 +314,26 @@ impl Open {
             if head.is_some() {
                 return Ok(head);
             }
+            *reached = sequence.max(*reached);
         }
+    }
+
+    /// Shows what is durable by now, without looking at other segments. A block that is not sound ends the reading, as
+    /// far as is known without [`extend`](Open::extend).
+    fn raise(&mut self, durable_sequence: u64) -> Result<(), LogError> {
+        let bytes = self.file_bytes()?;
+        self.reader.raise(durable_sequence, bytes);
+        self.segment.limit = self.segment.limit.max(durable_sequence);
+        self.segment.bytes = self.segment.bytes.max(bytes);
+        Ok(())
+    }
+
+    fn file_bytes(&self) -> Result<u64, LogError> {
+        self.file.len().map_err(|error| LogError::Io {
+            action: "look at",
+            path: self.segment.name.to_string().into(),
+            error,
+        })
     }
 
     /// Goes on with what has become durable since.
@@ -254,11 +343,7 @@ impl Open {
             SegmentState::Open => now.must_have,
             SegmentState::Closed | SegmentState::Sealed { .. } => now.totals.last_sequence,
         };
-        let bytes = self.file.len().map_err(|error| LogError::Io {
-            action: "look at",
-            path: self.segment.name.to_string().into(),
-            error,
-        })?;
+        let bytes = self.file_bytes()?;
         self.reader.extend(upto, bytes);
         // What comes now may define more.
         self.complete = false;

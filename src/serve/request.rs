@@ -180,8 +180,11 @@ impl WriteRequest {
             return Err(GivenUp::Memory);
         }
         // The encoded size is the decoded one here: the framing has checked it against the limit.
-        let start =
-            data.start.checked_sub(self.tail.len()).expect("the buffer's headroom holds the longest tail");
+        let Some(start) = data.start.checked_sub(self.tail.len()) else {
+            // A long line is put together in the tail, where its start need not be moved with each piece.
+            self.tail.extend_from_slice(&buffer[data]);
+            return self.feed_tail(engine, stream);
+        };
         buffer[start..data.start].copy_from_slice(&self.tail);
         self.tail.clear();
         let consumed = self.feed(&buffer[start..data.end], false, engine, stream);
@@ -226,6 +229,14 @@ impl WriteRequest {
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
         }
+        Ok(match self.feed_tail(engine, stream)? {
+            Progress::More if self.ended => Progress::Complete,
+            progress => progress,
+        })
+    }
+
+    /// Takes what it can of what is kept.
+    fn feed_tail(&mut self, engine: &mut Worker, stream: &mut Stream) -> Result<Progress, GivenUp> {
         let tail = std::mem::take(&mut self.tail);
         let consumed = match self.whole.as_mut().filter(|whole| !whole.checked) {
             Some(whole) => {
@@ -236,13 +247,10 @@ impl WriteRequest {
         };
         self.tail = tail;
         self.tail_used += consumed.bytes;
-        if consumed.full {
-            return Ok(Progress::Stalled);
-        }
-        if self.whole.is_none() {
+        if !consumed.full && self.whole.is_none() {
             self.tail.drain(..std::mem::take(&mut self.tail_used));
         }
-        Ok(if self.ended { Progress::Complete } else { Progress::More })
+        Ok(consumed.progress())
     }
 
     /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
@@ -279,7 +287,7 @@ impl WriteRequest {
     /// Bytes kept that are not reserved.
     pub(super) fn memory_bytes(&self) -> usize {
         let tail = if self.whole.is_none() { self.tail.capacity() } else { 0 };
-        tail + self.encoded.capacity()
+        tail + self.encoded.capacity() + self.rows.memory_bytes()
     }
 
     fn decode(

@@ -15,6 +15,8 @@ _Static_assert(sizeof(void *) != 8 || sizeof(tdg_column) == 32, "tdg_column");
 _Static_assert(sizeof(void *) != 8 || offsetof(tdg_column, kind) == 24, "tdg_column.kind");
 _Static_assert(sizeof(void *) != 8 || sizeof(tdg_written) == 48, "tdg_written");
 _Static_assert(sizeof(tdg_stats) >= 96 && offsetof(tdg_stats, memory_bytes) == 88, "tdg_stats");
+_Static_assert(sizeof(tdg_block) == 48 && offsetof(tdg_block, log) == 32, "tdg_block");
+_Static_assert(sizeof(tdg_cursor_stats) >= 48 && offsetof(tdg_cursor_stats, bytes_lost) == 40, "tdg_cursor_stats");
 _Static_assert(sizeof(tdg_status) == 4 && sizeof(tdg_series) == 8 && sizeof(tdg_token) == 8, "numbers");
 _Static_assert(TDG_OK == 0 && TDG_E_INTERNAL == 16 && TDG_TIME_NOW == INT64_MIN, "constants");
 

@@ -1,9 +1,11 @@
-"""OpenTelemetry's SDK: every kind of metric and a log record, as protobuf and as JSON; metrics also by remote write."""
+"""OpenTelemetry's SDK: every kind of metric, exemplars and a log record, as protobuf and as JSON; metrics also by remote
+write."""
 
 import logging
 import warnings
 
 from kit import Server, same
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.json.http._log_exporter import OTLPLogExporter as JsonLogs
 from opentelemetry.exporter.otlp.json.http.metric_exporter import OTLPMetricExporter as JsonMetrics
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -41,6 +43,21 @@ def send(exporter, exponential=True):
         size = meter.create_histogram("size", "By")
         for value in (1, 2, 4, 0):
             size.record(value)
+    provider.shutdown()
+
+
+TRACE_ID, SPAN_ID = 0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7
+
+
+def send_traced(exporter):
+    """Records within a span, which makes exemplars."""
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=10**9)
+    provider = sdk.MeterProvider([reader], RESOURCE)
+    meter = provider.get_meter("lib")
+    span = trace.SpanContext(TRACE_ID, SPAN_ID, False, trace.TraceFlags(trace.TraceFlags.SAMPLED))
+    with trace.use_span(trace.NonRecordingSpan(span)):
+        meter.create_counter("orders").add(2, {"k": "v"})
+        meter.create_histogram("latency", "s", explicit_bucket_boundaries_advisory=[0.5, 1]).record(0.25)
     provider.shutdown()
 
 
@@ -118,6 +135,20 @@ with Server() as server:
     send(Metrics(server.url + "/v1/metrics", compression=Compression.Gzip, preferred_temporality=DELTA))
     send(JsonMetrics(endpoint=server.url + "/v1/metrics"))
     same(server.stop(), expected("cumulative") * 2 + expected("delta"))
+
+with Server() as server:
+    send_traced(Metrics(server.url + "/v1/metrics"))
+    send_traced(JsonMetrics(endpoint=server.url + "/v1/metrics"))
+    rows = [row for row in server.stop() if "exemplar" in row]
+    ids = {"trace_id": f"{TRACE_ID:032x}", "span_id": f"{SPAN_ID:016x}"}
+    origin = {"resource.service.name": "shop", "resource.n": "5", "scope.name": "lib", "otlp.temporality": "cumulative"}
+    orders = {"__name__": "orders", "k": "v", "otlp.type": "sum", "otlp.monotonic": "true", **origin}
+    latency = {"__name__": "latency", "otlp.type": "histogram", "otlp.unit": "s", **origin}
+    traced = [
+        {"labels": orders, "fields": {"value": {"f64": 2.0}}, "exemplar": ids},
+        {"labels": latency, "fields": {"value": {"f64": 0.25}}, "exemplar": ids},
+    ]
+    same(rows, traced * 2)
 
 with Server() as server:
     log(Logs(server.url + "/v1/logs"))

@@ -300,3 +300,27 @@ fn bodies_of_more_rows_than_a_batch_holds() {
     let expected = [("own", (ROWS, below)), ("tsdb", (ROWS, below + ROWS as f64)), ("vm", (ROWS, below))];
     assert_eq!(sums.into_iter().collect::<Vec<_>>(), expected.map(|(name, sum)| (name.to_owned(), sum)));
 }
+
+/// VictoriaMetrics exports all that it has of a series as one line.
+#[test]
+fn a_line_with_more_samples_than_a_batch_holds_is_taken_whole() {
+    const SAMPLES: usize = 200_000;
+    let server = Server::start();
+    let values: Vec<String> = (0..SAMPLES).map(|n| format!("{n}.5")).collect();
+    let times: Vec<String> = (0..SAMPLES).map(|n| (1_700_000_000_000 + n as u64).to_string()).collect();
+    let line = |job: &str| {
+        let (values, times) = (values.join(","), times.join(","));
+        format!("{{\"metric\":{{\"job\":\"{job}\"}},\"values\":[{values}],\"timestamps\":[{times}]}}\n")
+    };
+    let plain = line("plain");
+    assert!(plain.len() > 3 << 20, "{} bytes", plain.len());
+    server.ask(&post("/api/v1/import", plain)).expect(204);
+    let zstd = zstd::encode_all(line("zstd").as_bytes(), 1).unwrap();
+    server.ask(&request("POST", "/api/v1/import", &[("Content-Encoding", "zstd")], &zstd)).expect(204);
+    let mut found = std::collections::BTreeMap::new();
+    for line in cat_text(&server.data).lines() {
+        let job = if line.contains("\"plain\"") { "plain" } else { "zstd" };
+        *found.entry(job).or_insert(0) += 1;
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [("plain", SAMPLES), ("zstd", SAMPLES)]);
+}

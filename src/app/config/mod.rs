@@ -108,6 +108,8 @@ pub struct Data {
     pub retention_bytes: Option<u64>,
     /// The percentage of the file system that is kept free; the oldest rows go when there is less.
     pub free_space_min_percent: u8,
+    /// How many bytes are kept beyond that because a cursor has not passed them.
+    pub cursor_bytes_max: u64,
     /// The longest that a request's rows wait for others to share their commit.
     pub commit_linger: Duration,
     /// The longest that rows wait which nobody waits for.
@@ -189,6 +191,7 @@ impl Config {
             ("data.retention", data.retention != next.data.retention),
             ("data.retention_size", data.retention_bytes != next.data.retention_bytes),
             ("data.free_space_min", data.free_space_min_percent != next.data.free_space_min_percent),
+            ("data.cursor_size_max", data.cursor_bytes_max != next.data.cursor_bytes_max),
             ("data.commit_linger", data.commit_linger != next.data.commit_linger),
             ("data.commit_interval", data.commit_interval != next.data.commit_interval),
             ("data.commits_per_second_max", data.commits_per_second_max != next.data.commits_per_second_max),

@@ -19,7 +19,7 @@ use super::{
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
-use crate::engine::WORKERS_MAX;
+use crate::engine::{CURSOR_BYTES_MAX, WORKERS_MAX};
 use crate::serve::DoorOptions;
 use crate::serve::lines::LineListener;
 
@@ -172,6 +172,7 @@ impl Sources<'_> {
                 s.size(0..=SIZE_BYTES_MAX).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
             })?,
             free_space_min_percent: read(&data.free_space_min, 5, whole_percent)?,
+            cursor_bytes_max: read(&data.cursor_size_max, CURSOR_BYTES_MAX, |s| s.size(0..=SIZE_BYTES_MAX))?,
             commit_linger: read(&data.commit_linger, linger_default, |s| s.duration(0..=linger_ms_max))?,
             commit_interval,
             commits_per_second_max: read(&data.commits_per_second_max, 0, |s| {

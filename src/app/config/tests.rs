@@ -48,6 +48,7 @@ fn without_a_file_everything_has_its_default() {
         retention: Some(Duration::from_secs(15 * 86_400)),
         retention_bytes: None,
         free_space_min_percent: 5,
+        cursor_bytes_max: 10 << 30,
         commit_linger: Duration::from_millis(2),
         commit_interval: Duration::from_millis(200),
         commits_per_second_max: 0,
@@ -96,7 +97,8 @@ fn every_key_of_the_file_is_taken() {
     let config = load(
         "listen:\n  - address: 127.0.0.1:9480\n    protocol: http\n  - address: '[::1]:0'\n\
          data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 25%\n  \
-         commit_linger: 0s\n  commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
+         cursor_size_max: 2GiB\n  commit_linger: 0s\n  \
+         commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
          limits:\n  memory: 512MB\n  series_max: 1_000\n  body_size_max: 1MB\n  decoded_size_max: 2MiB\n  \
          connections_max: 7\n  header_timeout: 1s\n  body_idle_timeout: 2s\n  idle_timeout: 3s\n\
          workers: 3\n",
@@ -107,6 +109,7 @@ fn every_key_of_the_file_is_taken() {
         retention: Some(Duration::from_secs(7 * 86_400)),
         retention_bytes: Some(3 << 29),
         free_space_min_percent: 25,
+        cursor_bytes_max: 2 << 30,
         commit_linger: Duration::ZERO,
         commit_interval: Duration::from_secs(1),
         commits_per_second_max: 40,
@@ -319,6 +322,7 @@ fn each_key_that_changes_is_named() {
         ("data.retention", "1d"),
         ("data.retention_size", "1GB"),
         ("data.free_space_min", "6%"),
+        ("data.cursor_size_max", "0"),
         ("data.commit_linger", "1ms"),
         ("data.commit_interval", "100ms"),
         ("data.commits_per_second_max", "1"),

@@ -22,13 +22,18 @@ pub struct BenchArgs {
     /// A server to measure, with its process and data directory if they are on this machine.
     ///
     /// With pid, its CPU time until it is idle again and its peak memory are measured; with data, how many bytes the
-    /// directory grew per sample. A URL without a path gets the path that the server takes writes at.
-    #[arg(long, value_name = "URL[,pid=N][,data=DIR]", default_value = "http://127.0.0.1:9480")]
+    /// directory grew per sample; udp is where statsd is sent. A URL without a path gets the path that the server takes
+    /// writes at.
+    #[arg(
+        long,
+        value_name = "URL[,pid=N][,data=DIR][,udp=HOST:PORT]",
+        default_value = "http://127.0.0.1:9480"
+    )]
     pub to: Vec<Target>,
 
-    /// The shape of what is sent.
-    #[arg(long, value_enum, default_value_t = Workload::TsbsCpu)]
-    pub workload: Workload,
+    /// The shape of what is sent [default: tsbs-cpu; prom with protocols that have one value a sample].
+    #[arg(long, value_enum)]
+    pub workload: Option<Workload>,
 
     /// How numbers are written.
     #[arg(long, value_enum, default_value_t = Values::Int)]
@@ -38,9 +43,13 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Order::Seq)]
     pub order: Order,
 
-    /// The protocol spoken.
+    /// The protocol spoken. All but influx have one value a sample, and take --workload prom or single.
     #[arg(long, value_enum, default_value_t = Protocol::Influx)]
     pub protocol: Protocol,
+
+    /// Samples of a series in each line, one after the other in time; with json and otlp.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=POINTS_MAX))]
+    pub points: u32,
 
     /// Number of series, counted as different sets of tags [default: 4000; 1000000 for single, 40000 for prom, 1000
     /// for wide and events].
@@ -62,11 +71,12 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N")]
     pub rate: Option<NonZeroU64>,
 
-    /// Lines in a request, or series [default: 5000; 1000 with remote write].
+    /// Lines in a request, or series [default: 5000; 1000 with remote write; 64 with statsd, in a datagram; where lines
+    /// have several samples, so many that it is 5000 samples].
     #[arg(long, value_name = "N")]
     pub batch: Option<NonZeroU32>,
 
-    /// Connections, each kept alive, with one request at a time.
+    /// Connections, each kept alive, with one request at a time. With statsd, sockets.
     #[arg(
         long,
         value_name = "N",
@@ -76,7 +86,7 @@ pub struct BenchArgs {
     pub connections: u32,
 
     /// How bodies are compressed. Compressed ones are sent again with the same times: they can't be changed. Remote
-    /// write is always compressed, by snappy.
+    /// write is always compressed, by snappy; statsd is never.
     #[arg(long, value_enum, default_value_t = Encoding::Identity)]
     pub encoding: Encoding,
 
@@ -144,6 +154,15 @@ pub enum Protocol {
     /// Prometheus remote write 2.0.
     #[value(name = "remote-write-2")]
     RemoteWrite2,
+    /// Prometheus's exposition text, pushed.
+    PromText,
+    /// VictoriaMetrics' JSON lines.
+    Json,
+    /// OTLP over HTTP as protobuf: gauges, and what lies next to each other of one name in one metric of at most 100 points.
+    Otlp,
+    /// DogStatsD's counters over UDP, as fast as they can be sent unless there is a rate. What arrived is what the
+    /// server says it read; the rest was lost, and shows as rejected.
+    Statsd,
 }
 
 /// How bodies are compressed.
@@ -169,14 +188,30 @@ pub enum Output {
 }
 
 impl BenchArgs {
+    /// The workload asked for, or what the protocol has by default.
+    pub(super) fn workload(&self) -> Workload {
+        let default = if self.protocol == Protocol::Influx { Workload::TsbsCpu } else { Workload::Prom };
+        self.workload.unwrap_or(default)
+    }
+
     /// Series asked for, or what the workload has by default.
     pub(super) fn series(&self) -> u32 {
-        self.series.map_or(workload::series_default(self.workload), NonZeroU32::get)
+        self.series.map_or(workload::series_default(self.workload()), NonZeroU32::get)
     }
 
     /// Lines in a request asked for, or what the protocol has by default.
     pub(super) fn batch(&self) -> u32 {
-        self.batch.map_or(if self.protocol.is_remote_write() { 1_000 } else { 5_000 }, NonZeroU32::get)
+        let default = match self.protocol {
+            Protocol::RemoteWrite | Protocol::RemoteWrite2 => 1_000,
+            Protocol::Statsd => 64,
+            _ => (5_000 / self.points).max(1),
+        };
+        self.batch.map_or(default, NonZeroU32::get)
+    }
+
+    /// Samples of a series in a line.
+    pub(super) fn points(&self) -> u32 {
+        self.points
     }
 
     /// How bodies are compressed, as results name it.
@@ -189,23 +224,34 @@ impl BenchArgs {
     /// # Errors
     /// [`BenchError::Usage`].
     pub(super) fn check(&self) -> Result<(), BenchError> {
-        if self.workload == Workload::Churn && self.encoding != Encoding::Identity {
-            let why = "churn makes new series by changing bodies: it needs --encoding identity";
-            return Err(BenchError::Usage(why.to_owned()));
+        let usage = |why: &str| Err(BenchError::Usage(why.to_owned()));
+        let (workload, is_plain) = (self.workload(), self.encoding == Encoding::Identity);
+        if workload == Workload::Churn && !is_plain {
+            return usage("churn makes new series by changing bodies: it needs --encoding identity");
         }
-        if self.protocol.is_remote_write() {
-            if !matches!(self.workload, Workload::Prom | Workload::Single) {
-                let why = "remote write has one value a sample: it needs --workload prom or single";
-                return Err(BenchError::Usage(why.to_owned()));
-            }
-            if self.encoding != Encoding::Identity {
-                let why = "remote write is compressed by snappy: it takes no --encoding";
-                return Err(BenchError::Usage(why.to_owned()));
-            }
+        if self.protocol != Protocol::Influx && !matches!(workload, Workload::Prom | Workload::Single) {
+            return usage("this protocol has one value a sample: it needs --workload prom or single");
         }
-        let series_max = workload::series_max(self.workload);
+        if self.protocol.is_remote_write() && !is_plain {
+            return usage("remote write is compressed by snappy: it takes no --encoding");
+        }
+        if self.protocol == Protocol::Statsd && !is_plain {
+            return usage("datagrams are not compressed: statsd takes no --encoding");
+        }
+        if self.points > 1 && !matches!(self.protocol, Protocol::Json | Protocol::Otlp) {
+            return usage("--points: only json and otlp have several samples of a series in a line");
+        }
+        let lacks_udp = |target: &&Target| target.udp.is_none();
+        if self.protocol == Protocol::Statsd
+            && let Some(target) = self.to.iter().find(lacks_udp)
+        {
+            let at = target.authority();
+            let why = format!("statsd needs the address of a listener: --to http://{at},udp=HOST:PORT");
+            return Err(BenchError::Usage(why));
+        }
+        let series_max = workload::series_max(workload);
         if self.series() > series_max {
-            let workload = name(self.workload);
+            let workload = name(workload);
             return Err(BenchError::Usage(format!("--series: {workload} has at most {series_max}")));
         }
         Ok(())
@@ -219,24 +265,25 @@ impl Protocol {
     }
 
     /// The headers that say what a body is.
-    pub(super) fn headers(self, encoding: Encoding) -> &'static str {
-        match (self, encoding) {
-            (Protocol::Influx, Encoding::Identity) => "Content-Type: text/plain; charset=utf-8\r\n",
-            (Protocol::Influx, Encoding::Gzip) => {
-                "Content-Type: text/plain; charset=utf-8\r\nContent-Encoding: gzip\r\n"
-            }
-            (Protocol::Influx, Encoding::Zstd) => {
-                "Content-Type: text/plain; charset=utf-8\r\nContent-Encoding: zstd\r\n"
-            }
+    pub(super) fn headers(self, encoding: Encoding) -> String {
+        let kind = match self {
+            Protocol::Influx | Protocol::PromText | Protocol::Statsd => "text/plain; charset=utf-8",
+            Protocol::Json => "application/json",
+            Protocol::Otlp | Protocol::RemoteWrite => "application/x-protobuf",
+            Protocol::RemoteWrite2 => "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        };
+        let further = match (self, encoding) {
             (Protocol::RemoteWrite, _) => {
-                "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-                 X-Prometheus-Remote-Write-Version: 0.1.0\r\n"
+                "Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\n"
             }
             (Protocol::RemoteWrite2, _) => {
-                "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
-                 Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n"
+                "Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n"
             }
-        }
+            (_, Encoding::Identity) => "",
+            (_, Encoding::Gzip) => "Content-Encoding: gzip\r\n",
+            (_, Encoding::Zstd) => "Content-Encoding: zstd\r\n",
+        };
+        format!("Content-Type: {kind}\r\n{further}")
     }
 }
 
@@ -274,6 +321,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(total_ms))
 }
 
+/// A body is made before it is sent, and a line of this many is one of megabytes.
+const POINTS_MAX: i64 = 10_000;
 /// A thread each; more than this says more about the generator than about the server.
 const CONNECTIONS_MAX: i64 = 10_000;
 const DURATION_MAX_MS: u64 = 86_400_000;
@@ -299,7 +348,7 @@ mod tests {
         let args = parse(&[]).unwrap();
         assert_eq!(args.to.len(), 1);
         assert_eq!(args.to[0].authority(), "127.0.0.1:9480");
-        assert_eq!((args.workload, args.values, args.order), (Workload::TsbsCpu, Values::Int, Order::Seq));
+        assert_eq!((args.workload(), args.values, args.order), (Workload::TsbsCpu, Values::Int, Order::Seq));
         assert_eq!((args.batch(), args.connections, args.runs.get()), (5000, 4, 1));
         assert!(args.samples.is_none() && args.duration.is_none() && args.rate.is_none());
     }
@@ -311,14 +360,18 @@ mod tests {
         let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         assert_eq!(args.to.len(), 2);
         assert_eq!(args.to[0].pid, Some(7));
-        assert_eq!((args.workload, args.values, args.order), (Workload::Single, Values::Full, Order::Random));
+        assert_eq!(
+            (args.workload(), args.values, args.order),
+            (Workload::Single, Values::Full, Order::Random)
+        );
         assert_eq!((args.encoding, args.output), (Encoding::Zstd, Output::Json));
     }
 
     #[test]
     fn what_is_not_there_or_contradicts_itself_is_refused() {
         for line in [
-            "--protocol otlp",
+            "--protocol grpc",
+            "--points 0",
             "--batch 0",
             "--connections 0",
             "--samples 1 --duration 1s",
@@ -338,11 +391,34 @@ mod tests {
             ("--workload wide --series 10000000", false),
             ("--protocol remote-write --workload prom", true),
             ("--protocol remote-write-2 --workload single", true),
-            ("--protocol remote-write", false),
+            ("--protocol remote-write", true),
+            ("--protocol remote-write --workload tsbs-cpu", false),
+            ("--protocol prom-text --encoding gzip", true),
+            ("--protocol json --points 100", true),
+            ("--protocol prom-text --points 100", false),
+            ("--protocol otlp --workload single --points 2 --encoding zstd", true),
+            ("--protocol statsd", false),
+            ("--protocol statsd --to http://h:1,udp=h:8125", true),
+            ("--protocol statsd --to http://h:1,udp=h:8125 --encoding zstd", false),
             ("--protocol remote-write-2 --workload prom --encoding gzip", false),
         ] {
             let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
             assert_eq!(args.check().is_ok(), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_protocol_has_by_default() {
+        for (line, workload, batch) in [
+            ("", Workload::TsbsCpu, 5_000),
+            ("--protocol remote-write-2", Workload::Prom, 1_000),
+            ("--protocol json", Workload::Prom, 5_000),
+            ("--protocol json --points 100", Workload::Prom, 50),
+            ("--protocol otlp --points 10000", Workload::Prom, 1),
+            ("--protocol statsd --workload single", Workload::Single, 64),
+        ] {
+            let args = parse(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+            assert_eq!((args.workload(), args.batch()), (workload, batch), "{line}");
         }
     }
 

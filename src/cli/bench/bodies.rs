@@ -5,18 +5,23 @@
 //! later times gives each series ascending times; a body's bytes are a function of the request's number, whichever
 //! server it goes to and whatever was sent before.
 //!
-//! Times are 19 digits at known positions: making a body later is one copy of 19 bytes a line. Compressed bodies, as
-//! remote write's are, can't be changed and repeat the first cycle's times.
+//! Times have a fixed width and known positions: making a body later is one copy of some bytes a sample. Compressed
+//! bodies, as remote write's are, can't be changed and repeat the first cycle's times.
 
+mod cycle;
+mod otlp;
 mod remote_write;
+mod sample;
+mod stamp;
+mod text;
 
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::BenchError;
-use super::args::{BenchArgs, Encoding};
+use super::args::{BenchArgs, Encoding, Protocol};
 use super::workload::{GENERATION_DIGITS, Lines};
-use remote_write::Request;
+use cycle::Cycle;
+use stamp::{Stamp, write_digits};
 
 /// A cycle of bodies.
 pub(super) struct Bodies {
@@ -25,6 +30,7 @@ pub(super) struct Bodies {
     samples_before: Vec<u64>,
     cycle_ns: i64,
     start_ns: i64,
+    stamp: Stamp,
     /// Whether bodies are as they are sent, times and all.
     fixed: bool,
     series: u32,
@@ -45,17 +51,17 @@ pub(super) struct Place {
 /// One request's body.
 pub(super) struct Body {
     bytes: Vec<u8>,
-    /// Where each line's time starts.
+    /// Where each time starts; empty where there are none.
     times: Vec<u32>,
     /// Where each line's generation starts; empty but for churn.
     generations: Vec<u32>,
-    /// Runs of lines that share a time.
+    /// Runs of equal times.
     stretches: Vec<Stretch>,
 }
 
-/// Lines up to `lines_end` have the time `offset_ns` after the cycle's start.
+/// Times up to number `times_end` lie `offset_ns` after the cycle's start.
 struct Stretch {
-    lines_end: usize,
+    times_end: usize,
     offset_ns: i64,
 }
 
@@ -71,23 +77,25 @@ impl Bodies {
         mut built: impl FnMut(u64),
     ) -> Result<Bodies, BenchError> {
         let series = args.series();
-        let mut lines = Lines::new(args.workload, args.values, args.order, series, args.seed);
+        let mut lines = Lines::new(args.workload(), args.values, args.order, series, args.seed);
         let mut cycle = Cycle::new(args, start_ns, lines.samples_per_line());
         let samples_wanted = args.samples.map_or(u64::MAX, std::num::NonZero::get);
         let bodies_wanted = BODIES_PER_CONNECTION * args.connections as usize;
+        let points = i64::from(args.points());
         let mut rounds = 0;
         loop {
             let before = cycle.raw_bytes_with_open();
             for (place, one) in (0..).zip(lines.round()) {
                 let spread_ns = if lines.spread_in_time() { place * ROUND_NS / i64::from(series) } else { 0 };
-                cycle.write_line(&mut lines, one, rounds * ROUND_NS + spread_ns);
+                let offset_ns = rounds * ROUND_NS + spread_ns;
+                cycle.write(&mut lines, one, (0..points).map(|point| offset_ns + point * ROUND_NS));
                 if cycle.open_is_full() {
                     cycle.close_body()?;
                     built(cycle.raw_bytes as u64);
                     cycle.check_fits(series, place as u64, bytes_max)?;
                 }
             }
-            rounds += 1;
+            rounds += points;
             let raw_bytes = cycle.raw_bytes_with_open();
             let round_bytes = raw_bytes - before;
             let is_enough = cycle.samples() >= samples_wanted && cycle.bodies.len() >= bodies_wanted;
@@ -96,7 +104,8 @@ impl Bodies {
                 break;
             }
         }
-        if !cycle.open.times.is_empty() {
+        // Datagrams are counted by the server, not what is in them: all have to hold as many.
+        if !cycle.open_is_empty() && (args.protocol != Protocol::Statsd || cycle.bodies.is_empty()) {
             cycle.close_body()?;
         }
         Ok(Bodies {
@@ -104,6 +113,7 @@ impl Bodies {
             samples_before: cycle.samples_before,
             cycle_ns: rounds * ROUND_NS,
             start_ns,
+            stamp: Stamp::of(args.protocol),
             fixed: args.encoding != Encoding::Identity || args.protocol.is_remote_write(),
             series,
             samples_per_line: lines.samples_per_line(),
@@ -130,7 +140,7 @@ impl Bodies {
         // A poisoned lock is another connection's panic, which ends the process anyway.
         let mut body = self.bodies[place.body].lock().unwrap_or_else(PoisonError::into_inner);
         if !self.fixed {
-            body.set_times(self.start_ns + place.cycle as i64 * self.cycle_ns);
+            body.set_times(self.stamp, self.start_ns + place.cycle as i64 * self.cycle_ns);
             body.set_generation(generation(place.request));
         }
         body
@@ -155,16 +165,16 @@ impl Body {
         &self.bytes
     }
 
-    fn set_times(&mut self, cycle_start_ns: i64) {
-        let mut lines = self.times.iter();
-        let mut line = 0;
+    fn set_times(&mut self, stamp: Stamp, cycle_start_ns: i64) {
+        let mut times = self.times.iter();
+        let mut done = 0;
         for stretch in &self.stretches {
-            let digits = time_digits(cycle_start_ns + stretch.offset_ns);
-            for start in lines.by_ref().take(stretch.lines_end - line) {
+            let (bytes, length) = stamp.bytes(cycle_start_ns + stretch.offset_ns);
+            for start in times.by_ref().take(stretch.times_end - done) {
                 let start = *start as usize;
-                self.bytes[start..start + TIME_DIGITS].copy_from_slice(&digits);
+                self.bytes[start..start + length].copy_from_slice(&bytes[..length]);
             }
-            line = stretch.lines_end;
+            done = stretch.times_end;
         }
     }
 
@@ -172,7 +182,8 @@ impl Body {
         if self.generations.is_empty() {
             return;
         }
-        let digits: [u8; GENERATION_DIGITS] = decimal_digits(generation);
+        let mut digits = [0; GENERATION_DIGITS];
+        write_digits(generation, &mut digits);
         for start in &self.generations {
             let start = *start as usize;
             self.bytes[start..start + GENERATION_DIGITS].copy_from_slice(&digits);
@@ -181,121 +192,6 @@ impl Body {
 
     fn empty() -> Body {
         Body { bytes: Vec::new(), times: Vec::new(), generations: Vec::new(), stretches: Vec::new() }
-    }
-}
-
-/// A cycle while it is made.
-struct Cycle {
-    encoding: Encoding,
-    /// The request being made, where lines are not sent as they are.
-    request: Option<Request>,
-    batch: usize,
-    start_ns: i64,
-    samples_per_line: u32,
-    bodies: Vec<Body>,
-    samples_before: Vec<u64>,
-    open: Body,
-    raw_bytes: usize,
-    held_bytes: usize,
-}
-
-impl Cycle {
-    fn new(args: &BenchArgs, start_ns: i64, samples_per_line: u32) -> Cycle {
-        Cycle {
-            encoding: args.encoding,
-            request: args.protocol.is_remote_write().then(|| Request::new(args.protocol)),
-            batch: args.batch() as usize,
-            start_ns,
-            samples_per_line,
-            bodies: Vec::new(),
-            samples_before: vec![0],
-            open: Body::empty(),
-            raw_bytes: 0,
-            held_bytes: 0,
-        }
-    }
-
-    fn samples(&self) -> u64 {
-        self.samples_before[self.bodies.len()]
-    }
-
-    /// Bytes before compression, with the body that is being made.
-    fn raw_bytes_with_open(&self) -> usize {
-        self.raw_bytes + self.open_bytes()
-    }
-
-    fn open_bytes(&self) -> usize {
-        self.request.as_ref().map_or(self.open.bytes.len(), Request::bytes)
-    }
-
-    fn open_is_full(&self) -> bool {
-        self.open.times.len() == self.batch || self.open_bytes() >= BODY_BYTES_MAX
-    }
-
-    fn check_fits(&self, series: u32, series_made: u64, bytes_max: usize) -> Result<(), BenchError> {
-        if self.held_bytes <= bytes_max {
-            return Ok(());
-        }
-        let fit = series_made * bytes_max as u64 / self.held_bytes as u64;
-        let is_plain = self.encoding == Encoding::Identity && self.request.is_none();
-        let more = if is_plain { ", more with --encoding gzip or zstd" } else { "" };
-        let mb = bytes_max >> 20;
-        let text =
-            format!("--series: a round of {series} does not fit into {mb} MB of bodies; {fit} do{more}");
-        Err(BenchError::Usage(text))
-    }
-
-    fn write_line(&mut self, lines: &mut Lines, series: u32, offset_ns: i64) {
-        let open = &mut self.open;
-        let generation = lines.write(series, &mut open.bytes);
-        if let Some(request) = &mut self.request {
-            let line = std::str::from_utf8(&open.bytes).expect("lines are text");
-            request.add(line, (self.start_ns + offset_ns) / NS_PER_MS);
-            open.bytes.clear();
-            open.times.push(0);
-            return;
-        }
-        open.generations.extend(generation.map(|start| start as u32));
-        open.times.push(open.bytes.len() as u32);
-        open.bytes.extend_from_slice(&[b'0'; TIME_DIGITS]);
-        open.bytes.push(b'\n');
-        let lines_end = open.times.len();
-        match open.stretches.last_mut() {
-            Some(last) if last.offset_ns == offset_ns => last.lines_end = lines_end,
-            _ => open.stretches.push(Stretch { lines_end, offset_ns }),
-        }
-    }
-
-    fn close_body(&mut self) -> Result<(), BenchError> {
-        // The next body will be as large: no growing by doubling, and nothing held beyond its length.
-        let next = Body { bytes: Vec::with_capacity(self.open.bytes.len() + SLACK_BYTES), ..Body::empty() };
-        let mut body = std::mem::replace(&mut self.open, next);
-        self.samples_before.push(self.samples() + body.times.len() as u64 * u64::from(self.samples_per_line));
-        self.raw_bytes += self.request.as_ref().map_or(body.bytes.len(), Request::bytes);
-        if let Some(request) = &mut self.request {
-            body = Body { bytes: request.finish().map_err(BenchError::Compress)?, ..Body::empty() };
-        } else if self.encoding == Encoding::Identity {
-            body.bytes.shrink_to_fit();
-        } else {
-            body.set_times(self.start_ns);
-            let bytes = compress(self.encoding, &body.bytes).map_err(BenchError::Compress)?;
-            body = Body { bytes, ..Body::empty() };
-        }
-        self.held_bytes += body.bytes.len();
-        self.bodies.push(body);
-        Ok(())
-    }
-}
-
-fn compress(encoding: Encoding, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    match encoding {
-        Encoding::Identity => Ok(bytes.to_vec()),
-        Encoding::Gzip => {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            gzip.write_all(bytes)?;
-            gzip.finish()
-        }
-        Encoding::Zstd => zstd::bulk::compress(bytes, 1),
     }
 }
 
@@ -308,32 +204,11 @@ fn generation(request: u64) -> u64 {
     }
 }
 
-fn time_digits(time_ns: i64) -> [u8; TIME_DIGITS] {
-    // 19 digits hold 2001-09-09 to 2262-04-11, the end of i64 nanoseconds.
-    assert!(time_ns >= 1_000_000_000_000_000_000, "a time of less than 19 digits: {time_ns}");
-    decimal_digits(time_ns as u64)
-}
-
-fn decimal_digits<const N: usize>(mut number: u64) -> [u8; N] {
-    let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    digits
-}
-
 /// All bodies together.
 pub(super) const BODIES_BYTES_MAX: usize = 256 << 20;
-/// A body; positions in it are u32, and no server takes more.
-const BODY_BYTES_MAX: usize = 128 << 20;
-/// Lines of a workload differ by a few bytes; this saves the last reallocation of a body.
-const SLACK_BYTES: usize = 64 << 10;
 /// So that a connection hardly ever waits for another to be done with a body.
 const BODIES_PER_CONNECTION: usize = 4;
 const REQUESTS_PER_GENERATION: u64 = 10;
-const TIME_DIGITS: usize = 19;
-const NS_PER_MS: i64 = 1_000_000;
 /// Between two lines of a series.
 const ROUND_NS: i64 = 10_000_000_000;
 

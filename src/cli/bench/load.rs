@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -18,21 +19,32 @@ use std::time::Duration;
 use super::bodies::{Bodies, Place};
 use super::histogram::Histogram;
 use super::http::{Answer, Connection, Server};
+use crate::bytes::{ProtobufFields, ProtobufValue};
 use crate::cli::progress::Progress;
 use crate::clock::{Clock, SystemClock};
 
 /// What a run is to do.
 pub(super) struct Load<'a> {
     pub(super) bodies: &'a Bodies,
-    pub(super) server: &'a Server,
-    /// Path and query of the write.
-    pub(super) path: &'a str,
-    /// The headers that say what a body is.
-    pub(super) headers: &'a str,
+    pub(super) way: Way<'a>,
     pub(super) connections: u32,
     pub(super) limit: Limit,
     /// Samples a second.
     pub(super) rate: Option<u64>,
+}
+
+/// How bodies get to the server.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    Http {
+        server: &'a Server,
+        /// Path and query of the write.
+        path: &'a str,
+        /// The headers that say what a body is.
+        headers: &'a str,
+    },
+    /// Each body as a datagram to this address. What is sent counts as accepted: nobody answers.
+    Datagrams(SocketAddr),
 }
 
 /// When a run ends.
@@ -55,17 +67,24 @@ pub(super) struct Outcome {
     pub(super) request_next: u64,
 }
 
+impl Outcome {
+    /// Of what was sent as datagrams, only so many samples arrived.
+    pub(super) fn lose_all_but(&mut self, samples_arrived: u64) {
+        let (sent, arrived) = (self.samples_accepted, samples_arrived.min(self.samples_accepted));
+        (self.samples_accepted, self.samples_rejected) = (arrived, sent - arrived);
+        self.first_refusal =
+            (arrived < sent).then(|| format!("{} of {sent} samples were lost on the way", sent - arrived));
+    }
+}
+
 impl Load<'_> {
     /// Sends requests from number `first` on until the limit.
     ///
     /// # Errors
     /// The server can't be reached or stopped answering.
     pub(super) fn run(&self, first: u64, progress: &Progress) -> io::Result<Outcome> {
-        let mut connections: Vec<Connection> =
-            (0..self.connections).map(|_| Connection::new(self.server.clone())).collect();
-        for connection in &mut connections {
-            connection.open()?;
-        }
+        let lines: Vec<Line> =
+            (0..self.connections).map(|_| Line::open(self.way)).collect::<Result<_, _>>()?;
         if self.rate.is_some() {
             sharpen_sleep();
         }
@@ -77,8 +96,8 @@ impl Load<'_> {
             samples_done: AtomicU64::new(0),
         };
         let tallies: Vec<io::Result<Tally>> = thread::scope(|scope| {
-            let spawn = |connection| scope.spawn(|| shared.drive(connection));
-            let threads: Vec<_> = connections.into_iter().map(spawn).collect();
+            let spawn = |line| scope.spawn(|| shared.drive(line));
+            let threads: Vec<_> = lines.into_iter().map(spawn).collect();
             while progress.is_shown() && threads.iter().any(|thread| !thread.is_finished()) {
                 // Relaxed: a number to look at.
                 progress.done(shared.samples_done.load(Ordering::Relaxed));
@@ -125,10 +144,8 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     /// Sends requests over one connection until the limit.
-    fn drive(&self, mut connection: Connection) -> io::Result<Tally> {
+    fn drive(&self, mut line: Line) -> io::Result<Tally> {
         let mut tally = Tally::new();
-        let mut head = self.load.server.post_head(self.load.path, self.load.headers);
-        let head_fixed = head.len();
         loop {
             // Relaxed: only the number matters, bodies have locks of their own.
             let place = self.load.bodies.place(self.next.fetch_add(1, Ordering::Relaxed));
@@ -137,29 +154,15 @@ impl Shared<'_> {
                 self.wait_until(due_ns);
             }
             let body = self.load.bodies.body(place);
-            head.truncate(head_fixed);
-            write!(head, "{}\r\n\r\n", body.bytes().len())?;
             let start_ns = due_ns.unwrap_or_else(|| self.clock.monotonic_ns());
-            let answer = self.send(&mut connection, &head, body.bytes())?;
+            let answer = line.send(body.bytes())?;
             let end_ns = self.clock.monotonic_ns();
             drop(body);
             tally.latency_ns.record(end_ns.saturating_sub(start_ns));
             tally.end_ns = end_ns;
             tally.request_next = place.request + 1;
-            tally.count(&answer, place, self.load.bodies.samples_per_line());
+            tally.count(answer.as_ref(), place, self.load.bodies.samples_per_line());
             self.samples_done.fetch_add(place.samples, Ordering::Relaxed);
-        }
-    }
-
-    /// Sends a request. A connection that the server drops costs the request, which is counted as status 0; only when
-    /// there is no new connection, or no answer in time, the run is over.
-    fn send(&self, connection: &mut Connection, head: &[u8], body: &[u8]) -> io::Result<Answer> {
-        match connection.exchange(head, body) {
-            Err(e) if is_dropped(e.kind()) => {
-                connection.open()?;
-                Ok(Answer { body: e.to_string().into_bytes(), ..Answer::default() })
-            }
-            other => other,
         }
     }
 
@@ -181,6 +184,56 @@ impl Shared<'_> {
         let ahead_ns = due_ns.saturating_sub(self.clock.monotonic_ns());
         if ahead_ns > 0 {
             thread::sleep(Duration::from_nanos(ahead_ns));
+        }
+    }
+}
+
+/// A way to the server, for one thread.
+enum Line {
+    /// With the head of a request up to the body's length, and how long it is.
+    Http(Connection, Vec<u8>, usize),
+    Datagrams(UdpSocket),
+}
+
+impl Line {
+    fn open(way: Way<'_>) -> io::Result<Line> {
+        Ok(match way {
+            Way::Http { server, path, headers } => {
+                let mut connection = Connection::new(server.clone());
+                connection.open()?;
+                let head = server.post_head(path, headers);
+                let length = head.len();
+                Line::Http(connection, head, length)
+            }
+            Way::Datagrams(address) => {
+                let any = match address {
+                    SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+                    SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+                };
+                let socket = UdpSocket::bind(any)?;
+                socket.connect(address)?;
+                Line::Datagrams(socket)
+            }
+        })
+    }
+
+    /// Sends a body. A connection that the server drops costs the request, which is counted as status 0; only when
+    /// there is no new connection, or no answer in time, the run is over. Nothing is answered to a datagram.
+    fn send(&mut self, body: &[u8]) -> io::Result<Option<Answer>> {
+        let (connection, head) = match self {
+            Line::Datagrams(socket) => return socket.send(body).map(|_| None),
+            Line::Http(connection, head, fixed) => {
+                head.truncate(*fixed);
+                write!(head, "{}\r\n\r\n", body.len())?;
+                (connection, head)
+            }
+        };
+        match connection.exchange(head, body) {
+            Err(e) if is_dropped(e.kind()) => {
+                connection.open()?;
+                Ok(Some(Answer { body: e.to_string().into_bytes(), ..Answer::default() }))
+            }
+            other => other.map(Some),
         }
     }
 }
@@ -209,7 +262,11 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, answer: &Answer, place: Place, samples_per_line: u32) {
+    fn count(&mut self, answer: Option<&Answer>, place: Place, samples_per_line: u32) {
+        let Some(answer) = answer else {
+            self.samples_accepted += place.samples;
+            return;
+        };
         *self.statuses.entry(answer.status).or_insert(0) += 1;
         let rejected = if answer.body.is_empty() && answer.status / 100 == 2 {
             0
@@ -246,10 +303,26 @@ fn is_dropped(kind: io::ErrorKind) -> bool {
 /// Samples that a server says it did not take: the rows it counts, else everything unless it says success.
 fn samples_rejected(answer: &Answer, samples: u64, samples_per_line: u32) -> u64 {
     let told = serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
-    match told.and_then(|body| body.get("rejected")?.as_u64()) {
+    let rows = told.and_then(|body| body.get("rejected")?.as_u64());
+    match rows.or_else(|| otlp_rejected(&answer.body)) {
         Some(rows) => rows.saturating_mul(u64::from(samples_per_line)).min(samples),
         None if answer.status / 100 == 2 => 0,
         None => samples,
+    }
+}
+
+/// The points that OTLP's answer says were rejected: `partial_success.rejected_data_points`.
+fn otlp_rejected(body: &[u8]) -> Option<u64> {
+    let first = |message| match ProtobufFields::new(message).next()?.ok()? {
+        (1, value) => Some(value),
+        _ => None,
+    };
+    match first(body)? {
+        ProtobufValue::Bytes(partial) => match first(partial)? {
+            ProtobufValue::Varint(points) => Some(points),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) enum Kind {
 pub(super) enum Taken {
     Samples(u64),
     Rows(u64),
+    Datagrams(u64),
 }
 
 impl Peer {
@@ -68,11 +69,16 @@ impl Peer {
 
     /// Where it takes the protocol: line protocol with times in nanoseconds.
     pub(super) fn write_path(&self) -> &'static str {
-        match self.kind {
-            _ if self.protocol.is_remote_write() => "/api/v1/write",
-            Kind::Tidegate | Kind::Unknown => "/write?precision=ns",
-            Kind::VictoriaMetrics => "/write",
-            Kind::InfluxDb => "/write?db=bench",
+        match (self.protocol, self.kind) {
+            (Protocol::RemoteWrite | Protocol::RemoteWrite2, _) => "/api/v1/write",
+            (Protocol::PromText, _) => "/api/v1/import/prometheus",
+            (Protocol::Json, _) => "/api/v1/import",
+            (Protocol::Otlp, Kind::VictoriaMetrics) => "/opentelemetry/v1/metrics",
+            (Protocol::Otlp, _) => "/v1/metrics",
+            (Protocol::Statsd, _) => "/",
+            (Protocol::Influx, Kind::Tidegate | Kind::Unknown) => "/write?precision=ns",
+            (Protocol::Influx, Kind::VictoriaMetrics) => "/write",
+            (Protocol::Influx, Kind::InfluxDb) => "/write?db=bench",
         }
     }
 
@@ -100,12 +106,28 @@ impl Peer {
         let body = server.fetch(path)?.body;
         let text = String::from_utf8_lossy(&body);
         Ok(match self.kind {
+            Kind::Tidegate if self.protocol == Protocol::Statsd => {
+                let datagrams = samples(&text, "tidegate_datagrams_received_total");
+                Some(Taken::Datagrams(datagrams.map(|sample| sample.value as u64).sum()))
+            }
             Kind::Tidegate => {
-                let protocol = if self.protocol.is_remote_write() { "remote_write" } else { "influx" };
+                let protocol = match self.protocol {
+                    Protocol::RemoteWrite | Protocol::RemoteWrite2 => "remote_write",
+                    Protocol::PromText => "exposition",
+                    Protocol::Json => "vm_import",
+                    Protocol::Otlp => "otlp",
+                    Protocol::Influx | Protocol::Statsd => "influx",
+                };
                 Some(Taken::Samples(count(&text, "tidegate_samples_accepted_total", "protocol", protocol)))
             }
             Kind::VictoriaMetrics => {
-                let kind = if self.protocol.is_remote_write() { "promremotewrite" } else { "influx" };
+                let kind = match self.protocol {
+                    Protocol::RemoteWrite | Protocol::RemoteWrite2 => "promremotewrite",
+                    Protocol::PromText => "prometheus",
+                    Protocol::Json => "vmimport",
+                    Protocol::Otlp => "opentelemetry",
+                    Protocol::Influx | Protocol::Statsd => "influx",
+                };
                 Some(Taken::Samples(count(&text, "vm_rows_inserted_total", "type", kind)))
             }
             Kind::InfluxDb => points_written(&text).map(Taken::Rows),
@@ -140,13 +162,14 @@ impl Kind {
 }
 
 impl Taken {
-    /// Samples taken since `before`.
+    /// Samples taken since `before`, or datagrams.
     pub(super) fn samples_since(self, before: Taken, samples_per_line: u32) -> Option<u64> {
         match (before, self) {
             (Taken::Samples(before), Taken::Samples(after)) => after.checked_sub(before),
             (Taken::Rows(before), Taken::Rows(after)) => {
                 after.checked_sub(before).map(|rows| rows * u64::from(samples_per_line))
             }
+            (Taken::Datagrams(before), Taken::Datagrams(after)) => after.checked_sub(before),
             _ => None,
         }
     }

@@ -30,13 +30,14 @@ impl Report {
             median_of(contenders.iter().flat_map(|contender| &contender.runs), |run| run.disk_probe_ms);
         let headline = format!(
             "{cpu}, {cores} cores; {file_system}, 64 KiB write + fdatasync {} ms\n\
-             {} {} {}, {} series, {} samples a line, {} lines a request, {} connections, {}, seed {}{}; {} {} each\n",
+             {}, {} {} {}, {} series, {} samples a line, {} lines a request, {} connections, {}, seed {}{}; {} {} each\n",
             figure(probe_ms, 3),
-            name(args.workload),
+            name(args.protocol),
+            name(args.workload()),
             name(args.values),
             name(args.order),
             bodies.series(),
-            bodies.samples_per_line(),
+            bodies.samples_per_line() * args.points(),
             args.batch(),
             args.connections,
             args.encoding_name(),
@@ -52,12 +53,12 @@ impl Report {
             "disk_probe_ms": Form::Measure.json(probe_ms),
         });
         let workload = json!({
-            "workload": name(args.workload),
+            "workload": name(args.workload()),
             "values": name(args.values),
             "order": name(args.order),
             "protocol": name(args.protocol),
             "series": bodies.series(),
-            "samples_per_line": bodies.samples_per_line(),
+            "samples_per_line": bodies.samples_per_line() * args.points(),
             "samples": args.samples,
             "duration_seconds": args.duration.map(|duration| duration.as_secs_f64()),
             "rate": args.rate,
@@ -86,7 +87,7 @@ impl Report {
                 warnings.push(format!("{name}: acknowledged {accepted} samples but counts {counted}"));
             }
             if let Some(refusal) = runs.iter().find_map(|run| run.first_refusal.as_ref()) {
-                warnings.push(format!("{name}: refused samples, first with: {refusal}"));
+                warnings.push(format!("{name}: did not take all samples: {refusal}"));
             }
             if runs.iter().any(|run| run.idle_reached == Some(false)) {
                 warnings.push(format!(

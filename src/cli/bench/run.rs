@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::args::{BenchArgs, Protocol};
 use super::bodies::Bodies;
 use super::disk::{Size, directory_size, file_system, sync_probe_ns};
 use super::http::Server;
-use super::load::{Limit, Load, Outcome};
+use super::load::{Limit, Load, Outcome, Way};
 use super::peer::{Kind, Peer, Taken};
 use super::process::{Idle, Process};
 use super::target::Target;
@@ -28,6 +29,8 @@ pub(super) struct Contender {
     pub(super) path: String,
     pub(super) runs: Vec<Run>,
     server: Server,
+    /// Where it takes datagrams, if it is sent any.
+    datagrams: Option<SocketAddr>,
     process: Option<Process>,
     request_next: u64,
 }
@@ -88,6 +91,10 @@ impl Contender {
         if let Some(path) = &target.data {
             sized(path)?;
         }
+        let datagrams = match &target.udp {
+            Some(udp) if protocol == Protocol::Statsd => udp.to_socket_addrs().map_err(lost)?.next(),
+            _ => None,
+        };
         let path = target.path.clone().unwrap_or_else(|| peer.write_path().to_owned());
         Ok(Contender {
             target: target.clone(),
@@ -95,6 +102,7 @@ impl Contender {
             path,
             runs: Vec::new(),
             server,
+            datagrams,
             process,
             request_next: 0,
         })
@@ -130,18 +138,21 @@ impl Contender {
         step("waiting until idle");
         let before = self.before()?;
         step("sending");
+        let headers = args.protocol.headers(args.encoding);
+        let way = match self.datagrams {
+            Some(address) => Way::Datagrams(address),
+            None => Way::Http { server: &self.server, path: &self.path, headers: &headers },
+        };
         let load = Load {
             bodies,
-            server: &self.server,
-            path: &self.path,
-            headers: args.protocol.headers(args.encoding),
+            way,
             connections: args.connections,
             limit,
             rate: args.rate.map(std::num::NonZeroU64::get),
         };
-        let outcome = load.run(self.request_next, &progress).map_err(|source| self.lost(source))?;
+        let mut outcome = load.run(self.request_next, &progress).map_err(|source| self.lost(source))?;
         step("waiting until idle");
-        let run = self.after(&before, &outcome, bodies)?;
+        let run = self.after(&before, &mut outcome, bodies)?;
         self.request_next = outcome.request_next;
         self.runs.push(run);
         Ok(())
@@ -166,12 +177,20 @@ impl Contender {
     }
 
     /// The other readings, CPU time first.
-    fn after(&self, before: &Before, outcome: &Outcome, bodies: &Bodies) -> Result<Run, BenchError> {
+    fn after(&self, before: &Before, outcome: &mut Outcome, bodies: &Bodies) -> Result<Run, BenchError> {
         let generator_cpu_seconds = Process::own().cpu_seconds().ok();
         let idle = self.wait_until_idle(SETTLE)?;
         let memory_peak_bytes = self.memory_peak_bytes(before)?;
         let (taken, live_bytes) = self.told()?;
         let size = self.size()?.zip(before.size);
+        let mut counted = taken
+            .zip(before.taken)
+            .and_then(|(after, before)| after.samples_since(before, bodies.samples_per_line()));
+        if self.datagrams.is_some() {
+            // What was not read was lost; there is no second count to hold the server's against.
+            let read = counted.take().map(|datagrams| datagrams * bodies.place(0).samples);
+            outcome.lose_all_but(read.unwrap_or(outcome.samples_accepted));
+        }
 
         let samples = outcome.samples_accepted as f64;
         let per_sample = |after: f64, before: f64| (samples > 0.0).then(|| (after - before) / samples);
@@ -184,7 +203,6 @@ impl Contender {
         let grown = |bytes: fn(Size) -> u64| {
             size.and_then(|(after, before)| per_sample(bytes(after) as f64, bytes(before) as f64))
         };
-        let counted = taken.zip(before.taken);
         let seconds = outcome.elapsed_ns as f64 / 1e9;
         Ok(Run {
             seconds,
@@ -195,8 +213,7 @@ impl Contender {
             disk_probe_ms: before.disk_probe_ms,
             samples_accepted: outcome.samples_accepted,
             samples_rejected: outcome.samples_rejected,
-            samples_counted: counted
-                .and_then(|(after, before)| after.samples_since(before, bodies.samples_per_line())),
+            samples_counted: counted,
             statuses: outcome.statuses.clone(),
             first_refusal: outcome.first_refusal.clone(),
             cpu_seconds_per_million: per_million(idle.map(|idle| idle.cpu_seconds), before.cpu_seconds),

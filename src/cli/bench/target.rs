@@ -1,6 +1,6 @@
 //! A server to measure, as the command line names it.
 //!
-//! Comes in: `URL[,pid=N][,data=DIR]`. Goes out: its parts. Keeps: what parses can be connected to, sent in a request
+//! Comes in: `URL[,pid=N][,data=DIR][,udp=HOST:PORT]`. Goes out: its parts. Keeps: what parses can be connected to, sent in a request
 //! line and looked up in /proc without another check.
 
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ pub struct Target {
     pub(super) pid: Option<u32>,
     /// The server's data directory on this machine.
     pub(super) data: Option<PathBuf>,
+    /// Where it takes datagrams: host and port.
+    pub(super) udp: Option<String>,
 }
 
 impl Target {
@@ -31,7 +33,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Target, String> {
         let mut parts = text.split(',');
         let (authority, path) = parse_url(parts.next().unwrap_or_default())?;
-        let mut target = Target { authority, path, pid: None, data: None };
+        let mut target = Target { authority, path, pid: None, data: None, udp: None };
         for part in parts {
             match part.split_once('=') {
                 Some(("pid", number)) if target.pid.is_none() => {
@@ -41,7 +43,17 @@ impl FromStr for Target {
                 Some(("data", directory)) if target.data.is_none() && !directory.is_empty() => {
                     target.data = Some(directory.into());
                 }
-                _ => return Err(format!("{part:?}: after the URL come pid=N and data=DIR, each once")),
+                Some(("udp", address)) if target.udp.is_none() => {
+                    let (udp, path) = parse_url(address)?;
+                    if path.is_some() {
+                        return Err(format!("{address:?} is not of the form HOST:PORT"));
+                    }
+                    target.udp = Some(udp);
+                }
+                _ => {
+                    let why = "after the URL come pid=N, data=DIR and udp=HOST:PORT, each once";
+                    return Err(format!("{part:?}: {why}"));
+                }
             }
         }
         Ok(target)
@@ -105,6 +117,7 @@ mod tests {
         let both = target("http://h:1,pid=42,data=/var/lib/x y");
         assert_eq!((both.pid, both.data.as_deref()), (Some(42), Some("/var/lib/x y".as_ref())));
         assert_eq!(target("http://h:1,data=/var/lib/x y,pid=42"), both);
+        assert_eq!(target("http://h:1,udp=127.0.0.1:8125,pid=4").udp.as_deref(), Some("127.0.0.1:8125"));
     }
 
     #[test]
@@ -122,6 +135,8 @@ mod tests {
             "http://h,pid=1,pid=2",
             "http://h,data=",
             "http://h,cpu=1",
+            "http://h,udp=h:1/x",
+            "http://h,udp=:1",
             "http://h,",
         ] {
             assert!(text.parse::<Target>().is_err(), "{text}");

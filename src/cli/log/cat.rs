@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::influx::Influx;
+use super::left_out::LeftOut;
 use super::ndjson::Ndjson;
 use super::pipe::has_reader;
 use super::selector::Selector;
-use super::text::LeftOut;
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, SystemClock};

@@ -7,10 +7,11 @@
 //! A label that can't be written costs the row, since it would become another series' row; a field costs only itself,
 //! unless it is the last.
 
+use super::left_out::LeftOut;
 use super::series::Series;
-use super::text::{LeftOut, Text};
 use crate::block::Value;
 use crate::model::METRIC_NAME;
+use crate::model::json::Text;
 use crate::reader::{Labels, Row};
 
 /// Writes rows.

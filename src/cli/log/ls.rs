@@ -1,8 +1,8 @@
-//! `tidegate log ls`: the segments.
+//! `tidegate log ls`: the segments, and the cursors of those who read them.
 
 use super::{instant, say};
 use crate::cli::exit::Failure;
-use crate::log::{Segment, SegmentState};
+use crate::log::{Cursor, LogError, Segment, SegmentState, Survey};
 use crate::reader::Reader;
 
 pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
@@ -16,7 +16,36 @@ pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
         cells[2] = "foreign".into();
         table.push(cells);
     }
-    say(&layout(&table))
+    let mut text = layout(&table, &NUMBERS);
+    let cursors = reader.cursors()?;
+    if !cursors.is_empty() {
+        let mut table = vec![CURSOR_HEAD.map(str::to_owned)];
+        for cursor in &cursors {
+            table.push(cursor_line(cursor, &survey, reader)?);
+        }
+        text.push('\n');
+        text.push_str(&layout(&table, &CURSOR_NUMBERS));
+    }
+    say(&text)
+}
+
+fn cursor_line(
+    cursor: &Cursor,
+    survey: &Survey,
+    reader: &Reader,
+) -> Result<[String; CURSOR_HEAD.len()], LogError> {
+    let behind = reader.behind(cursor, survey)?;
+    let position = |(worker, sequence)| format!("{worker}:{sequence}");
+    let passed = cursor.positions.iter().map(position).collect::<Vec<_>>().join(",");
+    Ok([
+        cursor.name.clone(),
+        if passed.is_empty() { "-".into() } else { passed },
+        behind.blocks.to_string(),
+        behind.rows.to_string(),
+        behind.bytes.to_string(),
+        cursor.lost.blocks.to_string(),
+        cursor.lost.rows.to_string(),
+    ])
 }
 
 fn line(segment: &Segment) -> [String; HEAD.len()] {
@@ -41,15 +70,15 @@ fn line(segment: &Segment) -> [String; HEAD.len()] {
 }
 
 /// Columns as wide as their widest cell; numbers to the right.
-fn layout(table: &[[String; HEAD.len()]]) -> String {
+fn layout<const N: usize>(table: &[[String; N]], numbers: &[usize]) -> String {
     let width = |column: usize| table.iter().map(|cells| cells[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut out = String::new();
     for cells in table {
         let start = out.len();
         for (column, cell) in cells.iter().enumerate() {
             let width = widths[column];
-            let padded = match NUMBERS.contains(&column) {
+            let padded = match numbers.contains(&column) {
                 true => format!("{cell:>width$}  "),
                 false => format!("{cell:<width$}  "),
             };
@@ -64,6 +93,10 @@ fn layout(table: &[[String; HEAD.len()]]) -> String {
 const HEAD: [&str; 8] = ["SEGMENT", "WORKER", "STATE", "BLOCKS", "ROWS", "FIRST", "LAST", "BYTES"];
 const NUMBERS: [usize; 4] = [1, 3, 4, 7];
 
+const CURSOR_HEAD: [&str; 7] =
+    ["CURSOR", "PASSED", "BLOCKS-BEHIND", "ROWS-BEHIND", "BYTES-BEHIND", "BLOCKS-LOST", "ROWS-LOST"];
+const CURSOR_NUMBERS: [usize; 5] = [2, 3, 4, 5, 6];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +105,7 @@ mod tests {
     fn columns_line_up() {
         let mut cells = HEAD.map(|_| "7".to_owned());
         cells[0] = "w000-0000000001.seg".into();
-        let text = layout(&[HEAD.map(str::to_owned), cells]);
+        let text = layout(&[HEAD.map(str::to_owned), cells], &NUMBERS);
         assert_eq!(
             text,
             "SEGMENT              WORKER  STATE  BLOCKS  ROWS  FIRST  LAST  BYTES\n\

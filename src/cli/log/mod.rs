@@ -4,16 +4,14 @@
 //! Keeps: nothing is made or changed, not even a missing directory.
 
 mod cat;
-mod composite;
 mod influx;
-mod json;
+mod left_out;
 mod ls;
 mod ndjson;
 mod pipe;
 mod selector;
 mod series;
 mod stats;
-mod text;
 mod verify;
 
 use std::io::{self, Write};

@@ -2,11 +2,10 @@
 //!
 //! Every value says its type and keeps every bit, so that the line can be imported again.
 
-use super::composite;
-use super::json;
+use super::left_out::LeftOut;
 use super::series::Series;
-use super::text::{LeftOut, Text};
 use crate::block::{ExemplarLabels, Value};
+use crate::model::json::{self, Text};
 use crate::model::{Malformed, Metadata, MetricType};
 use crate::reader::{Labels, Record, Row};
 
@@ -113,11 +112,11 @@ impl Ndjson {
             Value::Null => out.extend_from_slice(b"\"null\":null"),
             Value::Nested(v) => {
                 out.extend_from_slice(b"\"nested\":");
-                composite::nested(v, &mut self.text, out)?;
+                json::nested(v, &mut self.text, out)?;
             }
             Value::Histogram(v) => {
                 out.extend_from_slice(b"\"histogram\":");
-                composite::histogram(v, &mut self.text, out)?;
+                json::histogram(v, &mut self.text, out)?;
             }
         }
         Ok(())

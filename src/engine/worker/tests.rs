@@ -27,7 +27,7 @@ impl Clock for HandClock {
 type TestedWorker = Worker<SimulatedDisk, HandClock>;
 
 fn open(files: &SimulatedFiles, clock: &HandClock, age_ns: Option<u64>) -> TestedWorker {
-    let retention = Retention { age_ns, bytes_max: None, free_percent_min: 0 };
+    let retention = Retention { age_ns, bytes_max: None, free_percent_min: 0, cursor_bytes_max: 0 };
     let options = Options { retention, ..Options::new("unused") };
     let segment_bytes = 1 << 20;
     let log = WorkerOptions {

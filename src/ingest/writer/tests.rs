@@ -55,6 +55,25 @@ fn a_stream_that_repeats_itself_is_predicted() {
 }
 
 #[test]
+fn several_rows_of_a_line_say_nothing_of_the_next_line() {
+    let mut ingest = ingest(100);
+    let mut stream = Stream::new(ContextId(0));
+    for round in 0..3 {
+        let mut writer = ingest.writer(&mut stream);
+        for name in ["a", "b"] {
+            let predicted = push(&mut writer, name, round).unwrap();
+            assert_eq!(predicted, round == 2 || (round == 1 && name == "b"), "{name} in round {round}");
+            let series = Series { key: writer.stream.previous, shape: ShapeId::NONE };
+            let shape = writer.ingest.table.key(series.key).shape;
+            for time_ns in 0..50 {
+                writer.push(series, shape, time_ns, &[0], &[]).unwrap();
+            }
+        }
+        assert!(!writer.stream.unpredictable(), "round {round}");
+    }
+}
+
+#[test]
 fn over_the_limit_new_series_are_refused_and_known_ones_go_on() {
     let mut ingest = ingest(2);
     let mut stream = Stream::new(ContextId(0));

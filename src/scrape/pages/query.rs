@@ -17,7 +17,7 @@ impl Query {
     /// The same page with another number.
     pub(super) fn with_page(&self, page: usize) -> String {
         let others = self.0.iter().filter(|(name, _)| name != "page");
-        url::form_urlencoded::Serializer::new(String::from("?"))
+        url::form_urlencoded::Serializer::for_suffix(String::from("?"), 1)
             .extend_pairs(others)
             .append_pair("page", &page.to_string())
             .finish()
@@ -31,7 +31,7 @@ impl Query {
 
 /// A link with a query.
 pub(super) fn link(path: &str, pairs: &[(&str, &str)]) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(format!("{path}?"));
+    let mut query = url::form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1);
     query.extend_pairs(pairs);
     query.finish()
 }

@@ -106,6 +106,14 @@ impl Rows {
         decoder!(self, decoder => decoder.check(body))
     }
 
+    /// Bytes that the decoder holds beyond what a small constant is.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Rows::VmImport(decoder) => decoder.memory_bytes(),
+            _ => 0,
+        }
+    }
+
     /// See [`Decode::feed_unchecked`].
     pub(super) fn feed_unchecked<I: Intake>(
         &mut self,

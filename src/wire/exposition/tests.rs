@@ -381,15 +381,18 @@ pub(super) fn syntaxes() -> impl Strategy<Value = Syntax> {
 /// Labels, the bits of the value, time.
 type TakenRow = (Labels, u64, Option<i64>);
 
-fn expected_rows(said: &[Said]) -> Vec<TakenRow> {
+/// The samples that are taken: times that are no nanoseconds are refused row by row, with their exemplars.
+fn expected_samples(said: &[Said]) -> impl Iterator<Item = &oracle::Sample> {
     let samples = said.iter().filter_map(|one| match one {
         Said::Sample(sample) => Some(sample),
         _ => None,
     });
+    samples.filter(|s| s.time_ms.is_none_or(|ms| ms.checked_mul(1_000_000).is_some()))
+}
+
+fn expected_rows(said: &[Said]) -> Vec<TakenRow> {
     let bits = |value: f64| if value.is_nan() { crate::model::NAN_CANONICAL_BITS } else { value.to_bits() };
-    // Times that are no nanoseconds are refused row by row.
-    let samples = samples.filter(|s| s.time_ms.is_none_or(|ms| ms.checked_mul(1_000_000).is_some()));
-    samples.map(|s| (s.labels.clone(), bits(s.value), s.time_ms)).collect()
+    expected_samples(said).map(|s| (s.labels.clone(), bits(s.value), s.time_ms)).collect()
 }
 
 fn taken_rows(rows: &Rows) -> Vec<TakenRow> {
@@ -409,10 +412,7 @@ fn agrees_with_oracle(syntax: Syntax, body: &[u8]) -> Result<(), TestCaseError> 
     prop_assert_eq!(got.is_ok(), expected.is_some(), "{:?}: {:?}", String::from_utf8_lossy(body), error);
     let (Ok(taken), Some(expected)) = (got, expected) else { return Ok(()) };
     prop_assert_eq!(taken_rows(&taken.rows), expected_rows(&expected));
-    let exemplars = expected.iter().filter_map(|one| match one {
-        Said::Sample(sample) => sample.exemplar.clone(),
-        _ => None,
-    });
+    let exemplars = expected_samples(&expected).filter_map(|sample| sample.exemplar.clone());
     let exemplars: Vec<_> = exemplars.map(|(labels, value, _)| (labels, value)).collect();
     let got: Vec<_> =
         taken.rows.exemplars.iter().map(|e| (e.labels.clone(), f64::from_bits(e.value_bits))).collect();

@@ -68,6 +68,7 @@ struct Place {
 struct Survey {
     /// Samples and histograms.
     rows: u64,
+    has_exemplars: bool,
     created_ms: i64,
     metadata: MetadataV2,
     /// The last metadata message from its length on, if there is one.
@@ -252,7 +253,7 @@ impl Decoder {
                 return Ok(());
             }
         }
-        if survey.rows == 0 {
+        if survey.rows == 0 && !survey.has_exemplars {
             // No series is made for it.
             match parse_labels(site.message, site.key, &mut self.labels) {
                 Ok(()) => site.reject_empty(result),
@@ -264,6 +265,12 @@ impl Decoder {
         let Some(series) = find(&site, left, &mut self.labels, intake, result) else { return Ok(()) };
         let mut found = Found { site, body, parts, series, created_ms: survey.created_ms };
         self.items.take(&mut found, &self.symbols, &mut self.place.item, intake, result)?;
+        if survey.rows == 0 {
+            // Prometheus sends every exemplar in a series of its own, and its receiver refuses what its sender sends,
+            // as the specification has it. The answer is the same here, but the exemplars are kept.
+            found.site.reject_empty(result);
+            return Ok(());
+        }
         let (Some(message), Some(name)) = (survey.metadata_at, survey.name) else { return Ok(()) };
         // Every series of a metric says the same.
         if survey.metadata_count == 1 && self.symbols.has_metadata(body, name, &message) {
@@ -414,7 +421,8 @@ impl Survey {
                     let end = at + parts.len() - left.rest().len();
                     survey.metadata_at = Some(length_start(body, end - message.len())..end);
                 }
-                Part::Labels | Part::Exemplar | Part::Unknown => {}
+                Part::Exemplar => survey.has_exemplars = true,
+                Part::Labels | Part::Unknown => {}
             }
         }
         if survey.metadata_at.is_some() {

@@ -1,7 +1,8 @@
 //! Native histograms: a message in, the format's bytes out.
 //!
 //! What does not add up is refused, in the order and by the rules of Prometheus's `Histogram.Validate`. Integer buckets
-//! come as differences and go as counts; floats keep every bit.
+//! come as differences and go as counts; floats keep every bit. Schemas that Prometheus reserves for later, finer than
+//! those of today, become the finest of these.
 
 use crate::bytes::{ProtobufValue, unzigzag};
 use crate::model::{BucketsBuf, CountKind, HistogramBuf, ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL};
@@ -125,7 +126,19 @@ impl HistogramReader {
             }
         }
         self.validate()?;
+        self.coarsen();
         Ok(times)
+    }
+
+    /// Gives a histogram of a schema that is finer than what is kept the finest one that is, as Prometheus does.
+    fn coarsen(&mut self) {
+        let finest = *SCHEMAS_EXPONENTIAL.end();
+        let steps = self.buf.schema.saturating_sub(finest).max(0) as u32;
+        if steps > 0 {
+            self.buf.schema = finest;
+            self.buf.positive.coarsen(steps, self.buf.kind);
+            self.buf.negative.coarsen(steps, self.buf.kind);
+        }
     }
 
     /// Appends the bytes of the histogram that was read.
@@ -136,7 +149,9 @@ impl HistogramReader {
     fn validate(&self) -> Result<(), HistogramFault> {
         match self.buf.schema {
             SCHEMA_CUSTOM => self.validate_custom()?,
-            schema if SCHEMAS_EXPONENTIAL.contains(&schema) => self.validate_exponential()?,
+            schema if (*SCHEMAS_EXPONENTIAL.start()..=SCHEMA_MAX).contains(&schema) => {
+                self.validate_exponential()?;
+            }
             schema => return Err(HistogramFault::Schema(schema)),
         }
         let floats = self.buf.kind == CountKind::F64;
@@ -372,3 +387,6 @@ impl std::fmt::Display for SideFault {
 
 /// Bytes of a histogram's message at most. A bucket may be a byte of it, and is a word here.
 const HISTOGRAM_BYTES_MAX: usize = 1 << 20;
+
+/// The finest schema that Prometheus knows of. What it takes is at most the format's.
+const SCHEMA_MAX: i32 = 52;

@@ -198,12 +198,13 @@ impl SeriesV2 {
             return decoded.reject(number, rows.max(1));
         }
         let Some(labels) = labels_of(&pairs) else { return decoded.reject(number, rows.max(1)) };
-        if rows == 0 {
-            return decoded.reject(number, 1);
-        }
         for item in &self.items {
             let exemplar_labels = |exemplar: &Fields| resolve(&varints(exemplar, 1).unwrap(), symbols);
             take_item(item, number, &labels, self.created_ms, exemplar_labels, decoded);
+        }
+        // Exemplars alone are kept, but the series is refused.
+        if rows == 0 {
+            return decoded.reject(number, 1);
         }
         let name = pairs.iter().find(|(name, _)| name == b"__name__").expect("checked");
         if let Some([kind, help, unit]) = self.metadata {
@@ -396,7 +397,7 @@ impl Histogram {
     fn bytes(&self) -> Option<Vec<u8>> {
         let f = f64::from_bits;
         let custom = self.schema == -53;
-        if !custom && !(-4..=8).contains(&self.schema) {
+        if !custom && !(-4..=52).contains(&self.schema) {
             return None;
         }
         let mut total = if self.floats { 0 } else { u128::from(self.zero_count) };
@@ -452,22 +453,54 @@ impl Histogram {
         let number = |out: &mut Vec<u8>, word: u64| {
             if self.floats { out.extend(word.to_le_bytes()) } else { write_varint(out, word) }
         };
-        write_varint(&mut out, zigzag(i64::from(self.schema)));
+        write_varint(&mut out, zigzag(i64::from(self.schema.min(8))));
         out.extend(self.zero_threshold.to_le_bytes());
         out.extend(self.sum.to_le_bytes());
         number(&mut out, self.count);
         number(&mut out, self.zero_count);
-        for ((spans, ..), words) in self.sides.iter().zip(&words) {
+        let kept = self.sides.iter().zip(words).map(|((spans, ..), words)| {
+            if self.schema > 8 { self.widened(spans, &words) } else { (spans.clone(), words) }
+        });
+        for (spans, words) in kept {
             write_varint(&mut out, spans.len() as u64);
             for (offset, len) in spans {
-                write_varint(&mut out, zigzag(*offset));
-                write_varint(&mut out, *len);
+                write_varint(&mut out, zigzag(offset));
+                write_varint(&mut out, len);
             }
             words.iter().for_each(|&word| number(&mut out, word));
         }
         write_varint(&mut out, self.bounds.len() as u64);
         self.bounds.iter().for_each(|bits| out.extend(bits.to_le_bytes()));
         Some(out)
+    }
+
+    /// Spans and counts in schema 8: each bucket by its index to the one that holds it.
+    fn widened(&self, spans: &[(i64, u64)], words: &[u64]) -> (Vec<(i64, u64)>, Vec<u64>) {
+        let width = 1i128 << (self.schema - 8);
+        let mut buckets = BTreeMap::new();
+        let (mut index, mut words) = (0, words.iter());
+        for (offset, len) in spans {
+            index += offset;
+            for &word in words.by_ref().take(*len as usize) {
+                let wide = (i128::from(index) - 1).div_euclid(width) as i64 + 1;
+                let sum = buckets.entry(wide).or_insert(None);
+                *sum = Some(match *sum {
+                    None => word,
+                    Some(sum) if self.floats => (f64::from_bits(sum) + f64::from_bits(word)).to_bits(),
+                    Some(sum) => sum + word,
+                });
+                index += 1;
+            }
+        }
+        let (mut spans, mut end) = (Vec::new(), 0);
+        for &wide in buckets.keys() {
+            match spans.last_mut() {
+                Some((_, len)) if wide == end => *len += 1,
+                _ => spans.push((wide - end, 1)),
+            }
+            end = wide + 1;
+        }
+        (spans, buckets.into_values().flatten().collect())
     }
 }
 

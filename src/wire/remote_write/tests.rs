@@ -221,7 +221,7 @@ fn start_times_are_the_samples_own_or_the_series() {
 }
 
 #[test]
-fn exemplars_alone_are_a_series_in_1_0_and_none_in_2_0() {
+fn exemplars_alone_are_a_series_in_1_0_and_refused_but_kept_in_2_0() {
     let exemplar = Proto::default().message(1, label("trace_id", "abc")).double(2, 0.5).varint(3, 9);
     let (rows, result) = decode(Message::V1, &request_v1([series_v1(&UP).message(3, exemplar)]));
     assert_eq!((result.rejected, result.exemplars, rows.exemplars.len()), (0, 1, 1));
@@ -230,10 +230,11 @@ fn exemplars_alone_are_a_series_in_1_0_and_none_in_2_0() {
 
     let exemplar = Proto::default().packed(1, &[7, 2]).double(2, 0.5);
     let series = Proto::default().packed(1, &[1, 2]).message(4, exemplar);
-    let (rows, result) = decode(Message::V2, &request_v2(&SYMBOLS, [series]));
-    assert_eq!((result.rejected, rows.exemplars.len()), (1, 0));
+    let (rows, result) =
+        decode(Message::V2, &request_v2(&SYMBOLS, [series, Proto::default().packed(1, &[1, 2])]));
+    assert_eq!((result.rejected, result.exemplars, rows.exemplars.len(), rows.rows.len()), (2, 1, 1, 0));
     let expected = "TimeSeries must contain at least one sample or histogram for series {__name__=\"up\"}";
-    assert_eq!(errors(&result), [(1, expected)]);
+    assert_eq!(errors(&result), [(1, expected), (2, expected)]);
 }
 
 #[test]
@@ -316,7 +317,8 @@ fn histograms_that_do_not_add_up_are_refused_in_prometheus_words() {
             "negative side: span number 2 with offset -1",
         ),
         (ints(0).message(11, span(0, 1)).packed(12, &deltas(&[-1])), "positive side: bucket number 1"),
-        (ints(0).varint(4, zigzag(9)), "invalid schema"),
+        (ints(0).varint(4, zigzag(53)), "invalid schema"),
+        (ints(0).varint(4, zigzag(-5)), "invalid schema"),
         (ints(0).fixed(16, 1.0f64.to_bits()), "exponential schema must not have custom bounds"),
         (custom(ints(1).varint(6, 1)), "custom buckets: must have zero count of 0"),
         (custom(ints(0).double(5, 0.5)), "custom buckets: must have zero threshold of 0"),
@@ -561,7 +563,12 @@ fn histogram_any() -> impl Strategy<Value = Proto> {
     let numbers = || proptest::collection::vec(-1i64..5, 0..6);
     let bounds =
         proptest::collection::vec(prop_oneof![Just(f64::NAN), Just(1.0), Just(2.0), Just(3.0)], 0..3);
-    let kinds = (any::<bool>(), prop_oneof![Just(0i64), Just(-53), -5i64..10], 0u64..5, any::<bool>());
+    let kinds = (
+        any::<bool>(),
+        prop_oneof![Just(0i64), Just(-53), -5i64..13, Just(52), Just(53)],
+        0u64..5,
+        any::<bool>(),
+    );
     (side(), side(), numbers(), numbers(), bounds, kinds, time(), 0u8..3).prop_map(
         |(positive, negative, up, down, bounds, (floats, schema, reset, nan), time, fit)| {
             // Most of the time buckets are as many as the spans say, and add up.

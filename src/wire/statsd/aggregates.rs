@@ -4,9 +4,10 @@ use hashbrown::{HashSet, HashTable};
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::fault::Fault;
+use super::known::{KnownLines, Meaning};
 use super::notice::Notice;
 use super::observations::Observations;
-use super::sample::{Kind, Sample};
+use super::sample::{Kind, Repeat, Sample};
 use super::waiting::{Waiting, WaitingValue, decode_labels, encode_labels};
 use crate::model::{FieldText, FieldType, Full, Intake, LabelsBuf, WriteResult, heap_word};
 
@@ -43,6 +44,8 @@ pub struct Aggregates {
     percentile_names: Vec<String>,
     table: HashTable<u32>,
     entries: Vec<Entry>,
+    /// Lines by the entries that they add to.
+    known: KnownLines,
     waiting: Waiting,
     flushing: Option<Flushing>,
     /// Values kept for percentiles, of all series.
@@ -88,6 +91,7 @@ impl Aggregates {
         Aggregates {
             secrets: RapidSecrets::seed(options.seed),
             percentile_names: options.percentiles.iter().map(|p| format!("p{p}")).collect(),
+            known: KnownLines::new(options.seed),
             options,
             table: HashTable::new(),
             entries: Vec::new(),
@@ -100,11 +104,26 @@ impl Aggregates {
         }
     }
 
-    /// Takes a sample.
+    /// Takes the sample of a line that differs from one that was remembered in its value only; `false`: the line is to
+    /// be read.
+    #[inline]
+    pub(super) fn take_known(&mut self, line: &[u8]) -> bool {
+        let Some((Meaning { entry, repeat }, text)) = self.known.find(line) else { return false };
+        let Some((kind, value, weight)) = repeat.read(text) else { return false };
+        self.add(entry as usize, kind, value, weight);
+        true
+    }
+
+    /// Remembers a line of one sample, which went to this entry.
+    pub(super) fn remember(&mut self, line: &[u8], entry: u32, repeat: Repeat) {
+        self.known.remember(line, Meaning { entry, repeat });
+    }
+
+    /// Takes a sample. The number of what it was added to, if it was, holds until the next [`flush`](Aggregates::flush).
     ///
     /// # Errors
     /// There is no room for it.
-    pub fn take(&mut self, sample: Sample<'_>) -> Result<(), Fault> {
+    pub fn take(&mut self, sample: Sample<'_>) -> Result<Option<u32>, Fault> {
         let kind = match sample.kind {
             Kind::Counter => 0,
             Kind::Gauge | Kind::GaugeChange => 1,
@@ -114,30 +133,40 @@ impl Aggregates {
         self.canonical_key(kind, sample.labels)?;
         if let Some(time_s) = sample.time_s {
             self.waiting.push_value(&self.key[1..], time_s.saturating_mul(NS_PER_S), sample.value);
-            return Ok(());
+            return Ok(None);
         }
         let entry = self.entry(kind)?;
-        let crowded = self.kept_values > KEPT_VALUES_MAX;
-        let entry = &mut self.entries[entry];
-        match &mut entry.state {
-            State::Counter(sum) => *sum += sample.value,
-            State::Gauge(value) if sample.kind == Kind::GaugeChange => *value += sample.value,
-            State::Gauge(value) => *value = sample.value,
-            State::Observations(all) => {
-                let before = all.kept();
-                all.add(sample.value, sample.weight, if crowded { VALUES_CROWDED_MAX } else { VALUES_MAX });
-                self.kept_values = self.kept_values + all.kept() - before;
-            }
+        match &mut self.entries[entry].state {
             State::Set(members) => {
                 let member = rapidhash_v3_seeded(sample.member, &self.secrets);
                 if self.members >= MEMBERS_MAX && !members.contains(&member) {
                     return Err(Fault::MembersLimit { limit: MEMBERS_MAX });
                 }
                 self.members += usize::from(members.insert(member));
+                self.entries[entry].touched = true;
             }
+            _ => self.add(entry, sample.kind, sample.value, sample.weight),
         }
+        Ok(Some(entry as u32))
+    }
+
+    /// Adds a value to an entry that is no set.
+    #[inline]
+    fn add(&mut self, entry: usize, kind: Kind, value: f64, weight: u64) {
+        let crowded = self.kept_values > KEPT_VALUES_MAX;
+        let entry = &mut self.entries[entry];
         entry.touched = true;
-        Ok(())
+        match &mut entry.state {
+            State::Counter(sum) => *sum += value,
+            State::Gauge(gauge) if kind == Kind::GaugeChange => *gauge += value,
+            State::Gauge(gauge) => *gauge = value,
+            State::Observations(all) => {
+                let before = all.kept();
+                all.add(value, weight, if crowded { VALUES_CROWDED_MAX } else { VALUES_MAX });
+                self.kept_values = self.kept_values + all.kept() - before;
+            }
+            State::Set(_) => debug_assert!(false, "a set has members, not values"),
+        }
     }
 
     /// Takes an event or a service check. It has `now_ns` if it does not say when it was.
@@ -193,6 +222,12 @@ impl Aggregates {
         Ok(())
     }
 
+    /// Forgets lines, and nothing else: each is read whole then.
+    #[cfg(test)]
+    pub(super) fn forget_lines(&mut self) {
+        self.known.clear();
+    }
+
     /// Series held.
     pub fn series(&self) -> usize {
         self.entries.len()
@@ -204,6 +239,7 @@ impl Aggregates {
             + self.kept_values * size_of::<(f64, u64)>()
             + self.members * 2 * size_of::<u64>()
             + self.waiting.memory_bytes()
+            + self.known.memory_bytes()
     }
 
     /// Writes what `key` is for these labels.
@@ -299,6 +335,8 @@ impl Aggregates {
         if self.entries.len() == before {
             return;
         }
+        // The numbers of entries are others now.
+        self.known.clear();
         self.table.clear();
         let (entries, secrets) = (&self.entries, &self.secrets);
         let hash = |entry: u32| rapidhash_v3_seeded(&entries[entry as usize].key, secrets);

@@ -59,6 +59,9 @@ impl Decoder {
             return;
         }
         let Feed { parser, aggregates, sender, now_ns } = to;
+        if aggregates.take_known(line) {
+            return;
+        }
         if notice::is_notice(line) {
             let taken = notice::read(line, *sender, &mut parser.labels, |n| aggregates.notice(n, *now_ns));
             if let Err(fault) = taken {
@@ -66,11 +69,20 @@ impl Decoder {
             }
             return;
         }
+        let (mut samples, mut only) = (0, None);
         parser.read(line, &mut |sample| {
-            if let Err(fault) = sample.and_then(|sample| aggregates.take(sample)) {
-                self.reject(line, &fault, result);
+            samples += 1;
+            let repeat = sample.as_ref().ok().and_then(|sample| sample.repeat);
+            match sample.and_then(|sample| aggregates.take(sample)) {
+                Ok(entry) => only = entry.zip(repeat),
+                Err(fault) => self.reject(line, &fault, result),
             }
         });
+        if samples == 1
+            && let Some((entry, repeat)) = only
+        {
+            aggregates.remember(line, entry, repeat);
+        }
     }
 
     fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {

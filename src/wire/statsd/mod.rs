@@ -26,6 +26,7 @@
 mod aggregates;
 mod decoder;
 mod fault;
+mod known;
 mod notice;
 mod observations;
 mod sample;
@@ -38,7 +39,7 @@ pub use aggregates::{Aggregates, Options, PERCENTILES_MAX};
 pub use decoder::{Decoder, Feed};
 pub use fault::Fault;
 pub use notice::{Notice, NoticeValue};
-pub use sample::{Kind, Parser, Sample};
+pub use sample::{Kind, Parser, Repeat, Sample};
 pub use tags::TagStyles;
 
 /// Bytes of a line at most, its newline not counted.

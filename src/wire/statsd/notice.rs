@@ -78,8 +78,10 @@ fn read_event(
         .ok_or(Fault::Malformed("expected _e{title length,text length}:title|text"))?;
     let (title, text) = lengths
         .split_once(',')
-        .and_then(|(title, text)| Some((length(title)?, length(text)?)))
-        .ok_or(Fault::Malformed("an event's lengths are two whole numbers above zero"))?;
+        .and_then(|(title, text)| Some((length(title).filter(|&title| title > 0)?, length(text)?)))
+        .ok_or(Fault::Malformed(
+            "an event's lengths are two whole numbers, and its title has one above zero",
+        ))?;
     let end = title.checked_add(1).and_then(|start| start.checked_add(text));
     let parts = end
         .and_then(|end| Some((rest.get(..title)?, rest.get(title..)?, rest.get(..end)?, rest.get(end..)?)));
@@ -91,7 +93,7 @@ fn read_event(
     labels.start(b"statsd_event", b"");
     let said = read_said(What::Event, rest.get(1..).unwrap_or_default(), sender, labels)?;
     let mut fields = vec![
-        ("title", NoticeValue::Text(title)),
+        ("title", NoticeValue::Escaped(title)),
         ("text", NoticeValue::Escaped(text)),
         ("priority", NoticeValue::Text(said.priority.unwrap_or("normal"))),
         ("alert_type", NoticeValue::Text(said.alert_type.unwrap_or("info"))),
@@ -183,10 +185,8 @@ fn read_said<'a>(
     Ok(said)
 }
 
-/// A length above zero.
 fn length(text: &str) -> Option<usize> {
-    let sound = text.bytes().all(|b| b.is_ascii_digit());
-    sound.then(|| text.parse().ok())?.filter(|&length| length > 0)
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 const EVENT: &[u8] = b"_e{";

@@ -32,8 +32,36 @@ pub struct Sample<'a> {
     pub member: &'a [u8],
     /// When it was, in seconds since the Unix epoch: then it is not added up.
     pub time_s: Option<i64>,
+    /// How to read the same line with another value, where that can be said.
+    pub repeat: Option<Repeat>,
     /// Name and tags, in no order.
     pub labels: &'a mut LabelsBuf,
+}
+
+/// What a line makes of whatever its value is, if that is an unsigned number.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Repeat {
+    kind: Kind,
+    /// The value is divided by it: the rate of a counter, 1000 of a timer.
+    divisor: f64,
+    weight: u64,
+}
+
+impl Repeat {
+    /// Kind, value and weight of a sample that has this text for its value; `None` if the line is to be read whole.
+    pub(super) fn read(self, text: &[u8]) -> Option<(Kind, f64, u64)> {
+        if matches!(text.first(), Some(b'+' | b'-')) {
+            return None;
+        }
+        let value: f64 = fast_float2::parse(text).ok().filter(|value: &f64| value.is_finite())?;
+        Some((self.kind, divided(value, self.divisor), self.weight))
+    }
+}
+
+/// A value that no rate makes infinite.
+fn divided(value: f64, divisor: f64) -> f64 {
+    let divided = value / divisor;
+    if divided.is_finite() { divided } else { value }
 }
 
 /// Reads lines. Keeps nothing from one to the next but memory.
@@ -117,6 +145,7 @@ impl Parser {
                 weight: parsed.weight,
                 member: if parsed.kind == Kind::Set { value } else { b"" },
                 time_s: parsed.time_s,
+                repeat: parsed.repeat(),
                 labels: &mut self.labels.buf,
             })),
             Err(fault) => each(Err(fault)),
@@ -144,7 +173,7 @@ impl Parser {
             (_, Some(b'-')) if is_timer => return Err(Fault::Malformed("a timer below zero")),
             _ => {}
         }
-        let mut parsed = Parsed { kind, value: 0.0, weight: 1, time_s: None };
+        let mut parsed = Parsed { kind, value: 0.0, weight: 1, time_s: None, divisor: 1.0, rates: 0 };
         if kind != Kind::Set {
             let value: Result<f64, _> = fast_float2::parse(text);
             // One that is not finite would spoil the sum of its interval.
@@ -152,7 +181,7 @@ impl Parser {
             parsed.value = finite.ok_or(Fault::Malformed("the value is not a number"))?;
         }
         if is_timer {
-            parsed.value /= MS_PER_S;
+            parsed.divide(MS_PER_S);
         }
         for (count, section) in sections.enumerate() {
             if count == SECTIONS_MAX {
@@ -195,22 +224,32 @@ struct Parsed {
     value: f64,
     weight: u64,
     time_s: Option<i64>,
+    divisor: f64,
+    rates: u32,
 }
 
 impl Parsed {
+    fn divide(&mut self, divisor: f64) {
+        self.divisor = divisor;
+        self.value = divided(self.value, divisor);
+    }
+
+    /// A time and a set's member are not in the value; several rates are not in one divisor.
+    fn repeat(&self) -> Option<Repeat> {
+        let plain = matches!(self.kind, Kind::Counter | Kind::Gauge | Kind::Observation);
+        let repeat = Repeat { kind: self.kind, divisor: self.divisor, weight: self.weight };
+        (plain && self.time_s.is_none() && self.rates <= 1).then_some(repeat)
+    }
+
     /// Takes the sampling rate into account. One that makes no sense is passed over.
     fn sample(&mut self, rate: &[u8]) {
         let rate = fast_float2::parse(rate).unwrap_or(1.0);
         if !(rate > 0.0 && rate <= 1.0) {
             return;
         }
+        self.rates += 1;
         match self.kind {
-            Kind::Counter => {
-                let value = self.value / rate;
-                if value.is_finite() {
-                    self.value = value;
-                }
-            }
+            Kind::Counter => self.divide(rate),
             Kind::Observation => self.weight = (1.0 / rate) as u64,
             Kind::Gauge | Kind::GaugeChange | Kind::Set => {}
         }

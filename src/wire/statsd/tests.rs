@@ -223,12 +223,13 @@ fn events_and_checks_are_rows_of_strings() {
     let mut listener = plain();
     listener.now_ns = 3_000_000_000;
     listener.take(
-        "_e{10,24}:test title|test\\line1\\nline2\\nline3\n_e{1,1}:é|x\n_e{2,3}:é|a|b|d:7|p:low|h:h1|t:error|k:key|s:src|#a,b:c|c:id\n",
+        "_e{11,24}:test\\ntitle|test\\line1\\nline2\\nline3\n_e{1,1}:é|x\n_e{1,0}:a|\n_e{2,3}:é|a|b|d:7|p:low|h:h1|t:error|k:key|s:src|#a,b:c|c:id\n",
     );
     let expected = [
         "statsd_event{a=true,b=c,container_id=id,source=h1} title=\"é\" text=\"a|b\" priority=\"low\" \
          alert_type=\"error\" aggregation_key=\"key\" source_type_name=\"src\" @7",
-        "statsd_event{source=10.0.0.1} title=\"test title\" text=\"test\\\\line1\\nline2\\nline3\" \
+        "statsd_event{source=10.0.0.1} title=\"a\" text=\"\" priority=\"normal\" alert_type=\"info\" @3",
+        "statsd_event{source=10.0.0.1} title=\"test\\ntitle\" text=\"test\\\\line1\\nline2\\nline3\" \
          priority=\"normal\" alert_type=\"info\" @3",
     ];
     assert_eq!(listener.written(), expected);
@@ -377,4 +378,68 @@ proptest! {
             listener.flush();
         }
     }
+}
+
+/// Lines that differ in few things, so that many are known when they come, and some are known but for their value.
+fn repeated_line() -> impl Strategy<Value = String> {
+    let name = prop_oneof![Just("a"), Just("b"), Just("a,x=1"), Just("a.b")];
+    let value = prop_oneof![
+        Just("1"),
+        Just("2.5"),
+        Just("-3"),
+        Just("+4"),
+        Just("1:2"),
+        Just(""),
+        Just("x"),
+        Just("1e400"),
+        Just("7|c:8")
+    ];
+    let kind = prop_oneof![Just("c"), Just("g"), Just("ms"), Just("h"), Just("s"), Just("z")];
+    let rest = prop_oneof![
+        Just(""),
+        Just("|@0.1"),
+        Just("|@0.1|@0.5"),
+        Just("|#x:1"),
+        Just("|#x:1,y:2|@0.5"),
+        Just("|T5"),
+        Just("|@0"),
+        Just("|c:id"),
+        Just(":5|c"),
+        Just("|@1e-320")
+    ];
+    (name, value, kind, rest).prop_map(|(name, value, kind, rest)| format!("{name}:{value}|{kind}{rest}"))
+}
+
+proptest! {
+    #[test]
+    fn lines_that_are_known_add_up_like_lines_that_are_new(
+        lines in proptest::collection::vec(repeated_line(), 1..60), flushes in proptest::collection::vec(0usize..60, 0..6),
+    ) {
+        let (mut known, mut new) = (plain(), plain());
+        for (number, line) in lines.iter().enumerate() {
+            for listener in [&mut known, &mut new] {
+                listener.take(line);
+            }
+            new.aggregates.forget_lines();
+            if flushes.contains(&number) {
+                prop_assert_eq!(known.flush(), new.flush());
+            }
+        }
+        prop_assert_eq!(known.flush(), new.flush());
+        prop_assert_eq!(known.result, new.result);
+    }
+}
+
+#[test]
+fn a_line_that_is_known_finds_its_series_after_others_were_forgotten() {
+    let mut listener = plain();
+    listener.take("gone:1|c\nhere:1|c");
+    listener.flush();
+    for _ in 0..5 {
+        listener.take("here:2|c");
+        assert_eq!(listener.flush().len(), 1);
+    }
+    assert_eq!(listener.aggregates.series(), 1);
+    listener.take("new:5|c\nhere:3|c");
+    assert_eq!(listener.flush(), ["here{} value=3 @70", "new{} value=5 @70"]);
 }

@@ -20,7 +20,9 @@ pub struct Decoder {
     cutter: LineCutter,
     extra: ExtraLabels,
     samples: Samples,
-    /// Rows of the present line that the intake has taken.
+    /// The present line, if the intake was full before its end: what was read of it is in `samples`.
+    unfinished: Option<Metric>,
+    /// Rows of it that the intake has taken.
     taken: usize,
     /// Where in the input the first line is whose key was not announced.
     announced: usize,
@@ -59,12 +61,18 @@ impl Decoder {
             cutter: LineCutter::new(LINE_BYTES_MAX),
             extra,
             samples: Samples::default(),
+            unfinished: None,
             taken: 0,
             announced: 0,
             key: Vec::new(),
             labels: LabelsBuf::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Bytes that it holds for a line, which may be several times the line's.
+    pub fn memory_bytes(&self) -> usize {
+        self.samples.memory_bytes()
     }
 
     /// Takes the rows of a line, after those that were taken before.
@@ -79,7 +87,11 @@ impl Decoder {
             key @ [.., b'}'] if self.extra.suffix.is_empty() => key,
             _ => &[],
         };
-        let metric = self.samples.read(line, predicted)?;
+        let metric = match self.unfinished.take() {
+            // The line is the same, the intake's prediction may not be.
+            Some(metric) => Metric { expected: false, ..metric },
+            None => self.samples.read(line, predicted)?,
+        };
         let series = if metric.expected { intake.confirm() } else { self.series(line, metric, intake)? };
         let shape = match series.shape {
             ShapeId::NONE => intake.define_shape(series, &[VALUE]).map_err(Fault::Refused)?,
@@ -88,6 +100,7 @@ impl Decoder {
         let rows = self.samples.values.iter().zip(&self.samples.times_ns);
         for (value, &time_ns) in rows.skip(self.taken) {
             if intake.push(series, shape, time_ns, &[*value], &[]).is_err() {
+                self.unfinished = Some(metric);
                 return Ok(Err(Full));
             }
             self.taken += 1;
@@ -95,6 +108,7 @@ impl Decoder {
             result.samples += 1;
         }
         self.taken = 0;
+        self.samples.shrink();
         Ok(Ok(()))
     }
 
@@ -178,7 +192,7 @@ fn parse_labels(
 impl Decode for Decoder {
     fn rewind(&mut self) {
         self.cutter.reset();
-        self.taken = 0;
+        (self.unfinished, self.taken) = (None, 0);
     }
 
     /// Takes as many whole lines of `input` as it can. Faults are by line from 1; blank lines count. What was not

@@ -23,6 +23,17 @@ pub(super) struct Metric {
 }
 
 impl Samples {
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<u64>() + self.times_ns.capacity() * size_of::<i64>()
+    }
+
+    /// Gives back what only an unusually long line needed.
+    pub(super) fn shrink(&mut self) {
+        if self.values.capacity().max(self.times_ns.capacity()) > SAMPLES_KEPT_MAX {
+            *self = Samples::default();
+        }
+    }
+
     /// Reads a line whose labels are probably spelled as `expected`, which is such a text or empty.
     pub(super) fn read(&mut self, line: &[u8], expected: &[u8]) -> Result<Metric, Fault> {
         self.values.clear();
@@ -127,3 +138,6 @@ fn time_ns(json: &mut Json<'_>) -> Result<i64, Fault> {
     let number = json.number().map_err(|_| Fault::Timestamp(fault))?;
     number.i64().and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(fault))
 }
+
+/// Samples of which the room is kept for the next line, 1 MiB.
+const SAMPLES_KEPT_MAX: usize = 64 << 10;

@@ -24,6 +24,7 @@ mod tests;
 
 pub use decoder::{Decoder, ExtraLabels};
 
-/// Bytes of a line at most, its newline not counted. Longer lines are rejected and never buffered whole; those who
-/// export bound theirs by `max_rows_per_line`.
-pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a line at most, its newline not counted: what VictoriaMetrics takes, since its export has a series' whole
+/// life in a line. Longer lines are rejected and never buffered whole; those who export bound theirs by
+/// `max_rows_per_line`.
+pub const LINE_BYTES_MAX: usize = 10 << 20;

@@ -1,10 +1,11 @@
-//! Lines as remote write requests.
+//! Samples as remote write requests.
 //!
-//! Comes in: lines of one field, without times, and their times. Goes out: the message, compressed, as Prometheus's
-//! sender writes it: a sample a series, and with 2.0 what the metric is in each series.
+//! Comes in: samples and their times. Goes out: the message, compressed, as Prometheus's sender writes it: a sample a
+//! series, and with 2.0 what the metric is in each series.
 
 use std::collections::HashMap;
 
+use super::sample::Sample;
 use crate::bytes::write_varint;
 use crate::cli::bench::args::Protocol;
 
@@ -41,16 +42,9 @@ impl Request {
         self.series.len() + self.symbols_written.len()
     }
 
-    /// Adds a line's sample: `name,tag=value,... value=number `, as the workloads of one field write it.
-    pub(super) fn add(&mut self, line: &str, time_ms: i64) {
-        let mut words = line.split(' ');
-        let key = words.next().unwrap_or_default();
-        let value = words.next().and_then(|field| field.split_once('=')).map_or("", |(_, value)| value);
-        let value: f64 = value.trim_end_matches('i').parse().expect("the workloads write numbers");
-        let mut tags = key.split(',');
-        let name = tags.next().unwrap_or_default();
-        let pairs = tags.map(|tag| tag.split_once('=').expect("the workloads write tags with values"));
-        let labels = std::iter::once(("__name__", name)).chain(pairs);
+    /// Adds a sample.
+    pub(super) fn add(&mut self, sample: Sample<'_>, time_ms: i64) {
+        let labels = std::iter::once(("__name__", sample.name)).chain(sample.tags());
         let mut series = std::mem::take(&mut self.scratch.series);
         let mut message = std::mem::take(&mut self.scratch.message);
         series.clear();
@@ -70,7 +64,7 @@ impl Request {
         }
         message.clear();
         message.push(1 << 3 | 1);
-        message.extend_from_slice(&value.to_bits().to_le_bytes());
+        message.extend_from_slice(&sample.value().to_le_bytes());
         write_number(&mut message, 2, time_ms as u64);
         write_bytes(&mut series, 2, &message);
         if self.protocol == Protocol::RemoteWrite2 {

@@ -3,9 +3,9 @@ use std::io::Read;
 use clap::Parser;
 
 use crate::model::WriteResult;
-use crate::wire::Decode;
 use crate::wire::remote_write::{Decoder, Message};
 use crate::wire::testing::{self, Rows};
+use crate::wire::{Decode, otlp};
 
 use super::*;
 
@@ -154,14 +154,6 @@ fn compressed_bodies_hold_the_first_cycle() {
     }
 }
 
-#[test]
-fn digits_are_the_number() {
-    for number in [0, 7, 10, 1_234_567_890, 9_999_999_999] {
-        assert_eq!(decimal_digits::<10>(number), *format!("{number:010}").as_bytes());
-    }
-    assert_eq!(time_digits(i64::MAX), *i64::MAX.to_string().as_bytes());
-}
-
 /// Labels, value and time in milliseconds.
 type Said = (Vec<(String, String)>, f64, i64);
 
@@ -210,6 +202,117 @@ fn said(line: &str) -> Said {
     let mut labels: Vec<_> = std::iter::once(("__name__", name)).chain(tags).collect();
     labels.sort_unstable();
     let labels = labels.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-    let value = field.strip_prefix("value=").unwrap().parse().unwrap();
+    let value = field.strip_prefix("value=").unwrap().trim_end_matches('i').parse().unwrap();
     (labels, value, time_ns.parse::<i64>().unwrap() / 1_000_000)
+}
+
+/// What a JSON line says.
+fn said_by_json(line: &str) -> Vec<Said> {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let labels: Vec<_> =
+        line["metric"].as_object().unwrap().iter().map(|(n, v)| (n.clone(), text(v))).collect();
+    let (values, times) = (line["values"].as_array().unwrap(), line["timestamps"].as_array().unwrap());
+    assert_eq!(values.len(), times.len());
+    let pairs = values.iter().zip(times);
+    pairs.map(|(v, t)| (labels.clone(), v.as_f64().unwrap(), t.as_i64().unwrap())).collect()
+}
+
+/// What a line of exposition text says.
+fn said_by_exposition(line: &str) -> Said {
+    let (key, rest) = line.split_once("} ").unwrap();
+    let (name, tags) = key.split_once('{').unwrap();
+    let (value, time) = rest.split_once(' ').unwrap();
+    let mut labels = vec![("__name__".to_owned(), name.to_owned())];
+    for tag in tags.split(',') {
+        let (name, value) = tag.split_once('=').unwrap();
+        labels.push((name.to_owned(), value.trim_matches('"').to_owned()));
+    }
+    labels.sort_unstable();
+    (labels, value.parse().unwrap(), time.parse().unwrap())
+}
+
+/// The rows of an OTLP body, without what is the same for all of them.
+fn said_by_otlp(body: &[u8]) -> Vec<Said> {
+    let (mut rows, mut result) = (Rows::default(), WriteResult::default());
+    let mut decoder = otlp::Decoder::new(otlp::Signal::Metrics, otlp::Encoding::Protobuf, 0);
+    decoder.feed(body, true, &mut rows, &mut result);
+    assert_eq!(result.rejected, 0, "{:?}", result.errors);
+    let row = |row: testing::Row| {
+        let value = match row.fields[..] {
+            [(_, testing::Value::F64(bits))] => f64::from_bits(bits),
+            [(_, testing::Value::I64(value))] => value as f64,
+            _ => panic!("{row:?} has no value"),
+        };
+        let ours = |name: &str| ["otlp.", "scope.", "resource."].iter().any(|front| name.starts_with(front));
+        let labels = row.labels.into_iter().filter(|(name, _)| !ours(name)).collect();
+        (labels, value, row.time_ns / 1_000_000)
+    };
+    rows.rows.into_iter().map(row).collect()
+}
+
+#[test]
+fn every_protocol_says_what_the_lines_say_cycle_after_cycle() {
+    for values in ["int", "dec2"] {
+        let line = format!("--workload prom --values {values} --series 30 --batch 12 --samples 200");
+        let plain = build(&line, 1 << 20).unwrap();
+        let make = |protocol: &str| build(&format!("{line} --protocol {protocol}"), 1 << 20).unwrap();
+        let made = [make("json"), make("prom-text"), make("otlp")];
+        for request in 0..2 * plain.bodies.len() as u64 + 1 {
+            let text = String::from_utf8(bytes(&plain, request)).unwrap();
+            let expected: Vec<_> = text.lines().map(said).collect();
+            let [json, exposition, otlp] = [0, 1, 2].map(|i| bytes(&made[i], request));
+            let lines = |body: Vec<u8>| String::from_utf8(body).unwrap();
+            assert_eq!(lines(json).lines().flat_map(said_by_json).collect::<Vec<_>>(), expected);
+            assert_eq!(lines(exposition).lines().map(said_by_exposition).collect::<Vec<_>>(), expected);
+            assert_eq!(said_by_otlp(&otlp), expected);
+        }
+    }
+}
+
+#[test]
+fn several_points_of_a_series_follow_each_other_in_a_line() {
+    let line = "--workload single --values dec2 --series 7 --batch 3 --samples 400 --points 5";
+    let rows = |protocol: &str| -> Vec<Said> {
+        let made = build(&format!("{line} --protocol {protocol}"), 1 << 20).unwrap();
+        let requests = 2 * made.bodies.len() as u64;
+        let mut all = Vec::new();
+        for request in 0..requests {
+            let body = bytes(&made, request);
+            let rows = match protocol {
+                "otlp" => said_by_otlp(&body),
+                _ => String::from_utf8(body).unwrap().lines().flat_map(said_by_json).collect(),
+            };
+            assert_eq!(rows.len() as u64, made.place(request).samples);
+            all.extend(rows);
+        }
+        all
+    };
+    let (json, otlp) = (rows("json"), rows("otlp"));
+    assert_eq!(json, otlp);
+    let mut last = std::collections::HashMap::new();
+    for (at, (labels, _, time_ms)) in json.iter().enumerate() {
+        assert_eq!(json[at / 5 * 5].0, *labels);
+        if let Some(before) = last.insert(labels, *time_ms) {
+            assert_eq!(time_ms - before, ROUND_NS / 1_000_000);
+        }
+    }
+    assert_eq!(last.len(), 7);
+}
+
+#[test]
+fn datagrams_hold_as_many_counters_each() {
+    let line = "--protocol statsd --workload prom --series 30 --batch 7 --samples 100";
+    let made = build(line, 1 << 20).unwrap();
+    for request in 0..made.bodies.len() as u64 {
+        let text = String::from_utf8(bytes(&made, request)).unwrap();
+        assert_eq!((text.lines().count(), made.place(request).samples), (7, 7));
+        assert!(!made.has_repeated_times(100));
+        for line in text.lines() {
+            let (name, rest) = line.split_once(':').unwrap();
+            let (value, tags) = rest.split_once("|c|#").unwrap();
+            assert!(name.starts_with("node_") && tags.starts_with("cluster:eu-1,device:dev"), "{line}");
+            value.parse::<i64>().unwrap();
+        }
+    }
 }

@@ -18,8 +18,8 @@ fn bodies(line: &str) -> Bodies {
 }
 
 fn run(bodies: &Bodies, server: &Server, limit: Limit, rate: Option<u64>, first: u64) -> io::Result<Outcome> {
-    Load { bodies, server, path: "/write", headers: "", connections: 3, limit, rate }
-        .run(first, &Progress::of(1, ""))
+    let way = Way::Http { server, path: "/write", headers: "" };
+    Load { bodies, way, connections: 3, limit, rate }.run(first, &Progress::of(1, ""))
 }
 
 #[test]
@@ -107,4 +107,32 @@ fn a_rate_is_kept_and_a_duration_ends_the_run() {
         run(&bodies, &server, Limit::Duration(Duration::from_millis(200)), Some(20_000), 0).unwrap();
     // 100 samples every 5 ms; on a machine that is busy elsewhere, fewer.
     assert!((500..=4_000).contains(&outcome.samples_accepted), "{}", outcome.samples_accepted);
+}
+
+#[test]
+fn datagrams_are_sent_once_each_and_count_as_accepted() {
+    let bodies = bodies(
+        "--protocol statsd --workload single --series 20 --batch 5 --samples 300 --to http://h:1,udp=h:2",
+    );
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let way = Way::Datagrams(socket.local_addr().unwrap());
+    let load = Load { bodies: &bodies, way, connections: 3, limit: Limit::Samples(300), rate: None };
+    let outcome = load.run(0, &Progress::of(1, "")).unwrap();
+    assert_eq!((outcome.samples_accepted, outcome.samples_rejected, outcome.request_next), (300, 0, 60));
+    assert!(outcome.statuses.is_empty());
+    let mut buffer = [0; 2000];
+    for _ in 0..60 {
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..length].iter().filter(|byte| **byte == b'\n').count(), 5);
+    }
+}
+
+#[test]
+fn what_otlp_rejects_is_counted() {
+    let answer = |body: &[u8]| Answer { status: 200, body: body.to_vec(), ..Answer::default() };
+    let partial = b"\x0a\x07\x08\x96\x01\x12\x02no";
+    assert_eq!(samples_rejected(&answer(partial), 1000, 1), 150);
+    for whole in [&b""[..], b"\x0a\x00", b"ok", b"\x0a\x04\x12\x02hi"] {
+        assert_eq!(samples_rejected(&answer(whole), 1000, 1), 0, "{whole:?}");
+    }
 }

@@ -1,14 +1,20 @@
-//! Strings, floats and bytes as JSON.
+//! Values as JSON, as `docs/ndjson.md` has them: strings, floats and bytes here, values of several parts in
+//! `composite`.
+
+mod composite;
+mod text;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::text::Text;
-use crate::model::{NAN_CANONICAL_BITS, NAN_STALE_BITS};
+use super::{NAN_CANONICAL_BITS, NAN_STALE_BITS};
+
+pub(crate) use composite::{histogram, nested};
+pub(crate) use text::Text;
 
 /// A float: a number, or a string where JSON has no number.
 #[inline]
-pub(super) fn float(value: f64, text: &mut Text, out: &mut Vec<u8>) {
+pub(crate) fn float(value: f64, text: &mut Text, out: &mut Vec<u8>) {
     if value.is_finite() { text.float(value, out) } else { not_finite(value, out) }
 }
 
@@ -24,7 +30,7 @@ fn not_finite(value: f64, out: &mut Vec<u8>) {
 
 /// A string with what must be escaped, and nothing else.
 #[inline]
-pub(super) fn string(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     // One pass without a branch: names and labels are short and nearly always plain.
     let plain = bytes.iter().fold(true, |plain, &b| plain & (b < 0x80) & !must_escape(b));
@@ -59,7 +65,7 @@ fn must_escape(byte: u8) -> bool {
 }
 
 /// Bytes as a string in base64.
-pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');

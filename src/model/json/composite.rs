@@ -2,8 +2,7 @@
 //!
 //! `block/format.md` says how they are encoded, `docs/ndjson.md` how they are printed.
 
-use super::json;
-use super::text::Text;
+use super::{Text, base64, float, string};
 use crate::model::{
     Buckets, Count, CountKind, Histogram, Malformed, NestedPart, NestedReader, ResetHint, Span,
 };
@@ -12,7 +11,7 @@ use crate::model::{
 ///
 /// # Errors
 /// [`Malformed`], with a part written.
-pub(super) fn nested(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
+pub(crate) fn nested(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = NestedReader::new(value);
     nested_value(&mut reader, text, out)?;
     match reader.next() {
@@ -25,7 +24,7 @@ pub(super) fn nested(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result
 ///
 /// # Errors
 /// [`Malformed`], with nothing written.
-pub(super) fn histogram(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
+pub(crate) fn histogram(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let value = Histogram::read(value)?;
     out.extend_from_slice(match value.kind {
         CountKind::U64 => b"{\"counts\":\"u64\"",
@@ -40,9 +39,9 @@ pub(super) fn histogram(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Res
     out.extend_from_slice(b",\"schema\":");
     text.integer(value.schema, out);
     out.extend_from_slice(b",\"zero_threshold\":");
-    json::float(value.zero_threshold, text, out);
+    float(value.zero_threshold, text, out);
     out.extend_from_slice(b",\"sum\":");
-    json::float(value.sum, text, out);
+    float(value.sum, text, out);
     out.extend_from_slice(b",\"count\":");
     count(value.count, text, out);
     out.extend_from_slice(b",\"zero_count\":");
@@ -50,11 +49,11 @@ pub(super) fn histogram(value: &[u8], text: &mut Text, out: &mut Vec<u8>) -> Res
     buckets("positive", value.positive, text, out);
     buckets("negative", value.negative, text, out);
     out.extend_from_slice(b",\"bounds\":");
-    list(value.bounds(), out, |bound, out| json::float(bound, text, out));
+    list(value.bounds(), out, |bound, out| float(bound, text, out));
     for (key, limit) in [("min", value.min), ("max", value.max)] {
         if let Some(limit) = limit {
             out.extend_from_slice(format!(",\"{key}\":").as_bytes());
-            json::float(limit, text, out);
+            float(limit, text, out);
         }
     }
     out.push(b'}');
@@ -66,7 +65,7 @@ fn nested_value(reader: &mut NestedReader<'_>, text: &mut Text, out: &mut Vec<u8
     match reader.next().ok_or(Malformed)?? {
         NestedPart::F64(v) => {
             out.extend_from_slice(b"{\"f64\":");
-            json::float(v, text, out);
+            float(v, text, out);
         }
         NestedPart::I64(v) => {
             out.extend_from_slice(b"{\"i64\":");
@@ -79,11 +78,11 @@ fn nested_value(reader: &mut NestedReader<'_>, text: &mut Text, out: &mut Vec<u8
         NestedPart::Bool(v) => out.extend_from_slice(if v { b"{\"bool\":true" } else { b"{\"bool\":false" }),
         NestedPart::String(v) => {
             out.extend_from_slice(b"{\"string\":");
-            json::string(v, out);
+            string(v, out);
         }
         NestedPart::Bytes(v) => {
             out.extend_from_slice(b"{\"bytes\":");
-            json::base64(v, out);
+            base64(v, out);
         }
         NestedPart::Null => out.extend_from_slice(b"{\"null\":null"),
         NestedPart::List(count) => {
@@ -101,7 +100,7 @@ fn nested_value(reader: &mut NestedReader<'_>, text: &mut Text, out: &mut Vec<u8
             for i in 0..count {
                 out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
                 let Some(NestedPart::Key(key)) = reader.next().transpose()? else { return Err(Malformed) };
-                json::string(key, out);
+                string(key, out);
                 out.push(b',');
                 nested_value(reader, text, out)?;
                 out.push(b']');
@@ -130,7 +129,7 @@ fn buckets(sign: &str, buckets: Buckets<'_>, text: &mut Text, out: &mut Vec<u8>)
 fn count(value: Count, text: &mut Text, out: &mut Vec<u8>) {
     match value {
         Count::U64(v) => text.integer(v, out),
-        Count::F64(v) => json::float(v, text, out),
+        Count::F64(v) => float(v, text, out),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What both formats need: numbers as text, and a count of what a format has no text for.
+//! A count of what a format has no text for.
 
 use std::ops::AddAssign;
 
@@ -36,30 +36,5 @@ impl std::fmt::Display for LeftOut {
             write!(f, ", {} exemplars and metadata", self.side_records)?;
         }
         f.write_str(" are left out: the format can't express them")
-    }
-}
-
-/// Prints numbers without allocating.
-pub(super) struct Text {
-    floats: zmij::Buffer,
-    integers: itoa::Buffer,
-}
-
-impl Default for Text {
-    fn default() -> Text {
-        Text { floats: zmij::Buffer::new(), integers: itoa::Buffer::new() }
-    }
-}
-
-impl Text {
-    #[inline]
-    pub(super) fn integer(&mut self, value: impl itoa::Integer, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.integers.format(value).as_bytes());
-    }
-
-    /// The shortest text that reads back as the same float; the value is finite.
-    #[inline]
-    pub(super) fn float(&mut self, value: f64, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.floats.format_finite(value).as_bytes());
     }
 }

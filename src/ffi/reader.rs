@@ -1,0 +1,201 @@
+//! Readers: blocks of the log as Arrow, on a cursor or of a whole directory.
+
+use super::cursor::cursors;
+use super::engine::{on_engine, tdg_engine, timeout};
+use super::error::{Failure, tdg_error};
+use super::guard::{Health, catch, guard_telling};
+use super::status::{TDG_E_INPUT, TDG_E_LIMIT, TDG_E_TIMEOUT, tdg_status};
+use super::text::tdg_str;
+use crate::arrow::{self, ArrowArrayStream, Batch};
+use crate::model::LogId;
+use crate::reader::{BlockId, CursorReader, Query, Reader};
+use std::path::Path;
+
+/// A reader on a cursor: gives the log's blocks as they become durable, and moves the cursor behind them. A cursor has
+/// one at a time.
+///
+/// Threads: one at a time. It may outlive its engine, and gets `TDG_E_CLOSED` then.
+#[derive(Debug)]
+pub struct tdg_reader {
+    health: Health,
+    reader: CursorReader,
+}
+
+/// A block that was given. `log`, `worker` and `sequence` tell it from every other one for ever: it is given again if
+/// it was not committed, and whoever remembers the highest `sequence` of each worker takes nothing twice.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tdg_block {
+    /// Its place among its worker's blocks: rising, with gaps.
+    pub sequence: u64,
+    /// When it was sealed: nanoseconds since the Unix epoch.
+    pub arrival_ns: i64,
+    /// Its values, each a row of the record batch.
+    pub values: u64,
+    /// Its rows.
+    pub rows: u32,
+    /// The worker that wrote it.
+    pub worker: u32,
+    /// The log's identity.
+    pub log: [u8; 16],
+}
+
+/// Begins to read behind a cursor.
+///
+/// `reader` gets a handle that the caller owns, for `tdg_reader_free`.
+///
+/// Errors: `TDG_E_INPUT` if there is no such cursor; `TDG_E_LOCKED` if a reader has it; `TDG_E_CLOSED`, `TDG_E_IO`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_reader_open(
+    engine: *const tdg_engine,
+    cursor: tdg_str,
+    reader: *mut *mut tdg_reader,
+    error: *mut *mut tdg_error,
+) -> tdg_status {
+    // SAFETY: the caller's pointers are NULL or valid.
+    unsafe {
+        on_engine(engine, error, |engine| {
+            if reader.is_null() {
+                return Err(Failure::null("reader"));
+            }
+            let opened = CursorReader::open(cursors(&engine.embedded)?, cursor.text("cursor")?)?;
+            reader.write(Box::into_raw(Box::new(tdg_reader { health: Health::sound(), reader: opened })));
+            Ok(())
+        })
+    }
+}
+
+/// Gives the next block, waiting for one at most `timeout_ns` (-1: for ever; 0: not at all): what it is to `block`,
+/// and its values to `batches`, a stream of one record batch that the caller owns and releases. It outlives reader and
+/// engine. The columns are listed in docs/arrow.md; every block has the same.
+///
+/// `block` may be NULL; `batches` may not, and what it holds is not released.
+///
+/// Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CLOSED` if the engine is closed; `TDG_E_LIMIT` if the
+/// block, which is passed over, has more text than Arrow's columns can count; `TDG_E_IO`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_reader_next(
+    reader: *mut tdg_reader,
+    timeout_ns: i64,
+    block: *mut tdg_block,
+    batches: *mut ArrowArrayStream,
+    error: *mut *mut tdg_error,
+) -> tdg_status {
+    // SAFETY: the caller's pointers are NULL or valid, and the reader is used by this thread alone.
+    unsafe {
+        on_reader(reader, error, |reader| {
+            if batches.is_null() {
+                return Err(Failure::null("batches"));
+            }
+            let taken = reader.next(timeout(timeout_ns), |block| (Batch::of(block), tdg_block::of(block)))?;
+            for loss in reader.take_losses() {
+                tracing::error!(%loss, "left out");
+            }
+            let (batch, mut given) = taken.ok_or_else(|| Failure::plain(TDG_E_TIMEOUT))?;
+            let batch = batch.map_err(|error| Failure::new(TDG_E_LIMIT, error.to_string()))?;
+            given.values = batch.values() as u64;
+            if !block.is_null() {
+                block.write(given);
+            }
+            batches.write(batch.into_stream());
+            Ok(())
+        })
+    }
+}
+
+/// Moves the cursor behind a block that this reader gave, and so behind all earlier ones of its worker; with NULL
+/// behind all that it gave. That is on disk when this returns: the blocks do not come again, and retention may take
+/// them. Commit what is safe elsewhere, and nothing else.
+///
+/// Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
+/// it was to be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_reader_commit(
+    reader: *mut tdg_reader,
+    block: *const tdg_block,
+    error: *mut *mut tdg_error,
+) -> tdg_status {
+    // SAFETY: the caller's pointers are NULL or valid, and the reader is used by this thread alone.
+    unsafe {
+        on_reader(reader, error, |reader| {
+            match block.as_ref() {
+                None => reader.commit(&reader.position())?,
+                Some(block) if reader.log() == LogId(block.log) => reader.commit_block(block.id())?,
+                Some(_) => return Err(Failure::new(TDG_E_INPUT, "the block is of another log")),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Frees a reader. Its cursor stays where it was committed. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_reader_free(reader: *mut tdg_reader) {
+    if reader.is_null() {
+        return;
+    }
+    // SAFETY: it came from `tdg_reader_open`, and is freed once.
+    let reader = unsafe { Box::from_raw(reader) };
+    if reader.health.is_forked() {
+        // Another thread of the parent may have held a lock that it would take.
+        std::mem::forget(reader);
+    } else {
+        catch(|| drop(reader));
+    }
+}
+
+/// All rows that a data directory holds now, as a stream of record batches that the caller owns and releases; of one
+/// that a process is writing, what is durable. Needs no engine, locks nothing and changes nothing. What is damaged is
+/// left out; `tidegate log verify` names it.
+///
+/// Errors: `TDG_E_INCOMPATIBLE` if it is no data directory, or a newer version's; `TDG_E_IO`, also if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_directory_read(
+    directory: tdg_str,
+    batches: *mut ArrowArrayStream,
+    error: *mut *mut tdg_error,
+) -> tdg_status {
+    // SAFETY: the caller's pointers are NULL or valid.
+    unsafe {
+        guard_telling(None, error, || {
+            if batches.is_null() {
+                return Err(Failure::null("batches"));
+            }
+            let reader = Reader::open(Path::new(directory.text("directory")?))?;
+            let blocks = reader.blocks(Query::default())?;
+            batches.write(arrow::stream(blocks, reader.log()));
+            Ok(())
+        })
+    }
+}
+
+/// Runs a cold call on a reader.
+///
+/// # Safety
+/// The pointers are NULL or valid, and no other thread uses the reader.
+unsafe fn on_reader(
+    reader: *mut tdg_reader,
+    error: *mut *mut tdg_error,
+    call: impl FnOnce(&mut CursorReader) -> Result<(), Failure>,
+) -> tdg_status {
+    // SAFETY: as of the caller.
+    unsafe {
+        match reader.as_mut() {
+            Some(tdg_reader { health, reader }) => guard_telling(Some(health), error, || call(reader)),
+            None => guard_telling(None, error, || Err(Failure::null("reader"))),
+        }
+    }
+}
+
+impl tdg_block {
+    fn of(block: &crate::reader::Block<'_>) -> tdg_block {
+        let BlockId { log, worker, sequence } = block.id();
+        // Stamps are of this age, and fit for some hundred years more.
+        let arrival_ns = i64::try_from(block.stamp_ns()).unwrap_or(i64::MAX);
+        tdg_block { sequence, arrival_ns, values: block.samples(), rows: block.rows(), worker, log: log.0 }
+    }
+
+    fn id(&self) -> BlockId {
+        BlockId { log: LogId(self.log), worker: self.worker, sequence: self.sequence }
+    }
+}

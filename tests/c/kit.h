@@ -7,7 +7,7 @@
 #include <tidegate.h>
 
 #define SECOND INT64_C(1000000000)
-#define LONG (60 * SECOND)
+#define LONG (300 * SECOND)
 
 #define CHECK(condition)                                                                   \
     do {                                                                                   \

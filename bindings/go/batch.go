@@ -3,28 +3,39 @@ package tidegate
 // Batch collects samples of any series and times in Go's memory, for Writer.Push. Its zero value is empty. It keeps its
 // memory when it is pushed: use it again.
 type Batch struct {
-	series []Series
-	times  []int64
-	values []float64
-	// How many of the first are taken already.
-	taken int
+	// Columns of one length; those from taken to end are waiting.
+	series     []Series
+	times      []int64
+	values     []float64
+	taken, end int
 }
+
+// batchMin is how many samples the first memory of a batch is for.
+const batchMin = 1024
 
 // Add adds a sample. The time is nanoseconds since the Unix epoch, or Now, which is then that of the push. Every bit of
 // the value is kept.
 func (b *Batch) Add(series Series, timeNS int64, value float64) {
-	b.series = append(b.series, series)
-	b.times = append(b.times, timeNS)
-	b.values = append(b.values, value)
+	at := b.end
+	if at >= len(b.series) || at >= len(b.times) || at >= len(b.values) {
+		b.grow()
+	}
+	b.series[at], b.times[at], b.values[at] = series, timeNS, value
+	b.end = at + 1
+}
+
+func (b *Batch) grow() {
+	more := max(batchMin, len(b.series))
+	b.series = append(b.series, make([]Series, more)...)
+	b.times = append(b.times, make([]int64, more)...)
+	b.values = append(b.values, make([]float64, more)...)
 }
 
 // Len is how many samples wait in it.
-func (b *Batch) Len() int { return len(b.series) - b.taken }
+func (b *Batch) Len() int { return b.end - b.taken }
 
 // Reset empties it.
-func (b *Batch) Reset() {
-	b.series, b.times, b.values, b.taken = b.series[:0], b.times[:0], b.values[:0], 0
-}
+func (b *Batch) Reset() { b.taken, b.end = 0, 0 }
 
 // Skip drops the first n samples: after a push that failed with ErrInput or ErrLimit, the first is the bad one.
 func (b *Batch) Skip(n int) {

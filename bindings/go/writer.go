@@ -45,7 +45,8 @@ func (w *Writer) enter() (*C.tdg_writer, error) {
 // Errors: ErrFull after at most the writer's wait for room; ErrInput and ErrLimit for a sample that is never taken,
 // which is the batch's first then; ErrClosed, ErrPoisoned.
 func (w *Writer) Push(batch *Batch) error {
-	taken, err := w.push(batch.series[batch.taken:], batch.times[batch.taken:], batch.values[batch.taken:])
+	from, to := batch.taken, batch.end
+	taken, err := w.push(batch.series[from:to], batch.times[from:to], batch.values[from:to])
 	batch.Skip(taken)
 	return err
 }

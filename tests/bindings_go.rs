@@ -39,16 +39,17 @@ fn go(directory: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Stri
     let mut command = Command::new("go");
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/go").join(directory));
     command.args(arguments).envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")]);
-    command.env("PKG_CONFIG_PATH", INSTALLED.join("lib/pkgconfig")).env("LD_LIBRARY_PATH", INSTALLED.join("lib"));
+    command
+        .env("PKG_CONFIG_PATH", INSTALLED.join("lib/pkgconfig"))
+        .env("LD_LIBRARY_PATH", INSTALLED.join("lib"));
     done(command.envs(environment.iter().copied()))
 }
 
 #[test]
 fn the_module_is_sound() {
     go(".", &["vet", "./..."], &[]);
-    let unformatted = done(
-        Command::new("gofmt").arg("-l").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/go")),
-    );
+    let unformatted =
+        done(Command::new("gofmt").arg("-l").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/go")));
     assert_eq!(unformatted, "");
 }
 

@@ -16,15 +16,18 @@ const batchMin = 1024
 // Add adds a sample. The time is nanoseconds since the Unix epoch, or Now, which is then that of the push. Every bit of
 // the value is kept.
 func (b *Batch) Add(series Series, timeNS int64, value float64) {
-	at := b.end
-	if at >= len(b.series) || at >= len(b.times) || at >= len(b.values) {
+	if b.end == len(b.series) {
 		b.grow()
 	}
-	b.series[at], b.times[at], b.values[at] = series, timeNS, value
-	b.end = at + 1
+	b.series[b.end], b.times[b.end], b.values[b.end] = series, timeNS, value
+	b.end++
 }
 
+// Apart, so that Add stays small.
+//
+//go:noinline
 func (b *Batch) grow() {
+	// All three are of one length, that of the memory that they have.
 	more := max(batchMin, len(b.series))
 	b.series = append(b.series, make([]Series, more)...)
 	b.times = append(b.times, make([]int64, more)...)

@@ -168,7 +168,8 @@ pub unsafe extern "C" fn tdg_writer_push_samples(
     // SAFETY: as of the caller.
     unsafe {
         with_rows(writer, |rows| {
-            let columns = (slice(series, len, "series"), slice(times_ns, len, "times"), slice(values, len, "values"));
+            let columns =
+                (slice(series, len, "series"), slice(times_ns, len, "times"), slice(values, len, "values"));
             let (series, times, values) = match columns {
                 (Ok(series), Ok(times), Ok(values)) => (handles(series), times, values),
                 (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => {

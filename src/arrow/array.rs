@@ -163,7 +163,7 @@ impl Words {
     }
 
     pub(super) fn finish(mut self, len: usize, zeros: &Bytes) -> Array {
-        if self.values.len() == 0 {
+        if self.values.is_empty() {
             return Array::nulls(len, 1, zeros);
         }
         self.pad(len);

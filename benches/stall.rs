@@ -205,9 +205,9 @@ impl Run {
                 if fed.state == FedState::Done {
                     let grown = self.worker.table().memory_bytes() > bytes;
                     if grown {
-                        growing.add(ns)
+                        growing.add(ns);
                     } else {
-                        rows.add(ns)
+                        rows.add(ns);
                     }
                     break;
                 }

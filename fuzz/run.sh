@@ -59,7 +59,7 @@ for target in "${targets[@]}"; do
     if [ "$verb" = minimize ]; then
         # Small ones come first and large ones add little: what is over the bound goes.
         mkdir -p "minimal/$target"
-        run "$target" -merge=1 "minimal/$target" "corpus/$target" "found/$target" 2>&1 | tail -n 1
+        run "$target" -set_cover_merge=1 "minimal/$target" "corpus/$target" "found/$target" 2>&1 | tail -n 1
         rm -f "corpus/$target"/*
         kept=0
         while read -r bytes file; do

@@ -137,9 +137,10 @@ impl Place {
         self.header.kind == BlockKind::Rows
     }
 
-    /// Its bytes in an image; none if they are gone.
+    /// Its bytes in an image; none if they, or some of its padding, are gone.
     pub(crate) fn bytes<'a>(&self, image: &'a [File]) -> Option<&'a [u8]> {
-        image[self.file].1.get(self.offset..self.offset + self.len)
+        let padded = image[self.file].1.get(self.offset..self.offset + self.header.block_len())?;
+        Some(&padded[..self.len])
     }
 }
 

@@ -9,6 +9,9 @@ use tidegate::app::host::Host;
 use tidegate::model::{LabelsBuf, Rewrite, Verdict};
 use tidegate::relabel::{NameValidation, Rule, RuleText, Rules};
 
+/// Names and values.
+type Labels = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A rule whose parts are the input's lines, on labels that are the rest: refused, or the same each time; and `keep`
 /// and `drop` with one pattern are opposites.
 pub fn relabel(data: &[u8]) {
@@ -46,7 +49,7 @@ pub fn relabel(data: &[u8]) {
         labels.canonicalize().expect("no name comes twice");
         labels
     };
-    let rewritten = |text: &RuleText| -> Option<(Verdict, Vec<(Vec<u8>, Vec<u8>)>)> {
+    let rewritten = |text: &RuleText| -> Option<(Verdict, Labels)> {
         let validation = if flags & 0x40 != 0 { NameValidation::Legacy } else { NameValidation::Utf8 };
         let rules = Rules::new(vec![Rule::new(text, validation).ok()?]);
         let mut labels = labels();

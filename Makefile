@@ -1,6 +1,6 @@
 # The few verbs of the house. Everything else is cargo's.
 
-.PHONY: run test senders loom fuzz bench peers packages
+.PHONY: run test lib senders loom fuzz bench peers packages
 
 # The server, on 127.0.0.1:9480, with its rows in ./tidegate-data.
 run:
@@ -8,11 +8,16 @@ run:
 
 # Every test that a machine can run in some minutes. Installs what Debian packages it lacks, when it may.
 test: packages
-	cargo test --locked
+	cargo test --locked --features capi
 	$(MAKE) loom
 
 packages:
 	@tests/packages.sh
+
+# The C libraries and their header, under LIB_DIRECTORY: lib/libtidegate.so, lib/libtidegate.a, include/tidegate.h.
+LIB_DIRECTORY ?= target/c
+lib:
+	bindings/c/build.sh $(LIB_DIRECTORY)
 
 # Further real clients, from Debian and PyPI, each sending known rows that are compared. Needs the network.
 senders:

@@ -25,6 +25,9 @@ use tidegate::wire::{Decode, Fed, FedState};
 #[path = "wire/remote_write.rs"]
 mod remote_write_classes;
 
+#[path = "wire/scrape.rs"]
+mod scrape_classes;
+
 fn main() {
     let (runs, wanted): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
@@ -37,6 +40,7 @@ fn main() {
             measure(&class, runs);
         }
     }
+    scrape_classes::measure(runs, &wanted);
 }
 
 /// A body and how it is given to the decoder.
@@ -249,6 +253,10 @@ impl Intake for Script {
     }
 
     #[inline]
+    fn identity(&self, series: Series) -> Option<u32> {
+        Some(series.key)
+    }
+
     fn shape(&self, id: ShapeId) -> &Shape {
         &self.shapes[id.0 as usize]
     }

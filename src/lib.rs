@@ -68,10 +68,15 @@ pub mod sync;
 pub mod telemetry;
 pub mod wire;
 
+#[cfg(feature = "capi")]
+pub mod ffi;
+
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
+pub mod http;
 #[cfg(feature = "server")]
 pub mod relabel;
 #[cfg(feature = "server")]

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate::block::Value;
-use tidegate::engine::{CommitPolicy, Embedded, FieldValue, NotDurable, Options, RowWriter, WriteError};
+use tidegate::engine::{
+    Column, CommitPolicy, Embedded, FieldValue, NotDurable, Options, RowWriter, Values, WriteError,
+};
 use tidegate::log::LogError;
 use tidegate::reader::{Query, Reader};
 use tidegate::sync::SharedCount;
@@ -164,10 +166,88 @@ fn fields_of_every_type_come_back() {
     assert_eq!(writer.push_row(a, 0, &[]), Err(WriteError::Fields));
     let twice = [("x", FieldValue::Null), ("x", FieldValue::Bool(true))];
     assert_eq!(writer.push_row(a, 0, &twice), Err(WriteError::Fields));
-    let mut other = engine.writer().unwrap();
-    assert_eq!(other.push(a, 0, 1.0), Err(WriteError::ForeignSeries));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Embedded::open(options(elsewhere.path())).unwrap();
+    other.series(&[("__name__", "m")]).unwrap();
+    assert_eq!(other.writer().unwrap().push(a, 0, 1.0), Err(WriteError::UnknownSeries), "another engine's");
     writer.flush().unwrap().wait(LONG).unwrap();
     assert_eq!(rows(directory.path()), once(expected));
+}
+
+#[test]
+fn handles_are_good_for_all_writers_and_survive_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    // A table so small that each commit ends its segment, and with it all that the worker knew of series.
+    let small = Options { table_bytes_max: 1, ..options(directory.path()) };
+    let engine = Embedded::open(small).unwrap();
+    let generations = || engine.counters().map(|c| c.generation.value()).sum::<u64>();
+    let mut writers = [0, 1].map(|_| engine.writer().unwrap());
+    let series = ["a", "b"].map(|host| engine.series(&[("__name__", "load"), ("host", host)]).unwrap());
+    let (mut expected, mut time) = (Vec::new(), 0);
+    while generations() < 10 {
+        let writer = &mut writers[time as usize % 2];
+        for (series, host) in series.iter().zip(["a", "b"]) {
+            writer.push(*series, time, 0.5).unwrap();
+            expected.push(format!("__name__=load,host={host} value=0.5 {time}"));
+        }
+        writer.flush().unwrap().wait(LONG).unwrap();
+        time += 1;
+    }
+    // What its subject has gone with, no writer takes any more, whether it had met it or not.
+    assert!(engine.release(series[0]) && !engine.release(series[0]));
+    for mut writer in writers.into_iter().chain([engine.writer().unwrap()]) {
+        assert_eq!(writer.push(series[0], time, 0.5), Err(WriteError::UnknownSeries));
+        assert_eq!(writer.push(series[1], time, 0.5), Ok(()));
+        expected.push(format!("__name__=load,host=b value=0.5 {time}"));
+        time += 1;
+        writer.flush().unwrap().wait(LONG).unwrap();
+    }
+    assert_eq!((engine.series_registered(), rows(directory.path())), (1, once(expected)));
+}
+
+#[test]
+fn columns_go_through_many_loads_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    writer.set_patience(LONG);
+    let series = engine.series(&[("__name__", "wide")]).unwrap();
+    let times: Vec<i64> = (0..30_000).collect();
+    let floats: Vec<f64> = times.iter().map(|t| *t as f64 / 2.0).collect();
+    let owned: Vec<String> = times.iter().map(|t| format!("t{t}")).collect();
+    let texts: Vec<&str> = owned.iter().map(String::as_str).collect();
+    let truths: Vec<u8> = times.iter().map(|t| (t % 3) as u8).collect();
+    let columns = [
+        Column { name: "f", values: Values::F64(&floats) },
+        Column { name: "s", values: Values::String(&texts) },
+        Column { name: "b", values: Values::Bool(&truths) },
+    ];
+    assert_eq!(writer.push_columns(series, &times, &columns), (times.len(), Ok(())));
+    let row = |t: &i64| format!("__name__=wide b={},f={},s=\"t{t}\" {t}", t % 3 != 0, *t as f64 / 2.0);
+    let mut expected: Vec<String> = times.iter().map(row).collect();
+    let one = engine.series(&[("__name__", "one")]).unwrap();
+    assert_eq!(writer.push_times(one, &times, &floats), (times.len(), Ok(())));
+    expected.extend(times.iter().map(|t| format!("__name__=one value={} {t}", *t as f64 / 2.0)));
+    assert_eq!(writer.push_columns(series, &times, &[]), (0, Err(WriteError::Fields)));
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert!(rows(directory.path()) == once(expected));
+}
+
+#[test]
+fn a_flush_without_rows_is_the_flush_before_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let mut writer = engine.writer().unwrap();
+    let tokens = writer.tokens();
+    let none = writer.flush().unwrap();
+    assert!(none.is_durable() && tokens.token(none.number()).is_some());
+    push(&mut writer, "a", 0, 5);
+    let first = writer.flush().unwrap();
+    let again = writer.flush().unwrap();
+    assert_eq!(first.number(), again.number());
+    tokens.token(first.number()).unwrap().wait(LONG).unwrap();
+    push(&mut writer, "a", 5, 5);
+    assert!(writer.flush().unwrap().number() > first.number());
 }
 
 #[test]
@@ -261,7 +341,9 @@ fn a_limit_on_series_refuses_new_ones_and_lets_known_ones_go_on() {
         expected.extend(push(&mut writer, &format!("h{n}"), 0, 1));
         writer.flush().unwrap().wait(LONG).unwrap();
     }
-    assert!(matches!(writer.series(&[("__name__", "one_more")]), Err(WriteError::Refused(_))));
+    let one_more = writer.series(&[("__name__", "one_more")]);
+    let refused = |error: &WriteError| matches!(error, WriteError::Refused(_));
+    assert!(one_more.and_then(|series| writer.push(series, 0, 0.0)).is_err_and(|error| refused(&error)));
     expected.extend(push(&mut writer, "h0", 1, 1));
     writer.flush().unwrap().wait(LONG).unwrap();
     assert_eq!(rows(directory.path()), once(expected));

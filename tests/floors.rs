@@ -20,7 +20,7 @@ const STEPS: [&[&str]; 10] = [
     &["model"],
     // Floor 2. What `wire` itself holds is for all its rooms.
     &["wire"],
-    &["wire/*", "relabel", "ingest", "block", "log"],
+    &["wire/*", "relabel", "ingest", "block", "log", "http"],
     // Floor 3.
     &["engine", "reader"],
     // Floor 4.

@@ -7,8 +7,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write;
-use tidegate::serve::body::{DecoderPool, Encoding};
-use tidegate::serve::http::{AnswerTo, Body, HttpLimits, Parser, Query, Response, Status};
+use tidegate::http::body::{DecoderPool, Encoding};
+use tidegate::http::{AnswerTo, Body, HttpLimits, Parser, Query, Response, Status};
 
 struct Counting;
 

@@ -19,7 +19,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use tidegate::serve::http::{Body, HttpLimits, Parser, Refusal};
+use tidegate::http::{Body, HttpLimits, Parser, Refusal};
 
 /// A refusal of ours that hyper does not share.
 struct Difference {

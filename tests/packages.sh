@@ -7,16 +7,23 @@ set -euo pipefail
 # stands first on the PATH lacks the module.
 needs() {
     echo "gcc              command -v cc"
+    echo "g++              command -v c++"
     echo "make             command -v make"
     echo "cmake            command -v cmake"
+    echo "pkg-config       command -v pkg-config"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
-    echo "prometheus       command -v prometheus"
+    for part in prometheus prometheus-node-exporter prometheus-pushgateway; do
+        echo "$part command -v $part"
+    done
+    echo "chromium         command -v chromium"
     for client in influxdb prometheus-client statsd; do
         echo "python3-$client /usr/bin/python3 -c 'import ${client//-/_}'"
     done
     if [ "$(uname)" = Linux ]; then
         echo "strace           command -v strace"
+        echo "valgrind         command -v valgrind"
+        echo "binutils         command -v readelf && command -v objcopy"
         echo "e2fsprogs        PATH=\$PATH:/sbin:/usr/sbin command -v mkfs.ext4"
         echo "mount            PATH=\$PATH:/sbin:/usr/sbin command -v losetup"
     fi

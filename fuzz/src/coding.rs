@@ -1,7 +1,7 @@
 //! Content codings undone.
 
-use tidegate::serve::body::{BodyError, DecoderPool, Encoding, snappy as blocks};
-use tidegate::serve::http::HttpLimits;
+use tidegate::http::HttpLimits;
+use tidegate::http::body::{BodyError, DecoderPool, Encoding, snappy as blocks};
 
 use super::way::Way;
 

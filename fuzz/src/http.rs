@@ -1,6 +1,6 @@
 //! Requests on a connection.
 
-use tidegate::serve::http::{Body, Head, HttpLimits, Parser, Phase, Query, Refusal, decode_segment};
+use tidegate::http::{Body, Head, HttpLimits, Parser, Phase, Query, Refusal, decode_segment};
 
 use super::way::Way;
 
@@ -18,7 +18,7 @@ enum End {
     Refused(Refusal),
 }
 
-/// Heads, framing and queries: the same requests and the same refusal wherever the bytes are cut, and no call that
+/// Heads, framing and queries: the same requests, and a refusal or none, wherever the bytes are cut; and no call that
 /// gets nowhere.
 pub fn http(data: &[u8]) {
     let (way, wire) = Way::read(data);
@@ -31,8 +31,8 @@ pub fn http(data: &[u8]) {
     };
     let whole = feed(wire, [wire.len()].into_iter(), &limits);
     let mut cut = feed(wire, way.ends(wire.len()), &limits);
-    // A head that has two faults may be refused for its size first where it drips in.
-    if matches!(whole.end, End::Refused(_)) && cut.end == End::Refused(Refusal::HeadTooLarge) {
+    // Of two faults of a head the one that is met first may depend on the pieces.
+    if matches!((&whole.end, &cut.end), (End::Refused(_), End::Refused(_))) {
         cut.end = whole.end.clone();
     }
     assert_eq!(cut, whole, "in pieces, and whole");

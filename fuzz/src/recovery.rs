@@ -17,7 +17,8 @@ const SECTOR: usize = 512;
 struct Damaged {
     files: Vec<File>,
     removed: Vec<bool>,
-    /// Sound bytes stand where others belong: a disk that writes to wrong places.
+    /// Sound bytes stand where others belong, as a disk leaves them that writes to wrong places: a block may be found
+    /// twice, and a footer in the middle ends a segment that has no trailer. The log opens all the same.
     misplaced: bool,
 }
 
@@ -54,7 +55,7 @@ pub fn recovery(data: &[u8]) {
     let after = look(&files);
     assert!(after.sequences.contains(&added), "what was written after the recovery is found");
     let lost: Vec<_> = before.sequences.difference(&after.sequences).collect();
-    assert!(lost.is_empty(), "the recovery lost {lost:?}");
+    assert!(damaged.misplaced || lost.is_empty(), "the recovery lost {lost:?}");
 }
 
 fn look(files: &SimulatedFiles) -> Held {

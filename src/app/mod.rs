@@ -10,9 +10,12 @@ pub mod descriptors;
 pub mod host;
 pub mod logging;
 pub mod requests;
+pub mod scraping;
 pub mod signals;
-pub mod units;
 
 mod process;
+mod sights;
 
+pub use crate::model::units;
 pub use process::{ServeError, serve};
+pub use sights::Sights;

@@ -10,17 +10,21 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::engine::{self, CommitPolicy, Engine, Options};
+use crate::http::{HttpLimits, Timeouts};
 use crate::log::Retention;
 use crate::log::disk::Backend;
-use crate::serve::http::{HttpLimits, Timeouts};
+use crate::scrape::ProxyEnvironment;
+use crate::scrape::targets::Shard;
 use crate::serve::{ReloadHook, ServeOptions, Server, Settings};
 
 use super::args::{LogArgs, ServeArgs};
-use super::config::{Config, ConfigError, Disk, Environment};
+use super::config::{Config, ConfigError, Disk, Environment, UNSUPPORTED};
 use super::descriptors;
 use super::host::Host;
 use super::logging::LogOptions;
 use super::requests::{Request, Requests};
+use super::scraping::Scraping;
+use super::sights::Sights;
 use super::signals::{self, Signal};
 
 /// Why the server's process ended other than by being asked to.
@@ -48,18 +52,29 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
     let asking = Arc::clone(&requests);
     signals::listen(move |signal| asking.ask(signal.into()))
         .map_err(|error| ServeError::Failed(format!("signals: {error}")))?;
-    let server = start(&config, &requests)?;
-    attend(server, config, &requests, &load)
+    // A name or address that is no text is nobody's.
+    let proxies = ProxyEnvironment::read(|name| environment(name).and_then(|value| value.into_string().ok()));
+    let scraping = Scraping::new(config.workers as usize, proxies);
+    let sights = Sights::new(Arc::clone(scraping.control().board()));
+    let server = start(&config, &requests, &scraping, &sights)?;
+    attend(server, config, &scraping, &sights, &requests, &load)
 }
 
 /// Does what is asked of a running server until it has stopped.
 fn attend(
     server: Server,
     mut config: Config,
+    scraping: &Scraping,
+    sights: &Sights,
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
     let control = server.control();
+    scraping.started(control.clone());
+    let finder = scraping.find(config.jobs.clone(), shard(&config));
+    let finder = Arc::new(finder.map_err(|error| ServeError::Failed(format!("discovery: {error}")))?);
+    sights.show(Arc::clone(&finder));
+    remark(&config);
     let asking = Arc::clone(requests);
     let watch = move || {
         let ended = server.join();
@@ -75,6 +90,10 @@ fn attend(
                 let next = reload(&config, load)
                     .and_then(|next| control.apply(&settings(&next), next.limits.series_max).map(|()| next));
                 control.reloaded(round, next.as_ref().map(drop).map_err(String::as_str));
+                if let Ok(next) = &next {
+                    remark(next);
+                    finder.set_jobs(next.jobs.clone(), shard(next));
+                }
                 // Said when it is so: whoever reads this may count on the metrics saying the same.
                 match &next {
                     Ok(_) => info!("configuration reloaded"),
@@ -96,7 +115,12 @@ fn attend(
 }
 
 /// Binds, opens the log, and starts to serve.
-fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError> {
+fn start(
+    config: &Config,
+    requests: &Arc<Requests>,
+    scraping: &Scraping,
+    sights: &Sights,
+) -> Result<Server, ServeError> {
     let data = &config.data;
     if data.disk == Disk::IoUring {
         let refused = |error| ServeError::Failed(format!("data.disk: io_uring is refused here: {error}"));
@@ -128,6 +152,8 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
         settings: settings(config),
         reload: Some(ReloadHook(Arc::new(move || asking.ask(Request::Reload)))),
         lines: config.lines.clone(),
+        companion: Some(scraping.hook()),
+        panels: Some(sights.hook()),
         ..ServeOptions::default()
     };
     let server = Server::start(|| Engine::open(options), serve)
@@ -144,6 +170,16 @@ fn start(config: &Config, requests: &Arc<Requests>) -> Result<Server, ServeError
         "started"
     );
     Ok(server)
+}
+
+/// Says what there is to be said of a configuration that was taken.
+fn remark(config: &Config) {
+    for key in &config.unsupported {
+        warn!(key, "{UNSUPPORTED}");
+    }
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
 }
 
 /// What of a configuration a running server takes over.
@@ -165,7 +201,13 @@ fn settings(config: &Config) -> Settings {
             ..Timeouts::default()
         },
         doors: config.listen.iter().map(|listener| listener.door.clone()).collect(),
+        unsupported: config.unsupported.clone(),
     }
+}
+
+/// Which targets are this process's.
+fn shard(config: &Config) -> Shard {
+    Shard { index: config.shard.index, count: config.shard.count }
 }
 
 /// The next configuration, if it can be taken over whole while the server runs.
@@ -196,9 +238,9 @@ impl Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// The keys that a running server takes over: what is asked at a listener, and all limits. To take a file and not do
-/// what it says of others would be worse than to refuse it.
-const LIVE: [&str; 9] = [
+/// The keys that a running server takes over: what is asked at a listener, all limits, and what is scraped. To take a
+/// file and not do what it says of others would be worse than to refuse it.
+const LIVE: [&str; 13] = [
     "listen.*",
     "limits.memory",
     "limits.series_max",
@@ -208,6 +250,10 @@ const LIVE: [&str; 9] = [
     "limits.header_timeout",
     "limits.body_idle_timeout",
     "limits.idle_timeout",
+    "scrape_configs",
+    "shard",
+    "global.external_labels",
+    "remote_write",
 ];
 
 /// How long to wait for a request at one time.
@@ -255,7 +301,10 @@ mod tests {
             connection.write_all(b"POST /-/reload HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         });
         let config = Config::load(&ServeArgs::default(), &|_| None, Host::probe()).unwrap();
-        let ended = attend(server, config, &Arc::default(), &|| unreachable!("nobody reloads"));
+        let scraping = Scraping::new(2, ProxyEnvironment::default());
+        let sights = Sights::new(Arc::clone(scraping.control().board()));
+        let nobody_reloads = || unreachable!("the hook panics first");
+        let ended = attend(server, config, &scraping, &sights, &Arc::default(), &nobody_reloads);
         crashing.join().unwrap();
 
         let Err(ServeError::Failed(why)) = ended else { panic!("{ended:?}") };

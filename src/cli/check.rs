@@ -9,7 +9,10 @@ use crate::app::host::Host;
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Failure> {
     match Config::check(&args.file, Host::probe()) {
-        Ok(()) => {
+        Ok(warnings) => {
+            for warning in warnings {
+                _ = writeln!(io::stderr(), "warning: {warning}");
+            }
             let mut out = io::stdout();
             let written = writeln!(out, "{}: ok", args.file.display()).and_then(|()| out.flush());
             written.map_err(Failure::of_stdout)

@@ -67,12 +67,18 @@ FILE
     body_idle_timeout: 30s        # without a byte of a body
     idle_timeout: 2m              # between requests
   workers: 4                      # without it, the cores that it may use
+  shard:                          # targets are spread over so many processes
+    index: 0
+    count: 1
+
+  Prometheus's sections (global, scrape_configs, scrape_config_files,
+  remote_write, ...) are read as by its agent: docs/configuration.md.
 
   Further keys of each element of listen, none of which is set by default:
 
       tls_server_config:          # as Prometheus's exporter toolkit has it
-        cert_file: server.pem     # both files are read again when they change
-        key_file: server.key
+        cert_file: server.pem     # both files are read again when they change;
+        key_file: server.key      #   or cert and key, as texts
         client_auth_type: NoClientCert  # or RequestClientCert,
                                   #   RequireAnyClientCert,
                                   #   VerifyClientCertIfGiven,
@@ -91,8 +97,8 @@ FILE
                                   #   request, where it names one
 
   SIGHUP, and POST to /-/reload from this machine or with credentials, load the
-  file again, all or nothing: limits and these keys take effect at once, others
-  need a restart.
+  file again, all or nothing: limits, these keys, shard and Prometheus's
+  sections take effect at once, others need a restart.
 
 EXAMPLES
   tidegate serve --data /var/lib/tidegate --listen :9480

@@ -12,6 +12,7 @@ mod help;
 mod log;
 mod moment;
 pub mod progress;
+pub mod relabel;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

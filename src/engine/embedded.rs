@@ -9,8 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::ingest::{Registry, SeriesBudget, SeriesHandle};
 use crate::log::LogError;
 use crate::log::disk::Disk;
+use crate::model::LabelsBuf;
 use crate::sync::ring;
 use crate::telemetry::WorkerCounters;
 
@@ -18,7 +20,7 @@ use super::bell::Bell;
 use super::host::Host;
 use super::row_writer::{RowWriter, WriteError};
 use super::seat::{LOADS_MAX, Seat, SeatState};
-use super::{Engine, Options, Worker, spawn};
+use super::{Engine, Options, Worker, random_u64, spawn};
 
 /// A running engine without sockets. Threads share it by reference, or in an [`Arc`].
 ///
@@ -32,7 +34,7 @@ use super::{Engine, Options, Worker, spawn};
 /// # let directory = tempfile::tempdir()?;
 /// let engine = Embedded::open(Options::new(directory.path()))?;
 /// let mut rows = engine.writer()?;
-/// let load = rows.series(&[("__name__", "load"), ("host", "a")])?;
+/// let load = engine.series(&[("__name__", "load"), ("host", "a")])?;
 /// rows.push(load, 1_700_000_000_000_000_000, 0.5)?;
 /// rows.flush()?.wait(Duration::from_secs(10))?;
 /// engine.close(Duration::from_secs(10))?;
@@ -42,11 +44,14 @@ use super::{Engine, Options, Worker, spawn};
 #[derive(Debug)]
 pub struct Embedded {
     seats: Vec<Arc<Seat>>,
-    threads: Vec<Running>,
+    registry: Arc<Registry>,
+    /// Threads that nobody has joined yet.
+    threads: Mutex<Vec<Running>>,
 }
 
 #[derive(Debug)]
 struct Running {
+    seat: Arc<Seat>,
     thread: JoinHandle<()>,
     outcome: Arc<Mutex<Option<LogError>>>,
 }
@@ -60,6 +65,8 @@ pub enum CloseError {
     Panicked,
     /// A segment could not be sealed; the next start will do it.
     Log(LogError),
+    /// It was closed before, by somebody who has been told how that ended.
+    Closed,
 }
 
 /// How long dropping an engine waits for it to close.
@@ -88,6 +95,27 @@ impl Embedded {
         Embedded::start_keeping(workers, None)
     }
 
+    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name. The handle is
+    /// good for every writer of this engine, for as long as the engine lives: segments and tables come and go beneath it.
+    /// The same labels give the same handle.
+    ///
+    /// # Errors
+    /// [`WriteError::Refused`]: two labels of one name, or too many series.
+    pub fn series(&self, labels: &[(&str, &str)]) -> Result<SeriesHandle, WriteError> {
+        register(&self.registry, labels)
+    }
+
+    /// Takes a registration back, when what the series is about has gone. When it was released as often as it was
+    /// registered, writers forget the series, and refuse rows of it. `false` if the handle means no series.
+    pub fn release(&self, series: SeriesHandle) -> bool {
+        self.registry.release(series)
+    }
+
+    /// Series that are registered now.
+    pub fn series_registered(&self) -> usize {
+        self.registry.series()
+    }
+
     /// A writer for one of the host's threads. It belongs to the worker that has the fewest.
     ///
     /// # Errors
@@ -111,8 +139,22 @@ impl Embedded {
     ///
     /// # Errors
     /// [`CloseError`].
-    pub fn close(mut self, timeout: Duration) -> Result<(), CloseError> {
-        self.end(timeout)
+    pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
+        self.seats.iter().for_each(|seat| seat.ask_to_close());
+        let clock = SystemClock::default();
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        for seat in &self.seats {
+            let left_ns = timeout_ns.saturating_sub(clock.monotonic_ns());
+            if !seat.wait_for_end(Duration::from_nanos(left_ns)) {
+                return Err(CloseError::TimedOut);
+            }
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return Err(CloseError::Closed);
+        }
+        // They have said that they end, and do nothing after that.
+        threads.into_iter().map(Running::join).fold(Ok(()), Result::and)
     }
 
     fn start_keeping<D, C>(workers: Vec<Worker<D, C>>, keep: Option<&Engine>) -> Result<Embedded, LogError>
@@ -121,7 +163,11 @@ impl Embedded {
         C: Clock + Send + 'static,
     {
         let failed = |error| LogError::Io { action: "start a thread of", path: "engine".into(), error };
-        let mut embedded = Embedded { seats: Vec::new(), threads: Vec::new() };
+        let budget =
+            workers.first().map_or_else(|| SeriesBudget::new(0), |worker| worker.series_budget().clone());
+        let registry = Arc::new(Registry::new(&budget, random_u64()));
+        let mut embedded =
+            Embedded { seats: Vec::new(), registry: Arc::clone(&registry), threads: Mutex::default() };
         for (number, worker) in workers.into_iter().enumerate() {
             let (sender, receiver) = ring(LOADS_MAX);
             let seat = Arc::new(Seat::new(
@@ -130,6 +176,7 @@ impl Embedded {
                 Arc::clone(worker.counters()),
                 worker.hasher(),
                 worker.series_budget().clone(),
+                Arc::clone(&registry),
             ));
             let host = Host::new(worker, Arc::clone(&seat), receiver);
             let outcome = Arc::new(Mutex::new(None));
@@ -145,40 +192,39 @@ impl Embedded {
                 own_seat.end(state);
             };
             let thread = spawn(&format!("worker-{number}"), Box::new(run)).map_err(failed)?;
-            embedded.seats.push(seat);
-            embedded.threads.push(Running { thread, outcome });
+            embedded.seats.push(Arc::clone(&seat));
+            embedded.threads.get_mut().unwrap_or_else(PoisonError::into_inner).push(Running {
+                seat,
+                thread,
+                outcome,
+            });
         }
         Ok(embedded)
     }
+}
 
-    fn end(&mut self, timeout: Duration) -> Result<(), CloseError> {
-        self.seats.iter().for_each(|seat| seat.ask_to_close());
-        let clock = SystemClock::default();
-        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        for (seat, running) in self.seats.iter().zip(self.threads.drain(..)) {
-            let left_ns = timeout_ns.saturating_sub(clock.monotonic_ns());
-            if !seat.wait_for_end(Duration::from_nanos(left_ns)) {
-                return Err(CloseError::TimedOut);
-            }
-            // It has said that it ends, and does nothing after that.
-            let _ = running.thread.join();
-            if seat.state() == SeatState::Poisoned {
-                return Err(CloseError::Panicked);
-            }
-            if let Some(error) = running.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return Err(CloseError::Log(error));
-            }
+impl Running {
+    fn join(self) -> Result<(), CloseError> {
+        let _ = self.thread.join();
+        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.seat.state() == SeatState::Poisoned {
+            return Err(CloseError::Panicked);
         }
-        Ok(())
+        outcome.map_or(Ok(()), |error| Err(CloseError::Log(error)))
     }
+}
+
+pub(super) fn register(registry: &Registry, labels: &[(&str, &str)]) -> Result<SeriesHandle, WriteError> {
+    let mut buf = LabelsBuf::default();
+    labels.iter().for_each(|(name, value)| buf.push(name.as_bytes(), value.as_bytes()));
+    registry.register(&mut buf).map_err(WriteError::Refused)
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        if !self.threads.is_empty()
-            && let Err(error) = self.end(DROP_PATIENCE)
-        {
-            tracing::error!(%error, "the engine did not close in order");
+        match self.close(DROP_PATIENCE) {
+            Ok(()) | Err(CloseError::Closed) => {}
+            Err(error) => tracing::error!(%error, "the engine did not close in order"),
         }
     }
 }
@@ -189,6 +235,7 @@ impl std::fmt::Display for CloseError {
             CloseError::TimedOut => f.write_str("the engine is still closing"),
             CloseError::Panicked => f.write_str("the engine has panicked"),
             CloseError::Log(error) => error.fmt(f),
+            CloseError::Closed => f.write_str("the engine was closed before"),
         }
     }
 }

@@ -135,8 +135,13 @@ impl Guests {
                     let lost = |u: &&mut UnderWay| u.first <= upto && u.last >= from;
                     seated.under_way.iter_mut().filter(lost).for_each(|u| u.failed = true);
                     // The highest of these sequences is used again: only what failed comes to an end here.
+                    let mut told = false;
                     while let Some(u) = seated.under_way.pop_front_if(|u| u.failed && u.last <= upto) {
                         seated.desk.watermark.fail(u.number);
+                        told = true;
+                    }
+                    if told {
+                        seated.desk.tell_settled();
                     }
                 }
             }
@@ -194,11 +199,16 @@ impl Guests {
 impl Seated {
     /// Tells of the loads that have come to an end, in their order.
     fn settle(&mut self, durable: u64) {
+        let mut told = false;
         while let Some(u) = self.under_way.pop_front_if(|u| u.last <= durable) {
             match u.failed {
                 true => self.desk.watermark.fail(u.number),
                 false => self.desk.watermark.advance(u.number),
             }
+            told = true;
+        }
+        if told {
+            self.desk.tell_settled();
         }
     }
 

@@ -3,8 +3,8 @@
 //! A commit starts when none is in flight and the batch is full, or somebody waits for a row of it, or its oldest row
 //! has lain for `interval`. While a commit is in flight the next batch fills, so batches grow with load by themselves.
 //! If somebody waits but another request is just arriving, the commit lingers for it, `linger` at most; if one is only
-//! expected, because its sender was answered a moment ago, then no longer than a commit takes. Larger batches cost less
-//! of everything per row.
+//! expected, because its sender was answered a moment ago and is quick to send again, then until it should have
+//! come, and no longer than a commit takes. Larger batches cost less of everything per row.
 
 /// The two times that the policy knows.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,11 @@ pub struct CommitPolicy {
 pub enum Arrivals {
     /// Nothing.
     None,
-    /// A sender was answered a moment ago and may send its next request.
-    Expected,
+    /// Senders were answered a moment ago and are likely to send their next requests.
+    Expected {
+        /// When the last of these should have come.
+        by_ns: u64,
+    },
     /// A request is being received.
     Arriving,
 }
@@ -56,7 +59,7 @@ impl CommitPolicy {
             _ if batch.full => return Decision::Commit,
             Some(since) => match batch.arrivals {
                 Arrivals::None => return Decision::Commit,
-                Arrivals::Expected => since + self.linger_ns.min(batch.commit_ns),
+                Arrivals::Expected { by_ns } => by_ns.min(since + self.linger_ns.min(batch.commit_ns)),
                 Arrivals::Arriving => since + self.linger_ns,
             },
             None => batch.first_row_ns + self.interval_ns,
@@ -91,9 +94,11 @@ mod tests {
         let arriving = BatchState { arrivals: Arrivals::Arriving, ..waited };
         assert_eq!(POLICY.decide(&arriving, 1010), Decision::At(1030));
         assert_eq!(POLICY.decide(&arriving, 1030), Decision::Commit);
-        let expected = BatchState { arrivals: Arrivals::Expected, ..waited };
-        assert_eq!(POLICY.decide(&expected, 1010), Decision::At(1017));
-        assert_eq!(POLICY.decide(&BatchState { commit_ns: 90, ..expected }, 1010), Decision::At(1030));
+        let expected = |by_ns| BatchState { arrivals: Arrivals::Expected { by_ns }, ..waited };
+        assert_eq!(POLICY.decide(&expected(1500), 1010), Decision::At(1017));
+        assert_eq!(POLICY.decide(&BatchState { commit_ns: 90, ..expected(1500) }, 1010), Decision::At(1030));
+        assert_eq!(POLICY.decide(&expected(1012), 1010), Decision::At(1012));
+        assert_eq!(POLICY.decide(&expected(1012), 1012), Decision::Commit);
     }
 
     #[test]

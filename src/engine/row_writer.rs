@@ -4,18 +4,22 @@
 //! says why not; between two calls the rows not handed over lie in the tray, where the engine finds them when they have
 //! become old. After warm-up a row allocates nothing.
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
+use crate::ingest::{Column, ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
 use crate::model::{Refusal, WriteResult};
-use crate::sync::Outcome;
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Decoder, Dialect, Precision};
 use crate::wire::{Decode, FedState};
 
+use super::embedded::register;
 use super::seat::{Desk, Load, Seat, SeatState};
+use super::signal::Signal;
+use super::token::{Token, Tokens};
 
 /// Writes rows from one thread; as many of them as there are threads. Cheap while it is idle.
 ///
@@ -34,15 +38,9 @@ pub struct RowWriter {
     filling: bool,
     /// The first load that no token is about.
     unflushed: u64,
+    /// The first and last load that the last token is about.
+    flushed: (u64, u64),
     patience: Duration,
-}
-
-/// Stands for rows that were handed over. It outlives its writer, and may be waited for on any thread.
-#[derive(Clone, Debug)]
-pub struct Token {
-    desk: Arc<Desk>,
-    first: u64,
-    last: u64,
 }
 
 /// Why a row was not taken.
@@ -52,8 +50,8 @@ pub enum WriteError {
     Full,
     /// This row will never be taken.
     Refused(Refusal),
-    /// The handle was given by another writer.
-    ForeignSeries,
+    /// The handle means no series: it was released, or is another engine's.
+    UnknownSeries,
     /// A row needs at least one field, and no two of one name.
     Fields,
     /// The engine is closed, or closing.
@@ -62,23 +60,12 @@ pub enum WriteError {
     Poisoned,
 }
 
-/// Why rows are not known to be durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotDurable {
-    /// Not yet.
-    TimedOut,
-    /// A commit failed, or rows were rejected by it: each of the rows may be found again, or not.
-    InDoubt,
-    /// The engine ended before it had come to the rows: as [`InDoubt`](NotDurable::InDoubt).
-    Closed,
-}
-
-/// What became of a body of lines.
+/// What became of a body.
 #[derive(Debug)]
-pub struct LinesWritten {
-    /// Rows taken and rejected, by line.
+pub struct BodyWritten {
+    /// Rows taken and rejected, by line or element.
     pub result: WriteResult,
-    /// Bytes of the body used up: all of it, unless it `stopped`.
+    /// Bytes of the body used up: all of it, unless it `stopped`; then as many as need not come again.
     pub consumed: usize,
     /// Why the rest of the body was not read. What was taken stays.
     pub stopped: Option<WriteError>,
@@ -89,7 +76,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl RowWriter {
     pub(super) fn new(seat: Arc<Seat>, desk: Arc<Desk>) -> RowWriter {
-        let packer = Packer::new(desk.number, seat.hasher.clone(), &seat.series);
+        let packer = Packer::new(Arc::clone(&seat.registry), seat.hasher.clone(), &seat.series);
         RowWriter {
             seat,
             desk,
@@ -98,6 +85,7 @@ impl RowWriter {
             number: 0,
             filling: false,
             unflushed: 1,
+            flushed: (1, 0),
             patience: PATIENCE,
         }
     }
@@ -107,13 +95,12 @@ impl RowWriter {
         self.patience = patience;
     }
 
-    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name. The same
-    /// labels give the same handle, which is good for this writer alone.
+    /// [`Embedded::series`](super::Embedded::series), for a thread that has its writer only.
     ///
     /// # Errors
     /// [`WriteError::Refused`]: two labels of one name, or too many series.
-    pub fn series(&mut self, labels: &[(&str, &str)]) -> Result<SeriesHandle, WriteError> {
-        self.packer.register(labels).map_err(WriteError::Refused)
+    pub fn series(&self, labels: &[(&str, &str)]) -> Result<SeriesHandle, WriteError> {
+        register(&self.seat.registry, labels)
     }
 
     /// Pushes a sample: a row whose only field is the float `value`. Time is in nanoseconds since the Unix epoch.
@@ -123,6 +110,53 @@ impl RowWriter {
     #[inline]
     pub fn push(&mut self, series: SeriesHandle, time_ns: i64, value: f64) -> Result<(), WriteError> {
         self.push_with(|packer, load| packer.push_value(&mut load.parcel, series, time_ns, value))
+    }
+
+    /// Pushes samples of one series, one for each time and value. Gives how many were taken, from the first on, and why it
+    /// was not all.
+    ///
+    /// # Panics
+    /// If there are not as many values as times.
+    pub fn push_times(
+        &mut self,
+        series: SeriesHandle,
+        times_ns: &[i64],
+        values: &[f64],
+    ) -> (usize, Result<(), WriteError>) {
+        self.push_many(|packer, load, from| {
+            packer.push_times(&mut load.parcel, series, &times_ns[from..], &values[from..])
+        })
+    }
+
+    /// Pushes samples of one time, one for each series and value: otherwise as [`push_times`](RowWriter::push_times).
+    ///
+    /// # Panics
+    /// If there are not as many values as series.
+    pub fn push_series(
+        &mut self,
+        series: &[SeriesHandle],
+        time_ns: i64,
+        values: &[f64],
+    ) -> (usize, Result<(), WriteError>) {
+        self.push_many(|packer, load, from| {
+            packer.push_series(&mut load.parcel, &series[from..], time_ns, &values[from..])
+        })
+    }
+
+    /// Pushes rows of one series that come as columns: otherwise as [`push_times`](RowWriter::push_times).
+    ///
+    /// # Panics
+    /// If a column has not as many values as there are times.
+    pub fn push_columns(
+        &mut self,
+        series: SeriesHandle,
+        times_ns: &[i64],
+        columns: &[Column<'_>],
+    ) -> (usize, Result<(), WriteError>) {
+        assert!(columns.iter().all(|column| column.values.len() == times_ns.len()));
+        self.push_many(|packer, load, from| {
+            packer.push_columns(&mut load.parcel, series, times_ns, columns, from)
+        })
     }
 
     /// Pushes a row of any fields. It is cheapest if rows of a series have the same fields in the same order.
@@ -142,22 +176,32 @@ impl RowWriter {
     ///
     /// Bad lines are told in the result, and do not keep the others out. If the engine has no room for longer than the
     /// writer's patience, the call stops between two lines; go on with the rest of the body.
-    pub fn write_lines(&mut self, body: &[u8], dialect: Dialect, precision: Precision) -> LinesWritten {
+    pub fn write_lines(&mut self, body: &[u8], dialect: Dialect, precision: Precision) -> BodyWritten {
         let now_ns = SystemClock::default().wall_ns();
         let mut decoder =
             self.decoder.take().unwrap_or_else(|| Box::new(Decoder::new(dialect, precision, now_ns)));
         decoder.reset(dialect, precision, now_ns);
-        let mut written = LinesWritten { result: WriteResult::default(), consumed: 0, stopped: None };
-        let mut load = None;
+        let written = self.write_body(body, &mut *decoder, ContextId(dialect as u32));
+        self.decoder = Some(decoder);
+        written
+    }
+
+    /// Writes a body in any format, by a decoder that is at the body's start. Rows of one context whose keys have the same
+    /// bytes are one series: each format is to have its own.
+    ///
+    /// Bad rows are told in the result, and do not keep the others out. If the engine has no room for longer than the
+    /// writer's patience, the call stops between two rows; what was taken stays. Lines go on with the rest of the body;
+    /// a format that is checked whole can only come again whole.
+    pub fn write_body(&mut self, body: &[u8], decoder: &mut impl Decode, context: ContextId) -> BodyWritten {
+        let mut written = BodyWritten { result: WriteResult::default(), consumed: 0, stopped: None };
         loop {
-            let mut filled = match load.take().map_or_else(|| self.take_load(), Ok) {
+            let mut filled = match self.take_load() {
                 Ok(load) => load,
                 Err(why) => {
                     written.stopped = Some(why);
                     break;
                 }
             };
-            let context = ContextId(dialect as u16);
             let fed = self.packer.fill(&mut filled.parcel, context, |intake| {
                 decoder.feed(&body[written.consumed..], true, intake, &mut written.result)
             });
@@ -168,14 +212,14 @@ impl RowWriter {
             }
             self.hand_over(filled);
         }
-        self.decoder = Some(decoder);
         for &(reason, rows) in &written.result.reasons {
             self.seat.counters.count_rejected(Protocol::Library, reason, rows);
         }
         written
     }
 
-    /// Hands over what was pushed, to be committed at once. The token stands for all rows since the last flush.
+    /// Hands over what was pushed, to be committed at once. The token stands for all rows since the last flush
+    /// that had any; without rows since then it is that flush's token again.
     ///
     /// # Errors
     /// [`WriteError::Closed`], [`WriteError::Poisoned`]: of rows not handed over before, nothing will come.
@@ -189,8 +233,26 @@ impl RowWriter {
             None => {}
         }
         self.filling = false;
-        let first = std::mem::replace(&mut self.unflushed, self.number + 1);
-        Ok(Token { desk: Arc::clone(&self.desk), first, last: self.number })
+        if self.unflushed <= self.number {
+            self.flushed = (self.unflushed, self.number);
+            self.unflushed = self.number + 1;
+        }
+        let (first, last) = self.flushed;
+        Ok(Token::new(Arc::clone(&self.desk), first, last))
+    }
+
+    /// A descriptor that becomes readable whenever rows of this writer have come to an end, and is at first. Read it
+    /// empty, then look at the tokens. It lives as long as the writer.
+    ///
+    /// # Errors
+    /// The operating system has no descriptor left.
+    pub fn signal(&self) -> io::Result<BorrowedFd<'_>> {
+        self.desk.signal().map(Signal::fd)
+    }
+
+    /// This writer's tokens by their numbers.
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(Arc::clone(&self.desk))
     }
 
     /// Bytes of memory held, loads not counted.
@@ -212,6 +274,27 @@ impl RowWriter {
         }
         self.put_back(load);
         pushed.map_err(WriteError::from)
+    }
+
+    /// As [`push_with`](RowWriter::push_with) for rows that may need several loads: `push` is told how many are in.
+    fn push_many(
+        &mut self,
+        push: impl Fn(&mut Packer, &mut Load, usize) -> (usize, Result<(), NotPushed>),
+    ) -> (usize, Result<(), WriteError>) {
+        let mut taken = 0;
+        loop {
+            let mut load = match self.take_load() {
+                Ok(load) => load,
+                Err(why) => return (taken, Err(why)),
+            };
+            let (more, pushed) = push(&mut self.packer, &mut load, taken);
+            taken += more;
+            if pushed != Err(NotPushed::Full) {
+                self.put_back(load);
+                return (taken, pushed.map_err(WriteError::from));
+            }
+            self.hand_over(load);
+        }
     }
 
     #[inline]
@@ -304,42 +387,12 @@ impl Drop for RowWriter {
     }
 }
 
-impl Token {
-    /// Whether all of its rows are on stable storage.
-    pub fn is_durable(&self) -> bool {
-        self.look() == Ok(())
-    }
-
-    /// Waits until the rows are on stable storage, or will not be.
-    ///
-    /// # Errors
-    /// [`NotDurable`].
-    pub fn wait(&self, timeout: Duration) -> Result<(), NotDurable> {
-        // Loads come to an end in their order.
-        self.desk.watermark.wait(self.last, timeout);
-        self.look()
-    }
-
-    fn look(&self) -> Result<(), NotDurable> {
-        let watermark = &self.desk.watermark;
-        if watermark.outcome(self.last).is_none() {
-            return Err(NotDurable::TimedOut);
-        }
-        (self.first..=self.last).try_for_each(|number| match watermark.outcome(number) {
-            Some(Outcome::Durable) => Ok(()),
-            Some(Outcome::Failed) => Err(NotDurable::InDoubt),
-            Some(Outcome::Closed) => Err(NotDurable::Closed),
-            None => Err(NotDurable::TimedOut),
-        })
-    }
-}
-
 impl From<NotPushed> for WriteError {
     fn from(why: NotPushed) -> WriteError {
         match why {
             NotPushed::Full => WriteError::Full,
             NotPushed::Refused(refusal) => WriteError::Refused(refusal),
-            NotPushed::Foreign => WriteError::ForeignSeries,
+            NotPushed::Unknown => WriteError::UnknownSeries,
             NotPushed::Fields => WriteError::Fields,
         }
     }
@@ -350,7 +403,7 @@ impl std::fmt::Display for WriteError {
         match self {
             WriteError::Full => f.write_str("the engine has no room"),
             WriteError::Refused(refusal) => refusal.fmt(f),
-            WriteError::ForeignSeries => f.write_str("the series was registered with another writer"),
+            WriteError::UnknownSeries => f.write_str("the handle is of no series, or was released"),
             WriteError::Fields => f.write_str("a row needs a field, and no two of one name"),
             WriteError::Closed => f.write_str("the engine is closed"),
             WriteError::Poisoned => f.write_str("the engine has panicked"),
@@ -359,15 +412,3 @@ impl std::fmt::Display for WriteError {
 }
 
 impl std::error::Error for WriteError {}
-
-impl std::fmt::Display for NotDurable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            NotDurable::TimedOut => "not durable yet",
-            NotDurable::InDoubt => "a commit failed: the rows are in doubt",
-            NotDurable::Closed => "the engine ended first: the rows are in doubt",
-        })
-    }
-}
-
-impl std::error::Error for NotDurable {}

@@ -12,15 +12,18 @@
 //! Invariants: there are [`LOADS_MAX`] loads, each in one place at a time; the ring has room for all of them; loads of
 //! one writer are numbered from 1 without gaps, and the writer's watermark settles them in that order.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
-use crate::ingest::{KeyHasher, Parcel, SeriesBudget};
+use crate::ingest::{KeyHasher, Parcel, Registry, SeriesBudget};
 use crate::sync::{Flag, Level, Outcome, Pool, Sender, SharedCount, Tray, Watermark};
 use crate::telemetry::WorkerCounters;
 
 use super::bell::Bell;
+use super::signal::Signal;
 
 /// Loads that go round between the writers of one worker and the worker: the bound on rows that are not in its batch
 /// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring needs a
@@ -60,6 +63,7 @@ pub(super) struct Seat {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) hasher: KeyHasher,
     pub(super) series: SeriesBudget,
+    pub(super) registry: Arc<Registry>,
 }
 
 /// A writer, as its worker sees it.
@@ -70,6 +74,8 @@ pub(super) struct Desk {
     pub(super) tray: Tray<Load>,
     /// The writer's loads, as they come to an end.
     pub(super) watermark: Watermark,
+    /// Rung when loads have come to an end, if the host asked for it.
+    signal: OnceLock<Signal>,
 }
 
 #[derive(Default, Debug)]
@@ -90,6 +96,33 @@ pub(super) enum SeatState {
     Poisoned = 3,
 }
 
+impl Desk {
+    pub(super) fn new(number: u32) -> Desk {
+        Desk { number, tray: Tray::new(), watermark: Watermark::new(0), signal: OnceLock::new() }
+    }
+
+    /// The signal, made when it is first asked for. It is rung at once: who asks has yet to look.
+    pub(super) fn signal(&self) -> io::Result<&Signal> {
+        if let Some(signal) = self.signal.get() {
+            return Ok(signal);
+        }
+        let made = Signal::new()?;
+        made.ring();
+        let signal = self.signal.get_or_init(|| made);
+        // Pairs with the fence in the watermark's settling, between what is settled and the look at the signal: the
+        // host, who looks after this, sees it settled, or the worker sees the signal.
+        fence(Ordering::SeqCst);
+        Ok(signal)
+    }
+
+    /// Loads have come to an end. For the worker's thread, after it settled them.
+    pub(super) fn tell_settled(&self) {
+        if let Some(signal) = self.signal.get() {
+            signal.ring();
+        }
+    }
+}
+
 impl Seat {
     pub(super) fn new(
         ring: Sender<Box<Load>>,
@@ -97,6 +130,7 @@ impl Seat {
         counters: Arc<WorkerCounters>,
         hasher: KeyHasher,
         series: SeriesBudget,
+        registry: Arc<Registry>,
     ) -> Seat {
         let pool = Pool::new(LOADS_MAX);
         for _ in 0..LOADS_MAX {
@@ -116,6 +150,7 @@ impl Seat {
             counters,
             hasher,
             series,
+            registry,
         }
     }
 
@@ -139,7 +174,7 @@ impl Seat {
             return None;
         }
         desks.made += 1;
-        let desk = Arc::new(Desk { number: desks.made, tray: Tray::new(), watermark: Watermark::new(0) });
+        let desk = Arc::new(Desk::new(desks.made));
         desks.all.push(Arc::clone(&desk));
         self.writers.add(1);
         Some(desk)
@@ -233,7 +268,10 @@ impl Seat {
         {
             let mut desks = self.desks();
             desks.closed = true;
-            desks.all.iter().for_each(|desk| desk.watermark.close());
+            desks.all.iter().for_each(|desk| {
+                desk.watermark.close();
+                desk.tell_settled();
+            });
             desks.all.clear();
         }
         self.returned.close();

@@ -3,17 +3,42 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::io;
 use std::thread::{Builder, JoinHandle};
+
+use tracing::Dispatch;
+
+thread_local! {
+    /// Where the events of this thread, and of those that it starts, go.
+    static TOLD: RefCell<Option<Dispatch>> = const { RefCell::new(None) };
+}
+
+/// Has events go to `dispatch`, in the place of the process's own subscriber, while `run` runs, and for good in all
+/// threads that it starts, and they start.
+pub fn telling<R>(dispatch: &Dispatch, run: impl FnOnce() -> R) -> R {
+    struct Back(Option<Dispatch>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            TOLD.set(self.0.take());
+        }
+    }
+    let _back = Back(TOLD.replace(Some(dispatch.clone())));
+    tracing::dispatcher::with_default(dispatch, run)
+}
 
 /// Starts a thread.
 ///
 /// # Errors
 /// The operating system's, when it refuses.
 pub fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    let told = TOLD.with_borrow(Clone::clone);
     Builder::new().name(format!("tdg-{name}")).spawn(move || {
         block_signals();
-        run();
+        match told {
+            Some(dispatch) => telling(&dispatch, run),
+            None => run(),
+        }
     })
 }
 

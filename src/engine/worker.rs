@@ -14,7 +14,8 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn, Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn,
+    Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
@@ -176,6 +177,17 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         self.ingest.rehearsal(stream, rewrite)
     }
 
+    /// What is in the batch being filled, for [`take_back`](Worker::take_back).
+    pub fn mark(&self) -> Mark {
+        self.ingest.mark()
+    }
+
+    /// Takes back what was pushed since `mark`, since when [`make_room`](Worker::make_room) and
+    /// [`turn`](Worker::turn) were not called.
+    pub fn take_back(&mut self, mark: Mark) {
+        self.ingest.take_back(mark);
+    }
+
     /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them
     /// [`make_room`](Worker::make_room).
     pub(super) fn take_in(&mut self, guest: &mut Guest, parcel: &Parcel, from: usize) -> TakenIn {
@@ -216,6 +228,18 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// Why not: the log has failed and is not open again.
     pub fn accepts(&self) -> Result<(), CommitFailure> {
         self.suspended.map_or(Ok(()), |s| Err(s.failure))
+    }
+
+    /// Takes notice of commits that ended, and starts none. Appends to `events`. For who answers waiters first and
+    /// knows then whom to expect: [`turn`](Worker::turn) comes after.
+    pub fn notice(&mut self, events: &mut Vec<Event>) {
+        let now_ns = self.clock.monotonic_ns();
+        self.reap(now_ns, events);
+    }
+
+    /// How long commits take of late.
+    pub fn commit_ns(&self) -> u64 {
+        self.commit_ns
     }
 
     /// Takes notice of commits that ended, and starts one if it is time. Appends to `events`; gives the

@@ -117,7 +117,11 @@ impl Ingest {
         let mut done = TakenIn { upto: from, refused: 0 };
         while done.upto < parcel.batch.rows() {
             match self.take_row(guest, parcel, done.upto) {
-                Ok(true) => {}
+                Ok(true) => {
+                    // Most rows are like the one before: of a series that was met, and of the same shape.
+                    done.upto = self.take_alike(guest, parcel, done.upto + 1);
+                    continue;
+                }
                 Ok(false) => done.refused += 1,
                 Err(Full) => break,
             }
@@ -131,6 +135,26 @@ impl Ingest {
         }
         self.age_previous((done.upto - from) as u64);
         done
+    }
+
+    /// Takes in the rows from `from` on that have the shape of the row before, and series that were met. Gives the first
+    /// one that has not, or that has no room.
+    fn take_alike(&mut self, guest: &Guest, parcel: &Parcel, from: usize) -> usize {
+        let (batch, theirs) = (&parcel.batch, parcel.batch.head(from - 1).1);
+        let (_, here) = self.batch().head(self.batch().rows() - 1);
+        let (samples, has_heap) = (self.shapes().shape(here).samples, self.shapes().shape(here).has_heap);
+        if has_heap {
+            return from;
+        }
+        for row in from..batch.rows() {
+            let words = batch.row_words(row);
+            let series = guest.series.get(words[0] as u32 as usize).map_or(REFUSED, |s| s.here);
+            let alike = (words[0] >> 32) as u32 == theirs.0 && series < REFUSED;
+            if !alike || self.copy_words(SeriesId(series), here, samples, &words[1..]).is_err() {
+                return row;
+            }
+        }
+        batch.rows()
     }
 
     /// Takes in a side record. An exemplar goes where its series went.

@@ -1,7 +1,7 @@
 //! Raw keys, and what is known of each, side by side in memory: a row in random order touches one place, not two.
 //!
 //! ```text
-//! | series u32 | next u32 | shape u32 | context u16 | length u16 | (length u32) | key as received ... |
+//! | series u32 | next u32 | shape u32 | context u32 | length u16 | (length u32) | key as received ... |
 //! ```
 //!
 //! The second length is there if the first is [`LONG`].
@@ -64,7 +64,7 @@ impl Keys {
         };
         Key {
             bytes,
-            context: ContextId(half(CONTEXT)),
+            context: ContextId(word(CONTEXT)),
             series: SeriesId(word(0)),
             next: word(NEXT),
             shape: ShapeId(word(SHAPE)),
@@ -114,8 +114,8 @@ fn long(rest: &[u8]) -> &[u8] {
 const NEXT: usize = 4;
 const SHAPE: usize = 8;
 const CONTEXT: usize = 12;
-const LENGTH: usize = 14;
-const HEAD_BYTES: usize = 16;
+const LENGTH: usize = 16;
+const HEAD_BYTES: usize = 18;
 
 /// The key's length does not fit the head.
 const LONG: u16 = u16::MAX;
@@ -129,7 +129,7 @@ mod tests {
         let mut keys = Keys::default();
         let lens = [0, 1, 127, 128, 65_534, 65_535, 65_536, KEY_BYTES_MAX];
         let text = |len: usize| vec![len as u8; len];
-        let at = lens.map(|len| keys.push(ContextId(len as u16), &text(len)).unwrap());
+        let at = lens.map(|len| keys.push(ContextId(len as u32), &text(len)).unwrap());
         for (i, at) in at.into_iter().enumerate() {
             keys.set_series(at, SeriesId(i as u32));
             keys.set_next(at, 100 + i as u32);
@@ -138,7 +138,7 @@ mod tests {
         for (i, (at, len)) in at.into_iter().zip(lens).enumerate() {
             let key = keys.key(at);
             assert_eq!(key.bytes, text(len));
-            assert_eq!((key.context, key.series), (ContextId(len as u16), SeriesId(i as u32)));
+            assert_eq!((key.context, key.series), (ContextId(len as u32), SeriesId(i as u32)));
             assert_eq!((key.next, key.shape), (100 + i as u32, ShapeId(200 + i as u32)));
         }
     }

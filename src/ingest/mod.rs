@@ -12,6 +12,8 @@
 //! whose memory is fetched in parallel; then a plain probe; then the previous generation; then the decoder is asked to
 //! parse the labels.
 
+mod acquaintance;
+mod columns;
 mod guest;
 mod hash;
 mod index;
@@ -19,6 +21,7 @@ mod keys;
 mod packer;
 mod parcel;
 mod prefetch;
+mod registry;
 mod rehearsal;
 mod said;
 mod shapes;
@@ -27,13 +30,15 @@ mod survey;
 mod table;
 mod writer;
 
+pub use columns::{Column, Values};
 pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
-pub use packer::{FieldValue, NotPushed, Packer, SeriesHandle};
+pub use packer::{FieldValue, NotPushed, Packer};
 pub use parcel::{PARCEL_BYTES_MAX, PARCEL_ROWS_MAX, Parcel};
+pub use registry::{Registry, SeriesHandle};
 pub use rehearsal::Rehearsal;
 pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};
 pub use survey::{Survey, SurveyCounts};
 pub use table::Table;
-pub use writer::{Ingest, IngestLimits, SeriesBudget, SideSymbols, Writer};
+pub use writer::{Ingest, IngestLimits, Mark, SeriesBudget, SideSymbols, Writer};

@@ -1,35 +1,32 @@
 //! Fills parcels: the half of ingest that runs on a thread without an engine.
 //!
-//! In: registered series and their rows, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to
-//! take in. Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`]
-//! of its own, so decoders find series here as they do in a worker; its table is let go when it has grown large, and
-//! registered series then go on under new numbers.
+//! In: rows of registered series, or the rows of a decoder. Out: [`Parcel`]s, for a [`Guest`](super::Guest) to take in.
+//! Kept: a row's series and shape are defined in the row's parcel or in an earlier one. It has an [`Ingest`] of its own,
+//! so decoders find series here as they do in a worker; its table is let go when it has grown large, or when most of its
+//! series were released, and registered series then go on under new numbers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::bytes::write_varint;
 use crate::model::{
-    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, Series, SeriesId, ShapeId, heap_word,
+    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
 };
 
+use super::acquaintance::{Acquaintance, Met};
 use super::hash::KeyHasher;
 use super::parcel::{self, Parcel, write_sized};
+use super::registry::{Registry, SeriesHandle};
 use super::stream::{ContextId, Stream};
 use super::writer::{Ingest, IngestLimits, SeriesBudget, Writer};
 
 /// The context of series that are registered by their labels, here and in the worker that takes them in.
-pub(super) const LIBRARY: ContextId = ContextId(u16::MAX);
+pub(super) const LIBRARY: ContextId = ContextId(u16::MAX as u32);
 
 /// Series in the packer's table at which it starts a new one, should most of them not be registered.
 const TABLE_SERIES_MAX: u64 = 1 << 20;
 
-/// A registered series. Good for the packer that gave it, for as long as that lives.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SeriesHandle {
-    packer: u32,
-    number: u32,
-}
+/// Released series in the packer's table at which it starts a new one, should they be most of it.
+const GONE_SERIES_MAX: u64 = 4_096;
 
 /// The value of a field.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -57,8 +54,8 @@ pub enum NotPushed {
     Full,
     /// The row will never be taken.
     Refused(Refusal),
-    /// The handle is another packer's.
-    Foreign,
+    /// The handle means no series: it was released, or is another engine's.
+    Unknown,
     /// A row needs a field, and no two of one name.
     Fields,
 }
@@ -66,29 +63,22 @@ pub enum NotPushed {
 /// Fills parcels, one at a time.
 #[derive(Debug)]
 pub struct Packer {
-    number: u32,
+    registry: Arc<Registry>,
     ingest: Ingest,
     own: Stream,
     lines: Stream,
-    handles: HashMap<Arc<[u8]>, u32>,
-    registered: Vec<Registered>,
-    /// The shape of rows that have only a value.
+    acquaintance: Acquaintance,
+    /// The shape of rows that have only a value; none until it is defined in a parcel.
     value_shape: ShapeId,
     series_sent: Bits,
     shapes_sent: Bits,
     shapes_from: u32,
+    /// Rows of registered series since the parcel was started: decoders' rows age the table before by themselves.
+    rows_direct: u64,
     key: Vec<u8>,
     labels: LabelsBuf,
     values: Vec<u64>,
     heap: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Registered {
-    labels: Arc<[u8]>,
-    /// The generation in which `key` is its key.
-    generation: u32,
-    key: u32,
 }
 
 /// A set of small numbers.
@@ -96,23 +86,23 @@ struct Registered {
 struct Bits(Vec<u64>);
 
 impl Packer {
-    /// A packer. `number` tells its handles from others'; `budget` is looked at, and counted in by who takes the
-    /// parcels in.
-    pub fn new(number: u32, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
+    /// A packer of rows whose series are in `registry`. `budget` is looked at, and counted in by who takes the parcels
+    /// in.
+    pub fn new(registry: Arc<Registry>, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
         let limits = IngestLimits { series: budget.observed(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
         let mut ingest = Ingest::new(hasher, limits);
         ingest.keep_all_metadata();
         Packer {
-            number,
+            registry,
             ingest,
             own: Stream::new(LIBRARY),
             lines: Stream::new(LIBRARY),
-            handles: HashMap::new(),
-            registered: Vec::new(),
+            acquaintance: Acquaintance::default(),
             value_shape: ShapeId::NONE,
             series_sent: Bits::default(),
             shapes_sent: Bits::default(),
             shapes_from: 0,
+            rows_direct: 0,
             key: Vec::new(),
             labels: LabelsBuf::default(),
             values: Vec::new(),
@@ -120,28 +110,9 @@ impl Packer {
         }
     }
 
-    /// Makes a series known by its labels, in any order. The same labels give the same handle.
-    ///
-    /// # Errors
-    /// [`Refusal`]: two labels of one name, a bound, or too many series.
-    pub fn register(&mut self, labels: &[(&str, &str)]) -> Result<SeriesHandle, Refusal> {
-        self.labels.clear();
-        labels.iter().for_each(|(name, value)| self.labels.push(name.as_bytes(), value.as_bytes()));
-        self.labels.canonicalize().map_err(Refusal::Labels)?;
-        self.key.clear();
-        for (name, value) in self.labels.iter() {
-            write_sized(&mut self.key, name);
-            write_sized(&mut self.key, value);
-        }
-        if let Some(&number) = self.handles.get(&self.key[..]) {
-            return Ok(SeriesHandle { packer: self.number, number });
-        }
-        let key = locate(&mut self.ingest, &mut self.own, &self.key, &mut self.labels)?.key;
-        let number = self.registered.len() as u32;
-        let labels: Arc<[u8]> = self.key[..].into();
-        self.handles.insert(Arc::clone(&labels), number);
-        self.registered.push(Registered { labels, generation: self.ingest.table().generation(), key });
-        Ok(SeriesHandle { packer: self.number, number })
+    /// The registry that knows its rows' series.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Pushes a row whose only field is `value`.
@@ -156,13 +127,58 @@ impl Packer {
         time_ns: i64,
         value: f64,
     ) -> Result<(), NotPushed> {
-        let key = self.key_of(series)?;
-        if !self.ingest.shapes().knows(self.value_shape) {
-            self.value_shape = self.define_value_shape()?;
+        self.acquaintance.follow(&self.registry);
+        self.push_one(parcel, series, time_ns, value)
+    }
+
+    /// Pushes a row for each of `times_ns`, all of one series, whose only field is `value`. Gives how many were taken,
+    /// from the first on, and why it was not all.
+    ///
+    /// # Panics
+    /// If there are not as many values as times.
+    pub fn push_times(
+        &mut self,
+        parcel: &mut Parcel,
+        series: SeriesHandle,
+        times_ns: &[i64],
+        values: &[f64],
+    ) -> (usize, Result<(), NotPushed>) {
+        assert_eq!(times_ns.len(), values.len());
+        let (Some((&time_ns, times_ns)), Some((&value, values))) =
+            (times_ns.split_first(), values.split_first())
+        else {
+            return (0, Ok(()));
+        };
+        if let Err(why) = self.push_value(parcel, series, time_ns, value) {
+            return (0, Err(why));
         }
-        let (id, shape) = (self.ingest.table().key(key).series, self.value_shape);
-        let fields = self.ingest.shapes().shape(shape);
-        parcel.batch.push(id, shape, fields, time_ns, &[value.to_bits()], &[]).map_err(|Full| NotPushed::Full)
+        // The first one has defined what these need.
+        let (series, shape) = parcel.batch.head(parcel.batch.rows() - 1);
+        let taken = parcel.batch.push_values(series, shape, times_ns, values);
+        self.note_direct(parcel, taken);
+        (taken + 1, if taken == times_ns.len() { Ok(()) } else { Err(NotPushed::Full) })
+    }
+
+    /// Pushes a row for each of `series`, all of one time, whose only field is `value`. Gives how many were taken, from
+    /// the first on, and why it was not all.
+    ///
+    /// # Panics
+    /// If there are not as many values as series.
+    pub fn push_series(
+        &mut self,
+        parcel: &mut Parcel,
+        series: &[SeriesHandle],
+        time_ns: i64,
+        values: &[f64],
+    ) -> (usize, Result<(), NotPushed>) {
+        assert_eq!(series.len(), values.len());
+        self.acquaintance.follow(&self.registry);
+        for (taken, (&series, &value)) in series.iter().zip(values).enumerate() {
+            if let Err(why) = self.push_one(parcel, series, time_ns, value) {
+                return (taken, Err(why));
+            }
+        }
+        (series.len(), Ok(()))
     }
 
     /// Pushes a row of any fields. Fastest where rows of a series have the same fields in the same order.
@@ -176,15 +192,47 @@ impl Packer {
         time_ns: i64,
         fields: &[(&str, FieldValue<'_>)],
     ) -> Result<(), NotPushed> {
-        let key = self.key_of(series)?;
+        self.push_row_of(parcel, series, time_ns, fields.len(), |i| fields[i])
+    }
+
+    /// Pushes a row of so many fields, each as `field` has it.
+    pub(super) fn push_row_of<'a>(
+        &mut self,
+        parcel: &mut Parcel,
+        handle: SeriesHandle,
+        time_ns: i64,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> Result<(), NotPushed> {
+        self.acquaintance.follow(&self.registry);
+        let met = self.acquaintance.of(handle);
+        let Met { series, key, .. } = met.map_or_else(|| self.locate(parcel, handle), Ok)?;
         let mut shape = self.ingest.table().key(key).shape;
-        if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields) {
-            shape = self.define_shape(key, fields)?;
+        if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields, &field) {
+            shape = self.define_shape(key, fields, &field)?;
         }
+        self.push_values(parcel, (series, shape), time_ns, (0..fields).map(|i| field(i).1))?;
+        self.define_shape_in(parcel, shape);
+        if met.is_none() {
+            self.define_series_in(parcel, series);
+            self.acquaintance.remember(handle, series, key);
+        }
+        Ok(())
+    }
+
+    /// Pushes a row whose series and shape are known, and will be defined in this parcel if they are not yet.
+    #[inline]
+    pub(super) fn push_values<'a>(
+        &mut self,
+        parcel: &mut Parcel,
+        (series, shape): (SeriesId, ShapeId),
+        time_ns: i64,
+        values: impl Iterator<Item = FieldValue<'a>>,
+    ) -> Result<(), NotPushed> {
         self.values.clear();
         self.heap.clear();
-        for (_, value) in fields {
-            let word = match *value {
+        for value in values {
+            let word = match value {
                 FieldValue::F64(v) => v.to_bits(),
                 FieldValue::I64(v) => v as u64,
                 FieldValue::U64(v) => v,
@@ -199,13 +247,15 @@ impl Packer {
             let max = ROW_HEAP_BYTES_MAX as u64;
             return Err(NotPushed::Refused(Refusal::TooLarge { what: "the row", max }));
         }
-        let id = self.ingest.table().key(key).series;
         let known = self.ingest.shapes().shape(shape);
-        let pushed = parcel.batch.push(id, shape, known, time_ns, &self.values, &self.heap);
-        pushed.map_err(|Full| NotPushed::Full)
+        let pushed = parcel.batch.push(series, shape, known, time_ns, &self.values, &self.heap);
+        pushed.map_err(|Full| NotPushed::Full)?;
+        self.note_direct(parcel, 1);
+        Ok(())
     }
 
-    /// Lets a decoder push rows into the parcel, by way of this packer's table.
+    /// Lets a decoder push rows into the parcel, by way of this packer's table. [`pack`](Packer::pack) it before
+    /// anything else is done to it.
     pub fn fill<R>(
         &mut self,
         parcel: &mut Parcel,
@@ -222,15 +272,18 @@ impl Packer {
     /// Prepares for filling `parcel`, which is empty; the parcel before it is away.
     pub fn start(&mut self, parcel: &mut Parcel) {
         self.ingest.end_batch();
-        let series = self.ingest.table().series_count();
-        let is_large = series > TABLE_SERIES_MAX && series > 2 * self.registered.len() as u64;
-        if is_large || self.ingest.shapes().is_running_out() {
+        self.ingest.age_previous(std::mem::take(&mut self.rows_direct));
+        let (series, gone) = (self.ingest.table().series_count(), self.acquaintance.gone());
+        let is_large = series > TABLE_SERIES_MAX && series > 2 * self.acquaintance.present();
+        let is_deserted = gone > GONE_SERIES_MAX && 2 * gone > series;
+        if is_large || is_deserted || self.ingest.shapes().is_running_out() {
             self.start_generation();
         }
         let from = self.ingest.shapes().first();
         if from != self.shapes_from {
             self.shapes_from = from;
             self.shapes_sent.clear();
+            self.value_shape = ShapeId::NONE;
         }
         parcel.clear();
         parcel.generation = self.ingest.table().generation();
@@ -238,45 +291,119 @@ impl Packer {
     }
 
     /// Adds what the parcel's rows need and no parcel has defined. To be called before anybody else gets hold of it.
+    #[inline]
     pub fn pack(&mut self, parcel: &mut Parcel) {
+        if parcel.packed_rows < parcel.batch.rows()
+            || parcel.packed_exemplars < parcel.batch.exemplars().len()
+        {
+            self.pack_rest(parcel);
+        }
+    }
+
+    fn pack_rest(&mut self, parcel: &mut Parcel) {
         let rows = parcel.batch.rows();
         for row in parcel.packed_rows..rows {
             let (series, shape) = parcel.batch.head(row);
-            if self.series_sent.insert(series.0) {
-                self.define_in(parcel, series);
-            }
-            if self.shapes_sent.insert(shape.0 - self.shapes_from) {
-                let shapes = self.ingest.shapes();
-                write_varint(&mut parcel.shapes, u64::from(shape.0));
-                parcel::write_shape(&mut parcel.shapes, shapes.metric(shape), shapes.shape(shape));
-            }
+            self.define_series_in(parcel, series);
+            self.define_shape_in(parcel, shape);
         }
         self.ingest.age_previous((rows - parcel.packed_rows) as u64);
         parcel.packed_rows = rows;
         let exemplars = parcel.batch.exemplars().len();
         for at in parcel.packed_exemplars..exemplars {
             let series = parcel.batch.exemplars()[at].series;
-            if self.series_sent.insert(series.0) {
-                self.define_in(parcel, series);
-            }
+            self.define_series_in(parcel, series);
         }
         parcel.packed_exemplars = exemplars;
     }
 
     /// Bytes of memory held, about.
     pub fn memory_bytes(&self) -> usize {
-        let registered = self.registered.iter().map(|r| r.labels.len() + size_of::<Registered>());
-        self.ingest.memory_bytes() + registered.sum::<usize>() + self.series_sent.0.capacity() * 8
+        self.ingest.memory_bytes() + self.acquaintance.memory_bytes() + self.series_sent.0.capacity() * 8
     }
 
     pub(super) fn start_generation(&mut self) {
         self.ingest.rotate();
+        self.acquaintance.forget();
         self.series_sent.clear();
-        self.value_shape = ShapeId::NONE;
+    }
+
+    /// A row whose only field is `value`; the handle is not known to be released.
+    #[inline]
+    fn push_one(
+        &mut self,
+        parcel: &mut Parcel,
+        handle: SeriesHandle,
+        time_ns: i64,
+        value: f64,
+    ) -> Result<(), NotPushed> {
+        match self.acquaintance.of(handle) {
+            Some(met) if self.value_shape != ShapeId::NONE => {
+                let pushed = parcel.batch.push_value(met.series, self.value_shape, time_ns, value);
+                pushed.map_err(|Full| NotPushed::Full)?;
+                self.note_direct(parcel, 1);
+                Ok(())
+            }
+            met => self.push_first(parcel, handle, met, time_ns, value),
+        }
+    }
+
+    /// The same for a handle that was not met, or before any other such row. What the row needs is defined once it is
+    /// in: a parcel without rows takes its definitions nowhere.
+    #[cold]
+    fn push_first(
+        &mut self,
+        parcel: &mut Parcel,
+        handle: SeriesHandle,
+        met: Option<Met>,
+        time_ns: i64,
+        value: f64,
+    ) -> Result<(), NotPushed> {
+        let Met { series, key, .. } = met.map_or_else(|| self.locate(parcel, handle), Ok)?;
+        let field = [FieldText { text: b"value", name: b"value", kind: FieldType::F64 }];
+        let shape = self.ingest.define_shape_in(LIBRARY, &[], &field).map_err(NotPushed::Refused)?;
+        parcel.batch.push_value(series, shape, time_ns, value).map_err(|Full| NotPushed::Full)?;
+        self.define_shape_in(parcel, shape);
+        self.value_shape = shape;
+        self.define_series_in(parcel, series);
+        if met.is_none() {
+            self.acquaintance.remember(handle, series, key);
+        }
+        self.note_direct(parcel, 1);
+        Ok(())
+    }
+
+    /// Rows were pushed with all that they need.
+    #[inline]
+    fn note_direct(&mut self, parcel: &mut Parcel, rows: usize) {
+        parcel.packed_rows += rows;
+        self.rows_direct += rows as u64;
+    }
+
+    /// The series of a handle that was not met, in this packer's table.
+    #[cold]
+    fn locate(&mut self, parcel: &Parcel, handle: SeriesHandle) -> Result<Met, NotPushed> {
+        // As with the rows of decoders: what a parcel defines is bounded.
+        if parcel.is_full() && !parcel.batch.is_empty() {
+            return Err(NotPushed::Full);
+        }
+        let spelled = self.registry.labels(handle).ok_or(NotPushed::Unknown)?;
+        parcel::labels_of(&spelled, &mut self.labels);
+        let mut writer = self.ingest.writer(&mut self.own);
+        let found = writer.find(&spelled).map_or_else(|| writer.define(&spelled, &mut self.labels), Ok);
+        let key = found.map_err(NotPushed::Refused)?.key;
+        Ok(Met::new(handle, self.ingest.table().key(key).series, key))
+    }
+
+    #[inline]
+    fn define_series_in(&mut self, parcel: &mut Parcel, series: SeriesId) {
+        if self.series_sent.insert(series.0) {
+            self.write_series(parcel, series);
+        }
     }
 
     #[cold]
-    fn define_in(&mut self, parcel: &mut Parcel, series: SeriesId) {
+    fn write_series(&mut self, parcel: &mut Parcel, series: SeriesId) {
         let dictionary = self.ingest.table().dictionary();
         self.key.clear();
         for (name, value) in dictionary.series_labels(series) {
@@ -288,52 +415,45 @@ impl Packer {
     }
 
     #[inline]
-    fn key_of(&mut self, handle: SeriesHandle) -> Result<u32, NotPushed> {
-        match self.registered.get(handle.number as usize) {
-            Some(_) if handle.packer != self.number => Err(NotPushed::Foreign),
-            None => Err(NotPushed::Foreign),
-            Some(r) if r.generation == self.ingest.table().generation() => Ok(r.key),
-            Some(_) => self.locate_again(handle.number as usize),
+    fn define_shape_in(&mut self, parcel: &mut Parcel, shape: ShapeId) {
+        if self.shapes_sent.insert(shape.0 - self.shapes_from) {
+            let shapes = self.ingest.shapes();
+            write_varint(&mut parcel.shapes, u64::from(shape.0));
+            parcel::write_shape(&mut parcel.shapes, shapes.metric(shape), shapes.shape(shape));
         }
     }
 
-    #[cold]
-    fn locate_again(&mut self, number: usize) -> Result<u32, NotPushed> {
-        let registered = &mut self.registered[number];
-        parcel::labels_of(&registered.labels, &mut self.labels);
-        let found = locate(&mut self.ingest, &mut self.own, &registered.labels, &mut self.labels);
-        registered.key = found.map_err(NotPushed::Refused)?.key;
-        registered.generation = self.ingest.table().generation();
-        Ok(registered.key)
-    }
-
-    fn define_value_shape(&mut self) -> Result<ShapeId, NotPushed> {
-        let value = [FieldText { text: b"value", name: b"value", kind: FieldType::F64 }];
-        self.ingest.define_shape_in(LIBRARY, &[], &value).map_err(NotPushed::Refused)
-    }
-
-    fn has_fields(&self, shape: ShapeId, fields: &[(&str, FieldValue<'_>)]) -> bool {
+    fn has_fields<'a>(
+        &self,
+        shape: ShapeId,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> bool {
         let known = &self.ingest.shapes().shape(shape).fields;
-        known.len() == fields.len()
-            && known
-                .iter()
-                .zip(fields)
-                .all(|(k, (name, v))| k.kind == v.kind() && *k.name == *name.as_bytes())
+        let same = |(i, k): (usize, &ShapeField)| {
+            let (name, value) = field(i);
+            k.kind == value.kind() && *k.name == *name.as_bytes()
+        };
+        known.len() == fields && known.iter().enumerate().all(same)
     }
 
     #[cold]
-    fn define_shape(&mut self, key: u32, fields: &[(&str, FieldValue<'_>)]) -> Result<ShapeId, NotPushed> {
-        let same = |a: &(&str, FieldValue<'_>), b: &(&str, FieldValue<'_>)| a.0 == b.0;
-        let twice = (1..fields.len()).any(|i| fields[..i].iter().any(|f| same(f, &fields[i])));
-        if fields.is_empty() || twice {
+    fn define_shape<'a>(
+        &mut self,
+        key: u32,
+        fields: usize,
+        field: impl Fn(usize) -> (&'a str, FieldValue<'a>),
+    ) -> Result<ShapeId, NotPushed> {
+        let text = |i| {
+            let (name, value) = field(i);
+            FieldText { text: name.as_bytes(), name: name.as_bytes(), kind: value.kind() }
+        };
+        let texts: Vec<_> = (0..fields).map(text).collect();
+        let twice =
+            texts.iter().enumerate().any(|(i, f)| texts[..i].iter().any(|other| other.name == f.name));
+        if texts.is_empty() || twice {
             return Err(NotPushed::Fields);
         }
-        let text = |(name, value): &(&'_ str, FieldValue<'_>)| -> (Vec<u8>, FieldType) {
-            (name.as_bytes().to_vec(), value.kind())
-        };
-        let texts: Vec<_> = fields.iter().map(text).collect();
-        let texts: Vec<_> =
-            texts.iter().map(|(name, kind)| FieldText { text: name, name, kind: *kind }).collect();
         let metric = self.ingest.table().metric_name(self.ingest.table().key(key).series).to_vec();
         let shape = self.ingest.define_shape_in(LIBRARY, &metric, &texts).map_err(NotPushed::Refused)?;
         self.ingest.remember_shape(key, shape);
@@ -343,17 +463,6 @@ impl Packer {
 
 /// The bytes that the strings of one row have at most: a row must fit a block whatever else is in it.
 const ROW_HEAP_BYTES_MAX: usize = 4 << 20;
-
-/// Finds or defines a series in a packer's table.
-fn locate(
-    ingest: &mut Ingest,
-    stream: &mut Stream,
-    key: &[u8],
-    labels: &mut LabelsBuf,
-) -> Result<Series, Refusal> {
-    let mut writer = ingest.writer(stream);
-    writer.find(key).map_or_else(|| writer.define(key, labels), Ok)
-}
 
 fn heap_value(heap: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     heap.extend_from_slice(bytes);

@@ -69,8 +69,10 @@ impl Intake for Rehearsal<'_> {
             return Err(KEY_TOO_LONG);
         }
         if let Some(rewrite) = self.rewrite {
-            if rewrite.rewrite(labels) == Verdict::Drop {
-                return Ok(ANY);
+            match rewrite.rewrite(labels) {
+                Verdict::Keep => {}
+                Verdict::Drop => return Ok(ANY),
+                Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
             }
             labels.canonicalize().map_err(Refusal::Labels)?;
         }
@@ -85,6 +87,10 @@ impl Intake for Rehearsal<'_> {
         let hash = self.added.hash(self.context, key);
         self.added.define(self.context, key, hash, labels)?;
         Ok(ANY)
+    }
+
+    fn identity(&self, series: Series) -> Option<u32> {
+        Some(series.key)
     }
 
     fn shape(&self, id: ShapeId) -> &Shape {

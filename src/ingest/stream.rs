@@ -1,14 +1,22 @@
 //! What a stream of rows (a connection, a target) expects next.
 
 /// What makes the same bytes mean another series: the dialect, a target's or listener's labels, a tenant, the relabel
-/// rules. Interned by whoever makes contexts.
+/// rules. Interned by whoever makes contexts: formats, doors and the library have the numbers below
+/// [`ContextId::TARGETS`], scraped targets those from there on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
-pub struct ContextId(pub u16);
+pub struct ContextId(pub u32);
 
-/// The prediction state of one stream: 16 bytes while idle.
+impl ContextId {
+    /// The lowest number of a scraped target.
+    pub const TARGETS: u32 = 1 << 16;
+}
+
+/// The prediction state of one stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     pub(super) context: ContextId,
+    /// What makes the wire's text before a value another field: streams of many contexts may share their shapes.
+    pub(super) dialect: ContextId,
     /// Of late, how many of the predictions failed, in [`MISS_SCALE`]ths.
     pub(super) misses: u16,
     pub(super) generation: u32,
@@ -28,7 +36,20 @@ const MISS_SCALE: u16 = 256;
 impl Stream {
     /// A stream that expects nothing yet.
     pub fn new(context: ContextId) -> Stream {
-        Stream { context, misses: 0, generation: 0, previous: NO_KEY, expected: NO_KEY, side_records: 0 }
+        Stream::of_dialect(context, context)
+    }
+
+    /// A stream whose keys are its context's own, and whose shapes are those of all streams of a dialect.
+    pub fn of_dialect(dialect: ContextId, context: ContextId) -> Stream {
+        Stream {
+            context,
+            dialect,
+            misses: 0,
+            generation: 0,
+            previous: NO_KEY,
+            expected: NO_KEY,
+            side_records: 0,
+        }
     }
 
     /// The stream now speaks another context: predictions start anew if it is another one.

@@ -3,7 +3,7 @@
 //! A table belongs to a segment: its dictionary's numbers are the segment's. When the segment is rotated the table
 //! freezes, a new one starts empty, and series that still send are promoted from the frozen one when they first miss.
 //!
-//! Memory per series, the figure that the layout serves: the raw key with a head of 16 bytes before it (see [`Keys`]),
+//! Memory per series, the figure that the layout serves: the raw key with a head of 18 bytes before it (see [`Keys`]),
 //! the canonical key of about 2 bytes a label, for each of key, series and new symbols an index slot, and for the
 //! latter two the 4-byte number that says where they lie.
 
@@ -302,7 +302,7 @@ mod tests {
         labels
     }
 
-    fn add(table: &mut Table, context: u16, key: &str, pairs: &[(&str, &str)]) -> u32 {
+    fn add(table: &mut Table, context: u32, key: &str, pairs: &[(&str, &str)]) -> u32 {
         let context = ContextId(context);
         let hash = table.hash(context, key.as_bytes());
         assert_eq!(table.find(context, key.as_bytes(), hash), None);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    BATCH_ROWS_MAX, Batch, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal,
-    Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, Verdict,
+    BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata,
+    Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, Verdict,
 };
 use crate::sync::SharedCount;
 
@@ -129,6 +129,15 @@ pub struct SideSymbols {
 /// Bytes of definitions after which a batch takes no more rows: one of the longest lines may still reach over it.
 pub(super) const DEFINE_BYTES_MAX: u64 = 6 << 20;
 
+/// How much was in the batch at some moment: see [`Ingest::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    batch: BatchMark,
+    batch_number: u64,
+    rows_far_off: u64,
+    rows_dropped: u64,
+}
+
 /// Takes the rows of one stream; see [`Intake`].
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -244,6 +253,23 @@ impl Ingest {
     /// Side records over the format's bound, which were not taken, ever.
     pub fn side_refused(&self) -> u64 {
         self.side_refused
+    }
+
+    /// What is in the batch now, for [`take_back`](Ingest::take_back).
+    pub fn mark(&self) -> Mark {
+        let Ingest { batch_number, rows_far_off, rows_dropped, .. } = *self;
+        Mark { batch: self.batch.mark(), batch_number, rows_far_off, rows_dropped }
+    }
+
+    /// Takes back the rows and side records that came since `mark`, in the same batch. Keys and series that they
+    /// brought stay known.
+    pub fn take_back(&mut self, mark: Mark) {
+        assert_eq!(self.batch_number, mark.batch_number, "a batch that was sealed cannot be taken back");
+        self.batch.take_back(mark.batch);
+        self.rows_far_off = mark.rows_far_off;
+        self.rows_dropped = mark.rows_dropped;
+        // What they said of metrics is not written.
+        self.said.iter_mut().for_each(Said::forget);
     }
 
     /// Makes the batch ready to be encoded: its names get their symbols. Gives the part of the dictionary that no
@@ -376,6 +402,20 @@ impl Ingest {
         self.batch.push_row(from, row, series, shape, self.shapes.shape(shape))?;
         self.shapes.mark_used(shape, self.batch_number);
         self.judge_time(from.row(row).time_ns);
+        Ok(())
+    }
+
+    /// Appends a row as [`Batch::push_words`] does. The batch has a row of this shape.
+    #[inline]
+    pub(super) fn copy_words(
+        &mut self,
+        series: SeriesId,
+        shape: ShapeId,
+        samples: u32,
+        words: &[u64],
+    ) -> Result<(), Full> {
+        self.batch.push_words(series, shape, samples, words)?;
+        self.judge_time(words[0] as i64);
         Ok(())
     }
 
@@ -597,14 +637,24 @@ impl Intake for Writer<'_> {
         }
         if let Some(rewrite) = self.rewrite {
             labels.canonicalize().map_err(Refusal::Labels)?;
-            if rewrite.rewrite(labels) == Verdict::Drop {
-                let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
-                return Ok(self.known(dropped));
+            match rewrite.rewrite(labels) {
+                Verdict::Keep => {}
+                Verdict::Drop => {
+                    let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
+                    return Ok(self.known(dropped));
+                }
+                Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
             }
         }
         self.keep_series_limit(labels)?;
         let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
         Ok(self.known(defined))
+    }
+
+    #[inline]
+    fn identity(&self, series: Series) -> Option<u32> {
+        let series = self.ingest.table.key(series.key).series;
+        (series != DROPPED).then_some(series.0)
     }
 
     #[inline]
@@ -617,13 +667,13 @@ impl Intake for Writer<'_> {
         let metric = self.ingest.table.metric_name(series);
         // As in `define_shape_in`, which would need the metric's name copied out of the table.
         self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
-        self.ingest.shapes.define(self.stream.context, metric, fields)
+        self.ingest.shapes.define(self.stream.dialect, metric, fields)
     }
 
     fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
         let ingest = &*self.ingest;
         let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
-        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.context, metric)).then_some(like)
+        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.dialect, metric)).then_some(like)
     }
 
     #[inline]

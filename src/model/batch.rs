@@ -51,6 +51,20 @@ pub struct RowRef<'a> {
     pub values: &'a [u64],
 }
 
+/// How much a batch held at some moment: see [`Batch::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct BatchMark {
+    words: usize,
+    rows: usize,
+    heap: usize,
+    exemplars: usize,
+    metadata: usize,
+    samples: u64,
+    time_min: i64,
+    time_max: i64,
+    bytes_max: usize,
+}
+
 impl Default for Batch {
     fn default() -> Batch {
         Batch::bounded(BATCH_ROWS_MAX, BATCH_BYTES_MAX)
@@ -101,6 +115,73 @@ impl Batch {
             self.words.extend_from_slice(values);
         }
         Ok(())
+    }
+
+    /// Appends a row of one field, a float: as [`push`](Batch::push) with its bits.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_value(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        time_ns: i64,
+        value: f64,
+    ) -> Result<(), Full> {
+        self.push_words(series, shape_id, 1, &[time_ns as u64, value.to_bits()])
+    }
+
+    /// Appends a row none of whose values lies on the heap: its words behind series and shape, `samples` as its shape has
+    /// them.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
+    #[inline]
+    pub fn push_words(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        samples: u32,
+        words: &[u64],
+    ) -> Result<(), Full> {
+        if !self.has_room(words.len() - 1, 0) {
+            return Err(Full);
+        }
+        self.offsets.push(self.words.len() as u32);
+        let head = u64::from(series.0) | u64::from(shape_id.0) << 32;
+        match *words {
+            // One value: by far the most frequent, and three stores.
+            [time, value] => self.words.extend_from_slice(&[head, time, value]),
+            _ => {
+                self.words.push(head);
+                self.words.extend_from_slice(words);
+            }
+        }
+        self.samples += u64::from(samples);
+        let time_ns = words[0] as i64;
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+        Ok(())
+    }
+
+    /// Appends rows of one series and one field, floats, a row for each time and value; gives how many there was room
+    /// for.
+    pub fn push_values(
+        &mut self,
+        series: SeriesId,
+        shape_id: ShapeId,
+        times_ns: &[i64],
+        values: &[f64],
+    ) -> usize {
+        let mut rows = 0;
+        for (&time_ns, &value) in times_ns.iter().zip(values) {
+            if self.push_value(series, shape_id, time_ns, value) == Err(Full) {
+                break;
+            }
+            rows += 1;
+        }
+        rows
     }
 
     /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
@@ -267,12 +348,18 @@ impl Batch {
         (SeriesId(word as u32), ShapeId((word >> 32) as u32))
     }
 
+    /// The words of row `i`, from its series and shape on.
+    #[inline]
+    pub fn row_words(&self, i: usize) -> &[u64] {
+        let start = self.offsets[i] as usize;
+        let end = self.offsets.get(i + 1).map_or(self.words.len(), |&o| o as usize);
+        &self.words[start..end]
+    }
+
     /// Row `i`.
     #[inline]
     pub fn row(&self, i: usize) -> RowRef<'_> {
-        let start = self.offsets[i] as usize;
-        let end = self.offsets.get(i + 1).map_or(self.words.len(), |&o| o as usize);
-        let words = &self.words[start..end];
+        let words = self.row_words(i);
         RowRef {
             series: SeriesId(words[0] as u32),
             shape: ShapeId((words[0] >> 32) as u32),
@@ -299,6 +386,33 @@ impl Batch {
     /// Whether it may take no further row, however small.
     pub fn is_full(&self) -> bool {
         self.offsets.len() == self.rows_max || self.row_bytes() >= self.bytes_max
+    }
+
+    /// What it holds now, for [`take_back`](Batch::take_back).
+    pub fn mark(&self) -> BatchMark {
+        BatchMark {
+            words: self.words.len(),
+            rows: self.offsets.len(),
+            heap: self.heap.len(),
+            exemplars: self.exemplars.len(),
+            metadata: self.metadata.len(),
+            samples: self.samples,
+            time_min: self.time_min,
+            time_max: self.time_max,
+            bytes_max: self.bytes_max,
+        }
+    }
+
+    /// Takes back what was appended since `mark`, between which and now the batch was not cleared.
+    pub fn take_back(&mut self, mark: BatchMark) {
+        self.words.truncate(mark.words);
+        self.offsets.truncate(mark.rows);
+        self.heap.truncate(mark.heap);
+        self.exemplars.truncate(mark.exemplars);
+        self.metadata.truncate(mark.metadata);
+        let BatchMark { samples, time_min, time_max, bytes_max, .. } = mark;
+        (self.samples, self.time_min, self.time_max, self.bytes_max) =
+            (samples, time_min, time_max, bytes_max);
     }
 
     /// Empties the batch and keeps its memory.
@@ -360,6 +474,34 @@ mod tests {
             }
         }
         assert_eq!((to.samples(), to.time_range()), (12, (0, 19)), "a start time is no sample");
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let shape = shape(&[FieldType::String, FieldType::I64]);
+        let exemplar = Exemplar { field: b"value", time_ns: -70, value_bits: 1, labels: b"0123456789" };
+        let metadata =
+            Metadata { name: b"m", kind: crate::model::MetricType::Gauge, unit: b"s", help: b"Help." };
+        let push = |batch: &mut Batch, times: [i64; 2]| {
+            for time_ns in times {
+                let values = [heap_word(0, 4), time_ns as u64];
+                batch.push(SeriesId(1), ShapeId(0), &shape, time_ns, &values, b"text").unwrap();
+            }
+            batch.push_exemplar(SeriesId(9), &exemplar).unwrap();
+            batch.push_metadata(&metadata).unwrap();
+        };
+        let told = |batch: &Batch| format!("{batch:?}");
+        for before in [0, 1] {
+            let (mut batch, mut other) = (Batch::default(), Batch::default());
+            for _ in 0..before {
+                push(&mut batch, [5, 6]);
+                push(&mut other, [5, 6]);
+            }
+            let mark = batch.mark();
+            push(&mut batch, [i64::MIN, i64::MAX]);
+            batch.take_back(mark);
+            assert_eq!(told(&batch), told(&other));
+        }
     }
 
     #[test]

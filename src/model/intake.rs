@@ -28,6 +28,8 @@ pub enum Refusal {
         /// The bound.
         max: u64,
     },
+    /// The context's [`Rewrite`] refuses it, for this reason.
+    Unfit(&'static str),
 }
 
 /// Changes the labels of a context's series when they are new: relabel rules, labels of the way they came.
@@ -47,6 +49,8 @@ pub enum Verdict {
     Keep,
     /// They count as taken and go nowhere.
     Drop,
+    /// The series is refused, for this reason: see [`Refusal::Unfit`].
+    Refuse(&'static str),
 }
 
 /// Takes rows from a decoder.
@@ -83,6 +87,10 @@ pub trait Intake {
     /// # Errors
     /// [`Refusal`]: the row is to be rejected.
     fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal>;
+
+    /// The number of what a key spells, which other keys may spell, too: good for one epoch. None if its rows are
+    /// dropped.
+    fn identity(&self, series: Series) -> Option<u32>;
 
     /// A shape by its number.
     fn shape(&self, id: ShapeId) -> &Shape;
@@ -158,10 +166,11 @@ pub struct Metadata<'a> {
 }
 
 /// What a metric is. The numbers are part of block format 1.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 #[repr(u8)]
 pub enum MetricType {
     /// Nobody said.
+    #[default]
     Unknown = 0,
     /// A running total.
     Counter = 1,
@@ -223,7 +232,7 @@ impl Refusal {
     /// The refusal as a label of `tidegate_rows_rejected_total`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Refusal::Labels(_) => "labels",
+            Refusal::Labels(_) | Refusal::Unfit(_) => "labels",
             Refusal::SeriesLimit { .. } => "series_limit",
             Refusal::TooLarge { .. } => "too_large",
         }
@@ -236,6 +245,7 @@ impl std::fmt::Display for Refusal {
             Refusal::Labels(e) => e.fmt(f),
             Refusal::SeriesLimit { limit } => write!(f, "series limit reached: limits.series_max is {limit}"),
             Refusal::TooLarge { what, max } => write!(f, "{what} is over {max}"),
+            Refusal::Unfit(why) => f.write_str(why),
         }
     }
 }

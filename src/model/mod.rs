@@ -14,9 +14,10 @@ mod parts;
 mod result;
 mod shape;
 mod side;
+pub mod units;
 mod value;
 
-pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Full, RowRef};
+pub use batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, BatchMark, Full, RowRef};
 pub use dictionary::{Dictionary, DictionaryMark, SeriesId, SymbolId, decode_series, encode_series};
 pub use header::{
     BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCK_MAGIC, BlockHeader, BlockKind, FORMAT_VERSION, HEADER_LEN,

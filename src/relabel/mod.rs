@@ -11,10 +11,12 @@ mod rule;
 mod template;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use crate::model::{LabelsBuf, Rewrite, Verdict};
 
 pub use rule::{Action, NameValidation, Rule, RuleError, RuleKey, RuleText};
+pub use trace::{Change, Step, trace};
 
 /// Rules in their order.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -24,6 +26,11 @@ impl Rules {
     /// Rules that are applied one after the other.
     pub fn new(rules: Vec<Rule>) -> Rules {
         Rules(rules)
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.0
     }
 
     /// Whether there is none.

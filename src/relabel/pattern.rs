@@ -68,6 +68,11 @@ impl Pattern {
         Some(Captures { value, groups })
     }
 
+    /// The pattern as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How many groups there are, the whole match included.
     pub(super) fn groups(&self) -> usize {
         self.regex.captures_len()

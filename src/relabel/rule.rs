@@ -102,6 +102,7 @@ pub struct Rule {
     target_label: String,
     target: Template,
     replacement: Template,
+    replacement_text: String,
     names: NameValidation,
 }
 
@@ -192,22 +193,52 @@ impl Rule {
             Some(name) => Action::parse(name)
                 .ok_or_else(|| refuse(RuleKey::Action, format!("unknown relabel action {name:?}")))?,
         };
-        validate(action, text, names)?;
         let regex = text.regex.as_deref().unwrap_or(REGEX_DEFAULT);
         let pattern = Pattern::new(regex)
             .map_err(|why| refuse(RuleKey::Regex, format!("error parsing regexp {regex:?}: {why}")))?;
+        validate(action, text, names)?;
         let target_label = text.target_label.clone().unwrap_or_default();
+        let replacement = text.replacement.as_deref().unwrap_or(REPLACEMENT_DEFAULT);
         Ok(Rule {
             action,
             source_labels: text.source_labels.clone().unwrap_or_default(),
             separator: text.separator.clone().unwrap_or_else(|| SEPARATOR_DEFAULT.into()),
             modulus: text.modulus.unwrap_or(0),
             target: Template::new(&target_label, &pattern),
-            replacement: Template::new(text.replacement.as_deref().unwrap_or(REPLACEMENT_DEFAULT), &pattern),
+            replacement: Template::new(replacement, &pattern),
+            replacement_text: replacement.to_owned(),
             pattern,
             target_label,
             names,
         })
+    }
+
+    /// The rule as it could be written: all that its action reads, defaults included.
+    pub fn text(&self) -> RuleText {
+        use Action::{Drop, HashMod, Keep, LabelDrop, LabelKeep, LabelMap, Replace};
+        let action = self.action;
+        let by_name = matches!(action, LabelMap | LabelDrop | LabelKeep);
+        let has_pattern = by_name || matches!(action, Replace | Keep | Drop);
+        RuleText {
+            source_labels: (!by_name).then(|| self.source_labels.clone()),
+            separator: (!by_name).then(|| self.separator.clone()),
+            regex: has_pattern.then(|| self.pattern.text().to_owned()),
+            modulus: (action == HashMod).then_some(self.modulus),
+            target_label: Some(self.target_label.clone()).filter(|label| !label.is_empty()),
+            replacement: matches!(action, Replace | LabelMap).then(|| self.replacement_text.clone()),
+            action: Some(action.to_string()),
+        }
+    }
+
+    /// The joined values that it looks at, and whether its pattern matches them, as far as its action does either.
+    pub(super) fn looks_at(&self, labels: &LabelsBuf) -> (Option<Vec<u8>>, Option<bool>) {
+        use Action::{Drop, Keep, LabelDrop, LabelKeep, LabelMap, Replace};
+        if matches!(self.action, LabelMap | LabelDrop | LabelKeep) {
+            return (None, None);
+        }
+        let joined = self.joined(labels);
+        let matched = matches!(self.action, Replace | Keep | Drop).then(|| self.pattern.is_match(&joined));
+        (Some(joined), matched)
     }
 
     /// Changes the labels; `false`: the series is dropped.

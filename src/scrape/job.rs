@@ -1,11 +1,13 @@
 //! What a scrape configuration says, with nothing left to look up but the files of secrets.
 
+use std::fmt::{self, Debug, Formatter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::relabel::{NameValidation, Rules};
 
+use super::redacted::Redacted;
 use super::target::Group;
 
 /// A `scrape_configs` entry: how its targets are found, named and scraped.
@@ -145,6 +147,21 @@ pub struct ClientOptions {
     pub headers: Vec<(String, Vec<Credential>)>,
 }
 
+impl Default for ClientOptions {
+    /// As where nothing is said: nobody in particular, following redirects.
+    fn default() -> ClientOptions {
+        ClientOptions {
+            basic_auth: None,
+            authorization: None,
+            oauth2: None,
+            tls: ClientTls::default(),
+            proxy: ProxyOptions::default(),
+            follow_redirects: true,
+            headers: Vec::new(),
+        }
+    }
+}
+
 /// A secret. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
@@ -154,8 +171,8 @@ pub enum Credential {
     File(PathBuf),
 }
 
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Debug for Credential {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Credential::Text(_) => f.write_str("<secret>"),
             Credential::File(path) => write!(f, "File({path:?})"),
@@ -182,7 +199,7 @@ pub struct Authorization {
 }
 
 /// `oauth2`
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OAuth2 {
     /// Who asks.
     pub client_id: String,
@@ -198,6 +215,22 @@ pub struct OAuth2 {
     pub tls: ClientTls,
     /// Proxies on the way there.
     pub proxy: ProxyOptions,
+}
+
+impl Debug for OAuth2 {
+    /// Parameters may be secrets, too.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let params: Vec<&str> = self.endpoint_params.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("OAuth2")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("scopes", &self.scopes)
+            .field("token_url", &Redacted(&self.token_url))
+            .field("endpoint_params", &params)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .finish()
+    }
 }
 
 /// `tls_config` of a client.
@@ -220,7 +253,7 @@ pub struct ClientTls {
 }
 
 /// Proxies.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct ProxyOptions {
     /// The proxy.
     pub url: Option<String>,
@@ -232,8 +265,19 @@ pub struct ProxyOptions {
     pub connect_headers: Vec<(String, Vec<Credential>)>,
 }
 
+impl Debug for ProxyOptions {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyOptions")
+            .field("url", &self.url.as_deref().map(Redacted))
+            .field("no_proxy", &self.no_proxy)
+            .field("from_environment", &self.from_environment)
+            .field("connect_headers", &self.connect_headers)
+            .finish()
+    }
+}
+
 /// A way to find targets.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq)]
 pub enum Discovery {
     /// `static_configs`
     Static(Vec<Group>),
@@ -268,6 +312,31 @@ pub enum Discovery {
     Kubernetes(KubernetesOptions),
 }
 
+impl Debug for Discovery {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Discovery::Static(groups) => f.debug_tuple("Static").field(groups).finish(),
+            Discovery::File { patterns, refresh } => {
+                f.debug_struct("File").field("patterns", patterns).field("refresh", refresh).finish()
+            }
+            Discovery::Http { url, refresh, client } => f
+                .debug_struct("Http")
+                .field("url", &Redacted(url))
+                .field("refresh", refresh)
+                .field("client", client)
+                .finish(),
+            Discovery::Dns { names, record, port, refresh } => f
+                .debug_struct("Dns")
+                .field("names", names)
+                .field("record", record)
+                .field("port", port)
+                .field("refresh", refresh)
+                .finish(),
+            Discovery::Kubernetes(options) => f.debug_tuple("Kubernetes").field(options).finish(),
+        }
+    }
+}
+
 /// A type of DNS records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DnsRecord {
@@ -284,7 +353,7 @@ pub enum DnsRecord {
 }
 
 /// `kubernetes_sd_configs`
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq)]
 pub struct KubernetesOptions {
     /// The API server; none means that we run in its cluster, or `kubeconfig`.
     pub api_server: Option<String>,
@@ -304,6 +373,22 @@ pub struct KubernetesOptions {
     pub attach_namespace: bool,
     /// How the API server is spoken to.
     pub client: ClientOptions,
+}
+
+impl Debug for KubernetesOptions {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesOptions")
+            .field("api_server", &self.api_server.as_deref().map(Redacted))
+            .field("role", &self.role)
+            .field("kubeconfig", &self.kubeconfig)
+            .field("namespaces", &self.namespaces)
+            .field("own_namespace", &self.own_namespace)
+            .field("selectors", &self.selectors)
+            .field("attach_node", &self.attach_node)
+            .field("attach_namespace", &self.attach_namespace)
+            .field("client", &self.client)
+            .finish()
+    }
 }
 
 /// What becomes a target.

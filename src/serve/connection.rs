@@ -12,9 +12,9 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
-use super::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
+use crate::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
 
 /// Answers a connection may have waiting; past it nothing more is read from it.
 pub(super) const PARKED_MAX: usize = 32;
@@ -22,6 +22,12 @@ pub(super) const PARKED_MAX: usize = 32;
 /// Bytes of answers made ready to be sent at one time; an answer may reach over it. The others stay parked, so that a
 /// peer which takes none is soon read from no more.
 const OUT_BYTES_MAX: usize = 64 << 10;
+
+/// A peer that takes longer to send again is as slow as any.
+const RETURN_NS_MAX: u64 = 10_000_000;
+
+/// What a peer may be late without being given up.
+const RETURN_SLACK_NS: u64 = 100_000;
 
 /// One connection.
 pub(super) struct Connection {
@@ -48,6 +54,10 @@ pub(super) struct Connection {
     pub(super) peer_closed: bool,
     lingered_bytes: u64,
     last_read_ns: u64,
+    /// When an answer was due that waited for a commit, until its peer has sent something again.
+    answered_ns: Option<u64>,
+    /// How long its peer takes of late to send something again.
+    return_ns: u64,
 }
 
 /// In which lists of its worker's a connection is, for it to be there once without a search.
@@ -121,6 +131,8 @@ impl Connection {
             peer_closed: false,
             lingered_bytes: 0,
             last_read_ns: now_ns,
+            answered_ns: None,
+            return_ns: 0,
         }
     }
 
@@ -135,6 +147,10 @@ impl Connection {
             Ok(n) => {
                 self.pace.received(n, now_ns);
                 self.last_read_ns = now_ns;
+                if let Some(answered_ns) = self.answered_ns.take() {
+                    let took_ns = now_ns.saturating_sub(answered_ns).min(RETURN_NS_MAX);
+                    self.return_ns = self.return_ns - self.return_ns / 4 + took_ns / 4;
+                }
                 ReadOutcome::Bytes(n)
             }
             // There may be more: it stays readable, for the next turn.
@@ -145,6 +161,17 @@ impl Connection {
             }
             Err(_) => ReadOutcome::Failed,
         }
+    }
+
+    /// What waited for a commit can be answered now.
+    pub(super) fn answered(&mut self, now_ns: u64) {
+        self.answered_ns = Some(now_ns);
+    }
+
+    /// When its peer should have sent its next request, if it was answered and is known to send again within `quick_ns`.
+    pub(super) fn expected_by_ns(&self, quick_ns: u64) -> Option<u64> {
+        let quick = self.return_ns <= quick_ns && matches!(self.receiving, Receiving::Nothing);
+        self.answered_ns.filter(|_| quick).map(|at_ns| at_ns + 2 * self.return_ns + RETURN_SLACK_NS)
     }
 
     /// Parks an answer that is known.

@@ -188,11 +188,12 @@ const FAILED: &[u8] = b"push_failure_time_seconds";
 mod tests {
     use super::*;
     use crate::wire::Decode;
-    use crate::wire::exposition::{GivenLabel, PushOptions, Syntax};
+    use crate::wire::exposition::{Format, GivenLabel, PushOptions, Syntax};
 
     fn push(seconds: i64, body: &str) -> Push {
         let group = vec![GivenLabel::new(b"job", b"j")];
-        let options = PushOptions { syntax: Syntax::Text, time_ns: seconds * 1_000_000_000, group };
+        let options =
+            PushOptions { format: Format::Lines(Syntax::Text), time_ns: seconds * 1_000_000_000, group };
         let mut push = Push::new(options);
         push.check(body.as_bytes()).unwrap();
         push

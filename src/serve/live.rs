@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::door::{Contexts, Door, DoorOptions, TlsError};
-use super::http::{HttpLimits, Timeouts};
+use crate::http::{HttpLimits, Timeouts};
 
 /// What may change while the server serves.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// What is asked at each of the addresses, in their order; where there is none, nothing.
     pub doors: Vec<DoorOptions>,
+    /// Keys of the configuration that do nothing yet, for the metrics to name.
+    pub unsupported: Vec<String>,
 }
 
 impl Default for Settings {
@@ -33,6 +35,7 @@ impl Default for Settings {
             http: HttpLimits::default(),
             timeouts: Timeouts::default(),
             doors: Vec::new(),
+            unsupported: Vec::new(),
         }
     }
 }
@@ -46,6 +49,7 @@ pub(super) struct Live {
     pub(super) timeouts: Timeouts,
     /// One for each listener.
     pub(super) doors: Vec<Door>,
+    pub(super) unsupported: Vec<String>,
 }
 
 impl Live {
@@ -67,6 +71,7 @@ impl Live {
             http: settings.http,
             timeouts: settings.timeouts,
             doors: (0..listeners).map(door).collect::<Result<_, _>>()?,
+            unsupported: settings.unsupported.clone(),
         })
     }
 }

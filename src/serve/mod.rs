@@ -4,21 +4,20 @@
 //! Heads are routed and bodies taken at its desk (`receive`); a write's rows go straight from the read buffer into the
 //! engine (`request`), and its answer is parked until their commit. What a listener asks of who comes in, and does with
 //! labels, is its `door`; a connection's bytes come through a `transport`, which may be TLS; what a reload changes is
-//! in `live`. What speaks HTTP ([`http`], [`body`]) does no I/O.
+//! in `live`. What speaks HTTP ([`http`](crate::http)) does no I/O.
 //! Lines that come on sockets of their own ([`lines`]) share the worker and its engine, and nothing else.
 
 mod answer;
-pub mod body;
+mod companion;
 mod connection;
 mod door;
 mod format;
 mod groups;
-pub mod http;
 pub mod lines;
 mod live;
-mod memory;
 mod metrics;
 mod pages;
+mod panels;
 mod receive;
 mod request;
 mod routes;
@@ -28,6 +27,10 @@ mod timer;
 mod transport;
 mod worker;
 
-pub use door::{ClientAuth, DoorOptions, PasswordHash, Secret, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use companion::{Companion, CompanionHook, Lent};
+pub use door::{
+    ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
+};
 pub use live::{ReloadHook, Settings};
+pub use panels::{PANEL_PATHS, Panel, Panels, PanelsHook};
 pub use server::{Control, ServeOptions, Server};

@@ -7,8 +7,8 @@ use crate::ingest::SurveyCounts;
 
 use super::answer::Answer;
 use super::format::influx::VERSION_HEADER;
-use super::http::{Query, QueryError};
 use super::routes::Probe;
+use crate::http::{Query, QueryError};
 
 /// `/ping`.
 pub(super) fn ping(query: &str) -> Answer {
@@ -100,6 +100,9 @@ pub(super) fn index() -> Answer {
              GET  /ping, /query        InfluxDB's probes\n\
              GET  /metrics             metrics of this process\n\
              GET  /api/v1/status/tsdb  who makes the series\n\
+             GET  /targets             what is scraped (also /api/v1/targets)\n\
+             GET  /service-discovery   what was found, and what became of it\n\
+             GET  /relabel             why labels are what they are\n\
              GET  /health, /ready      probes\n"
         ),
     )

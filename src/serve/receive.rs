@@ -9,17 +9,18 @@ use crate::model::WriteResult;
 use crate::wire::influx::Dialect;
 
 use super::answer::Answer;
-use super::body::{DecoderPool, Encoding};
 use super::connection::{Connection, Parked, Receiving, failed_answer};
 use super::door::{Admission, Context, Door, Passage, TENANT_BYTES_MAX, Verifier};
 use super::format::Format;
-use super::http::{AnswerTo, Body, BodyLength, Head, Method, Parser, Phase, Query, Refusal, Version};
 use super::live::Live;
 use super::metrics;
 use super::pages;
+use super::panels;
 use super::request::{GivenUp, Progress, WriteRequest, given_up_answer};
 use super::routes::{self, NoRoute, Route};
 use super::server::Shared;
+use crate::http::body::{DecoderPool, Encoding};
+use crate::http::{AnswerTo, Body, BodyLength, Head, Method, Parser, Phase, Query, Refusal, Version};
 
 /// The longest form that `/query` takes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -155,7 +156,9 @@ impl Desk<'_> {
         };
         let route = Route::find(head.method, head.path);
         let door = &self.live.doors[connection.listener];
-        let shown = match door.admit(head.headers.authorization, self.verifier) {
+        let asked = pair_in_query(route, head);
+        let authorization = asked.as_deref().unwrap_or(head.headers.authorization);
+        let shown = match door.admit(authorization, self.verifier) {
             Admission::Granted { shown } => {
                 shown || connection.transport.peer_is_verified(door.verifies_peers())
             }
@@ -329,9 +332,15 @@ impl Desk<'_> {
                 pages::ready(form, failure.as_deref(), started_ms, self.engine.wall_ns())
             }
             Route::Metrics => {
-                let page =
+                let mut page =
                     metrics::render(&self.shared.counters, &self.shared.facts(self.engine.backend_name()));
+                if let Some(hook) = &self.shared.options.panels {
+                    page += &hook.0.metrics();
+                }
                 Answer { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Answer::text(200, page) }
+            }
+            Route::Panel => {
+                panels::answer(self.shared.options.panels.as_ref(), routes::bare(head.path), head.query)
             }
             Route::Index => pages::index(),
             Route::Write(_) | Route::Query | Route::StatusTsdb | Route::Reload => Answer::empty(404),
@@ -515,6 +524,19 @@ fn refused_answer(door: &Door, route: Result<Route, NoRoute>, path: &str, busy: 
         return answer.retry_later();
     }
     door.challenges().fold(answer, |answer, challenge| answer.with_header("WWW-Authenticate", challenge))
+}
+
+/// `u` and `p` of a query, as InfluxDB 1 reads them where its clients come: before any header. Given in the form of a
+/// header, in which a user and a password are not encoded.
+fn pair_in_query(route: Result<Route, NoRoute>, head: &Head<'_>) -> Option<Vec<u8>> {
+    if !matches!(route, Ok(Route::Write(Format::Influx(Dialect::V1)) | Route::Query)) {
+        return None;
+    }
+    let query = Query::new(head.query);
+    // What can't be read is for whoever reads the rest of the query to refuse.
+    let (user, password) = (query.first("u").ok()??, query.first("p").ok()??);
+    let is_pair = !user.is_empty() && !password.is_empty();
+    is_pair.then(|| format!("Token {user}:{password}").into_bytes())
 }
 
 /// Whose rows these are: the format's own parameter says it, or else a header.

@@ -6,17 +6,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::engine::{CommitFailure, Worker};
+use crate::engine::{CommitFailure, MemoryBudget, Reservation, Worker};
+use crate::http::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
+use crate::http::{AnswerTo, HttpLimits};
 use crate::ingest::{ContextId, Stream};
 use crate::model::{Rewrite, WriteResult};
-use crate::wire::{FedState, Malformed};
+use crate::wire::{Fed, FedState, Malformed};
 
 use super::answer::Answer;
-use super::body::{BodyError, ContentDecoder, DecoderPool, Encoding, snappy};
 use super::door::Context;
 use super::format::{Format, Opened, Reading, Rows};
-use super::http::{AnswerTo, HttpLimits};
-use super::memory::{MemoryBudget, Reservation};
 
 /// Room that a decompressed piece gets at a time.
 const DECODED_PIECE_BYTES: usize = 256 << 10;
@@ -58,9 +57,12 @@ pub(super) struct WriteRequest {
 struct Whole {
     /// Its rows are to be all good, too.
     all_or_nothing: bool,
-    /// It is a snappy block, of which these are the limits.
-    snappy: Option<HttpLimits>,
+    /// It is a snappy block, of which these are the limits; and memory to undo it in.
+    snappy: Option<(HttpLimits, Vec<u8>)>,
     reservations: Vec<Reservation>,
+    /// It is decompressed, and what its check takes is reserved.
+    prepared: bool,
+    /// It is known to be of its format.
     checked: bool,
 }
 
@@ -120,8 +122,9 @@ impl WriteRequest {
         } else {
             let mut whole = Whole {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
-                snappy: (opened.encoding == Encoding::Snappy).then_some(*limits),
+                snappy: (opened.encoding == Encoding::Snappy).then(|| (*limits, decoders.take_body())),
                 reservations: Vec::new(),
+                prepared: false,
                 checked: false,
             };
             if let Some(length) = length {
@@ -218,19 +221,27 @@ impl WriteRequest {
         }
         if self.ended {
             self.content.finish().map_err(GivenUp::Body)?;
-            self.rehearse(engine, stream, budget)?;
+            self.prepare(engine, stream, budget)?;
         }
         if self.whole.is_some() && !self.ended {
             return Ok(Progress::More);
         }
         let tail = std::mem::take(&mut self.tail);
-        let consumed = self.feed(&tail[self.tail_used..], self.ended, engine, stream);
+        let consumed = match self.whole.as_mut().filter(|whole| !whole.checked) {
+            Some(whole) => {
+                whole.checked = true;
+                self.feed_unchecked(&tail, engine, stream)?
+            }
+            None => self.feed(&tail[self.tail_used..], self.ended, engine, stream),
+        };
         self.tail = tail;
         self.tail_used += consumed.bytes;
         if consumed.full {
             return Ok(Progress::Stalled);
         }
-        self.tail.drain(..std::mem::take(&mut self.tail_used));
+        if self.whole.is_none() {
+            self.tail.drain(..std::mem::take(&mut self.tail_used));
+        }
         Ok(if self.ended { Progress::Complete } else { Progress::More })
     }
 
@@ -252,9 +263,12 @@ impl WriteRequest {
         (taken && waits).then_some(ticket)
     }
 
-    /// Gives the decoder back.
+    /// Gives back what others can use.
     pub(super) fn recycle(self, pool: &mut DecoderPool) {
         pool.put(self.content);
+        if self.whole.is_some() {
+            pool.put_body(self.tail);
+        }
     }
 
     /// Since when the engine has had no room for the next row; `None` if it has.
@@ -327,25 +341,54 @@ impl WriteRequest {
         }
     }
 
-    /// Checks a body that is buffered whole before anything of it is taken.
-    fn rehearse(&mut self, engine: &Worker, stream: &Stream, budget: &MemoryBudget) -> Result<(), GivenUp> {
-        let Some(whole) = self.whole.as_mut().filter(|w| !w.checked) else { return Ok(()) };
-        whole.checked = true;
-        if let Some(limits) = whole.snappy.take() {
+    /// Feeds a body that is buffered whole and not known to be of its format. If it is not, nothing of it is taken.
+    fn feed_unchecked(
+        &mut self,
+        body: &[u8],
+        engine: &mut Worker,
+        stream: &mut Stream,
+    ) -> Result<Consumed, GivenUp> {
+        let (mark, side_records) = (engine.mark(), stream.side_records());
+        let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
+        let mut writer = engine.writer(stream).rewriting(rewrite);
+        match self.rows.feed_unchecked(body, &mut writer, &mut self.result) {
+            Err(malformed) => {
+                engine.take_back(mark);
+                self.result = WriteResult::default();
+                Err(GivenUp::Malformed(malformed))
+            }
+            Ok(Fed { state: FedState::Full, .. }) => {
+                self.has_side_records = stream.side_records() != side_records;
+                Ok(self.feed(body, true, engine, stream))
+            }
+            Ok(fed) => {
+                self.has_side_records = stream.side_records() != side_records;
+                Ok(Consumed { bytes: fed.consumed, full: false })
+            }
+        }
+    }
+
+    /// Makes a body that is buffered whole ready to be fed, and checks the rows of one of which all or nothing is to be
+    /// taken.
+    fn prepare(&mut self, engine: &Worker, stream: &Stream, budget: &MemoryBudget) -> Result<(), GivenUp> {
+        let Some(whole) = self.whole.as_mut().filter(|w| !w.prepared) else { return Ok(()) };
+        whole.prepared = true;
+        if let Some((limits, body)) = whole.snappy.take() {
             let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
             let encoded = std::mem::take(&mut whole.reservations);
             whole.reserve(len as u64, engine, budget)?;
-            self.tail = snappy::decode(&self.tail, len).map_err(GivenUp::Body)?;
+            self.tail = snappy::decode(&self.tail, len, body).map_err(GivenUp::Body)?;
             drop(encoded);
         }
         let bytes = self.rows.check_bytes(&self.tail);
         if bytes > 0 {
             whole.reserve(bytes, engine, budget)?;
         }
-        self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
         if !whole.all_or_nothing {
             return Ok(());
         }
+        self.rows.check(&self.tail).map_err(GivenUp::Malformed)?;
+        whole.checked = true;
         let mut result = WriteResult::default();
         let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
         self.rows.feed(&self.tail, true, &mut engine.rehearsal(stream, rewrite), &mut result);

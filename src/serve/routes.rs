@@ -6,7 +6,8 @@ use crate::wire::remote_write::Message;
 
 use super::format::opentsdb::Report;
 use super::format::{Format, pushgateway};
-use super::http::Method;
+use super::panels::PANEL_PATHS;
+use crate::http::Method;
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Route {
     StatusTsdb,
     /// Load the configuration again.
     Reload,
+    /// A page that others make.
+    Panel,
     /// What this is.
     Index,
 }
@@ -73,6 +76,7 @@ impl Route {
             "/api/v1/status/tsdb" => Route::StatusTsdb,
             "/-/reload" => Route::Reload,
             "/" => Route::Index,
+            path if PANEL_PATHS.contains(&path) => Route::Panel,
             "/api/v1/import/prometheus" => Route::Write(Format::Exposition),
             _ if pushgateway::group_path(path).is_some() => {
                 Route::Write(Format::Pushgateway(pushgateway::change(method)))
@@ -140,6 +144,8 @@ mod tests {
             assert_eq!(Route::find(Method::Post, path), Ok(route), "{path}");
         }
         assert_eq!(Route::find(Method::Head, "/-/ready"), Ok(Route::Ready(Probe::Plain)));
+        assert_eq!(Route::find(Method::Get, "/api/v1/targets"), Ok(Route::Panel));
+        assert_eq!(Route::find(Method::Get, "/prometheus/targets"), Ok(Route::Panel));
         assert_eq!(Route::find(Method::Head, "/ready"), Ok(Route::Ready(Probe::Influx)));
         for (method, change) in [(Method::Put, Change::Replace), (Method::Delete, Change::Delete)] {
             let route = Route::Write(Format::Pushgateway(change));

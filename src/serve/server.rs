@@ -12,17 +12,18 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Poll, Waker};
 
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, MemoryBudget};
 use crate::log::LogError;
 use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
-use super::door::{Contexts, Labeling, Verifier};
+use super::companion::CompanionHook;
+use super::door::{Context, Contexts, Labeling, Passage, Verifier};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
-use super::memory::MemoryBudget;
 use super::metrics::Facts;
+use super::panels::PanelsHook;
 use super::survey::SurveyBoard;
 use super::worker::{Worker, waker};
 
@@ -35,8 +36,12 @@ pub struct ServeOptions {
     pub settings: Settings,
     /// Who is told that `/-/reload` was asked for; without it there is no such path.
     pub reload: Option<ReloadHook>,
+    /// Who makes the pages that the server shows and does not make itself.
+    pub panels: Option<PanelsHook>,
     /// Where it listens for lines.
     pub lines: Vec<LineListener>,
+    /// What each worker drives beside its doors.
+    pub companion: Option<CompanionHook>,
     /// How long a drain may take, in nanoseconds.
     pub drain_ns_max: u64,
 }
@@ -47,7 +52,9 @@ impl Default for ServeOptions {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 9480))],
             settings: Settings::default(),
             reload: None,
+            panels: None,
             lines: Vec::new(),
+            companion: None,
             drain_ns_max: 25_000_000_000,
         }
     }
@@ -73,6 +80,8 @@ pub(super) struct Shared {
     pub(super) reloads: Reloads,
     /// What the Pushgateway's groups hold.
     pub(super) groups: Arc<Groups>,
+    /// What the keys of each listener for lines are read in; none where that is the format's own.
+    pub(super) line_contexts: Vec<Option<Arc<Context>>>,
     /// Where lines come in, with the ports that were given for 0.
     pub(super) line_addresses: Vec<Endpoint>,
     /// Counts of the sockets for datagrams.
@@ -123,7 +132,7 @@ impl Server {
         let listeners: Vec<TcpListener> =
             options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
+        let mut gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
         let engine = open().map_err(io::Error::other)?;
         let workers = engine.options().workers as usize;
         let engines: Vec<engine::Worker> = (0..engine.options().workers)
@@ -150,7 +159,14 @@ impl Server {
         let contexts = Contexts::new(engine.counters());
         let live = Live::new(&options.settings, listeners.len(), None, &contexts);
         let live = live.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message))?;
+        let line_contexts = line_contexts(&options.lines, &contexts)?;
+        for ((gate, listener), context) in gates.iter_mut().zip(&options.lines).zip(&line_contexts) {
+            if let Some(context) = context {
+                gate.label(&listener.protocol, context);
+            }
+        }
         let shared = Arc::new(Shared {
+            line_contexts,
             counters: engine.counters().to_vec(),
             memory: MemoryBudget::new(options.settings.memory_bytes_max),
             surveys: SurveyBoard::new(workers),
@@ -266,7 +282,9 @@ impl Control {
         let before = shared.present.get();
         let live = Live::new(settings, before.doors.len(), Some(&before), &shared.contexts);
         let live = live.map_err(|e| e.message)?;
-        let labelings: Vec<Labeling> = live.doors.iter().filter_map(|door| door.labeling.clone()).collect();
+        let doors = live.doors.iter().filter_map(|door| door.labeling.as_ref());
+        let lines = shared.line_contexts.iter().flatten().map(|context| context.labeling());
+        let labelings: Vec<Labeling> = doors.chain(lines).cloned().collect();
         shared.memory.set_max(live.memory_bytes_max);
         shared.engine.set_series_max(series_max);
         shared.present.set(live);
@@ -282,6 +300,11 @@ impl Control {
             self.0.reloaded_ms.set(now_ms());
         }
         self.0.reloads.complete(round, outcome.err());
+        self.0.wake_all();
+    }
+
+    /// Wakes all workers: there is something for their companions to do.
+    pub fn wake(&self) {
         self.0.wake_all();
     }
 
@@ -395,6 +418,7 @@ impl Shared {
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
             reloaded_ms: self.reloaded_ms.value(),
             datagrams: self.datagrams.clone(),
+            unsupported: self.present.get().unsupported.clone(),
         }
     }
 
@@ -407,6 +431,19 @@ impl Shared {
 
 fn now_ms() -> u64 {
     SystemClock::default().wall_ns().max(0) as u64 / 1_000_000
+}
+
+/// What the keys of each listener for lines are read in, where that isn't its format's own.
+fn line_contexts(lines: &[LineListener], contexts: &Contexts) -> io::Result<Vec<Option<Arc<Context>>>> {
+    let context = |listener: &LineListener| {
+        if listener.rules.is_empty() {
+            return Ok(None);
+        }
+        let labeling = contexts.labeling(&listener.rules, None);
+        let entered = contexts.enter(&mut Passage::default(), listener.protocol.context(), &labeling, None);
+        entered.map(Some).map_err(|_| io::Error::other("too many listeners with rules"))
+    };
+    lines.iter().map(context).collect()
 }
 
 /// Gives each listener for lines to one worker, the last workers first: the first one has HTTP's door. Each gets a list

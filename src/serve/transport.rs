@@ -12,12 +12,14 @@ use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
 
 /// A connection's socket and what is spoken on it.
+#[derive(Debug)]
 pub(super) enum Transport {
     Plain(TcpStream),
     Tls(Box<Tls>),
 }
 
 /// A TLS session.
+#[derive(Debug)]
 pub(super) struct Tls {
     socket: TcpStream,
     session: ServerConnection,
@@ -39,6 +41,15 @@ impl Transport {
     pub(super) fn tls(socket: TcpStream, config: Arc<ServerConfig>) -> Result<Transport, rustls::Error> {
         let session = ServerConnection::new(config)?;
         Ok(Transport::Tls(Box::new(Tls { socket, session, begun: false })))
+    }
+
+    /// The same where lines are expected: who doesn't speak TLS is told so by TLS.
+    pub(super) fn tls_for_lines(
+        socket: TcpStream,
+        config: Arc<ServerConfig>,
+    ) -> Result<Transport, rustls::Error> {
+        let session = ServerConnection::new(config)?;
+        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: true })))
     }
 
     pub(super) fn socket(&mut self) -> &mut TcpStream {

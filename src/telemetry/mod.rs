@@ -124,6 +124,16 @@ pub struct WorkerCounters {
     pub committed_bytes: SharedCount,
     /// From the start of a write to its completion.
     pub commit_duration: DurationHistogram,
+    /// Targets that are scraped.
+    pub scrape_targets: SharedCount,
+    /// Scrapes begun.
+    pub scrapes: SharedCount,
+    /// Scrapes that failed.
+    pub scrapes_failed: SharedCount,
+    /// Slots that passed without a scrape.
+    pub scrapes_missed: SharedCount,
+    /// From a scrape's slot to its begin.
+    pub scrape_delay: DurationHistogram,
     rejected: Mutex<BTreeMap<(Protocol, &'static str), u64>>,
 }
 

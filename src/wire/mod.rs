@@ -48,6 +48,22 @@ pub trait Decode {
     /// come again at the start of the next input. A format that is checked whole is fed its whole body, `last` set,
     /// until it is [`FedState::Done`]: it remembers where it stopped, and consumes nothing before.
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed;
+
+    /// Checks a body that is there whole and takes its rows, in one: a format that is checked whole may know a better
+    /// way than one after the other. [`FedState::Full`] is said only of a body that is sound to its end; the rest is
+    /// [fed](Decode::feed).
+    ///
+    /// # Errors
+    /// [`Malformed`]: nothing of it can be taken, and what was pushed is to be taken back by who owns the intake.
+    fn feed_unchecked<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<Fed, Malformed> {
+        self.check(body)?;
+        Ok(self.feed(body, true, intake, result))
+    }
 }
 
 /// What a call of [`Decode::feed`] did.

@@ -4,11 +4,12 @@
 //! predictions that come true and ones that don't. It is not fast and has no bounds.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::bytes::read_varint;
 use crate::model::{
-    Exemplar, FieldText, FieldType, Full, Intake, LabelsBuf, Metadata, MetricType, Refusal, Series, Shape,
-    ShapeField, ShapeId, heap_place,
+    Exemplar, FieldText, FieldType, Full, Intake, LabelsBuf, Metadata, MetricType, Refusal, Rewrite, Series,
+    Shape, ShapeField, ShapeId, Verdict, heap_place,
 };
 
 /// A row as it was pushed, readable.
@@ -82,6 +83,10 @@ pub struct Rows {
     pub room: Option<usize>,
     /// Series at most; `None` for no limit.
     pub series_max: Option<u64>,
+    /// What becomes of the labels of new series.
+    pub rewrite: Option<Arc<dyn Rewrite>>,
+    /// Counts up where keys and shapes lose their numbers: see [`Rows::forget`].
+    pub epochs: u64,
     /// How often a prediction came true.
     pub confirmed: u64,
     /// How many keys were announced.
@@ -102,6 +107,15 @@ struct Known {
 }
 
 impl Rows {
+    /// Forgets its keys and shapes, as at the end of a segment. What it keeps of rows stays.
+    pub fn forget(&mut self) {
+        self.epochs += 1;
+        self.keys.clear();
+        self.series.clear();
+        self.shapes.clear();
+        self.previous = None;
+    }
+
     fn arrive(&mut self, key: usize) -> Series {
         if let Some(previous) = self.previous {
             self.series[previous].successor = Some(key);
@@ -117,7 +131,7 @@ impl Rows {
 
 impl Intake for Rows {
     fn epoch(&self) -> u64 {
-        1
+        1 + self.epochs
     }
 
     fn predicted(&self) -> &[u8] {
@@ -154,6 +168,11 @@ impl Intake for Rows {
             return Err(Refusal::SeriesLimit { limit });
         }
         labels.canonicalize().map_err(Refusal::Labels)?;
+        match self.rewrite.as_ref().map_or(Verdict::Keep, |rewrite| rewrite.rewrite(labels)) {
+            Verdict::Keep => labels.canonicalize().map_err(Refusal::Labels)?,
+            Verdict::Drop => labels.clear(),
+            Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
+        }
         let number = self.series.len();
         self.keys.insert(key.to_vec(), number);
         self.series.push(Known {
@@ -163,6 +182,12 @@ impl Intake for Rows {
             successor: None,
         });
         Ok(self.arrive(number))
+    }
+
+    fn identity(&self, series: Series) -> Option<u32> {
+        let labels = &self.series[series.key as usize].labels;
+        let twin = self.series.iter().position(|known| known.labels == *labels);
+        twin.filter(|_| !labels.is_empty()).map(|first| first as u32)
     }
 
     fn shape(&self, id: ShapeId) -> &Shape {
@@ -230,6 +255,9 @@ impl Intake for Rows {
         });
         let known = &mut self.series[series.key as usize];
         known.shape = shape;
+        if known.labels.is_empty() {
+            return Ok(());
+        }
         self.rows.push(Row {
             labels: known.labels.clone(),
             time_ns,

@@ -5,9 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a case that is not as its suite's format says is a failure")]
 
+#[cfg(feature = "server")]
+#[path = "../discovery/dns_double.rs"]
+mod dns_double;
 mod kit;
 
+#[cfg(feature = "server")]
+mod discovery;
 mod exposition;
+mod exposition_protobuf;
 mod graphite;
 mod influx;
 mod opentsdb;
@@ -15,5 +21,7 @@ mod otlp;
 #[cfg(feature = "server")]
 mod relabel;
 mod remote_write;
+#[cfg(feature = "server")]
+mod scrape_config;
 mod statsd;
 mod vm_import;

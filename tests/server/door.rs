@@ -204,6 +204,25 @@ fn who_shows_nothing_or_the_wrong_thing_is_told_so_before_the_body_is_read() {
 }
 
 #[test]
+fn influxdb_1s_clients_may_show_who_they_are_in_the_query() {
+    let mut server = listen(&format!("basic_auth_users: {{ann: '{}'}}", hash())).start();
+    server.ask(&post("/write?u=ann&p=secret", "m v=1 1")).expect(204);
+    server.ask(&post("/query?u=ann&p=secret&q=SHOW+DATABASES", "")).expect(200);
+    // What the query says goes before the header.
+    let header = basic("ann", "secret");
+    let both = request("POST", "/write?u=ann&p=wrong", &[("Authorization", &header)], b"m v=2 2");
+    server.ask(&both).expect(401);
+    let half = request("POST", "/write?u=ann&p=", &[("Authorization", &header)], b"m v=3 3");
+    server.ask(&half).expect(204);
+    // Other paths are not InfluxDB 1's.
+    for path in ["/api/v2/write", "/api/v3/write_lp", "/-/reload"] {
+        server.ask(&post(&format!("{path}?u=ann&p=secret"), "m v=4 4")).expect(401);
+    }
+    server.stop();
+    assert_eq!(cat(&server.data).len(), 2);
+}
+
+#[test]
 fn other_connections_do_not_wait_while_a_password_is_compared() {
     // A comparison of cost 14 takes a second or more.
     let slow = bcrypt::hash("secret", 4).unwrap().replace("$04$", "$14$");

@@ -104,8 +104,9 @@ fn a_content_type_decides_about_openmetrics() {
     for text in ["text/plain", "text/plain; version=0.0.4", "", "application/x-www-form-urlencoded"] {
         ask(text, "a 1 1700000000500\n").expect(204);
     }
-    ask("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited", "")
+    ask("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text", "")
         .expect(415);
+    ask("application/vnd.google.protobuf; proto=another.Message", "").expect(415);
     assert_eq!(times(&server), [1_700_000_000_500_000_000; 6]);
 }
 
@@ -125,4 +126,64 @@ fn openmetrics_keeps_start_times_exemplars_and_metadata() {
     let said = lines.iter().find_map(|line| line.get("metadata")).unwrap();
     assert_eq!(*said, json!({"name": "a", "type": "counter", "unit": "", "help": "Help."}));
     assert_eq!(samples(&server).len(), 1);
+}
+
+/// The content type of the protobuf format.
+pub(super) const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// A field that is bytes: text, or a message.
+fn bytes(number: u8, value: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value].concat()
+}
+
+fn double(number: u8, value: f64) -> Vec<u8> {
+    [&[number << 3 | 1][..], &value.to_le_bytes()].concat()
+}
+
+/// A family of one metric, with its length before it: type and value's field are numbers.
+fn family(name: &str, kind: u8, labels: &[(&str, &str)], value: (u8, &[u8])) -> Vec<u8> {
+    let label = |(name, value): &(&str, &str)| {
+        bytes(1, &[bytes(1, name.as_bytes()), bytes(2, value.as_bytes())].concat())
+    };
+    let labels: Vec<u8> = labels.iter().flat_map(label).collect();
+    let metric = [labels, bytes(value.0, value.1)].concat();
+    let family =
+        [bytes(1, name.as_bytes()), bytes(2, b"Help."), vec![3 << 3, kind], bytes(4, &metric)].concat();
+    [&[u8::try_from(family.len()).unwrap()], &*family].concat()
+}
+
+/// A gauge.
+pub(super) fn gauge(name: &str, labels: &[(&str, &str)], value: f64) -> Vec<u8> {
+    family(name, 1, labels, (2, &double(1, value)))
+}
+
+#[test]
+fn protobuf_is_taken_whole_or_not_at_all() {
+    let server = Server::start();
+    let ask =
+        |path: &str, body: &[u8]| server.ask(&request("POST", path, &[("Content-Type", PROTOBUF)], body));
+    // Three observations: schema 3, buckets 1 and 2 hold 1 and 2 of them.
+    let native = [
+        &[1 << 3, 3][..],
+        &double(2, 4.5),
+        &[5 << 3, 6],
+        &bytes(12, &[1 << 3, 2, 2 << 3, 2]),
+        &bytes(13, &[2, 2]),
+    ];
+    let body =
+        [gauge("g", &[("x", "own"), ("y", "z")], 1.5), family("h", 4, &[], (7, &native.concat()))].concat();
+    ask(&format!("{IMPORT}?extra_label=x=given&timestamp=1700000000123"), &body).expect(204);
+    let lines = cat(&server.data);
+    let rows: Vec<&Json> = lines.iter().filter(|line| line.get("fields").is_some()).collect();
+    assert_eq!(shown(rows[0]), "g{x=given,y=z} 1.5");
+    assert_eq!(rows[1]["labels"], json!({"__name__": "h", "x": "given"}));
+    let histogram = &rows[1]["fields"]["value"]["histogram"];
+    assert_eq!((&histogram["schema"], &histogram["sum"]), (&json!(3), &json!(4.5)), "{histogram}");
+    let said: Vec<&Json> = lines.iter().filter_map(|line| line.get("metadata")).collect();
+    assert_eq!(*said[1], json!({"name": "h", "type": "histogram", "unit": "", "help": "Help."}));
+
+    let found = ask(IMPORT, &body[..body.len() - 1]).expect(400).json();
+    assert!(found["error"].as_str().unwrap().contains("the message ends within a field"), "{found}");
+    assert_eq!(cat(&server.data).len(), lines.len());
 }

@@ -97,6 +97,37 @@ fn graphite_comes_in_by_every_transport_and_is_durable_when_the_server_has_drain
 }
 
 #[test]
+fn rules_change_and_drop_what_comes_in_as_lines() {
+    let rules = "metric_relabel_configs: [{target_label: team, replacement: a}, {source_labels: [__name__], regex: \
+                 'drop.*', action: drop}]";
+    let mut server = start(&[
+        &format!("address: '127.0.0.1:0', protocol: graphite, {rules}"),
+        &format!("address: 'udp://127.0.0.1:0', protocol: statsd, {rules}"),
+        &format!("address: 'udp://127.0.0.1:0', protocol: influx, {rules}"),
+        "address: 'udp://127.0.0.1:0', protocol: graphite",
+    ]);
+    let at = addresses(&mut server);
+    tcp(&at[0], "kept.a 1 1\ndropped.a 1 1\nkept.a 2 2\n");
+    udp(&at[1]).send(b"kept.b:1|c\ndropped.b:1|c").unwrap();
+    udp(&at[2]).send(b"kept.c v=1 1\ndropped.c v=1 1").unwrap();
+    udp(&at[3]).send(b"dropped.d 1 1").unwrap();
+    wait_until("the rows are there", || {
+        accepted(&server, "graphite") == 4.0 && accepted(&server, "influx") == 2.0
+    });
+    server.stop();
+    let all = cat(&server.data);
+    let mut found: Vec<(String, Json)> = all
+        .iter()
+        .map(|row| (row["labels"]["__name__"].as_str().unwrap().to_owned(), row["labels"]["team"].clone()))
+        .collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let kept = |name: &str| (name.to_owned(), json!("a"));
+    // One context's rules are not another's: the same protocol without rules keeps what it gets.
+    let plain = ("dropped.d".to_owned(), Json::Null);
+    assert_eq!(found, [plain, kept("kept.a"), kept("kept.a"), kept("kept.b"), kept("kept.c")]);
+}
+
+#[test]
 fn rows_that_nobody_waits_for_are_durable_within_the_commit_interval() {
     let mut server = start(&["address: 'udp://127.0.0.1:0', protocol: influx"]);
     let at = addresses(&mut server);

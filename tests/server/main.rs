@@ -23,6 +23,7 @@ mod lines;
 mod otlp;
 mod pages;
 mod peers;
+mod prometheus_yml;
 mod pushgateway;
 mod remote_write;
 mod rows;

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value as Json, json};
 
 use super::client::{Reply, head, post, request};
-use super::exposition::{samples, shown};
+use super::exposition::{PROTOBUF, gauge, samples, shown};
 use super::harness::{Server, Setup};
 
 fn push(server: &Server, method: &str, path: &str, body: &str) -> Reply {
@@ -157,4 +157,33 @@ fn bodies_may_be_compressed_or_openmetrics() {
     server.ask(&request("PUT", target, &openmetrics, b"# TYPE a counter\na_total 2\n")).expect(400);
     server.ask(&post("/metrics/job/o?x=y", "b 3\n")).expect(200);
     assert_eq!(pushed(&samples(&server)), ["a{job=z} 1.0", "a_total{job=o} 2.0", "b{job=o} 3.0"]);
+}
+
+#[test]
+fn a_push_may_be_protobuf() {
+    let server = Server::start();
+    let ask = |body: &[u8]| {
+        server.ask(&request("PUT", "/metrics/job/j/x/given", &[("Content-Type", PROTOBUF)], body))
+    };
+    ask(&[gauge("a", &[("x", "own"), ("y", "z")], 1.5), gauge("b", &[], 2.0)].concat()).expect(200);
+    ask(&gauge("a", &[("y", "z")], 3.0)).expect(200);
+    assert_eq!(
+        pushed(&samples(&server)),
+        [
+            "a{job=j,x=given,y=z} 1.5",
+            "b{job=j,x=given} 2.0",
+            "a{job=j,x=given,y=z} 3.0",
+            "b{job=j,x=given} stale"
+        ]
+    );
+    // Text of the same series goes on with it.
+    push(&server, "PUT", "/metrics/job/j/x/given", "a{y=\"z\"} 4\n").expect(200);
+    assert_eq!(pushed(&samples(&server))[4..], ["a{job=j,x=given,y=z} 4.0"]);
+    for twice in [
+        [gauge("a", &[("y", "z")], 3.0), gauge("a", &[("y", "z")], 3.0)].concat(),
+        gauge("a", &[("y", "z"), ("y", "z")], 3.0),
+        b"\x05nonsense".to_vec(),
+    ] {
+        ask(&twice).expect(400);
+    }
 }

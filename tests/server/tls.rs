@@ -208,3 +208,49 @@ fn a_renewed_certificate_is_shown_without_a_word_and_a_broken_one_is_not() {
     living.ask(&post("/-/reload", "")).expect(200);
     assert!(is_let_in(&server, &old), "a reload reads the files at once");
 }
+
+#[test]
+fn lines_come_in_over_tls_from_those_who_show_a_certificate() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let identity = authority.sign();
+    let indented = |pem: &str| pem.trim_end().replace('\n', "\n        ");
+    // Certificate and key as texts of the configuration, the CA as a file.
+    let config = format!(
+        "listen:\n  - address: tcp://127.0.0.1:0\n    protocol: opentsdb\n    tls_server_config:\n      cert: |\n        \
+         {}\n      key: |\n        {}\n      client_ca_file: ca.pem\n      client_auth_type: \
+         RequireAndVerifyClientCert\n",
+        indented(&identity.certificate),
+        indented(&identity.key)
+    );
+    let mut server = Setup::config(&config).file("ca.pem", &authority.pem()).start();
+    let lines = server.all_lines();
+    let line = lines.lines().find(|line| line.contains("listening for lines")).unwrap();
+    let address = line.split(' ').find_map(|word| word.strip_prefix("address=")).unwrap();
+    let address = address.trim_matches('"').strip_prefix("tcp://").unwrap().to_owned();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let known = client_config(&authority, Some(&authority.sign()), &[version]);
+        let mut client = session(TcpStream::connect(&address).unwrap(), &known);
+        // Faults are answered, in the session as without one.
+        client.write_all(b"put a 1 1 host=x\nput b\n").unwrap();
+        client.flush().unwrap();
+        let mut answer = [0; 4];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"put:");
+    }
+    // Who shows another's certificate, or none, or doesn't speak TLS, is not heard.
+    for shown in [Some(stranger.sign()), None] {
+        let other = client_config(&authority, shown.as_ref(), &[&rustls::version::TLS13]);
+        let mut client = session(TcpStream::connect(&address).unwrap(), &other);
+        _ = client.write_all(b"put refused 1 1 host=x\n");
+        let mut answer = Vec::new();
+        assert!(client.read_to_end(&mut answer).is_err() || answer.is_empty());
+    }
+    let mut plain = TcpStream::connect(&address).unwrap();
+    plain.write_all(b"put refused 1 1 host=x\n").unwrap();
+    let mut answer = Vec::new();
+    _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"put"), "{answer:?}");
+    server.stop();
+    let names: Vec<_> = cat(&server.data).iter().map(|row| row["labels"]["__name__"].clone()).collect();
+    assert_eq!(names, ["a", "a"]);
+}

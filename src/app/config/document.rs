@@ -1,217 +1,294 @@
-//! The shape of the YAML file: which keys stand where. Every value is kept as text with its place.
+//! The shape of the YAML file: which keys stand where. Each value is kept as text with its key and place.
 //!
-//! Comes in: the file's text. Goes out: a [`Document`], or an error with line, column and key. Keeps: no key is
-//! passed over. Knows nothing of what values mean; `sources.rs` does.
+//! Comes in: the file's text. Goes out: a [`Document`], or an error with line, column and key. Keeps: no key is passed
+//! over. Knows little of what values mean: `sources.rs` does, and `prometheus` of Prometheus's own sections, which are
+//! read at once.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_saphyr::{Error, MessageFormatter, Spanned, UserMessageFormatter};
-
+use super::Environment;
 use super::error::{ConfigError, Place};
-
-/// A value as written, and where.
-pub(super) type Text = Spanned<String>;
+use super::prometheus::{self, Prometheus};
+use super::relabel::rules;
+use super::section::{Item, Section};
+use super::setting::Setting;
+use super::yaml::compose;
+use crate::relabel::{NameValidation, Rules};
 
 /// The whole file.
-#[derive(Deserialize, Default, Debug)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 pub(super) struct Document {
-    pub(super) listen: Option<Spanned<Vec<ListenSection>>>,
-    pub(super) data: Option<DataSection>,
-    pub(super) limits: Option<LimitsSection>,
-    pub(super) workers: Option<Text>,
+    pub(super) listen: Option<ListenList>,
+    pub(super) data: DataSection,
+    pub(super) limits: LimitsSection,
+    pub(super) workers: Option<Setting>,
+    pub(super) shard: Option<ShardSection>,
+    pub(super) prometheus: Prometheus,
+}
+
+/// `shard`.
+pub(super) struct ShardSection {
+    pub(super) index: Setting,
+    pub(super) count: Setting,
+}
+
+/// `listen`.
+pub(super) struct ListenList {
+    pub(super) place: Place,
+    pub(super) sections: Vec<ListenSection>,
 }
 
 /// One element of `listen`.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ListenSection {
-    pub(super) address: Text,
-    pub(super) protocol: Option<Text>,
-    pub(super) tls_server_config: Option<TlsSection>,
-    pub(super) basic_auth_users: Option<BTreeMap<String, Text>>,
-    pub(super) bearer_token_files: Option<Vec<Text>>,
-    pub(super) metric_relabel_configs: Option<Vec<Spanned<RelabelSection>>>,
-    pub(super) tenant_label: Option<Text>,
-    pub(super) receive_buffer: Option<Text>,
-    pub(super) idle_timeout: Option<Text>,
-    pub(super) precision: Option<Text>,
-    pub(super) flush_interval: Option<Text>,
-    pub(super) series_max: Option<Text>,
-    pub(super) percentiles: Option<Vec<Text>>,
-    pub(super) gauge_expiry: Option<Text>,
-    pub(super) tags: Option<Text>,
+    pub(super) address: Setting,
+    pub(super) protocol: Option<Setting>,
+    pub(super) tls: Option<TlsSection>,
+    pub(super) users: Vec<(Setting, Setting)>,
+    pub(super) token_files: Vec<Setting>,
+    pub(super) rules: Rules,
+    pub(super) tenant_label: Option<Setting>,
+    pub(super) receive_buffer: Option<Setting>,
+    pub(super) idle_timeout: Option<Setting>,
+    pub(super) precision: Option<Setting>,
+    pub(super) flush_interval: Option<Setting>,
+    pub(super) series_max: Option<Setting>,
+    pub(super) percentiles: Option<Vec<Setting>>,
+    pub(super) gauge_expiry: Option<Setting>,
+    pub(super) tags: Option<Setting>,
 }
 
 /// `tls_server_config` of an element of `listen`.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
 pub(super) struct TlsSection {
-    pub(super) cert_file: Text,
-    pub(super) key_file: Text,
-    pub(super) client_auth_type: Option<Text>,
-    pub(super) client_ca_file: Option<Text>,
-    pub(super) min_version: Option<Text>,
-    pub(super) max_version: Option<Text>,
-    pub(super) cipher_suites: Option<Vec<Text>>,
-    pub(super) curve_preferences: Option<Vec<Text>>,
-    pub(super) prefer_server_cipher_suites: Option<Text>,
+    pub(super) cert: PemSetting,
+    pub(super) key: PemSetting,
+    pub(super) client_ca: Option<PemSetting>,
+    pub(super) client_auth_type: Option<Setting>,
+    pub(super) min_version: Option<Setting>,
+    pub(super) max_version: Option<Setting>,
+    pub(super) cipher_suites: Vec<Setting>,
+    pub(super) curve_preferences: Vec<Setting>,
+    pub(super) prefer_server_cipher_suites: Option<Setting>,
 }
 
-/// One element of `metric_relabel_configs`.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RelabelSection {
-    pub(super) source_labels: Option<Vec<Text>>,
-    pub(super) separator: Option<Text>,
-    pub(super) regex: Option<Text>,
-    pub(super) modulus: Option<Text>,
-    pub(super) target_label: Option<Text>,
-    pub(super) replacement: Option<Text>,
-    pub(super) action: Option<Text>,
+/// A file of certificates or a key, or its text.
+pub(super) struct PemSetting {
+    pub(super) setting: Setting,
+    pub(super) is_file: bool,
 }
 
 /// `data`.
-#[derive(Deserialize, Default, Debug)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 pub(super) struct DataSection {
-    pub(super) directory: Option<Text>,
-    pub(super) retention: Option<Text>,
-    pub(super) retention_size: Option<Text>,
-    pub(super) free_space_min: Option<Text>,
-    pub(super) commit_linger: Option<Text>,
-    pub(super) commit_interval: Option<Text>,
-    pub(super) commits_per_second_max: Option<Text>,
-    pub(super) disk: Option<Text>,
+    pub(super) directory: Option<Setting>,
+    pub(super) retention: Option<Setting>,
+    pub(super) retention_size: Option<Setting>,
+    pub(super) free_space_min: Option<Setting>,
+    pub(super) commit_linger: Option<Setting>,
+    pub(super) commit_interval: Option<Setting>,
+    pub(super) commits_per_second_max: Option<Setting>,
+    pub(super) disk: Option<Setting>,
 }
 
 /// `limits`.
-#[derive(Deserialize, Default, Debug)]
-#[serde(deny_unknown_fields)]
+#[derive(Default)]
 pub(super) struct LimitsSection {
-    pub(super) memory: Option<Text>,
-    pub(super) series_max: Option<Text>,
-    pub(super) body_size_max: Option<Text>,
-    pub(super) decoded_size_max: Option<Text>,
-    pub(super) connections_max: Option<Text>,
-    pub(super) header_timeout: Option<Text>,
-    pub(super) body_idle_timeout: Option<Text>,
-    pub(super) idle_timeout: Option<Text>,
+    pub(super) memory: Option<Setting>,
+    pub(super) series_max: Option<Setting>,
+    pub(super) body_size_max: Option<Setting>,
+    pub(super) decoded_size_max: Option<Setting>,
+    pub(super) connections_max: Option<Setting>,
+    pub(super) header_timeout: Option<Setting>,
+    pub(super) body_idle_timeout: Option<Setting>,
+    pub(super) idle_timeout: Option<Setting>,
 }
 
 impl Document {
     /// Reads `text`, which came from `path`.
-    pub(super) fn read(path: &Path, text: &str) -> Result<Document, ConfigError> {
-        let options = serde_saphyr::options! {
-            with_snippet: false,
-            emit_comments: false,
-        };
+    pub(super) fn read(
+        path: &Path,
+        text: &str,
+        environment: Environment<'_>,
+    ) -> Result<Document, ConfigError> {
+        let root = compose(text).map_err(|fault| ConfigError {
+            place: Place::At(path.into(), fault.at.line, fault.at.column),
+            key: key_on_line(text, fault.at.line).into(),
+            message: fault.message,
+        })?;
         // Nothing but comments is a document of null: all defaults.
-        match serde_saphyr::from_str_with_options::<Option<Document>>(text, options) {
-            Ok(document) => Ok(document.unwrap_or_default()),
-            Err(error) => Err(refusal(path, text, &error)),
-        }
+        let mut file = Section::open(path, "", &root)?;
+        let listen = file.take("listen").filter(|item| !item.is_null());
+        let document = Document {
+            listen: listen.map(|item| ListenList::read(&item)).transpose()?,
+            data: file.section("data")?.map_or(Ok(DataSection::default()), DataSection::read)?,
+            limits: file.section("limits")?.map_or(Ok(LimitsSection::default()), LimitsSection::read)?,
+            workers: file.setting("workers")?,
+            shard: file.section("shard")?.map(ShardSection::read).transpose()?,
+            prometheus: prometheus::read(&mut file, environment)?,
+        };
+        file.end()?;
+        Ok(document)
     }
 }
 
-fn refusal(path: &Path, text: &str, error: &Error) -> ConfigError {
-    let place = match error.location() {
-        Some(at) if at.line() > 0 => Place::At(path.into(), at.line(), at.column()),
-        _ => Place::File(path.into()),
-    };
-    let (key, message) = match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            (format!("{}{field}", section(expected)), unknown(field, expected))
-        }
-        Error::SerdeMissingField { field, .. } => ((*field).into(), "missing".into()),
-        Error::DuplicateMappingKey { key: Some(key), .. } => (key.clone(), "given twice".into()),
-        _ => {
-            let line = match &place {
-                Place::At(_, line, _) => text.lines().nth(usize::try_from(*line - 1).unwrap_or(usize::MAX)),
-                _ => None,
-            };
-            (line.and_then(key_on).unwrap_or_default().into(), plain(error))
-        }
-    };
-    ConfigError { place, key, message }
+impl ShardSection {
+    fn read(mut section: Section<'_>) -> Result<ShardSection, ConfigError> {
+        let read =
+            ShardSection { index: required(&mut section, "index")?, count: required(&mut section, "count")? };
+        section.end()?;
+        Ok(read)
+    }
 }
 
-/// What is wrong, without the place: that is said in front.
-fn plain(error: &Error) -> String {
-    if let Error::Unexpected { expected, .. } = error {
-        match *expected {
-            "mapping start" => return "must be keys with values".into(),
-            "sequence start" => return "must be a list".into(),
-            "string scalar" => return "must be a single value".into(),
-            _ => {}
+impl ListenList {
+    fn read(list: &Item<'_>) -> Result<ListenList, ConfigError> {
+        let items = list.items()?.unwrap_or_default();
+        let sections = items.iter().map(|item| {
+            let section = item.section()?.ok_or_else(|| item.refuse("must be keys with values"))?;
+            ListenSection::read(section)
+        });
+        Ok(ListenList { place: list.place(), sections: sections.collect::<Result<_, _>>()? })
+    }
+}
+
+impl ListenSection {
+    fn read(mut section: Section<'_>) -> Result<ListenSection, ConfigError> {
+        let address = required(&mut section, "address")?;
+        let protocol = section.setting("protocol")?;
+        refuse_foreign_keys(&section, protocol.as_ref().map_or("http", |protocol| &protocol.text))?;
+        let users = section.take("basic_auth_users").map_or(Ok(Vec::new()), |users| users.entries())?;
+        let users = users.into_iter().map(|(name, hash)| Ok((name, hash.setting()?)));
+        let read = ListenSection {
+            address,
+            protocol,
+            tls: section.section("tls_server_config")?.map(TlsSection::read).transpose()?,
+            users: users.collect::<Result<_, _>>()?,
+            token_files: section.settings("bearer_token_files")?.unwrap_or_default(),
+            rules: rules(&mut section, "metric_relabel_configs", RULE_NULL, NameValidation::Utf8)?,
+            tenant_label: section.setting("tenant_label")?,
+            receive_buffer: section.setting("receive_buffer")?,
+            idle_timeout: section.setting("idle_timeout")?,
+            precision: section.setting("precision")?,
+            flush_interval: section.setting("flush_interval")?,
+            series_max: section.setting("series_max")?,
+            percentiles: section.settings("percentiles")?,
+            gauge_expiry: section.setting("gauge_expiry")?,
+            tags: section.setting("tags")?,
+        };
+        section.end()?;
+        Ok(read)
+    }
+}
+
+impl TlsSection {
+    fn read(mut section: Section<'_>) -> Result<TlsSection, ConfigError> {
+        if section.take("client_allowed_sans").is_some() {
+            return Err(section.refuse_key("client_allowed_sans", "not supported by this version"));
+        }
+        let read = TlsSection {
+            cert: PemSetting::required(&mut section, "cert_file", "cert")?,
+            key: PemSetting::required(&mut section, "key_file", "key")?,
+            client_ca: PemSetting::read(&mut section, "client_ca_file", "client_ca")?,
+            client_auth_type: section.setting("client_auth_type")?,
+            min_version: section.setting("min_version")?,
+            max_version: section.setting("max_version")?,
+            cipher_suites: section.settings("cipher_suites")?.unwrap_or_default(),
+            curve_preferences: section.settings("curve_preferences")?.unwrap_or_default(),
+            prefer_server_cipher_suites: section.setting("prefer_server_cipher_suites")?,
+        };
+        section.end()?;
+        Ok(read)
+    }
+}
+
+impl PemSetting {
+    fn read(
+        section: &mut Section<'_>,
+        file: &'static str,
+        text: &'static str,
+    ) -> Result<Option<PemSetting>, ConfigError> {
+        match (section.setting(file)?, section.setting(text)?) {
+            (Some(_), Some(text)) => Err(text.refuse(format!("beside {file}: one of them"))),
+            (Some(file), None) => Ok(Some(PemSetting { setting: file, is_file: true })),
+            (None, Some(text)) => Ok(Some(PemSetting { setting: text, is_file: false })),
+            (None, None) => Ok(None),
         }
     }
-    UserMessageFormatter.format_message(error.without_snippet()).into_owned()
+
+    fn required(
+        section: &mut Section<'_>,
+        file: &'static str,
+        text: &'static str,
+    ) -> Result<PemSetting, ConfigError> {
+        PemSetting::read(section, file, text)?.ok_or_else(|| section.refuse_key(file, "missing"))
+    }
 }
 
-/// The section, with its dot, whose keys are `expected`: each has one that no other has.
-fn section(expected: &[&str]) -> &'static str {
-    let own = [
-        ("address", "listen."),
-        ("cert_file", "listen.tls_server_config."),
-        ("source_labels", "listen.metric_relabel_configs."),
-        ("directory", "data."),
-        ("memory", "limits."),
+impl DataSection {
+    fn read(mut section: Section<'_>) -> Result<DataSection, ConfigError> {
+        let read = DataSection {
+            directory: section.setting("directory")?,
+            retention: section.setting("retention")?,
+            retention_size: section.setting("retention_size")?,
+            free_space_min: section.setting("free_space_min")?,
+            commit_linger: section.setting("commit_linger")?,
+            commit_interval: section.setting("commit_interval")?,
+            commits_per_second_max: section.setting("commits_per_second_max")?,
+            disk: section.setting("disk")?,
+        };
+        section.end()?;
+        Ok(read)
+    }
+}
+
+impl LimitsSection {
+    fn read(mut section: Section<'_>) -> Result<LimitsSection, ConfigError> {
+        let read = LimitsSection {
+            memory: section.setting("memory")?,
+            series_max: section.setting("series_max")?,
+            body_size_max: section.setting("body_size_max")?,
+            decoded_size_max: section.setting("decoded_size_max")?,
+            connections_max: section.setting("connections_max")?,
+            header_timeout: section.setting("header_timeout")?,
+            body_idle_timeout: section.setting("body_idle_timeout")?,
+            idle_timeout: section.setting("idle_timeout")?,
+        };
+        section.end()?;
+        Ok(read)
+    }
+}
+
+/// A value that must be there.
+fn required(section: &mut Section<'_>, key: &'static str) -> Result<Setting, ConfigError> {
+    section.setting(key)?.ok_or_else(|| section.refuse_key(key, "missing"))
+}
+
+/// Refuses keys that are for protocols other than `spoken`.
+fn refuse_foreign_keys(section: &Section<'_>, spoken: &str) -> Result<(), ConfigError> {
+    let only: [(&[&str], bool, &str); 4] = [
+        (
+            &["flush_interval", "series_max", "percentiles", "gauge_expiry", "tags"],
+            spoken == "statsd",
+            "protocol statsd",
+        ),
+        (&["precision"], spoken == "influx", "protocol influx"),
+        // Lines show no credentials and name no tenant.
+        (&["basic_auth_users", "bearer_token_files", "tenant_label"], spoken == "http", "protocol http"),
+        (&["receive_buffer", "idle_timeout"], spoken != "http", "protocols of lines"),
     ];
-    own.iter().find(|(key, _)| expected.contains(key)).map_or("", |(_, section)| section)
-}
-
-/// What to say of a key that we don't have.
-fn unknown(key: &str, expected: &[&str]) -> String {
-    let later: &[&str] = match section(expected) {
-        "" => &SECTIONS_LATER,
-        "listen.tls_server_config." => &TLS_KEYS_LATER,
-        _ => &[],
-    };
-    if later.contains(&key) {
-        return "not supported by this version".into();
+    for (keys, applies, what) in only {
+        if let Some(key) = keys.iter().find(|key| !applies && section.has(key)) {
+            return Err(section.refuse_key(key, format!("only for {what}")));
+        }
     }
-    match near(key, expected) {
-        Some(known) => format!("unknown key, did you mean {known}?"),
-        None => format!("unknown key, expected one of {}", expected.join(", ")),
-    }
+    Ok(())
 }
 
-/// The known word that `word` is probably a misspelling of.
-pub(super) fn near<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let scored = known.iter().map(|known| (strsim::damerau_levenshtein(word, known), *known));
-    let (distance, nearest) = scored.min_by_key(|(distance, _)| *distance)?;
-    (distance <= DISTANCE_MAX && distance < nearest.len() / 2 + 1).then_some(nearest)
+/// The key that a line of YAML starts with, for what is no YAML.
+fn key_on_line(text: &str, line: u64) -> &str {
+    let line = text.lines().nth(usize::try_from(line - 1).unwrap_or(usize::MAX)).unwrap_or_default();
+    let key = line.trim_start_matches([' ', '-']).split_once(':').map_or("", |(key, _)| key);
+    let sound = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if sound { key } else { "" }
 }
 
-/// The key that a line of YAML starts with, for errors that don't know theirs.
-fn key_on(line: &str) -> Option<&str> {
-    let (key, _) = line.trim_start_matches([' ', '-']).split_once(':')?;
-    let sound = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    sound.then_some(key)
-}
-
-/// Sections of prometheus.yml, and ours, that a later version will understand. To pass over them would be to promise
-/// scrapes and deliveries that never happen.
-const SECTIONS_LATER: [&str; 12] = [
-    "global",
-    "scrape_configs",
-    "scrape_config_files",
-    "remote_write",
-    "remote_read",
-    "rule_files",
-    "alerting",
-    "storage",
-    "tracing",
-    "runtime",
-    "otlp",
-    "shard",
-];
-
-/// The same for `tls_server_config`.
-const TLS_KEYS_LATER: [&str; 4] = ["cert", "key", "client_ca", "client_allowed_sans"];
-
-/// How many typing errors we forgive a key that we suggest.
-const DISTANCE_MAX: usize = 3;
+const RULE_NULL: &str = "empty or null metric relabeling rule";

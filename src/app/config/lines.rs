@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::document::{ListenSection, Text};
+use super::document::ListenSection;
+use super::door;
 use super::setting::Setting;
 use super::{Address, ConfigError};
 use crate::serve::lines::{Endpoint, LineListener, LineProtocol, StatsdOptions};
@@ -20,7 +21,7 @@ pub(super) struct LineSection<'a> {
 
 /// Whether an element is for lines.
 pub(super) fn is_lines(section: &ListenSection) -> bool {
-    section.protocol.as_ref().is_some_and(|protocol| LINE_PROTOCOLS.contains(&protocol.value.as_str()))
+    section.protocol.as_ref().is_some_and(|protocol| LINE_PROTOCOLS.contains(&protocol.text.as_str()))
 }
 
 /// Whether the system chooses a port that no other listener has.
@@ -32,19 +33,21 @@ impl LineSection<'_> {
     /// Reads it.
     pub(super) fn listener(&self) -> Result<LineListener, ConfigError> {
         let section = self.section;
-        let spoken = section.protocol.as_ref().map_or("", |protocol| protocol.value.as_str());
+        let spoken = section.protocol.as_ref().map_or("", |protocol| protocol.text.as_str());
         let endpoint = self.endpoint()?;
         let is_datagram = matches!(endpoint, Endpoint::Udp(_) | Endpoint::Unixgram(_));
-        self.only(&[("receive_buffer", &section.receive_buffer)], is_datagram, "datagrams")?;
-        self.only(&[("idle_timeout", &section.idle_timeout)], !is_datagram, "connections")?;
-        refuse_foreign_keys(self.path, section, spoken)?;
+        only(&section.receive_buffer, is_datagram, "datagrams")?;
+        only(&section.idle_timeout, !is_datagram, "connections")?;
+        if let Some(tls) = &section.tls
+            && !matches!(endpoint, Endpoint::Tcp(_))
+        {
+            return Err(tls.cert.setting.refuse("TLS is only for connections over TCP"));
+        }
         let protocol = match spoken {
             "graphite" => LineProtocol::Graphite,
             "opentsdb" => LineProtocol::OpenTsdb,
             "influx" => {
-                LineProtocol::Influx(
-                    self.read("precision", &section.precision, Precision::Nanos, |s| s.choice(&PRECISIONS))?,
-                )
+                LineProtocol::Influx(read(&section.precision, Precision::Nanos, |s| s.choice(&PRECISIONS))?)
             }
             _ => LineProtocol::Statsd(self.statsd()?),
         };
@@ -53,18 +56,17 @@ impl LineSection<'_> {
         Ok(LineListener {
             endpoint,
             protocol,
-            receive_buffer_bytes: self.read(
-                "receive_buffer",
-                &section.receive_buffer,
-                RECEIVE_BUFFER_DEFAULT,
-                |s| s.size(buffer_range),
-            )?,
-            idle_ns_max: self.nanos("idle_timeout", &section.idle_timeout, 0, idle_ms_range)?,
+            tls: door::tls(self.path, section)?,
+            rules: section.rules.clone(),
+            receive_buffer_bytes: read(&section.receive_buffer, RECEIVE_BUFFER_DEFAULT, |s| {
+                s.size(buffer_range)
+            })?,
+            idle_ns_max: nanos(&section.idle_timeout, 0, idle_ms_range)?,
         })
     }
 
     fn endpoint(&self) -> Result<Endpoint, ConfigError> {
-        let setting = self.setting("address", &self.section.address);
+        let setting = &self.section.address;
         let text = setting.text.as_str();
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         if let "unix" | "unixgram" = scheme {
@@ -90,32 +92,21 @@ impl LineSection<'_> {
         let section = self.section;
         let tags = [("all", TagStyles::All), ("plain", TagStyles::Plain)];
         Ok(StatsdOptions {
-            flush_interval_ns: self.nanos(
-                "flush_interval",
-                &section.flush_interval,
-                FLUSH_MS_DEFAULT,
-                FLUSH_MS_MIN..=FLUSH_MS_MAX,
-            )?,
+            flush_interval_ns: nanos(&section.flush_interval, FLUSH_MS_DEFAULT, FLUSH_MS_MIN..=FLUSH_MS_MAX)?,
             // What is within the bound fits.
-            series_max: self.read("series_max", &section.series_max, SERIES_DEFAULT, |s| {
+            series_max: read(&section.series_max, SERIES_DEFAULT, |s| {
                 s.count(1..=SERIES_MAX).map(|series| series as usize)
             })?,
             percentiles: self.percentiles()?,
-            gauge_expiry_ns: self.nanos(
-                "gauge_expiry",
-                &section.gauge_expiry,
-                GAUGE_EXPIRY_MS_DEFAULT,
-                0..=GAUGE_EXPIRY_MS_MAX,
-            )?,
-            tags: self.read("tags", &section.tags, TagStyles::All, |s| s.choice(&tags))?,
+            gauge_expiry_ns: nanos(&section.gauge_expiry, GAUGE_EXPIRY_MS_DEFAULT, 0..=GAUGE_EXPIRY_MS_MAX)?,
+            tags: read(&section.tags, TagStyles::All, |s| s.choice(&tags))?,
         })
     }
 
     fn percentiles(&self) -> Result<Vec<f64>, ConfigError> {
-        let Some(texts) = &self.section.percentiles else { return Ok(PERCENTILES_DEFAULT.to_vec()) };
+        let Some(settings) = &self.section.percentiles else { return Ok(PERCENTILES_DEFAULT.to_vec()) };
         let mut percentiles: Vec<f64> = Vec::new();
-        for text in texts {
-            let setting = self.setting("percentiles", text);
+        for setting in settings {
             let refuse = |why: &str| Err(setting.refuse(format!("{:?}: {why}", setting.text)));
             let percent = setting.text.parse::<f64>().unwrap_or(0.0);
             if !(percent > 0.0 && percent <= 100.0) {
@@ -131,83 +122,33 @@ impl LineSection<'_> {
         }
         Ok(percentiles)
     }
-
-    fn setting(&self, key: &str, text: &Text) -> Setting {
-        Setting::of_file(self.path, &format!("listen.{key}"), text)
-    }
-
-    /// A value, or its default.
-    fn read<T>(
-        &self,
-        key: &str,
-        text: &Option<Text>,
-        default: T,
-        parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
-    ) -> Result<T, ConfigError> {
-        text.as_ref().map_or(Ok(default), |text| parse(&self.setting(key, text)))
-    }
-
-    /// A duration in nanoseconds, within bounds of milliseconds.
-    fn nanos(
-        &self,
-        key: &str,
-        text: &Option<Text>,
-        default_ms: u64,
-        range_ms: std::ops::RangeInclusive<u64>,
-    ) -> Result<u64, ConfigError> {
-        let millis = self.read(key, text, default_ms, |s| {
-            s.duration(range_ms).map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-        })?;
-        Ok(millis.saturating_mul(NS_PER_MS))
-    }
-
-    /// Refuses keys that do not apply.
-    fn only(&self, keys: &[(&str, &Option<Text>)], applies: bool, what: &str) -> Result<(), ConfigError> {
-        only(self.path, keys, applies, what)
-    }
 }
 
-/// Refuses keys that are for protocols other than `spoken`; transports are not looked at.
-pub(super) fn refuse_foreign_keys(
-    path: &Path,
-    section: &ListenSection,
-    spoken: &str,
-) -> Result<(), ConfigError> {
-    let first_percentile = section.percentiles.as_ref().and_then(|list| list.first()).cloned();
-    let statsd = [
-        ("flush_interval", &section.flush_interval),
-        ("series_max", &section.series_max),
-        ("percentiles", &first_percentile),
-        ("gauge_expiry", &section.gauge_expiry),
-        ("tags", &section.tags),
-    ];
-    only(path, &statsd, spoken == "statsd", "protocol statsd")?;
-    only(path, &[("precision", &section.precision)], spoken == "influx", "protocol influx")?;
-    let tls = section.tls_server_config.as_ref().map(|tls| tls.cert_file.clone());
-    let user = section.basic_auth_users.as_ref().and_then(|users| users.values().next()).cloned();
-    let token = section.bearer_token_files.as_ref().and_then(|files| files.first()).cloned();
-    let rule = section.metric_relabel_configs.as_ref().and_then(|rules| rules.first()).and_then(|rule| {
-        let rule = &rule.value;
-        let named = rule.source_labels.as_ref().and_then(|labels| labels.first());
-        [&rule.action, &rule.target_label, &rule.regex].into_iter().flatten().next().or(named).cloned()
-    });
-    let doors = [
-        ("tls_server_config", &tls),
-        ("basic_auth_users", &user),
-        ("bearer_token_files", &token),
-        ("metric_relabel_configs", &rule),
-        ("tenant_label", &section.tenant_label),
-    ];
-    only(path, &doors, spoken == "http", "protocol http")?;
-    let any = [("receive_buffer", &section.receive_buffer), ("idle_timeout", &section.idle_timeout)];
-    only(path, &any, spoken != "http", "protocols of lines")
+/// A value, or its default.
+fn read<T>(
+    setting: &Option<Setting>,
+    default: T,
+    parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    setting.as_ref().map_or(Ok(default), parse)
 }
 
-fn only(path: &Path, keys: &[(&str, &Option<Text>)], applies: bool, what: &str) -> Result<(), ConfigError> {
-    match keys.iter().find_map(|(key, text)| Some((key, text.as_ref()?))) {
-        Some((key, text)) if !applies => {
-            Err(Setting::of_file(path, &format!("listen.{key}"), text).refuse(format!("only for {what}")))
-        }
+/// A duration in nanoseconds, within bounds of milliseconds.
+fn nanos(
+    setting: &Option<Setting>,
+    default_ms: u64,
+    range_ms: std::ops::RangeInclusive<u64>,
+) -> Result<u64, ConfigError> {
+    let millis = read(setting, default_ms, |s| {
+        s.duration(range_ms).map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+    })?;
+    Ok(millis.saturating_mul(NS_PER_MS))
+}
+
+/// Refuses a key that does not apply.
+fn only(setting: &Option<Setting>, applies: bool, what: &str) -> Result<(), ConfigError> {
+    match setting {
+        Some(setting) if !applies => Err(setting.refuse(format!("only for {what}"))),
         _ => Ok(()),
     }
 }

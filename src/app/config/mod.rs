@@ -10,24 +10,31 @@ mod document;
 mod door;
 mod error;
 mod lines;
+pub mod prometheus;
+mod relabel;
+mod section;
 mod setting;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use address::Address;
 pub use error::{ConfigError, Place};
+pub use prometheus::RemoteWrite;
 pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 
 use super::args::ServeArgs;
 use super::host::Host;
+use crate::scrape::Job;
 use crate::serve::DoorOptions;
 use crate::serve::lines::LineListener;
 use document::Document;
@@ -48,6 +55,27 @@ pub struct Config {
     pub limits: Limits,
     /// Worker threads, at least one.
     pub workers: u32,
+    /// What is scraped, in the file's order.
+    pub jobs: Vec<Arc<Job>>,
+    /// Which targets are this process's.
+    pub shard: Shard,
+    /// Labels that are added on the way out, by name; never stored.
+    pub external_labels: Vec<(String, String)>,
+    /// Where samples are to go.
+    pub remote_write: Vec<RemoteWrite>,
+    /// Keys of the file that are sound and do nothing yet; sorted.
+    pub unsupported: Vec<String>,
+    /// What is worth to be said of the file.
+    pub warnings: Vec<String>,
+}
+
+/// `shard`: targets are spread over so many processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    /// This process's number, below `count`.
+    pub index: u32,
+    /// How many processes there are; with one, all targets are its own.
+    pub count: u32,
 }
 
 /// An address to listen on.
@@ -138,7 +166,7 @@ impl Config {
         };
         let (path, document) = match file {
             Some((path, name)) => {
-                let document = read_file(&path, Place::Name(name))?;
+                let document = read_file(&path, Place::Name(name), environment)?;
                 (Some(path), document)
             }
             None => (None, Document::default()),
@@ -174,31 +202,41 @@ impl Config {
             ("limits.body_idle_timeout", limits.body_idle_timeout != next.limits.body_idle_timeout),
             ("limits.idle_timeout", limits.idle_timeout != next.limits.idle_timeout),
             ("workers", self.workers != next.workers),
+            ("scrape_configs", self.jobs != next.jobs),
+            ("shard", self.shard != next.shard),
+            ("global.external_labels", self.external_labels != next.external_labels),
+            ("remote_write", self.remote_write != next.remote_write),
         ];
         compared.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
     }
 
     /// Reads the file at `path` alone and checks what can be checked without the network: host names are not looked
-    /// up.
+    /// up, files that it names are. Gives warnings.
     ///
     /// # Errors
-    /// As of [`Config::load`].
-    pub fn check(path: &Path, host: Host) -> Result<(), ConfigError> {
-        let document = read_file(path, Place::File(path.into()))?;
+    /// As of [`Config::load`], and a file that is named and not there.
+    pub fn check(path: &Path, host: Host) -> Result<Vec<String>, ConfigError> {
+        let environment = &|_: &str| None;
+        let document = read_file(path, Place::File(path.into()), environment)?;
+        let mut warnings = document.prometheus.remarks.check_files()?;
         // A name stands for any address: with port 0 it is never taken for one that is listened on already.
         let resolve = |address: &Address| match address.host.parse::<IpAddr>() {
             Err(_) if !address.host.is_empty() => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
             _ => address.resolve(),
         };
         let flags = &ServeArgs::default();
-        let environment = &|_: &str| None;
         let sources =
             Sources { path: Some(path.into()), document, flags, environment, host, resolve: &resolve };
-        sources.config().map(drop)
+        let unsupported = sources.config()?.unsupported;
+        warnings.extend(unsupported.iter().map(|key| format!("{}: {key}: {UNSUPPORTED}", path.display())));
+        Ok(warnings)
     }
 }
 
-fn read_file(path: &Path, place: Place) -> Result<Document, ConfigError> {
+/// What is said of a key that is read and does nothing.
+pub const UNSUPPORTED: &str = "not supported by this version: it does nothing yet";
+
+fn read_file(path: &Path, place: Place, environment: Environment<'_>) -> Result<Document, ConfigError> {
     let text = read_text(path).map_err(|error| {
         // A flag or variable is named for what it holds: say that too.
         let message = match place {
@@ -207,7 +245,7 @@ fn read_file(path: &Path, place: Place) -> Result<Document, ConfigError> {
         };
         ConfigError { place, key: String::new(), message }
     })?;
-    Document::read(path, &text)
+    Document::read(path, &text, environment)
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

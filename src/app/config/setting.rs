@@ -2,16 +2,14 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::document::{Text, near};
 use super::error::{ConfigError, Place};
 use crate::app::units::{Share, Size, TimeSpan};
 
-/// A setting as it was written: by the file, a flag or a variable.
-#[derive(Clone, Debug)]
+/// A setting as it was written: by the file, a flag or a variable. It may be a secret, and can't be printed.
+#[derive(Clone)]
 pub(super) struct Setting {
     pub(super) key: String,
     pub(super) text: String,
@@ -19,13 +17,6 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// A value of the file.
-    pub(super) fn of_file(path: &Path, key: &str, text: &Text) -> Setting {
-        let at = text.referenced;
-        let place = Place::At(path.into(), at.line(), at.column());
-        Setting { key: key.into(), text: text.value.clone(), place }
-    }
-
     /// Refuses this setting.
     pub(super) fn refuse(&self, message: impl Into<String>) -> ConfigError {
         ConfigError { place: self.place.clone(), key: self.key.clone(), message: message.into() }
@@ -82,6 +73,17 @@ impl Setting {
         self.bounded(count, count, range)
     }
 
+    /// A truth, in YAML 1.1's words, as Prometheus reads them; the empty text is none.
+    pub(super) fn flag(&self) -> Result<bool, ConfigError> {
+        match self.text.as_str() {
+            "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
+            "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" | "" => {
+                Ok(false)
+            }
+            _ => Err(self.refuse(format!("{:?}: must be true or false", self.text))),
+        }
+    }
+
     /// One of several words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, ConfigError> {
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == self.text) {
@@ -96,6 +98,13 @@ impl Setting {
     }
 }
 
+/// The known word that `word` is probably a misspelling of.
+pub(super) fn near<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known.iter().map(|known| (strsim::damerau_levenshtein(word, known), *known));
+    let (distance, nearest) = scored.min_by_key(|(distance, _)| *distance)?;
+    (distance <= DISTANCE_MAX && distance < nearest.len() / 2 + 1).then_some(nearest)
+}
+
 /// `a, b or c`.
 fn listed(names: &[&str]) -> String {
     match names {
@@ -103,3 +112,6 @@ fn listed(names: &[&str]) -> String {
         _ => names.concat(),
     }
 }
+
+/// How many typing errors we forgive a key that we suggest.
+const DISTANCE_MAX: usize = 3;

@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::document::{DataSection, Document, LimitsSection, ListenSection, Text};
+use super::document::{Document, ListenSection};
 use super::door::door;
-use super::lines::{LINE_PROTOCOLS, LineSection, has_own_port, is_lines, refuse_foreign_keys};
+use super::lines::{LINE_PROTOCOLS, LineSection, has_own_port, is_lines};
 use super::setting::Setting;
-use super::{Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol};
+use super::{
+    Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol, Shard,
+};
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share};
@@ -45,24 +47,13 @@ impl Sources<'_> {
             limits: self.limits()?,
             workers: self.workers()?,
             file: self.path.clone(),
+            jobs: self.document.prometheus.jobs.clone(),
+            shard: self.shard()?,
+            external_labels: self.document.prometheus.external_labels.clone(),
+            remote_write: self.document.prometheus.remote_write.clone(),
+            unsupported: self.document.prometheus.remarks.unsupported.clone(),
+            warnings: self.document.prometheus.remarks.warnings.clone(),
         })
-    }
-
-    /// A value of the file, if it is there.
-    fn setting(&self, key: &str, text: &Option<Text>) -> Option<Setting> {
-        // Text comes from a document, and a document from a path: without one there is no other.
-        Some(Setting::of_file(self.path.as_deref()?, key, text.as_ref()?))
-    }
-
-    /// A value of the file, or the default.
-    fn read<T>(
-        &self,
-        key: &str,
-        text: &Option<Text>,
-        default: T,
-        parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
-    ) -> Result<T, ConfigError> {
-        self.setting(key, text).map_or(Ok(default), |setting| parse(&setting))
     }
 
     /// Each address as a setting, from the first source that has any, with its section beside it where it is the file.
@@ -75,26 +66,18 @@ impl Sources<'_> {
             let list = list.to_string_lossy();
             return list.split(',').map(|text| plain(text.trim(), Place::Name("TIDEGATE_LISTEN"))).collect();
         }
-        let (Some(list), Some(path)) = (&self.document.listen, &self.path) else {
+        let Some(list) = &self.document.listen else {
             return vec![plain(LISTEN_DEFAULT, Place::Default)];
         };
-        let http = list.value.iter().filter(|section| !is_lines(section));
-        let pairs = http.map(|section| {
-            let address = Setting::of_file(path, "listen.address", &section.address);
-            (address, Some(section))
-        });
-        pairs.collect()
+        let http = list.sections.iter().filter(|section| !is_lines(section));
+        http.map(|section| (section.address.clone(), Some(section))).collect()
     }
 
     fn listen(&self) -> Result<Vec<Listener>, ConfigError> {
-        if let (Some(list), Some(path)) = (&self.document.listen, &self.path) {
-            let mut http = list.value.iter().filter(|section| !is_lines(section));
-            http.try_for_each(|section| refuse_foreign_keys(path, section, "http"))?;
-        }
         let mut listeners: Vec<Listener> = Vec::new();
         for (setting, section) in self.addresses() {
-            let protocol = section.and_then(|s| self.setting("listen.protocol", &s.protocol));
-            let protocol = protocol.map_or(Ok(Protocol::Http), |protocol| spoken(&protocol))?;
+            let protocol = section.and_then(|section| section.protocol.as_ref());
+            let protocol = protocol.map_or(Ok(Protocol::Http), spoken)?;
             let address = address_of(&setting, &setting.text)?;
             let resolved = (self.resolve)(&address);
             let address = resolved.map_err(|error| setting.refuse(format!("{address}: {error}")))?;
@@ -120,7 +103,7 @@ impl Sources<'_> {
     /// The elements of the file's list that are for lines. Flag and variable name addresses for HTTP, and stand in the
     /// place of those alone.
     fn line_sections(&self) -> impl Iterator<Item = &ListenSection> {
-        let sections = self.document.listen.iter().flat_map(|list| &list.value);
+        let sections = self.document.listen.iter().flat_map(|list| &list.sections);
         sections.filter(|section| is_lines(section))
     }
 
@@ -129,7 +112,7 @@ impl Sources<'_> {
         let mut listeners: Vec<LineListener> = Vec::new();
         for section in self.line_sections() {
             let listener = LineSection { path, section, resolve: self.resolve }.listener()?;
-            let address = Setting::of_file(path, "listen.address", &section.address);
+            let address = &section.address;
             let shared = !has_own_port(&listener.endpoint)
                 && listeners.iter().any(|other| other.endpoint == listener.endpoint);
             if shared {
@@ -145,22 +128,18 @@ impl Sources<'_> {
 
     /// Only the file can have a list and nothing in it.
     fn refuse_empty_list(&self) -> ConfigError {
-        let at = self.document.listen.as_ref().map(|list| list.referenced);
-        let place = match (&self.path, at) {
-            (Some(path), Some(at)) => Place::At(path.clone(), at.line(), at.column()),
-            _ => Place::Default,
-        };
+        let place = self.document.listen.as_ref().map_or(Place::Default, |list| list.place.clone());
         ConfigError { place, key: "listen".into(), message: "names no address".into() }
     }
 
-    fn directory(&self, section: &DataSection) -> Result<PathBuf, ConfigError> {
+    fn directory(&self) -> Result<PathBuf, ConfigError> {
         if let Some(directory) = &self.flags.data {
             return Ok(directory.clone());
         }
         if let Some(directory) = variable(self.environment, "TIDEGATE_DATA") {
             return Ok(directory.into());
         }
-        if let Some(setting) = self.setting("data.directory", &section.directory) {
+        if let Some(setting) = &self.document.data.directory {
             if setting.text.is_empty() {
                 return Err(setting.refuse("empty"));
             }
@@ -176,78 +155,70 @@ impl Sources<'_> {
     }
 
     fn data(&self) -> Result<Data, ConfigError> {
-        let none = DataSection::default();
-        let data = self.document.data.as_ref().unwrap_or(&none);
+        let data = &self.document.data;
         let disks = [("auto", Disk::Auto), ("io_uring", Disk::IoUring), ("threads", Disk::Threads)];
-        let commit_interval =
-            self.read("data.commit_interval", &data.commit_interval, Duration::from_millis(200), |s| {
-                s.duration(1..=COMMIT_INTERVAL_MS_MAX)
-            })?;
+        let commit_interval = read(&data.commit_interval, Duration::from_millis(200), |s| {
+            s.duration(1..=COMMIT_INTERVAL_MS_MAX)
+        })?;
         // A request's rows never wait longer than those that nobody waits for.
         let linger_ms_max = commit_interval.as_millis() as u64;
         let linger_default = Duration::from_millis(2).min(commit_interval);
         Ok(Data {
-            directory: self.directory(data)?,
-            retention: self.read("data.retention", &data.retention, Some(RETENTION_DEFAULT), |s| {
+            directory: self.directory()?,
+            retention: read(&data.retention, Some(RETENTION_DEFAULT), |s| {
                 s.duration(0..=SPAN_MS_MAX).map(|span| Some(span).filter(|span| !span.is_zero()))
             })?,
-            retention_bytes: self.read("data.retention_size", &data.retention_size, None, |s| {
+            retention_bytes: read(&data.retention_size, None, |s| {
                 s.size(0..=SIZE_BYTES_MAX).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0))
             })?,
-            free_space_min_percent: self.read(
-                "data.free_space_min",
-                &data.free_space_min,
-                5,
-                whole_percent,
-            )?,
-            commit_linger: self.read("data.commit_linger", &data.commit_linger, linger_default, |s| {
-                s.duration(0..=linger_ms_max)
-            })?,
+            free_space_min_percent: read(&data.free_space_min, 5, whole_percent)?,
+            commit_linger: read(&data.commit_linger, linger_default, |s| s.duration(0..=linger_ms_max))?,
             commit_interval,
-            commits_per_second_max: self.read(
-                "data.commits_per_second_max",
-                &data.commits_per_second_max,
-                0,
-                |s| s.count(0..=COMMITS_PER_SECOND_MAX),
-            )?,
-            disk: self.read("data.disk", &data.disk, Disk::Auto, |s| s.choice(&disks))?,
+            commits_per_second_max: read(&data.commits_per_second_max, 0, |s| {
+                s.count(0..=COMMITS_PER_SECOND_MAX)
+            })?,
+            disk: read(&data.disk, Disk::Auto, |s| s.choice(&disks))?,
         })
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {
-        let none = LimitsSection::default();
-        let limits = self.document.limits.as_ref().unwrap_or(&none);
-        let body = |key, text, default| self.read(key, text, default, |s| s.size(1024..=BODY_BYTES_MAX));
-        let timeout = |key, text, default_s| {
-            self.read(key, text, Duration::from_secs(default_s), |s| s.duration(100..=TIMEOUT_MS_MAX))
+        let limits = &self.document.limits;
+        let body = |text, default| read(text, default, |s| s.size(1024..=BODY_BYTES_MAX));
+        let timeout = |text, default_s| {
+            read(text, Duration::from_secs(default_s), |s| s.duration(100..=TIMEOUT_MS_MAX))
         };
         Ok(Limits {
             memory_bytes: self.memory(&limits.memory)?,
-            series_max: self
-                .read("limits.series_max", &limits.series_max, 10_000_000, |s| s.count(1..=SERIES_MAX))?,
-            body_bytes_max: body("limits.body_size_max", &limits.body_size_max, 64 << 20)?,
-            decoded_bytes_max: body("limits.decoded_size_max", &limits.decoded_size_max, 256 << 20)?,
-            connections_max: self.read("limits.connections_max", &limits.connections_max, 16_384, |s| {
-                s.count(1..=CONNECTIONS_MAX)
-            })?,
-            header_timeout: timeout("limits.header_timeout", &limits.header_timeout, 10)?,
-            body_idle_timeout: timeout("limits.body_idle_timeout", &limits.body_idle_timeout, 30)?,
-            idle_timeout: timeout("limits.idle_timeout", &limits.idle_timeout, 120)?,
+            series_max: read(&limits.series_max, 10_000_000, |s| s.count(1..=SERIES_MAX))?,
+            body_bytes_max: body(&limits.body_size_max, 64 << 20)?,
+            decoded_bytes_max: body(&limits.decoded_size_max, 256 << 20)?,
+            connections_max: read(&limits.connections_max, 16_384, |s| s.count(1..=CONNECTIONS_MAX))?,
+            header_timeout: timeout(&limits.header_timeout, 10)?,
+            body_idle_timeout: timeout(&limits.body_idle_timeout, 30)?,
+            idle_timeout: timeout(&limits.idle_timeout, 120)?,
         })
     }
 
     fn workers(&self) -> Result<u32, ConfigError> {
         let default = u32::try_from(self.host.cores).unwrap_or(WORKERS_MAX).min(WORKERS_MAX);
         // What is within the bound fits its type.
-        self.read("workers", &self.document.workers, default, |s| {
+        read(&self.document.workers, default, |s| {
             s.count(1..=u64::from(WORKERS_MAX)).map(|workers| workers as u32)
         })
     }
 
+    fn shard(&self) -> Result<Shard, ConfigError> {
+        let Some(section) = &self.document.shard else { return Ok(Shard { index: 0, count: 1 }) };
+        let count = section.count.count(1..=SHARDS_MAX)?;
+        let index = section.index.count(0..=count - 1)?;
+        // What is within the bound fits its type.
+        Ok(Shard { index: index as u32, count: count as u32 })
+    }
+
     /// A size, or a share of what the process may use. The default share never goes below the least that works.
-    fn memory(&self, text: &Option<Text>) -> Result<u64, ConfigError> {
+    fn memory(&self, text: &Option<Setting>) -> Result<u64, ConfigError> {
         let default = MEMORY_SHARE_DEFAULT.of(self.host.memory_bytes).max(MEMORY_BYTES_MIN);
-        self.read("limits.memory", text, default, |setting| {
+        read(text, default, |setting| {
             if !setting.text.ends_with('%') {
                 return setting.size(MEMORY_BYTES_MIN..=SIZE_BYTES_MAX);
             }
@@ -259,6 +230,15 @@ impl Sources<'_> {
             Ok(bytes)
         })
     }
+}
+
+/// A value of the file, or the default.
+fn read<T>(
+    setting: &Option<Setting>,
+    default: T,
+    parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    setting.as_ref().map_or(Ok(default), parse)
 }
 
 /// Free space in whole percent: finer would promise more than a file system's own reserve allows to say.
@@ -298,6 +278,7 @@ const PROTOCOLS_LATER: [&str; 1] = ["otlp-grpc"];
 const RETENTION_DEFAULT: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 const MEMORY_SHARE_DEFAULT: Share = Share { basis_points: 2_500 };
 
+const SHARDS_MAX: u64 = 10_000;
 const LISTENERS_MAX: usize = 64;
 const COMMIT_INTERVAL_MS_MAX: u64 = 60 * 1000;
 const COMMITS_PER_SECOND_MAX: u64 = 1_000_000;

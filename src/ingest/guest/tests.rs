@@ -1,10 +1,14 @@
 //! Rows through parcels, compared with rows that nobody packed: whatever rotates on either side, and wherever a worker
 //! has no room.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::ingest::{FieldValue, IngestLimits, KeyHasher, NotPushed, Packer, SeriesBudget, SeriesHandle};
+use crate::ingest::{
+    FieldValue, IngestLimits, KeyHasher, NotPushed, Packer, Registry, SeriesBudget, SeriesHandle,
+};
 use crate::model::{BATCH_ROWS_MAX, Batch, Exemplar, FieldType, Intake, Metadata, MetricType, heap_place};
 
 /// A row as its author thinks of it.
@@ -47,14 +51,28 @@ fn ingest(budget: &SeriesBudget) -> Ingest {
     Ingest::new(KeyHasher::new(1), limits)
 }
 
+fn registry(budget: &SeriesBudget) -> Arc<Registry> {
+    Arc::new(Registry::new(budget, 1))
+}
+
+fn register(registry: &Registry, labels: &[(&str, &str)]) -> SeriesHandle {
+    let mut buf = LabelsBuf::default();
+    labels.iter().for_each(|(name, value)| buf.push(name.as_bytes(), value.as_bytes()));
+    registry.register(&mut buf).unwrap()
+}
+
+fn packer(budget: &SeriesBudget) -> Packer {
+    Packer::new(registry(budget), KeyHasher::new(1), budget)
+}
+
 impl Plain {
-    fn series(&self, packer: &mut Packer) -> SeriesHandle {
+    fn series(&self, registry: &Registry) -> SeriesHandle {
         let host = self.host.to_string();
-        packer.register(&[("host", &host), ("__name__", ["x", "y"][self.host as usize % 2])]).unwrap()
+        register(registry, &[("host", &host), ("__name__", ["x", "y"][self.host as usize % 2])])
     }
 
     fn push(&self, packer: &mut Packer, parcel: &mut Parcel) -> Result<(), NotPushed> {
-        let series = self.series(packer);
+        let series = self.series(packer.registry());
         let value = |&(name, kind, v): &(usize, Kind, u8)| {
             let text = &TEXT[..v as usize % TEXT.len()];
             let value = match kind {
@@ -164,8 +182,9 @@ proptest! {
     ) {
         let budget = budget();
         let mut worker = ingest(&budget);
-        let mut sides = [1, 2].map(|n| {
-            let mut packer = Packer::new(n, KeyHasher::new(1), &budget);
+        let registry = registry(&budget);
+        let mut sides = [1, 2].map(|_| {
+            let mut packer = Packer::new(Arc::clone(&registry), KeyHasher::new(1), &budget);
             let mut parcel = Parcel::default();
             packer.start(&mut parcel);
             (packer, parcel, Guest::default())
@@ -209,7 +228,7 @@ proptest! {
 fn a_parcel_that_a_batch_has_no_room_for_goes_into_several() {
     let budget = budget();
     let (mut worker, mut guest) = (ingest(&budget), Guest::default());
-    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut packer = packer(&budget);
     let mut parcel = Parcel::default();
     let (mut time_ns, mut sealed) = (0, Vec::new());
     while sealed.is_empty() {
@@ -238,7 +257,7 @@ fn a_parcel_that_a_batch_has_no_room_for_goes_into_several() {
 fn start_times_go_in_parcels_and_need_no_name() {
     let budget = budget();
     let (mut worker, mut guest) = (ingest(&budget), Guest::default());
-    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut packer = packer(&budget);
     let mut parcel = Parcel::default();
     packer.start(&mut parcel);
     packer.fill(&mut parcel, LIBRARY, |intake| {
@@ -270,7 +289,7 @@ fn start_times_go_in_parcels_and_need_no_name() {
 fn side_records_go_in_parcels_with_what_they_are_of() {
     let budget = budget();
     let (mut worker, mut guest) = (ingest(&budget), Guest::default());
-    let mut packer = Packer::new(1, KeyHasher::new(1), &budget);
+    let mut packer = packer(&budget);
     let mut parcel = Parcel::default();
     let metadata = Metadata { name: b"m", kind: MetricType::Gauge, unit: b"", help: b"Help." };
     for round in 0..3 {
@@ -310,17 +329,120 @@ fn side_records_go_in_parcels_with_what_they_are_of() {
 }
 
 #[test]
-fn handles_of_another_packer_and_rows_without_fields_are_refused() {
+fn released_handles_and_rows_without_fields_are_refused() {
     let budget = budget();
-    let mut packers = [1, 2].map(|n| Packer::new(n, KeyHasher::new(1), &budget));
+    let mut packer = packer(&budget);
     let mut parcel = Parcel::default();
-    let series = packers[0].register(&[("__name__", "m")]).unwrap();
-    packers[1].register(&[("__name__", "m")]).unwrap();
-    packers[1].start(&mut parcel);
-    assert_eq!(packers[1].push_value(&mut parcel, series, 0, 0.0), Err(NotPushed::Foreign));
-    let own = packers[1].register(&[("__name__", "m")]).unwrap();
-    assert_eq!(packers[1].push_fields(&mut parcel, own, 0, &[]), Err(NotPushed::Fields));
+    let series = register(packer.registry(), &[("__name__", "m")]);
+    packer.start(&mut parcel);
+    assert_eq!(packer.push_fields(&mut parcel, series, 0, &[]), Err(NotPushed::Fields));
     let twice = [("a", FieldValue::Null), ("a", FieldValue::F64(1.0))];
-    assert_eq!(packers[1].push_fields(&mut parcel, own, 0, &twice), Err(NotPushed::Fields));
+    assert_eq!(packer.push_fields(&mut parcel, series, 0, &twice), Err(NotPushed::Fields));
     assert!(parcel.batch().is_empty());
+    // A parcel without rows goes nowhere, and takes nothing along that later rows need.
+    packer.start(&mut parcel);
+    assert_eq!(packer.push_value(&mut parcel, series, 0, 0.0), Ok(()));
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    assert_eq!(take_in(&mut worker, &mut guest, &parcel), [""; 0]);
+    assert_eq!(worker.batch().rows(), 1);
+    packer.registry().release(series);
+    assert_eq!(packer.push_value(&mut parcel, series, 0, 0.0), Err(NotPushed::Unknown));
+    assert_eq!(packer.push_fields(&mut parcel, series, 0, &twice[..1]), Err(NotPushed::Unknown));
+    let again = register(packer.registry(), &[("__name__", "m")]);
+    assert_eq!(packer.push_value(&mut parcel, again, 1, 0.0), Ok(()));
+    assert_eq!(parcel.batch().head(0), parcel.batch().head(1), "the same series under another handle");
+}
+
+#[test]
+fn a_table_of_released_series_is_let_go() {
+    let budget = SeriesBudget::new(1 << 30);
+    let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+    let mut packer = packer(&budget);
+    let mut parcel = Parcel::default();
+    let keeper = register(packer.registry(), &[("__name__", "x"), ("host", "k")]);
+    let (mut generations, mut held_max) = (std::collections::BTreeSet::new(), 0);
+    for round in 0..200 {
+        packer.start(&mut parcel);
+        generations.insert(parcel.generation);
+        assert_eq!(packer.push_value(&mut parcel, keeper, round, 0.5), Ok(()));
+        for i in 0..200 {
+            let host = format!("{round} {i}");
+            let series = register(packer.registry(), &[("__name__", "x"), ("host", &host)]);
+            assert_eq!(packer.push_value(&mut parcel, series, round, 1.0), Ok(()));
+            packer.registry().release(series);
+        }
+        held_max = packer.memory_bytes().max(held_max);
+        packer.pack(&mut parcel);
+        take_in(&mut worker, &mut guest, &parcel);
+        assert_eq!(worker.batch().rows(), 201);
+        assert_eq!(texts(&worker)[0], format!("x host=k {round} value=F64 {:x}", 0.5f64.to_bits()));
+        worker.end_batch();
+    }
+    assert!(generations.len() > 5, "40,000 series came and went: {generations:?}");
+    assert_eq!(packer.registry().series(), 1);
+}
+
+proptest! {
+    #[test]
+    fn columns_are_the_rows_they_stand_for(
+        calls in prop::collection::vec((any::<bool>(), prop::collection::vec((0u8..6, any::<i64>(), any::<f64>()), 0..50)), 1..20),
+    ) {
+        let budget = budget();
+        let mut sides = [0, 1].map(|_| (packer(&budget), Parcel::default()));
+        sides.iter_mut().for_each(|(packer, parcel)| packer.start(parcel));
+        for (of_one_series, rows) in &calls {
+            let (times, values): (Vec<_>, Vec<_>) = rows.iter().map(|&(_, time, value)| (time, value)).unzip();
+            let mut hosts: Vec<u8> = rows.iter().map(|row| row.0).collect();
+            let series = |packer: &Packer, host: &u8| {
+                Plain { host: *host, time_ns: 0, fields: Vec::new() }.series(packer.registry())
+            };
+            let (packer, parcel) = &mut sides[0];
+            let mut expected_times = times.clone();
+            let taken = match of_one_series {
+                true => {
+                    let host = hosts.first().copied().unwrap_or(0);
+                    hosts.fill(host);
+                    let series = series(packer, &host);
+                    packer.push_times(parcel, series, &times, &values)
+                }
+                false => {
+                    let time = times.first().copied().unwrap_or(0);
+                    expected_times.fill(time);
+                    let series: Vec<_> = hosts.iter().map(|host| series(packer, host)).collect();
+                    packer.push_series(parcel, &series, time, &values)
+                }
+            };
+            prop_assert_eq!(taken, (rows.len(), Ok(())));
+            let (packer, parcel) = &mut sides[1];
+            for ((host, time), value) in hosts.iter().zip(expected_times).zip(values) {
+                let series = series(packer, host);
+                packer.push_value(parcel, series, time, value).unwrap();
+            }
+        }
+        let rows = sides.map(|(mut packer, mut parcel)| {
+            packer.pack(&mut parcel);
+            let (mut worker, mut guest) = (ingest(&budget), Guest::default());
+            take_in(&mut worker, &mut guest, &parcel);
+            texts(&worker)
+        });
+        prop_assert_eq!(&rows[0], &rows[1]);
+    }
+}
+
+#[test]
+fn a_column_that_does_not_fit_is_taken_in_part() {
+    let budget = budget();
+    let mut packer = packer(&budget);
+    let mut parcel = Parcel::default();
+    packer.start(&mut parcel);
+    let series = register(packer.registry(), &[("__name__", "x")]);
+    let rows = crate::ingest::PARCEL_ROWS_MAX;
+    let (times, values) = (vec![1; rows - 1], vec![0.5; rows - 1]);
+    assert_eq!(packer.push_times(&mut parcel, series, &times, &values), (rows - 1, Ok(())));
+    assert_eq!(packer.push_times(&mut parcel, series, &times, &values), (1, Err(NotPushed::Full)));
+    assert_eq!(packer.push_series(&mut parcel, &[series], 1, &[1.0]), (0, Err(NotPushed::Full)));
+    packer.start(&mut parcel);
+    let unknown = SeriesHandle::from_bits(7);
+    let pushed = packer.push_series(&mut parcel, &[series, unknown, series], 1, &[1.0; 3]);
+    assert_eq!((pushed, parcel.batch().rows()), ((1, Err(NotPushed::Unknown)), 1));
 }

@@ -49,7 +49,7 @@ pub(in crate::serve) struct Contexts {
 #[derive(Debug)]
 struct State {
     known: HashMap<Key, Arc<Context>>,
-    next: u16,
+    next: u32,
     retired: Vec<Retired>,
     /// Numbers that have aged out, by the format that they were of.
     free: HashMap<ContextId, Vec<ContextId>>,
@@ -75,7 +75,10 @@ pub(in crate::serve) struct ContextsFull;
 const ROTATIONS: u64 = 3;
 
 /// Numbers below are the formats' own.
-const FORMATS_MAX: u16 = 64;
+const FORMATS_MAX: u32 = 64;
+
+/// Numbers from here on are others'.
+const DOORS_MAX: u32 = u16::MAX as u32;
 
 /// A longer tenant is cut out of the question: it would be a label value that no reader takes.
 pub(in crate::serve) const TENANT_BYTES_MAX: usize = 1024;
@@ -88,7 +91,7 @@ impl Contexts {
     }
 
     /// What a door does, under a serial number that no other has.
-    pub(super) fn labeling(&self, rules: &Rules, tenant_label: Option<&str>) -> Labeling {
+    pub(in crate::serve) fn labeling(&self, rules: &Rules, tenant_label: Option<&str>) -> Labeling {
         Labeling {
             serial: self.serials.fetch_add(1, Ordering::Relaxed),
             rules: Arc::new(rules.clone()),
@@ -143,8 +146,9 @@ impl Contexts {
 
 impl State {
     fn number(&mut self, format: ContextId, workers: &[Arc<WorkerCounters>]) -> Option<ContextId> {
-        if let Some(next) = self.next.checked_add(1) {
-            return Some(ContextId(std::mem::replace(&mut self.next, next)));
+        if self.next < DOORS_MAX {
+            self.next += 1;
+            return Some(ContextId(self.next - 1));
         }
         if let Some(free) = self.free.get_mut(&format).and_then(Vec::pop) {
             return Some(free);
@@ -164,6 +168,13 @@ impl State {
                 retired.unused_since = Some(now.clone());
             }
         }
+    }
+}
+
+impl Context {
+    /// What is done with labels in it.
+    pub(in crate::serve) fn labeling(&self) -> &Labeling {
+        &self.labeling
     }
 }
 
@@ -232,12 +243,12 @@ mod tests {
     fn numbers_are_given_again_when_no_table_can_hold_their_keys() {
         let (contexts, workers) = contexts();
         let labeling = contexts.labeling(&Rules::default(), Some("team"));
-        let enter = |format: u16, labeling: &Labeling, n: u32| {
+        let enter = |format: u32, labeling: &Labeling, n: u32| {
             let tenant = n.to_string();
             contexts.enter(&mut Passage::default(), ContextId(format), labeling, Some(tenant.as_bytes()))
         };
         let in_use = enter(0, &labeling, 0).unwrap();
-        let most = u32::from(u16::MAX - FORMATS_MAX);
+        let most = DOORS_MAX - FORMATS_MAX;
         for n in 1..most {
             enter(0, &labeling, n).unwrap();
         }

@@ -19,7 +19,7 @@ pub(super) use auth::{Admission, Verifier};
 pub use auth::{PasswordHash, Secret};
 pub(super) use contexts::{Context, Contexts, Labeling, Passage, TENANT_BYTES_MAX};
 pub(super) use tls::Tls;
-pub use tls::{ClientAuth, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use tls::{ClientAuth, Pem, TlsError, TlsOptions, TlsPart, TlsVersion};
 
 /// What a listener is told beside its address. By default everybody comes in, unencrypted, and nothing is changed.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! TLS of a listener: what is configured, made into what rustls needs, read again when its files change.
 
+use std::fmt::{self, Debug, Display, Formatter};
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 /// TLS as Prometheus's exporter toolkit configures it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsOptions {
-    /// The certificate and those that sign it, PEM.
-    pub cert_file: PathBuf,
-    /// Its key, PEM.
-    pub key_file: PathBuf,
+    /// The certificate and those that sign it.
+    pub cert: Pem,
+    /// Its key.
+    pub key: Pem,
     /// What is asked of clients.
     pub client_auth: ClientAuth,
-    /// Who signs clients' certificates, PEM.
-    pub client_ca_file: Option<PathBuf>,
+    /// Who signs clients' certificates.
+    pub client_ca: Option<Pem>,
     /// The oldest version.
     pub min_version: TlsVersion,
     /// The newest version.
@@ -38,6 +39,15 @@ pub struct TlsOptions {
     pub curves: Vec<NamedGroup>,
     /// The server's order of suites counts, not the client's.
     pub prefer_server_cipher_suites: bool,
+}
+
+/// Where certificates or a key are, as PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// In a file, read again when it changes.
+    File(PathBuf),
+    /// In the configuration. Never printed.
+    Text(String),
 }
 
 /// What is asked of clients.
@@ -68,11 +78,11 @@ pub enum TlsVersion {
 /// Which file of [`TlsOptions`] is at fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TlsPart {
-    /// `cert_file`
+    /// `cert_file` or `cert`
     Certificate,
-    /// `key_file`
+    /// `key_file` or `key`
     Key,
-    /// `client_ca_file`
+    /// `client_ca_file` or `client_ca`
     ClientCa,
     /// What is said together.
     All,
@@ -106,12 +116,12 @@ impl ClientAuth {
 
 impl TlsOptions {
     /// The defaults of the exporter toolkit.
-    pub fn new(cert_file: PathBuf, key_file: PathBuf) -> TlsOptions {
+    pub fn new(cert: Pem, key: Pem) -> TlsOptions {
         TlsOptions {
-            cert_file,
-            key_file,
+            cert,
+            key,
             client_auth: ClientAuth::None,
-            client_ca_file: None,
+            client_ca: None,
             min_version: TlsVersion::Tls12,
             max_version: TlsVersion::Tls13,
             cipher_suites: Vec::new(),
@@ -157,12 +167,12 @@ impl TlsOptions {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let certificates = read_certificates(&self.cert_file, TlsPart::Certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(&self.key_file, TlsPart::Key)?)
-            .map_err(|_| bad(&self.key_file, TlsPart::Key, "has no private key"))?;
+        let certificates = self.cert.certificates(TlsPart::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key.read(TlsPart::Key)?)
+            .map_err(|_| self.key.bad(TlsPart::Key, "has no private key"))?;
         let mut config = builder.with_single_cert(certificates, key).map_err(|e| match e {
-            Error::InconsistentKeys(_) => bad(&self.key_file, TlsPart::Key, "is not the certificate's key"),
-            e => bad(&self.cert_file, TlsPart::Certificate, &e.to_string()),
+            Error::InconsistentKeys(_) => self.key.bad(TlsPart::Key, "is not the certificate's key"),
+            e => self.cert.bad(TlsPart::Certificate, &e.to_string()),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.ignore_client_order = self.prefer_server_cipher_suites;
@@ -199,19 +209,17 @@ impl TlsOptions {
     ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
         let together = |message: &str| TlsError { part: TlsPart::ClientCa, message: message.to_owned() };
         let mut roots = RootCertStore::empty();
-        match &self.client_ca_file {
+        match &self.client_ca {
             Some(_) if self.client_auth == ClientAuth::None => {
-                return Err(together("client_ca_file is set, and client_auth_type asks for no certificate"));
+                return Err(together("client_ca is set, and client_auth_type asks for no certificate"));
             }
-            Some(file) => {
-                for certificate in read_certificates(file, TlsPart::ClientCa)? {
-                    roots.add(certificate).map_err(|e| bad(file, TlsPart::ClientCa, &e.to_string()))?;
+            Some(ca) => {
+                for certificate in ca.certificates(TlsPart::ClientCa)? {
+                    roots.add(certificate).map_err(|e| ca.bad(TlsPart::ClientCa, &e.to_string()))?;
                 }
             }
             None if self.client_auth.verifies() => {
-                return Err(together(
-                    "client_auth_type verifies certificates, and there is no client_ca_file",
-                ));
+                return Err(together("client_auth_type verifies certificates, and there is no client_ca"));
             }
             None => {}
         }
@@ -234,10 +242,12 @@ impl TlsOptions {
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.cert_file), Some(&self.key_file), self.client_ca_file.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(PathBuf::as_path)
+        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten().filter_map(|pem| {
+            match pem {
+                Pem::File(file) => Some(file.as_path()),
+                Pem::Text(_) => None,
+            }
+        })
     }
 
     fn stamps(&self) -> Vec<Option<Stamp>> {
@@ -276,7 +286,7 @@ struct Current {
 const LOOK_NS: u64 = 2_000_000_000;
 
 impl Tls {
-    pub(super) fn new(options: &TlsOptions) -> Result<Tls, TlsError> {
+    pub(in crate::serve) fn new(options: &TlsOptions) -> Result<Tls, TlsError> {
         // Looked at before they are read: a change in between is seen as one later.
         let stamps = options.stamps();
         let config = options.load()?;
@@ -294,7 +304,7 @@ impl Tls {
                 match self.options.load() {
                     Ok(config) => {
                         current.config = config;
-                        tracing::info!(file = %self.options.cert_file.display(), "certificate read again");
+                        tracing::info!(certificate = %self.options.cert, "certificate read again");
                     }
                     // Half renewed, for example: once the other file has changed, too, it is tried again.
                     Err(error) => tracing::warn!(
@@ -308,23 +318,47 @@ impl Tls {
     }
 }
 
-fn read(file: &Path, part: TlsPart) -> Result<Vec<u8>, TlsError> {
-    let found = fs::metadata(file).and_then(|found| {
-        if found.len() > PEM_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { fs::read(file) }
-    });
-    found.map_err(|e| TlsError { part, message: format!("{}: {e}", file.display()) })
+impl Pem {
+    fn read(&self, part: TlsPart) -> Result<Vec<u8>, TlsError> {
+        let file = match self {
+            Pem::Text(text) => return Ok(text.as_bytes().to_vec()),
+            Pem::File(file) => file,
+        };
+        let found = fs::metadata(file).and_then(|found| {
+            if found.len() > PEM_BYTES_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { fs::read(file) }
+        });
+        found.map_err(|e| TlsError { part, message: format!("{self}: {e}") })
+    }
+
+    fn certificates(&self, part: TlsPart) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let text = self.read(part)?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<_, _>>()
+            .map_err(|e| self.bad(part, &format!("is no PEM: {e}")))?;
+        if certificates.is_empty() { Err(self.bad(part, "has no certificate")) } else { Ok(certificates) }
+    }
+
+    fn bad(&self, part: TlsPart, why: &str) -> TlsError {
+        TlsError { part, message: format!("{self} {why}") }
+    }
 }
 
-fn read_certificates(file: &Path, part: TlsPart) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(file, part)?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|e| bad(file, part, &format!("is no PEM: {e}")))?;
-    if certificates.is_empty() { Err(bad(file, part, "has no certificate")) } else { Ok(certificates) }
+impl Display for Pem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Pem::File(file) => write!(f, "{}", file.display()),
+            Pem::Text(_) => f.write_str("the text"),
+        }
+    }
 }
 
-fn bad(file: &Path, part: TlsPart, why: &str) -> TlsError {
-    TlsError { part, message: format!("{} {why}", file.display()) }
+impl Debug for Pem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Pem::File(file) => write!(f, "File({file:?})"),
+            Pem::Text(_) => f.write_str("<secret>"),
+        }
+    }
 }
 
 /// Takes whatever certificate a client shows, if it has the key: who looks at it is for others.
@@ -375,8 +409,8 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-impl std::fmt::Display for TlsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for TlsError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }

@@ -1,43 +1,64 @@
 //! `/api/v1/import/prometheus`: exposition text pushed line by line, as VictoriaMetrics and vmagent take it.
 //!
 //! 204 where every line is taken; else 400, the good lines taken and the bad ones named by number. The body is text
-//! 0.0.4 unless its `Content-Type` says OpenMetrics.
+//! 0.0.4 unless its `Content-Type` says OpenMetrics, or protobuf, of which all is taken or nothing.
 
-use crate::wire::exposition::{Decoder, Faults, GivenLabel, Options, Syntax};
+use crate::wire::exposition::{
+    Decoder, Faults, Format as BodyFormat, GivenLabel, HistogramOptions, Options, ProtobufDecoder, Syntax,
+};
 
 use super::super::answer::Answer;
-use super::super::http::{Head, Query};
 use super::{Format, Opened, Reading, Rows, plain};
+use crate::http::{Head, Query};
 
 /// Reads the head of an import.
 pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
     let bad = |status: u16, error: &str| plain::error_answer(status, error, None);
-    let syntax = syntax(head).map_err(|error| bad(415, error))?;
+    let of_body = body_format(head).map_err(|error| bad(415, error))?;
     let params = Params::parse(head.query, wall_ns).map_err(|error| bad(400, &error))?;
-    let decoder = Decoder::new(Options {
-        syntax,
-        faults: Faults::Line,
-        default_time_ns: params.time_ns,
-        labels: params.labels,
-    });
-    Ok(Opened {
-        format: Format::Exposition,
-        encoding: Format::Exposition.encoding(head)?,
-        reading: if decoder.wants_whole() { Reading::Whole } else { Reading::Streamed },
-        rows: Rows::Exposition(Box::new(decoder)),
-    })
+    let encoding = Format::Exposition.encoding(head)?;
+    let (reading, rows) = match of_body {
+        BodyFormat::Lines(syntax) => {
+            let decoder = Decoder::new(Options {
+                syntax,
+                faults: Faults::Line,
+                default_time_ns: params.time_ns,
+                labels: params.labels,
+            });
+            let reading = if decoder.wants_whole() { Reading::Whole } else { Reading::Streamed };
+            (reading, Rows::Exposition(Box::new(decoder)))
+        }
+        BodyFormat::Protobuf => {
+            let decoder = ProtobufDecoder::new(HistogramOptions::default(), params.time_ns, params.labels);
+            (Reading::Whole, Rows::ExpositionProtobuf(Box::new(decoder)))
+        }
+    };
+    Ok(Opened { format: Format::Exposition, encoding, reading, rows })
 }
 
 /// The format of a body, by its content type: text, unless another one is named.
-pub(super) fn syntax(head: &Head<'_>) -> Result<Syntax, &'static str> {
-    let essence = head.headers.content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+pub(super) fn body_format(head: &Head<'_>) -> Result<BodyFormat, &'static str> {
+    let mut parts = head.headers.content_type.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    let essence = parts.next().unwrap_or_default();
     if essence.eq_ignore_ascii_case(b"application/openmetrics-text") {
-        Ok(Syntax::OpenMetrics)
-    } else if essence.eq_ignore_ascii_case(b"application/vnd.google.protobuf") {
-        Err("the protobuf exposition format is not supported: send text or OpenMetrics")
-    } else {
-        Ok(Syntax::Text)
+        return Ok(BodyFormat::Lines(Syntax::OpenMetrics));
     }
+    if !essence.eq_ignore_ascii_case(b"application/vnd.google.protobuf") {
+        return Ok(BodyFormat::Lines(Syntax::Text));
+    }
+    for part in parts {
+        let at = part.iter().position(|&b| b == b'=').unwrap_or(part.len());
+        let (name, value) = (part[..at].trim_ascii(), part.get(at + 1..).unwrap_or_default().trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        let is_other = name.eq_ignore_ascii_case(b"proto") && value != b"io.prometheus.client.MetricFamily"
+            || name.eq_ignore_ascii_case(b"encoding") && value != b"delimited";
+        if is_other {
+            return Err(
+                "of the protobuf formats only io.prometheus.client.MetricFamily, delimited, is supported",
+            );
+        }
+    }
+    Ok(BodyFormat::Protobuf)
 }
 
 /// What the query string says.

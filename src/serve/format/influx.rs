@@ -9,8 +9,8 @@ use crate::model::{RowError, WriteResult};
 use crate::wire::influx::{Decoder, Dialect, Precision};
 
 use super::super::answer::Answer;
-use super::super::http::{Head, Query};
 use super::{Format, Opened, Reading, Rows};
+use crate::http::{Head, Query};
 
 /// What `X-Influxdb-Version` says: the v1 API that clients probe for.
 pub(in crate::serve) const VERSION_HEADER: (&str, &str) = ("X-Influxdb-Version", "1.8.10-tidegate");

@@ -25,9 +25,9 @@ use crate::wire::remote_write::Message;
 use crate::wire::{self, Decode, Fed, Malformed};
 
 use super::answer::Answer;
-use super::body::Encoding;
 use super::groups::{Change, Groups};
-use super::http::Head;
+use crate::http::Head;
+use crate::http::body::Encoding;
 
 /// The format of a write, as far as its answer depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +74,7 @@ pub(super) enum Reading {
 pub(super) enum Rows {
     Influx(Box<wire::influx::Decoder>),
     Exposition(Box<wire::exposition::Decoder>),
+    ExpositionProtobuf(Box<wire::exposition::ProtobufDecoder>),
     Pushgateway(Box<pushgateway::Pushed>),
     Ndjson(Box<wire::ndjson::Decoder>),
     VmImport(Box<wire::vm_import::Decoder>),
@@ -88,6 +89,7 @@ macro_rules! decoder {
         match $rows {
             Rows::Influx($decoder) => $call,
             Rows::Exposition($decoder) => $call,
+            Rows::ExpositionProtobuf($decoder) => $call,
             Rows::Pushgateway($decoder) => $call,
             Rows::Ndjson($decoder) => $call,
             Rows::VmImport($decoder) => $call,
@@ -102,6 +104,16 @@ impl Rows {
     /// See [`Decode::check`].
     pub(super) fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         decoder!(self, decoder => decoder.check(body))
+    }
+
+    /// See [`Decode::feed_unchecked`].
+    pub(super) fn feed_unchecked<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<Fed, Malformed> {
+        decoder!(self, decoder => decoder.feed_unchecked(body, intake, result))
     }
 
     /// See [`Decode::check_bytes`].
@@ -161,16 +173,16 @@ impl Format {
     /// What makes its keys mean what they mean.
     pub(super) fn context(self) -> ContextId {
         match self {
-            Format::Influx(dialect) => ContextId(dialect as u16),
+            Format::Influx(dialect) => ContextId(dialect as u32),
             // One for both: their keys say all that decides about labels.
             Format::Exposition | Format::Pushgateway(_) => {
-                ContextId(ONE_DIALECT | Protocol::Exposition as u16)
+                ContextId(ONE_DIALECT | Protocol::Exposition as u32)
             }
             // OTLP's keys say which signal they are of.
             Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) | Format::Otlp(..) => {
-                ContextId(ONE_DIALECT | self.protocol() as u16)
+                ContextId(ONE_DIALECT | self.protocol() as u32)
             }
-            Format::RemoteWrite(message) => ContextId(16 + message as u16),
+            Format::RemoteWrite(message) => ContextId(16 + message as u32),
         }
     }
 
@@ -235,4 +247,4 @@ impl Format {
 }
 
 /// Contexts of protocols whose bytes always mean the same are this and the protocol's number.
-pub(super) const ONE_DIALECT: u16 = 32;
+pub(super) const ONE_DIALECT: u32 = 32;

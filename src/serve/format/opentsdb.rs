@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::model::{RowError, WriteResult};
 
 use super::super::answer::Answer;
-use super::super::http::{Head, Query};
 use super::plain::Counts;
 use super::{Format, Opened, Reading, Rows};
+use crate::http::{Head, Query};
 
 /// What an answer tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,8 +10,8 @@ use crate::model::WriteResult;
 use crate::wire::otlp::{Decoder, Encoding, Signal};
 
 use super::super::answer::Answer;
-use super::super::http::Head;
 use super::{Format, Opened, Reading, Rows};
+use crate::http::Head;
 
 /// Reads the head of a write.
 pub(super) fn open(signal: Signal, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {

@@ -17,9 +17,9 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::super::answer::Answer;
 use super::super::groups::{Change, Groups};
-use super::super::http::{Head, Method, decode_segment};
 use super::plain::error_answer;
 use super::{Format, Opened, Reading, Rows, exposition};
+use crate::http::{Head, Method, decode_segment};
 
 /// The path of a group under any of the prefixes, up to the job.
 pub(in crate::serve) fn group_path(path: &str) -> Option<&str> {
@@ -47,7 +47,7 @@ pub(super) fn open(
     let format = Format::Pushgateway(change);
     let labels = group_labels(super::super::routes::bare(head.path))
         .map_err(|error| error_answer(400, &error, None))?;
-    let syntax = exposition::syntax(head).map_err(|error| error_answer(415, error, None))?;
+    let of_body = exposition::body_format(head).map_err(|error| error_answer(415, error, None))?;
     let mut key = Vec::new();
     for part in labels.iter().flat_map(|(name, value)| [name, value]) {
         // UTF-8 has no such byte.
@@ -57,7 +57,7 @@ pub(super) fn open(
     let label = |(name, value): &(String, String)| GivenLabel::new(name.as_bytes(), value.as_bytes());
     let group = labels.iter().map(label).collect();
     let pushed = Pushed {
-        push: Push::new(PushOptions { syntax, time_ns: wall_ns, group }),
+        push: Push::new(PushOptions { format: of_body, time_ns: wall_ns, group }),
         change,
         key,
         groups: Arc::clone(groups),

@@ -10,9 +10,9 @@ use crate::model::{RowError, WriteResult};
 use crate::wire::remote_write::{Decoder, Message};
 
 use super::super::answer::Answer;
-use super::super::body::Encoding;
-use super::super::http::Head;
 use super::{Format, Opened, Reading, Rows};
+use crate::http::Head;
+use crate::http::body::Encoding;
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {

@@ -7,8 +7,8 @@
 use crate::wire::vm_import::{Decoder, ExtraLabels};
 
 use super::super::answer::Answer;
-use super::super::http::{Head, Query};
 use super::{Format, Opened, Reading, Rows, plain};
+use crate::http::{Head, Query};
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {

@@ -1,15 +1,17 @@
 //! A connection of lines: its socket, its decoder, and what of a line has come so far.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 
 use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
+use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
-use crate::ingest::Stream;
 use crate::model::WriteResult;
 
-use super::feed::{LineDecoder, Sender};
+use super::super::door::Context;
+use super::super::transport::Transport;
+use super::feed::{Lane, LineDecoder, Sender};
 use super::options::LineProtocol;
 
 /// A connection on its way to its worker.
@@ -25,7 +27,8 @@ pub(in crate::serve) struct Arrival {
 /// A connected socket.
 #[derive(Debug)]
 pub(in crate::serve) enum LineSocket {
-    Tcp(TcpStream),
+    /// Over TCP, encrypted or not.
+    Tcp(Transport),
     Unix(UnixStream),
 }
 
@@ -36,7 +39,7 @@ pub(super) struct LineConnection {
     pub(super) listener: usize,
     pub(super) sender: Sender,
     pub(super) decoder: LineDecoder,
-    pub(super) stream: Stream,
+    pub(super) lane: Lane,
     /// Answers that the peer has not taken yet.
     out: Vec<u8>,
     /// Bytes read and not used yet.
@@ -63,13 +66,18 @@ pub(super) enum LineRead {
 }
 
 impl LineConnection {
-    pub(super) fn new(arrival: Arrival, protocol: &LineProtocol, now_ns: u64) -> LineConnection {
+    pub(super) fn new(
+        arrival: Arrival,
+        protocol: &LineProtocol,
+        context: Option<&Arc<Context>>,
+        now_ns: u64,
+    ) -> LineConnection {
         LineConnection {
             socket: arrival.socket,
             listener: arrival.listener,
             sender: arrival.sender,
             decoder: LineDecoder::new(protocol),
-            stream: Stream::new(protocol.context()),
+            lane: Lane::new(protocol, context.cloned()),
             out: Vec::new(),
             tail: Vec::new(),
             unfed: false,
@@ -81,24 +89,28 @@ impl LineConnection {
         }
     }
 
+    /// Whether no line can come yet.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        matches!(&self.socket, LineSocket::Tcp(socket) if socket.is_shaking_hands())
+    }
+
     /// Reads once. A broken connection has ended like any other: what came of it stays.
     pub(super) fn read(&mut self, into: &mut [u8], now_ns: u64) -> LineRead {
-        loop {
-            match self.socket.read(into) {
-                Ok(n) if n > 0 => {
-                    self.last_read_ns = now_ns;
-                    return LineRead::Bytes(n);
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return LineRead::Nothing;
-                }
-                Ok(_) | Err(_) => {
-                    self.readable = false;
-                    self.ended = true;
-                    return LineRead::Ended;
-                }
+        match self.socket.read(into) {
+            Ok(n) if n > 0 => {
+                self.last_read_ns = now_ns;
+                LineRead::Bytes(n)
+            }
+            // It stays readable: others have their turn first.
+            Err(e) if e.kind() == ErrorKind::Interrupted => LineRead::Nothing,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                LineRead::Nothing
+            }
+            Ok(_) | Err(_) => {
+                self.readable = false;
+                self.ended = true;
+                LineRead::Ended
             }
         }
     }
@@ -129,11 +141,17 @@ impl LineConnection {
             }
         }
         self.out = Vec::new();
+        // What TLS still holds of answers and of a handshake; what is wrong with the socket is for reading to find.
+        _ = self.socket.flush();
     }
 
     /// Bytes held.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<LineConnection>() + self.tail.capacity() + self.out.capacity()
+        let session = match &self.socket {
+            LineSocket::Tcp(socket) => socket.memory_bytes(),
+            LineSocket::Unix(_) => 0,
+        };
+        size_of::<LineConnection>() + session + self.tail.capacity() + self.out.capacity()
     }
 }
 
@@ -155,28 +173,31 @@ impl Write for LineSocket {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            LineSocket::Tcp(socket) => socket.flush(),
+            LineSocket::Unix(_) => Ok(()),
+        }
     }
 }
 
 impl Source for LineSocket {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match self {
-            LineSocket::Tcp(socket) => socket.register(registry, token, interests),
+            LineSocket::Tcp(socket) => socket.socket().register(registry, token, interests),
             LineSocket::Unix(socket) => socket.register(registry, token, interests),
         }
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match self {
-            LineSocket::Tcp(socket) => socket.reregister(registry, token, interests),
+            LineSocket::Tcp(socket) => socket.socket().reregister(registry, token, interests),
             LineSocket::Unix(socket) => socket.reregister(registry, token, interests),
         }
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         match self {
-            LineSocket::Tcp(socket) => socket.deregister(registry),
+            LineSocket::Tcp(socket) => socket.socket().deregister(registry),
             LineSocket::Unix(socket) => socket.deregister(registry),
         }
     }

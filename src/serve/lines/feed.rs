@@ -2,14 +2,24 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::engine::{Worker, random_u64};
-use crate::ingest::Stream;
-use crate::model::WriteResult;
+use crate::ingest::{Stream, Writer};
+use crate::model::{Rewrite, WriteResult};
 use crate::wire::influx::Dialect;
 use crate::wire::{Decode, FedState, graphite, influx, opentsdb, statsd};
 
+use super::super::door::Context;
 use super::options::LineProtocol;
+
+/// The way of one connection's rows, or of all datagrams of a socket, into the engine.
+#[derive(Debug)]
+pub(super) struct Lane {
+    stream: Stream,
+    /// `None`: rows are taken as they are.
+    context: Option<Arc<Context>>,
+}
 
 /// The decoder of one connection, or of all datagrams of a socket.
 #[derive(Debug)]
@@ -25,7 +35,7 @@ pub(super) enum LineDecoder {
 pub(super) struct Sums {
     pub(super) parser: statsd::Parser,
     pub(super) aggregates: statsd::Aggregates,
-    pub(super) stream: Stream,
+    pub(super) lane: Lane,
     pub(super) interval_ns: u64,
     pub(super) next_flush_ns: u64,
 }
@@ -46,6 +56,18 @@ pub(super) struct Used {
     pub(super) bytes: usize,
     /// The engine has no room: the rest is to be fed when it has.
     pub(super) full: bool,
+}
+
+impl Lane {
+    pub(super) fn new(protocol: &LineProtocol, context: Option<Arc<Context>>) -> Lane {
+        let id = context.as_ref().map_or(protocol.context(), |context| context.id);
+        Lane { stream: Stream::new(id), context }
+    }
+
+    fn writer<'a>(&'a mut self, engine: &'a mut Worker) -> Writer<'a> {
+        let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
+        engine.writer(&mut self.stream).rewriting(rewrite)
+    }
 }
 
 impl LineDecoder {
@@ -74,20 +96,20 @@ impl LineDecoder {
         sums: Option<&mut Sums>,
         sender: Sender,
         engine: &mut Worker,
-        stream: &mut Stream,
+        lane: &mut Lane,
         result: &mut WriteResult,
     ) -> Used {
         let now_ns = engine.wall_ns();
         match self {
             LineDecoder::Graphite(decoder) => {
                 decoder.set_now(now_ns);
-                feed_rows(decoder, input, last, engine, stream, result)
+                feed_rows(decoder, input, last, engine, lane, result)
             }
             LineDecoder::Influx(decoder) => {
                 decoder.set_default_time(now_ns);
-                feed_rows(&mut **decoder, input, last, engine, stream, result)
+                feed_rows(&mut **decoder, input, last, engine, lane, result)
             }
-            LineDecoder::OpenTsdb(decoder) => feed_rows(decoder, input, last, engine, stream, result),
+            LineDecoder::OpenTsdb(decoder) => feed_rows(decoder, input, last, engine, lane, result),
             LineDecoder::Statsd(decoder) => {
                 let sums = sums.expect("a listener of StatsD has sums");
                 let Sums { parser, aggregates, .. } = sums;
@@ -104,12 +126,12 @@ fn feed_rows<D: Decode>(
     input: &[u8],
     last: bool,
     engine: &mut Worker,
-    stream: &mut Stream,
+    lane: &mut Lane,
     result: &mut WriteResult,
 ) -> Used {
     let mut bytes = 0;
     loop {
-        let fed = decoder.feed(&input[bytes..], last, &mut engine.writer(stream), result);
+        let fed = decoder.feed(&input[bytes..], last, &mut lane.writer(engine), result);
         bytes += fed.consumed;
         match fed.state {
             FedState::NeedMore | FedState::Done => return Used { bytes, full: false },
@@ -121,7 +143,7 @@ fn feed_rows<D: Decode>(
 
 impl Sums {
     /// The sums of a listener that begins now, if its protocol has any.
-    pub(super) fn new(protocol: &LineProtocol) -> Option<Sums> {
+    pub(super) fn new(protocol: &LineProtocol, context: Option<Arc<Context>>) -> Option<Sums> {
         let LineProtocol::Statsd(options) = protocol else { return None };
         let interval_ns = options.flush_interval_ns.max(1);
         let gauge_flushes = options.gauge_expiry_ns.div_ceil(interval_ns);
@@ -133,7 +155,7 @@ impl Sums {
                 gauge_flushes_max: u32::try_from(gauge_flushes).unwrap_or(u32::MAX),
                 seed: random_u64(),
             }),
-            stream: Stream::new(protocol.context()),
+            lane: Lane::new(protocol, context),
             interval_ns,
             next_flush_ns: 0,
         })
@@ -153,7 +175,7 @@ impl Sums {
     /// Writes the rows that are to be written. `false`: the engine has no room for the rest.
     pub(super) fn write(&mut self, engine: &mut Worker, result: &mut WriteResult) -> bool {
         while self.aggregates.has_rows() {
-            let mut writer = engine.writer(&mut self.stream);
+            let mut writer = self.lane.writer(engine);
             if self.aggregates.write(&mut writer, result).is_err() && !engine.make_room() {
                 return false;
             }
@@ -179,7 +201,7 @@ mod tests {
             gauge_expiry_ns: 25 * S,
             tags: TagStyles::All,
         };
-        Sums::new(&LineProtocol::Statsd(options)).unwrap()
+        Sums::new(&LineProtocol::Statsd(options), None).unwrap()
     }
 
     /// Looks at the sums at this second of a clock that counts from 1,000,000 on the wall; the rows' times and values.

@@ -8,12 +8,12 @@ use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use mio::{Interest, Registry, Token};
 
-use crate::ingest::Stream;
-
+use super::super::door::{Context, Tls};
+use super::super::transport::Transport;
 use super::connection::LineSocket;
 use super::datagrams;
-use super::feed::{LineDecoder, Sender, Sums};
-use super::options::{Endpoint, LineListener};
+use super::feed::{Lane, LineDecoder, Sender, Sums};
+use super::options::{Endpoint, LineListener, LineProtocol};
 use super::report::DatagramCounts;
 use super::socket::{self, SocketFile};
 
@@ -21,13 +21,15 @@ use super::socket::{self, SocketFile};
 #[derive(Debug)]
 pub(in crate::serve) struct Gate {
     socket: GateSocket,
+    /// Of its connections.
+    tls: Option<Tls>,
     /// Its path on disk, removed with it.
     _file: Option<SocketFile>,
     /// Where it listens, with the port that was given for 0.
     pub(in crate::serve) endpoint: Endpoint,
     /// Of its datagrams.
     pub(super) decoder: LineDecoder,
-    pub(super) stream: Stream,
+    pub(super) lane: Lane,
     /// Of StatsD.
     pub(super) sums: Option<Sums>,
     /// Of a socket for datagrams.
@@ -88,13 +90,16 @@ impl Gate {
         let counts = endpoint.is_datagram().then(|| {
             Arc::new(DatagramCounts { listener: endpoint.to_string(), ..DatagramCounts::default() })
         });
+        let tls = listener.tls.as_ref().map(Tls::new).transpose();
+        let tls = tls.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let gate = Gate {
             socket,
+            tls,
             _file: file,
             endpoint,
             decoder: LineDecoder::new(&listener.protocol),
-            stream: Stream::new(listener.protocol.context()),
-            sums: Sums::new(&listener.protocol),
+            lane: Lane::new(&listener.protocol, None),
+            sums: Sums::new(&listener.protocol, None),
             counts,
             readable: false,
             accept_fails: false,
@@ -116,6 +121,12 @@ impl Gate {
         Ok(gate)
     }
 
+    /// What is done with the labels of its rows, known once there is an engine.
+    pub(in crate::serve) fn label(&mut self, protocol: &LineProtocol, context: &Arc<Context>) {
+        self.lane = Lane::new(protocol, Some(Arc::clone(context)));
+        self.sums = Sums::new(protocol, Some(Arc::clone(context)));
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match &mut self.socket {
             GateSocket::Tcp(socket) => socket,
@@ -130,10 +141,16 @@ impl Gate {
     ///
     /// # Errors
     /// There is none, or the system's reasons.
-    pub(super) fn accept(&self) -> io::Result<(LineSocket, Sender)> {
+    pub(super) fn accept(&self, now_ns: u64) -> io::Result<(LineSocket, Sender)> {
         match &self.socket {
             GateSocket::Tcp(listener) => {
                 let (socket, peer) = listener.accept()?;
+                let socket = match &self.tls {
+                    None => Transport::Plain(socket),
+                    Some(tls) => {
+                        Transport::tls_for_lines(socket, tls.config(now_ns)).map_err(io::Error::other)?
+                    }
+                };
                 Ok((LineSocket::Tcp(socket), Sender(Some(peer.ip()))))
             }
             GateSocket::Unix(listener) => {

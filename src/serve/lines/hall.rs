@@ -185,8 +185,9 @@ impl Hall {
             let silent_ns = now_ns.saturating_sub(connection.last_read_ns);
             let idle_ns_max = ground.shared.options.lines[connection.listener].idle_ns_max;
             let idle = idle_ns_max > 0 && silent_ns >= idle_ns_max;
-            // Half a line holds memory, and no sender pauses there.
-            let stuck = !connection.tail.is_empty() && silent_ns >= UNFINISHED_NS_MAX;
+            // Half a line, or half a handshake, holds memory, and no sender pauses there.
+            let unfinished = !connection.tail.is_empty() || connection.is_shaking_hands();
+            let stuck = unfinished && silent_ns >= UNFINISHED_NS_MAX;
             if !connection.queued && (idle || stuck) {
                 self.remove(id, ground);
             }
@@ -242,6 +243,7 @@ impl Hall {
         if self.drain != Drain::No {
             return;
         }
+        let now_ns = ground.engine.monotonic_ns();
         for i in 0..self.gates.len() {
             while let Some(gate) = &mut self.gates[i]
                 && gate.readable
@@ -251,7 +253,7 @@ impl Hall {
                     self.accept_later = true;
                     break;
                 }
-                let (socket, sender) = match gate.accept() {
+                let (socket, sender) = match gate.accept(now_ns) {
                     Ok(accepted) => accepted,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                     Err(e) => {
@@ -286,7 +288,8 @@ impl Hall {
     fn add(&mut self, arrival: Arrival, ground: &mut Ground<'_>) {
         let protocol: &LineProtocol = &ground.shared.options.lines[arrival.listener].protocol;
         let now_ns = ground.engine.monotonic_ns();
-        let mut connection = Box::new(LineConnection::new(arrival, protocol, now_ns));
+        let context = ground.shared.line_contexts[arrival.listener].as_ref();
+        let mut connection = Box::new(LineConnection::new(arrival, protocol, context, now_ns));
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -379,7 +382,7 @@ impl Hall {
                 self.gates[connection.listener].as_mut().and_then(|gate| gate.sums.as_mut()),
                 connection.sender,
                 ground.engine,
-                &mut connection.stream,
+                &mut connection.lane,
                 &mut self.result,
             );
             ground.buffer.copy_within(used.bytes..filled, 0);
@@ -437,7 +440,7 @@ impl Hall {
                 gate.sums.as_mut(),
                 Sender(next.sender),
                 ground.engine,
-                &mut gate.stream,
+                &mut gate.lane,
                 &mut self.result,
             );
             if used.bytes < whole {

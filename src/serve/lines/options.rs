@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::ingest::ContextId;
+use crate::relabel::Rules;
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Dialect, Precision};
 use crate::wire::statsd::TagStyles;
 
+use super::super::door::TlsOptions;
 use super::super::format::ONE_DIALECT;
 
 /// Where lines come in.
@@ -35,6 +37,10 @@ pub struct LineListener {
     pub receive_buffer_bytes: u64,
     /// A connection on which nothing came for so long is closed, in nanoseconds; 0 closes none.
     pub idle_ns_max: u64,
+    /// Encryption, of connections over TCP.
+    pub tls: Option<TlsOptions>,
+    /// What is done with the labels of new series.
+    pub rules: Rules,
 }
 
 /// What is spoken on a listener for lines.
@@ -82,13 +88,13 @@ impl LineProtocol {
     }
 
     /// What makes its keys mean what they mean.
-    pub(super) fn context(&self) -> ContextId {
+    pub(in crate::serve) fn context(&self) -> ContextId {
         match self {
             LineProtocol::Graphite | LineProtocol::OpenTsdb | LineProtocol::Statsd(_) => {
-                ContextId(ONE_DIALECT | self.label() as u16)
+                ContextId(ONE_DIALECT | self.label() as u32)
             }
             // As for a write over HTTP.
-            LineProtocol::Influx(_) => ContextId(Dialect::V1 as u16),
+            LineProtocol::Influx(_) => ContextId(Dialect::V1 as u32),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sync::SharedCount;
-use crate::telemetry::{Protocol, WorkerCounters};
+use crate::telemetry::{DurationHistogram, Protocol, WorkerCounters};
 
 use super::lines::DatagramCounts;
 use text::Text;
@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) reloaded_ms: u64,
     /// Counts of the sockets for datagrams.
     pub(super) datagrams: Vec<Arc<DatagramCounts>>,
+    /// Keys of the configuration that do nothing yet.
+    pub(super) unsupported: Vec<String>,
 }
 
 /// The whole page.
@@ -146,7 +148,17 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         facts.reloaded_ms as f64 / 1e3,
     );
     one("tidegate_workers", "gauge", "Worker threads.", workers.len() as f64);
-    commit_duration(&mut text, workers);
+    durations(
+        &mut text,
+        "tidegate_commit_duration_seconds",
+        "From the start of a block's write until it is durable.",
+        workers.iter().map(|w| &w.commit_duration),
+    );
+    scrapes(&mut text, workers);
+    text.family("tidegate_config_unsupported", "gauge", "Keys of the configuration that do nothing yet.");
+    for key in &facts.unsupported {
+        text.sample(&[("key", key)], 1.0);
+    }
     datagrams(&mut text, &facts.datagrams);
     text.family("tidegate_disk_backend_info", "gauge", "The disk backend in use.");
     text.sample(&[("backend", facts.disk_backend)], 1.0);
@@ -182,19 +194,46 @@ fn datagrams(text: &mut Text, listeners: &[Arc<DatagramCounts>]) {
     }
 }
 
-fn commit_duration(text: &mut Text, workers: &[Arc<WorkerCounters>]) {
+fn scrapes(text: &mut Text, workers: &[Arc<WorkerCounters>]) {
+    let mut one = |name, kind, help, pick: fn(&WorkerCounters) -> &SharedCount| {
+        text.family(name, kind, help);
+        text.sample(&[], workers.iter().map(|w| pick(w).value()).sum::<u64>() as f64);
+    };
+    one("tidegate_scrape_targets", "gauge", "Targets that are scraped.", |w| &w.scrape_targets);
+    one("tidegate_scrapes_total", "counter", "Scrapes begun.", |w| &w.scrapes);
+    one("tidegate_scrapes_failed_total", "counter", "Scrapes that failed: up is 0.", |w| &w.scrapes_failed);
+    one(
+        "tidegate_scrapes_missed_total",
+        "counter",
+        "Slots that passed without a scrape, since the one before was not over or the worker was late.",
+        |w| &w.scrapes_missed,
+    );
+    durations(
+        text,
+        "tidegate_scrape_delay_seconds",
+        "From a scrape's slot until it begins.",
+        workers.iter().map(|w| &w.scrape_delay),
+    );
+}
+
+fn durations<'a>(
+    text: &mut Text,
+    name: &'static str,
+    help: &str,
+    of: impl Iterator<Item = &'a DurationHistogram>,
+) {
     let mut buckets: Vec<(f64, u64)> = Vec::new();
-    for worker in workers {
-        for (i, (bound, count)) in worker.commit_duration.cumulative().into_iter().enumerate() {
+    let mut sum = 0.0;
+    for histogram in of {
+        sum += histogram.sum_seconds();
+        for (i, (bound, count)) in histogram.cumulative().into_iter().enumerate() {
             match buckets.get_mut(i) {
                 Some(bucket) => bucket.1 += count,
                 None => buckets.push((bound, count)),
             }
         }
     }
-    let sum: f64 = workers.iter().map(|w| w.commit_duration.sum_seconds()).sum();
-    let help = "From the start of a block's write until it is durable.";
-    text.histogram("tidegate_commit_duration_seconds", help, &buckets, sum);
+    text.histogram(name, help, &buckets, sum);
 }
 
 #[cfg(test)]
@@ -221,6 +260,7 @@ mod tests {
                 listener: "udp://[::]:8125".to_owned(),
                 ..DatagramCounts::default()
             })],
+            unsupported: vec!["remote_write".to_owned()],
         };
         facts.datagrams[0].received.add(7);
         let page = render(&workers, &facts);
@@ -230,6 +270,7 @@ mod tests {
             "tidegate_rows_rejected_total{protocol=\"influx\",reason=\"syntax\"} 6",
             "tidegate_log_bytes 4096",
             "tidegate_config_last_reload_successful 1",
+            "tidegate_config_unsupported{key=\"remote_write\"} 1",
             "tidegate_config_last_reload_success_timestamp_seconds 1.5",
             "tidegate_commit_duration_seconds_bucket{le=\"0.00005\"} 0",
             "tidegate_commit_duration_seconds_bucket{le=\"0.0001\"} 2",

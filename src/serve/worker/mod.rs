@@ -21,16 +21,17 @@ use crate::engine::{self, Arrivals, Event};
 use crate::ingest::Survey;
 use crate::wire::influx::LINE_BYTES_MAX;
 
-use super::body::DecoderPool;
+use super::companion::{COMPANION_TOKENS, COMPANION_TOKENS_END, Companion, Lent};
 use super::connection::{Connection, ReadOutcome, Receiving};
 use super::door::Verifier;
-use super::http::DateStamp;
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::receive::Desk;
 use super::server::{Arrival, Shared};
 use super::timer::Timer;
 use super::transport::Transport;
+use crate::http::DateStamp;
+use crate::http::body::DecoderPool;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -74,6 +75,7 @@ pub(super) struct Worker {
     listeners: Vec<TcpListener>,
     /// Everything on sockets for lines.
     hall: Hall,
+    companion: Option<Box<dyn Companion>>,
     /// Connections may wait in the backlog of which nothing will tell: a later tick looks again.
     accept_again: bool,
     /// Nothing can be accepted, and that was said.
@@ -108,7 +110,9 @@ pub(super) struct Worker {
     timer: Timer,
     /// The `Date` of answers.
     date: DateStamp,
-    /// Connections answered of late, and when: their next requests are expected.
+    /// Connections with answers that became due in this turn.
+    answerable: Vec<usize>,
+    /// Connections answered of late, and when: their next requests may be expected.
     answered: VecDeque<(usize, u64)>,
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
@@ -133,6 +137,10 @@ impl Worker {
         }
         let timer = Timer::new(poll.registry(), TIMER)?;
         let hall = Hall::new(number, poll.registry().try_clone()?, gates, &shared, lines_arriving)?;
+        let hook = shared.options.companion.as_ref();
+        let companion = hook
+            .map(|hook| (hook.0)(number, poll.registry().try_clone()?, Token(COMPANION_TOKENS)))
+            .transpose()?;
         Ok(Worker {
             number,
             poll,
@@ -143,6 +151,7 @@ impl Worker {
             engine,
             listeners,
             hall,
+            companion,
             accept_again: false,
             accept_fails: false,
             inbox,
@@ -165,6 +174,7 @@ impl Worker {
             relief_begun: 0,
             timer,
             date: DateStamp::default(),
+            answerable: Vec::new(),
             answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
@@ -190,6 +200,9 @@ impl Worker {
                     WAKE => self.take_inbox(),
                     DISK | TIMER => {}
                     Token(LISTEN..) => self.accept(),
+                    Token(COMPANION_TOKENS..COMPANION_TOKENS_END) => {
+                        self.companion.iter_mut().for_each(|companion| companion.ready(event));
+                    }
                     Token(LINE_TOKENS..) => self.hall.ready(event),
                     Token(id) => {
                         if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
@@ -205,6 +218,7 @@ impl Worker {
             self.look_at_held();
             self.answer_reloads();
             self.step_hall();
+            self.step_companion();
             self.survey_step();
             self.relieve();
             deadline = self.turn();
@@ -222,7 +236,10 @@ impl Worker {
         }
         let now_ns = self.engine.monotonic_ns();
         let deadline_ns = *self.drained_by_ns.get_or_insert(now_ns + self.shared.options.drain_ns_max);
-        let settled = self.hall.is_settled() && self.connections.iter().flatten().all(|c| c.is_settled());
+        let companion_settled = self.companion.as_ref().is_none_or(|companion| companion.is_settled());
+        let settled = companion_settled
+            && self.hall.is_settled()
+            && self.connections.iter().flatten().all(|c| c.is_settled());
         self.shared.settle(self.number, settled) || now_ns >= deadline_ns
     }
 
@@ -245,6 +262,10 @@ impl Worker {
             || self.open > 0
             || self.accept_again
             || self.hall.wants_tick()
+            || self
+                .companion
+                .as_ref()
+                .is_some_and(|companion| companion.is_full() || companion.due_ns().is_some())
             || self.shared.draining()
     }
 
@@ -259,40 +280,75 @@ impl Worker {
         hall.step(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
     }
 
+    /// Goes on with what runs beside the doors. Where memory is short, others are asked for theirs.
+    fn step_companion(&mut self) {
+        let Some(companion) = &mut self.companion else { return };
+        let Worker { engine, shared, buffer, .. } = self;
+        let draining = shared.draining();
+        companion.step(&mut Lent { engine, budget: &shared.memory, buffer, draining });
+        if companion.is_full() {
+            let held = engine.memory_held_bytes();
+            if shared.memory.exhausted(held) {
+                shared.want_relief(held);
+            }
+        }
+    }
+
     fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
         if !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
             return Some(Duration::ZERO);
         }
         let now_ns = self.engine.monotonic_ns();
         let tick = self.ticks().then_some(self.next_tick_ns);
+        let companion = self.companion.as_ref().and_then(|companion| companion.due_ns());
         let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
         // A poll's own limit is rounded up to milliseconds.
         let timed = fine && deadline.is_some_and(|due| self.timer.set(due.saturating_sub(now_ns)));
-        let due = [deadline.filter(|_| !timed), tick, self.hall.due_ns()].into_iter().flatten().min()?;
+        let due =
+            [deadline.filter(|_| !timed), tick, self.hall.due_ns(), companion].into_iter().flatten().min()?;
         Some(Duration::from_nanos(due.saturating_sub(now_ns)))
     }
 
     /// Lets the engine commit and report, and passes the news on to the connections.
     fn turn(&mut self) -> Option<u64> {
         let deadline = self.turn_engine();
-        if self.stalled.is_empty() && !self.hall.is_full() {
+        let companion_full = self.companion.as_ref().is_some_and(|companion| companion.is_full());
+        if self.stalled.is_empty() && !self.hall.is_full() && !companion_full {
             return deadline;
         }
         for id in std::mem::take(&mut self.stalled) {
             self.serve(id);
         }
         self.step_hall();
+        if companion_full {
+            self.step_companion();
+        }
         // What they filled may be due at once.
         self.turn_engine()
     }
 
     fn turn_engine(&mut self) -> Option<u64> {
-        let arrivals = self.arrivals();
         let mut events = std::mem::take(&mut self.events);
+        // First who is answered: these are the senders whose next requests the commit may linger for.
+        self.engine.notice(&mut events);
+        self.tell(&mut events);
+        let arrivals = self.arrivals();
         let deadline = self.engine.turn(arrivals, &mut events);
+        self.tell(&mut events);
+        self.events = events;
+        // The answers are written while the disk is at work.
+        for id in std::mem::take(&mut self.answerable) {
+            self.flush(id);
+        }
+        deadline
+    }
+
+    /// Passes the engine's news on to the connections.
+    fn tell(&mut self, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             match event {
                 Event::Durable { upto } => {
+                    let now_ns = self.engine.monotonic_ns();
                     for id in std::mem::take(&mut self.waiting) {
                         let Some(connection) = &mut self.connections[id] else { continue };
                         connection.durable(upto);
@@ -300,12 +356,13 @@ impl Worker {
                             self.waiting.push(id);
                         } else {
                             connection.listed.waiting = false;
+                            connection.answered(now_ns);
                             if self.answered.len() == ANSWERED_MAX {
                                 self.answered.pop_front();
                             }
-                            self.answered.push_back((id, self.engine.monotonic_ns()));
+                            self.answered.push_back((id, now_ns));
                         }
-                        self.flush(id);
+                        self.answerable.push(id);
                     }
                 }
                 Event::Failed { from, upto, failure } => {
@@ -318,8 +375,6 @@ impl Worker {
                 }
             }
         }
-        self.events = events;
-        deadline
     }
 
     /// What is known of requests to come, for the engine to decide whether its commit lingers.
@@ -328,6 +383,7 @@ impl Worker {
         while self.answered.front().is_some_and(|(_, at_ns)| at_ns + EXPECT_NS < now_ns) {
             self.answered.pop_front();
         }
+        let quick_ns = self.engine.commit_ns();
         let mut arrivals = Arrivals::None;
         for (id, _) in &self.answered {
             let Some(connection) = &self.connections[*id] else { continue };
@@ -335,8 +391,10 @@ impl Worker {
                 Receiving::Write(_) if connection.received_since(now_ns.saturating_sub(EXPECT_NS)) => {
                     Arrivals::Arriving
                 }
-                Receiving::Nothing if !connection.busy() => Arrivals::Expected,
-                _ => Arrivals::None,
+                _ => match connection.expected_by_ns(quick_ns) {
+                    Some(by_ns) if by_ns > now_ns => Arrivals::Expected { by_ns },
+                    _ => Arrivals::None,
+                },
             });
         }
         arrivals

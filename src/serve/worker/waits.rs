@@ -3,12 +3,12 @@
 use crate::ingest::Survey;
 
 use super::super::connection::{Connection, Parked, Receiving};
-use super::super::http::{Phase, Timeouts};
 use super::super::lines::Ground;
 use super::super::pages;
 use super::super::receive::Desk;
 use super::super::survey::TOP_PER_WORKER;
 use super::{TICK_NS, Worker};
+use crate::http::{Phase, Timeouts};
 
 /// How long a write waits for room in the engine before it is refused.
 const STALL_NS_MAX: u64 = 1_000_000_000;
@@ -23,7 +23,8 @@ impl Worker {
         self.next_tick_ns = now_ns + TICK_NS;
         let Worker { hall, engine, shared, live, buffer, .. } = self;
         hall.tick(&mut Ground { engine, shared, connections_max: live.connections_max, buffer });
-        let mut bytes = self.hall.memory_bytes();
+        let companion_bytes = self.companion.as_ref().map_or(0, |companion| companion.memory_bytes());
+        let mut bytes = self.hall.memory_bytes() + companion_bytes;
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes() as u64;

@@ -84,7 +84,7 @@ impl Decoder {
             options,
             kind: MetricType::Unknown,
             family_len: 0,
-            spoken: Spoken::new(),
+            spoken: Spoken::default(),
             starts: Starts::default(),
             tokens: Tokens::default(),
             names: Names::default(),
@@ -523,7 +523,7 @@ pub(super) fn read_whole(
 
 /// The length of the name and labels that a line starts with, as far as that is plain to see.
 #[inline]
-fn key_len(line: &[u8]) -> Option<usize> {
+pub(super) fn key_len(line: &[u8]) -> Option<usize> {
     let first = *line.first()?;
     if !starts_name(first) && first != b'{' {
         return None;

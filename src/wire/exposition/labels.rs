@@ -56,6 +56,31 @@ impl Names {
         given: &[GivenLabel],
         labels: &mut LabelsBuf,
     ) {
+        self.series_labels(text, tokens, kind, given, false, labels);
+    }
+
+    /// Fills `labels` with those of a scraped series: its name and its own, with those that have no value if they are
+    /// wanted.
+    pub(super) fn scraped(
+        &mut self,
+        text: &[u8],
+        tokens: &Tokens,
+        kind: MetricType,
+        with_empty: bool,
+        labels: &mut LabelsBuf,
+    ) {
+        self.series_labels(text, tokens, kind, &[], with_empty, labels);
+    }
+
+    fn series_labels(
+        &mut self,
+        text: &[u8],
+        tokens: &Tokens,
+        kind: MetricType,
+        given: &[GivenLabel],
+        with_empty: bool,
+        labels: &mut LabelsBuf,
+    ) {
         labels.clear();
         let is_given = |name: &[u8]| given.iter().any(|label| *label.name == *name);
         if !is_given(METRIC_NAME) {
@@ -63,7 +88,7 @@ impl Names {
         }
         for (name, value) in &tokens.labels {
             let name = unescape(name.of(text), &mut self.name);
-            if is_given(name) || value.start == value.end {
+            if is_given(name) || value.start == value.end && !with_empty {
                 continue;
             }
             let value = value.of(text);

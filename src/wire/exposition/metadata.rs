@@ -7,7 +7,7 @@ use super::labels::append_unescaped;
 use super::line::{self, Said};
 
 /// The metric that was spoken of last.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Spoken {
     name: Vec<u8>,
     help: Vec<u8>,
@@ -20,17 +20,6 @@ pub(super) struct Spoken {
 }
 
 impl Spoken {
-    pub(super) fn new() -> Spoken {
-        Spoken {
-            name: Vec::new(),
-            help: Vec::new(),
-            unit: Vec::new(),
-            kind: MetricType::Unknown,
-            untold: false,
-            scratch: Vec::new(),
-        }
-    }
-
     /// Forgets the metric and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.name.clear();
@@ -74,6 +63,11 @@ impl Spoken {
 
     pub(super) fn is_untold(&self) -> bool {
         self.untold
+    }
+
+    /// What was heard so far is told elsewhere.
+    pub(super) fn keep_quiet(&mut self) {
+        self.untold = false;
     }
 
     /// Tells the intake what it was not told yet.

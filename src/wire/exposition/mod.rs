@@ -28,7 +28,9 @@ mod openmetrics;
 #[cfg(test)]
 mod oracle;
 mod prefix;
+mod protobuf;
 mod push;
+mod scrape;
 mod series;
 mod starts;
 #[cfg(test)]
@@ -36,7 +38,11 @@ mod tests;
 mod text;
 
 pub use decoder::Decoder;
+pub use protobuf::{HistogramOptions, ProtobufDecoder};
 pub use push::{Push, PushOptions, RowBeside, SeriesKey};
+pub use scrape::{
+    AHEAD_NS_MAX, BODY_BYTES_MAX, Counts, Failure, Format, Page, ScrapeFailure, ScrapeOptions, Scraper,
+};
 
 /// Bytes of a line at most, its newline not counted. Longer lines are rejected and never buffered whole.
 pub const LINE_BYTES_MAX: usize = 1 << 20;

@@ -14,15 +14,16 @@ use super::fault::Fault;
 use super::labels::{Names, append_unescaped};
 use super::line::{Content, Metadata, Said, Tokens};
 use super::prefix::key_by_labels;
+use super::protobuf::{self, HistogramOptions, ProtobufDecoder};
 use super::series::RowShapes;
-use super::{Faults, GivenLabel, Options, Syntax};
+use super::{Faults, Format, GivenLabel, Options, Syntax};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 /// What a push is.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
     /// The format of its body.
-    pub syntax: Syntax,
+    pub format: Format,
     /// The time of all its rows.
     pub time_ns: i64,
     /// The labels of the group, in place of the series' own of these names. No name comes twice.
@@ -47,11 +48,18 @@ pub struct RowBeside {
     pub value_bits: u64,
 }
 
+/// The decoder of a push's body.
+#[derive(Debug)]
+enum Rows {
+    Lines(Box<Decoder>),
+    Families(Box<ProtobufDecoder>),
+}
+
 /// The decoder of a push.
 #[derive(Debug)]
 pub struct Push {
     options: PushOptions,
-    rows: Decoder,
+    rows: Rows,
     series: Vec<SeriesKey>,
     /// The group's labels as [`SeriesKey`] has them.
     group: Box<[u8]>,
@@ -71,12 +79,17 @@ pub struct Push {
 impl Push {
     /// A decoder for a push.
     pub fn new(options: PushOptions) -> Push {
-        let rows = Decoder::new(Options {
-            syntax: options.syntax,
-            faults: Faults::Body,
-            default_time_ns: options.time_ns,
-            labels: options.group.clone(),
-        });
+        let (time_ns, group) = (options.time_ns, options.group.clone());
+        let rows = match options.format {
+            Format::Lines(syntax) => {
+                let (faults, default_time_ns, labels) = (Faults::Body, time_ns, group);
+                Rows::Lines(Box::new(Decoder::new(Options { syntax, faults, default_time_ns, labels })))
+            }
+            Format::Protobuf => {
+                let histograms = HistogramOptions::default();
+                Rows::Families(Box::new(ProtobufDecoder::new(histograms, time_ns, group)))
+            }
+        };
         let mut labels = LabelsBuf::default();
         for label in options.group.iter().filter(|label| !label.value.is_empty()) {
             labels.push(&label.name, &label.value);
@@ -110,6 +123,74 @@ impl Push {
     /// The time of the push.
     pub fn time_ns(&self) -> i64 {
         self.options.time_ns
+    }
+
+    /// Gathers the series of lines; at which line each stands.
+    fn check_lines(&mut self, syntax: Syntax, body: &[u8]) -> Result<Vec<u64>, Malformed> {
+        let mut pushed = Pushed { kind: MetricType::Unknown, families: BTreeMap::new() };
+        let (mut tokens, mut names, mut own) = (Tokens::default(), Names::default(), Names::default());
+        let given = self.taken_away();
+        let mut labels = LabelsBuf::default();
+        let mut lines: Vec<u64> = Vec::new();
+        let mut line = 0;
+        if syntax == Syntax::Text && !body.is_empty() && !body.ends_with(b"\n") {
+            // It may have been cut within a number.
+            return Err(Malformed { error: Fault::NoNewline.to_string() });
+        }
+        read_whole(syntax, body, &mut tokens, &mut names, |text, read, tokens| {
+            line += 1;
+            match &read.content {
+                Content::Metadata(metadata) => pushed.hear(text, metadata)?,
+                Content::Sample(sample) => {
+                    if self.series.len() == SERIES_MAX {
+                        return Err(Fault::TooManySeries.at(0));
+                    }
+                    if sample.time_ms.is_some() && self.refusal.is_none() {
+                        self.refusal = Some((line, Fault::HasTime));
+                    }
+                    own.series(text, tokens, pushed.kind, &given, &mut labels);
+                    let family = pushed.family(text, tokens);
+                    self.series.push(SeriesKey { labels: encode(&mut labels), family });
+                    lines.push(line);
+                }
+                Content::Nothing | Content::Eof => {}
+            }
+            Ok(())
+        })?;
+        Ok(lines)
+    }
+
+    /// Gathers the series of families; which one each is of.
+    fn check_families(&mut self, body: &[u8]) -> Result<Vec<u64>, Malformed> {
+        let given = self.taken_away();
+        let Rows::Families(families) = &mut self.rows else { return Ok(Vec::new()) };
+        families.check(body)?;
+        let (mut scratch, mut labels) = (Vec::new(), LabelsBuf::default());
+        let (mut numbers, mut number) = (Vec::new(), 0);
+        let (series, refusal) = (&mut self.series, &mut self.refusal);
+        families.walk(body, |said| {
+            let protobuf::Said::Sample(sample) = said else {
+                number += 1;
+                return Ok(());
+            };
+            if series.len() == SERIES_MAX {
+                return Err(protobuf::Fault::TooManySeries);
+            }
+            if sample.time_ms.is_some() && refusal.is_none() {
+                *refusal = Some((number, Fault::HasTime));
+            }
+            protobuf::fill_labels(sample, &given, &mut scratch, &mut labels)?;
+            labels.canonicalize().map_err(|_| protobuf::Fault::Label)?;
+            series.push(SeriesKey { labels: encode(&mut labels), family: sample.family.into() });
+            numbers.push(number);
+            Ok(())
+        })?;
+        Ok(numbers)
+    }
+
+    /// The group's labels take the place of others: given without values, they take them away.
+    fn taken_away(&self) -> Vec<GivenLabel> {
+        self.options.group.iter().map(|label| GivenLabel::new(&label.name, b"")).collect()
     }
 
     /// The first series that one before it equals.
@@ -151,40 +232,12 @@ impl Decode for Push {
     /// Checks the body, also for what the Pushgateway finds inconsistent: such a body is well-formed, and refused by
     /// [`feed`](Decode::feed).
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let mut pushed = Pushed { kind: MetricType::Unknown, families: BTreeMap::new() };
-        let (mut tokens, mut names, mut own) = (Tokens::default(), Names::default(), Names::default());
-        // The group's labels take the place of others: given without values, they take them away.
-        let group = self.options.group.iter();
-        let given: Vec<GivenLabel> = group.map(|label| GivenLabel::new(&label.name, b"")).collect();
-        let mut labels = LabelsBuf::default();
-        let mut lines: Vec<u64> = Vec::new();
-        let mut line = 0;
         self.refusal = None;
         self.series.clear();
-        if self.options.syntax == Syntax::Text && !body.is_empty() && !body.ends_with(b"\n") {
-            // It may have been cut within a number.
-            return Err(Malformed { error: Fault::NoNewline.to_string() });
-        }
-        read_whole(self.options.syntax, body, &mut tokens, &mut names, |text, read, tokens| {
-            line += 1;
-            match &read.content {
-                Content::Metadata(metadata) => pushed.hear(text, metadata)?,
-                Content::Sample(sample) => {
-                    if self.series.len() == SERIES_MAX {
-                        return Err(Fault::TooManySeries.at(0));
-                    }
-                    if sample.time_ms.is_some() && self.refusal.is_none() {
-                        self.refusal = Some((line, Fault::HasTime));
-                    }
-                    own.series(text, tokens, pushed.kind, &given, &mut labels);
-                    let family = pushed.family(text, tokens);
-                    self.series.push(SeriesKey { labels: encode(&mut labels), family });
-                    lines.push(line);
-                }
-                Content::Nothing | Content::Eof => {}
-            }
-            Ok(())
-        })?;
+        let lines = match self.options.format {
+            Format::Lines(syntax) => self.check_lines(syntax, body)?,
+            Format::Protobuf => self.check_families(body)?,
+        };
         self.samples = lines.len() as u64;
         if self.refusal.is_none() {
             self.refusal = self.first_twice().map(|i| (lines[i], Fault::PushedTwice));
@@ -196,7 +249,10 @@ impl Decode for Push {
     }
 
     fn rewind(&mut self) {
-        self.rows.rewind();
+        match &mut self.rows {
+            Rows::Lines(rows) => rows.rewind(),
+            Rows::Families(rows) => rows.rewind(),
+        }
         self.shapes.clear();
         self.body_done = false;
         self.beside_done = 0;
@@ -205,7 +261,10 @@ impl Decode for Push {
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         let full = Fed { consumed: 0, state: FedState::Full };
         if self.refusal.is_none() && !self.body_done {
-            let fed = self.rows.feed(input, last, intake, result);
+            let fed = match &mut self.rows {
+                Rows::Lines(rows) => rows.feed(input, last, intake, result),
+                Rows::Families(rows) => rows.feed(input, last, intake, result),
+            };
             if fed.state != FedState::Done {
                 return fed;
             }
@@ -331,11 +390,11 @@ const SERIES_MAX: usize = 1 << 17;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::testing::Rows;
+    use crate::wire::testing;
 
     fn push(group: &[(&str, &str)]) -> Push {
         let group = group.iter().map(|(n, v)| GivenLabel::new(n.as_bytes(), v.as_bytes())).collect();
-        Push::new(PushOptions { syntax: Syntax::Text, time_ns: 7, group })
+        Push::new(PushOptions { format: Format::Lines(Syntax::Text), time_ns: 7, group })
     }
 
     #[test]
@@ -356,7 +415,7 @@ mod tests {
         push.check(b"# HELP a x\na 1\nb 2\n").unwrap();
         let labels = push.series()[0].labels.clone();
         push.settle(vec![RowBeside { labels, value_bits: 5 }]);
-        let mut rows = Rows::default();
+        let mut rows = testing::Rows::default();
         rows.room = Some(0);
         let mut result = WriteResult::default();
         let body = b"# HELP a x\na 1\nb 2\n";

@@ -1,14 +1,23 @@
-//! The shapes of this format's rows: a value, or a value and a start time.
+//! The shapes of this format's rows: a value or a native histogram, with a start time or without.
 
 use crate::model::{FieldText, FieldType, Intake, Refusal, Series, Shape, ShapeId};
 
 /// The name of the field that a sample is.
 pub(super) const VALUE: &[u8] = b"value";
 
-const PLAIN: [FieldText<'static>; 1] = [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
+/// A row without a start time.
+pub(super) const PLAIN: [FieldText<'static>; 1] =
+    [FieldText { text: VALUE, name: VALUE, kind: FieldType::F64 }];
 
-const STARTED: [FieldText<'static>; 2] =
+/// A row with one.
+pub(super) const STARTED: [FieldText<'static>; 2] =
     [PLAIN[0], FieldText { text: b"", name: b"", kind: FieldType::StartTime }];
+
+/// A native histogram, and one with a start time.
+pub(super) const NATIVE: [FieldText<'static>; 1] =
+    [FieldText { text: VALUE, name: VALUE, kind: FieldType::Histogram }];
+
+pub(super) const NATIVE_STARTED: [FieldText<'static>; 2] = [NATIVE[0], STARTED[1]];
 
 /// Finds the shapes of rows.
 #[derive(Debug)]
@@ -51,6 +60,22 @@ impl RowShapes {
         self.other(series, &STARTED, intake)
     }
 
+    /// The shape of a row: of a native histogram or a float, with a start time or without.
+    pub(super) fn of<I: Intake>(
+        &mut self,
+        is_native: bool,
+        is_started: bool,
+        series: Series,
+        intake: &mut I,
+    ) -> Result<ShapeId, Refusal> {
+        match (is_native, is_started) {
+            (false, false) => self.plain(series, intake),
+            (false, true) => self.started(series, intake),
+            (true, false) => self.other(series, &NATIVE, intake),
+            (true, true) => self.other(series, &NATIVE_STARTED, intake),
+        }
+    }
+
     #[inline(never)]
     fn other<I: Intake>(
         &mut self,
@@ -58,20 +83,21 @@ impl RowShapes {
         fields: &[FieldText<'_>],
         intake: &mut I,
     ) -> Result<ShapeId, Refusal> {
+        let is_plain = fields.len() == 1 && fields[0].kind == FieldType::F64;
         if series.shape != ShapeId::NONE && is(intake.shape(series.shape), fields) {
-            if fields.len() == 1 {
+            if is_plain {
                 self.plain = series.shape;
             }
             return Ok(series.shape);
         }
-        if fields.len() == 1
+        if is_plain
             && self.plain != ShapeId::NONE
             && let Some(shape) = intake.adopt_shape(series, self.plain)
         {
             return Ok(shape);
         }
         let shape = intake.define_shape(series, fields)?;
-        if fields.len() == 1 {
+        if is_plain {
             self.plain = shape;
         }
         Ok(shape)

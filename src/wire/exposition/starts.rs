@@ -126,8 +126,13 @@ impl Starts {
         }
     }
 
+    /// Whether the family's rows have been read ahead.
+    pub(super) fn is_surveyed(&self) -> bool {
+        self.surveyed
+    }
+
     /// Whether the body says `_created` behind `at`.
-    fn says_created(&mut self, body: &[u8], at: usize) -> bool {
+    pub(super) fn says_created(&mut self, body: &[u8], at: usize) -> bool {
         match self.next_created {
             Some(None) => false,
             Some(Some(next)) if next >= at => true,
@@ -197,7 +202,7 @@ struct Ahead {
 }
 
 /// Whether rows of such metrics have start times.
-fn has_start(kind: MetricType) -> bool {
+pub(super) fn has_start(kind: MetricType) -> bool {
     matches!(kind, MetricType::Counter | MetricType::Summary | MetricType::Histogram)
 }
 

@@ -358,7 +358,7 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
     let lines = proptest::collection::vec(line(), 0..6);
     let end = prop_oneof![3 => Just("\n# EOF\n"), 1 => Just("\n"), 1 => Just("")];
     (lines, end).prop_map(|(lines, end)| (lines.join("\n") + end).into_bytes())
@@ -374,7 +374,7 @@ fn short_body() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-fn syntaxes() -> impl Strategy<Value = Syntax> {
+pub(super) fn syntaxes() -> impl Strategy<Value = Syntax> {
     prop_oneof![Just(Syntax::Text), Just(Syntax::OpenMetrics)]
 }
 
@@ -492,7 +492,7 @@ proptest! {
     #[test]
     fn a_push_is_taken_whole_or_refused_whole(body in body(), rooms in proptest::collection::vec(0usize..3, 1..4)) {
         let group = vec![GivenLabel::new(b"a", b"x"), GivenLabel::new(b"le", b"")];
-        let options = PushOptions { syntax: Syntax::Text, time_ns: NOW_NS, group };
+        let options = PushOptions { format: Format::Lines(Syntax::Text), time_ns: NOW_NS, group };
         let mut push = Push::new(options);
         let Ok(()) = push.check(&body) else { return Ok(()) };
         prop_assert!(take(Syntax::Text, Faults::Body, &body).is_ok());

@@ -12,8 +12,22 @@ use super::symbols::{Symbols, TooManySymbols};
 
 type Checked = Result<(), ProtobufError>;
 
+/// How far a body is looked into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Depth {
+    /// To its last byte.
+    Whole,
+    /// Not into its series.
+    Outer,
+}
+
 /// Checks a body, and finds the symbols of a 2.0 one.
-pub(super) fn check_body(message: Message, body: &[u8], symbols: &mut Symbols) -> Result<(), Malformed> {
+pub(super) fn check_body(
+    message: Message,
+    body: &[u8],
+    depth: Depth,
+    symbols: &mut Symbols,
+) -> Result<(), Malformed> {
     symbols.clear();
     if u32::try_from(body.len()).is_err() {
         return Err(malformed("the message is longer than 4 GiB".to_owned()));
@@ -22,21 +36,18 @@ pub(super) fn check_body(message: Message, body: &[u8], symbols: &mut Symbols) -
     let mut fields = ProtobufFields::new(body);
     while let Some(field) = fields.next() {
         let end = body.len() - fields.rest().len();
-        let at_series = |e| malformed(format!("invalid protobuf in timeseries {series}: {e}"));
-        let (number, value) =
-            field.map_err(|e| malformed(format!("invalid protobuf behind {series} timeseries: {e}")))?;
+        let (number, value) = field.map_err(|e| behind_series(series, e))?;
         match message.outer(number) {
             Outer::Series => {
                 series += 1;
-                let at_series = |e| malformed(format!("invalid protobuf in timeseries {series}: {e}"));
-                check_series(message, value.bytes().map_err(at_series)?).map_err(at_series)?;
+                let parts = value.bytes().map_err(|e| in_series(series, e))?;
+                if depth == Depth::Whole {
+                    check_series(message, parts).map_err(|e| in_series(series, e))?;
+                }
             }
-            Outer::Metadata => value
-                .bytes()
-                .and_then(check_metadata_v1)
-                .map_err(|e| malformed(format!("invalid protobuf in metadata: {e}")))?,
+            Outer::Metadata => value.bytes().and_then(check_metadata_v1).map_err(in_metadata)?,
             Outer::Symbol => {
-                let len = value.bytes().map_err(at_series)?.len();
+                let len = value.bytes().map_err(|e| behind_series(series, e))?.len();
                 symbols.push(body, end - len, len).map_err(|TooManySymbols| {
                     malformed(format!("more than {} symbols", super::symbols::SYMBOLS_MAX))
                 })?;
@@ -63,8 +74,24 @@ fn malformed(error: String) -> Malformed {
     Malformed { error }
 }
 
+#[cold]
+pub(super) fn in_series(number: u64, error: ProtobufError) -> Malformed {
+    malformed(format!("invalid protobuf in timeseries {number}: {error}"))
+}
+
+#[cold]
+pub(super) fn behind_series(number: u64, error: ProtobufError) -> Malformed {
+    malformed(format!("invalid protobuf behind {number} timeseries: {error}"))
+}
+
+#[cold]
+pub(super) fn in_metadata(error: ProtobufError) -> Malformed {
+    malformed(format!("invalid protobuf in metadata: {error}"))
+}
+
+/// Checks a series.
 #[inline]
-fn check_series(message: Message, series: &[u8]) -> Checked {
+pub(super) fn check_series(message: Message, series: &[u8]) -> Checked {
     let series = if message == Message::V1 { behind_plain_labels(series) } else { series };
     if Sample::read_plain(series).is_some() {
         return Ok(());
@@ -154,7 +181,7 @@ fn check_histogram(message: Message, histogram: &[u8]) -> Checked {
     })
 }
 
-fn check_metadata_v1(metadata: &[u8]) -> Checked {
+pub(super) fn check_metadata_v1(metadata: &[u8]) -> Checked {
     each(metadata, |number, value| match number {
         1 => value.varint().map(drop),
         2 | 4 | 5 => value.bytes().map(drop),

@@ -7,9 +7,11 @@ use crate::model::{Full, Intake, LabelsBuf, Series, WriteResult};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::ahead::Ahead;
-use super::check::check_body;
+use super::check::{
+    Depth, behind_series, check_body, check_metadata_v1, check_series, in_metadata, in_series,
+};
 use super::fault::Site;
-use super::labels::{LabelFault, key_v2, parse_labels};
+use super::labels::{LabelFault, parse_labels, spells};
 use super::message::{Message, Outer, Part, bytes, fields};
 use super::plain::{PlainSeries, packed};
 use super::rows::{Found, Items, MetadataV2, Sample, take_metadata_v1};
@@ -38,7 +40,15 @@ pub struct Decoder {
     ahead: Ahead,
     items: Items,
     labels: LabelsBuf,
-    key: Vec<u8>,
+}
+
+/// Why a body is not taken to its end.
+#[derive(Debug)]
+enum Stop {
+    /// The intake has no room.
+    Full,
+    /// It turns out to be no message.
+    Malformed(Malformed),
 }
 
 /// How far a body is taken.
@@ -78,7 +88,6 @@ impl Decoder {
             ahead: Ahead::default(),
             items: Items::default(),
             labels: LabelsBuf::default(),
-            key: Vec::new(),
         }
     }
 
@@ -96,19 +105,24 @@ impl Decoder {
         body: &[u8],
         intake: &mut I,
         result: &mut WriteResult,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Stop> {
         let mut left = ProtobufFields::new(&body[self.place.at..]);
-        while let Some(Ok((number, value))) = left.next() {
+        while let Some(field) = left.next() {
+            let (number, value) = field.map_err(|e| behind_series(self.place.series, e))?;
             let end = body.len() - left.rest().len();
             match self.message.outer(number) {
                 Outer::Series => {
-                    let parts = bytes(value);
+                    let parts = value.bytes().map_err(|e| in_series(self.place.series + 1, e))?;
                     self.take_series(body, (end - parts.len(), parts), intake, result)?;
                     self.place.series += 1;
                     self.place.item = 0;
                 }
                 Outer::Metadata => {
-                    take_metadata_v1(bytes(value), self.place.metadata + 1, intake, result)?;
+                    let metadata = value.bytes().map_err(in_metadata)?;
+                    if !self.checked {
+                        check_metadata_v1(metadata).map_err(in_metadata)?;
+                    }
+                    take_metadata_v1(metadata, self.place.metadata + 1, intake, result)?;
                     self.place.metadata += 1;
                 }
                 Outer::Symbol | Outer::Foreign | Outer::Unknown => {}
@@ -118,6 +132,8 @@ impl Decoder {
         Ok(())
     }
 
+    /// Takes a series. One that is plain and whose key is one that is known needs no check: it is what was checked when
+    /// that key was new.
     #[inline]
     fn take_series<I: Intake>(
         &mut self,
@@ -125,44 +141,53 @@ impl Decoder {
         (at, parts): (usize, &[u8]),
         intake: &mut I,
         result: &mut WriteResult,
-    ) -> Result<(), Full> {
-        match self.message {
-            Message::V1 => {
-                let predicted = intake.predicted();
-                let len = predicted.len();
-                // What follows the key is nothing but a sample: no more labels.
-                if len > 0
-                    && parts.get(..len) == Some(predicted)
-                    && let Some(sample) = Sample::read_plain(&parts[len..])
-                {
-                    let series = intake.confirm();
-                    let site =
-                        Site { message: self.message, number: self.place.series + 1, key: &parts[..len] };
-                    let mut found = Found { site, body, parts, series, created_ms: 0 };
-                    return self.items.take_sample(&mut found, sample, intake, result);
-                }
-                self.take_v1(body, (at, parts), intake, result)
-            }
-            Message::V2 => match self.take_v2_plain(body, (at, parts), intake, result) {
-                Some(taken) => taken,
-                None => self.take_v2(body, (at, parts), intake, result),
-            },
+    ) -> Result<(), Stop> {
+        if let Some(taken) = self.take_plain(body, (at, parts), intake, result) {
+            return Ok(taken?);
         }
+        if !self.checked {
+            check_series(self.message, parts).map_err(|e| in_series(self.place.series + 1, e))?;
+        }
+        match self.message {
+            Message::V1 => self.take_v1(body, (at, parts), intake, result)?,
+            Message::V2 => self.take_v2(body, (at, parts), intake, result)?,
+        }
+        Ok(())
     }
 
-    /// Takes a 2.0 series that is plain, whose key is the predicted one, and which says nothing new of its metric. None
-    /// for others.
+    /// Takes a series that is as everybody writes it, and whose key is the predicted one. None for others.
     #[inline]
-    fn take_v2_plain<I: Intake>(
+    fn take_plain<I: Intake>(
         &mut self,
         body: &[u8],
         (at, parts): (usize, &[u8]),
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Option<Result<(), Full>> {
-        if intake.predicted().is_empty() {
+        let predicted = intake.predicted();
+        if predicted.is_empty() {
             return None;
         }
+        let sample = match self.message {
+            // What follows the key is nothing but a sample: no more labels.
+            Message::V1 => Sample::read_plain(parts.strip_prefix(predicted)?)?,
+            Message::V2 => self.read_plain_v2(body, (at, parts), predicted)?,
+        };
+        // Only for what is said of a time that is out of range; the labels are in it.
+        let key = if self.message == Message::V1 { &parts[..predicted.len()] } else { &[] };
+        let site = Site { message: self.message, number: self.place.series + 1, key };
+        if !sample.fits() {
+            return None;
+        }
+        let series = intake.confirm();
+        let mut found = Found { site, body, parts, series, created_ms: 0 };
+        Some(self.items.take_sample(&mut found, sample, intake, result))
+    }
+
+    /// The sample of a 2.0 series that is plain, whose key is the predicted one, and which says nothing new of its
+    /// metric.
+    #[inline]
+    fn read_plain_v2(&self, body: &[u8], (at, parts): (usize, &[u8]), predicted: &[u8]) -> Option<Sample> {
         let plain = PlainSeries::read(parts)?;
         if !plain.metadata.is_empty() {
             let mut references = packed(plain.references);
@@ -173,15 +198,7 @@ impl Decoder {
                 return None;
             }
         }
-        self.key.clear();
-        key_v2(body, &self.symbols, packed(plain.references), &mut self.key).ok()?;
-        if *self.key != *intake.predicted() {
-            return None;
-        }
-        let series = intake.confirm();
-        let site = Site { message: self.message, number: self.place.series + 1, key: &self.key };
-        let mut found = Found { site, body, parts, series, created_ms: 0 };
-        Some(self.items.take_sample(&mut found, plain.sample, intake, result))
+        spells(body, &self.symbols, plain.references, predicted).then_some(plain.sample)
     }
 
     /// Takes a 1.0 series whose key was not predicted, or that holds more than a sample.
@@ -261,7 +278,7 @@ impl Decoder {
 
 impl Decode for Decoder {
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        check_body(self.message, body, &mut self.symbols)?;
+        check_body(self.message, body, Depth::Whole, &mut self.symbols)?;
         self.checked = true;
         Ok(())
     }
@@ -289,8 +306,49 @@ impl Decode for Decoder {
         self.ahead.clear();
         match self.take_all(input, intake, result) {
             Ok(()) => done,
-            Err(Full) => Fed { consumed: 0, state: FedState::Full },
+            Err(Stop::Full) => Fed { consumed: 0, state: FedState::Full },
+            Err(Stop::Malformed(malformed)) => unreachable!("the body was checked: {malformed}"),
         }
+    }
+
+    /// Checks what is not known already series by series, each before it is taken; where the intake is full the rest.
+    fn feed_unchecked<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<Fed, Malformed> {
+        if self.message == Message::V2 || u32::try_from(body.len()).is_err() {
+            // Symbols may come behind the series that refer to them.
+            check_body(self.message, body, Depth::Outer, &mut self.symbols)?;
+        }
+        self.items.enter_epoch(intake.epoch());
+        self.ahead.clear();
+        match self.take_all(body, intake, result) {
+            Ok(()) => {
+                if self.place.series + self.place.metadata == 0 {
+                    self.check(body)?;
+                }
+                Ok(Fed { consumed: body.len(), state: FedState::Done })
+            }
+            Err(Stop::Full) => {
+                self.check(body)?;
+                Ok(Fed { consumed: 0, state: FedState::Full })
+            }
+            Err(Stop::Malformed(malformed)) => Err(malformed),
+        }
+    }
+}
+
+impl From<Full> for Stop {
+    fn from(_: Full) -> Stop {
+        Stop::Full
+    }
+}
+
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Stop {
+        Stop::Malformed(malformed)
     }
 }
 

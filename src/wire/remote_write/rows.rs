@@ -190,6 +190,12 @@ impl Items {
 }
 
 impl Sample {
+    /// Whether its time is one that rows have.
+    #[inline]
+    pub(super) fn fits(&self) -> bool {
+        nanoseconds(self.time_ms).is_some()
+    }
+
     /// Reads a sample that was checked.
     pub(super) fn read(message: Message, sample: &[u8]) -> Sample {
         let mut read = Sample::default();

@@ -69,6 +69,10 @@ impl Intake for Stingy {
         self.rows.define(key, labels)
     }
 
+    fn identity(&self, series: Series) -> Option<u32> {
+        self.rows.identity(series)
+    }
+
     fn shape(&self, id: ShapeId) -> &Shape {
         self.rows.shape(id)
     }

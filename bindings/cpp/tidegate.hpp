@@ -1,0 +1,380 @@
+// tidegate.hpp: tidegate for C++17, over tidegate.h, which says what each call means.
+//
+//     #include <tidegate.hpp>
+//
+//     int main() {
+//         tidegate::options options;
+//         options.set("data.directory", "demo");
+//         tidegate::engine engine(options);
+//         tidegate::writer writer(engine);
+//         auto load = engine.series("load", {{"host", "a"}});
+//         if (!writer.push(load, tidegate::now, 0.5)) return 1; // No room.
+//         if (!writer.wait(writer.flush(), std::chrono::seconds(10))) return 1; // Not on disk yet.
+//         engine.close(std::chrono::seconds(10));
+//     }
+//
+// Everything throws `tidegate::error`, but where an answer is usual: no room and not yet are `false`. Handles are moved
+// and not copied. A DESTRUCTOR FREES AND NEVER PUBLISHES: what a writer was given and not flushed goes with it, unless the
+// commit interval was faster; flush and wait for what must not be lost.
+//
+// Threads: as of the C handles. An engine is for any threads at once, a writer for one at a time; its `wait` for any.
+#ifndef TIDEGATE_HPP
+#define TIDEGATE_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "tidegate.h"
+
+namespace tidegate {
+
+// Why a call failed: `code` is one of the TDG_E_ numbers.
+class error : public std::runtime_error {
+public:
+    error(tdg_status code, const std::string &message, bool in_doubt)
+        : std::runtime_error(message), code_(code), in_doubt_(in_doubt) {}
+
+    [[nodiscard]] tdg_status code() const noexcept { return code_; }
+
+    // Whether rows may be on disk all the same.
+    [[nodiscard]] bool in_doubt() const noexcept { return in_doubt_; }
+
+private:
+    tdg_status code_;
+    bool in_doubt_;
+};
+
+namespace detail {
+
+inline tdg_str str(std::string_view text) noexcept { return {text.data(), text.size()}; }
+
+[[noreturn]] inline void fail(tdg_status code, tdg_error *why) {
+    std::unique_ptr<tdg_error, decltype(&tdg_error_free)> owned(why, tdg_error_free);
+    const tdg_str told = tdg_error_message(why);
+    std::string message = told.len > 0 ? std::string(told.ptr, told.len) : std::string(tdg_status_text(code));
+    throw error(code, message, why != nullptr ? tdg_error_in_doubt(why) : code == TDG_E_IN_DOUBT);
+}
+
+inline void check(tdg_status status, tdg_error *why = nullptr) {
+    if (status != TDG_OK) fail(status, why);
+}
+
+// A timeout as C has it; whatever is negative is for ever.
+inline std::int64_t timeout(std::chrono::nanoseconds timeout) noexcept {
+    return timeout.count() < 0 ? -1 : static_cast<std::int64_t>(timeout.count());
+}
+
+} // namespace detail
+
+// As a timeout: for ever.
+inline constexpr std::chrono::nanoseconds forever{-1};
+
+// Nanoseconds since the Unix epoch.
+struct time {
+    std::int64_t ns;
+
+    constexpr time(std::int64_t since_epoch_ns) noexcept : ns(since_epoch_ns) {}
+    template <class Duration>
+    time(std::chrono::time_point<std::chrono::system_clock, Duration> at) noexcept
+        : ns(std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count()) {}
+};
+
+// As a time: the system's clock at the call.
+inline constexpr time now{TDG_TIME_NOW};
+
+// Elements that lie side by side and belong to somebody else: an array, a vector, braces in a call.
+template <class T>
+class view {
+public:
+    constexpr view() noexcept = default;
+    constexpr view(const T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    constexpr view(std::initializer_list<T> list) noexcept : view(list.begin(), list.size()) {}
+    template <std::size_t N>
+    constexpr view(const T (&array)[N]) noexcept : data_(array), size_(N) {}
+    template <class Container,
+              class = std::enable_if_t<
+                  std::is_convertible_v<decltype(std::declval<const Container &>().data()), const T *>>>
+    constexpr view(const Container &container) noexcept : data_(container.data()), size_(container.size()) {}
+
+    [[nodiscard]] constexpr const T *data() const noexcept { return data_; }
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+
+private:
+    const T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+// A label of a series.
+struct label : tdg_label {
+    label(std::string_view n, std::string_view v) noexcept : tdg_label{detail::str(n), detail::str(v)} {}
+};
+
+// Bytes as the value of a field.
+struct bytes {
+    std::string_view value;
+};
+
+// A field of a row: its name and its value, of the type that the value has in C++. Names and texts are borrowed.
+struct field : tdg_field {
+    field(std::string_view n, double v) noexcept : tdg_field(of(n, TDG_F64)) { value.f64 = v; }
+    field(std::string_view n, bool v) noexcept : tdg_field(of(n, TDG_BOOL)) { value.boolean = v; }
+    field(std::string_view n, std::string_view v) noexcept : tdg_field(of(n, TDG_STRING)) {
+        value.string = detail::str(v);
+    }
+    // These two, or text would be a bool.
+    field(std::string_view n, const char *v) noexcept : field(n, std::string_view(v)) {}
+    field(std::string_view n, const std::string &v) noexcept : field(n, std::string_view(v)) {}
+    field(std::string_view n, bytes v) noexcept : tdg_field(of(n, TDG_BYTES)) {
+        value.string = detail::str(v.value);
+    }
+    // There, and without a value.
+    field(std::string_view n, std::nullptr_t) noexcept : tdg_field(of(n, TDG_NULL)) {}
+    template <class Integer,
+              class = std::enable_if_t<std::is_integral_v<Integer> && !std::is_same_v<Integer, bool>>>
+    field(std::string_view n, Integer v) noexcept
+        : tdg_field(of(n, std::is_signed_v<Integer> ? TDG_I64 : TDG_U64)) {
+        if constexpr (std::is_signed_v<Integer>) {
+            value.i64 = v;
+        } else {
+            value.u64 = v;
+        }
+    }
+
+private:
+    static tdg_field of(std::string_view name, std::int32_t kind) noexcept {
+        tdg_field made{};
+        made.name = detail::str(name);
+        made.kind = kind;
+        return made;
+    }
+};
+
+// Arrays of these are arrays of C's.
+static_assert(sizeof(label) == sizeof(tdg_label) && sizeof(field) == sizeof(tdg_field));
+
+// What a body is.
+enum class protocol : std::int32_t {
+    influx = TDG_INFLUX,
+    influx_us = TDG_INFLUX_US,
+    influx_ms = TDG_INFLUX_MS,
+    influx_s = TDG_INFLUX_S,
+    prometheus_text = TDG_PROMETHEUS_TEXT,
+    openmetrics = TDG_OPENMETRICS,
+    remote_write = TDG_REMOTE_WRITE,
+    remote_write_2 = TDG_REMOTE_WRITE_2,
+    otlp_metrics = TDG_OTLP_METRICS,
+    otlp_logs = TDG_OTLP_LOGS,
+    otlp_metrics_json = TDG_OTLP_METRICS_JSON,
+    otlp_logs_json = TDG_OTLP_LOGS_JSON,
+    ndjson = TDG_NDJSON,
+    vm_import = TDG_VM_IMPORT,
+    opentsdb = TDG_OPENTSDB,
+    graphite = TDG_GRAPHITE,
+};
+
+// A registered series: a number, good for every writer of its engine.
+struct series {
+    tdg_series number;
+};
+
+// Stands for the rows of a flush, of the writer that gave it.
+struct token {
+    tdg_token number;
+};
+
+// What became of a body.
+struct written : tdg_written {
+    // Why the first of its rows was rejected; empty if none was.
+    std::string rejection;
+};
+
+// What an engine is told when it is opened.
+class options {
+public:
+    options() : handle_(tdg_options_new(), tdg_options_free) {
+        if (!handle_) throw std::bad_alloc();
+    }
+
+    // Keys and values are those of the configuration file: "data.retention", "15d".
+    options &set(std::string_view key, std::string_view value) {
+        tdg_error *why = nullptr;
+        detail::check(tdg_options_set(handle_.get(), detail::str(key), detail::str(value), &why), why);
+        return *this;
+    }
+
+    // Has the engine's messages told to `log`; see `tdg_options_set_log`.
+    options &set_log(tdg_log_fn log, void *userdata, std::int32_t level_max) {
+        tdg_error *why = nullptr;
+        detail::check(tdg_options_set_log(handle_.get(), log, userdata, level_max, &why), why);
+        return *this;
+    }
+
+    [[nodiscard]] const tdg_options *get() const noexcept { return handle_.get(); }
+
+private:
+    std::unique_ptr<tdg_options, decltype(&tdg_options_free)> handle_;
+};
+
+// An engine on a data directory.
+class engine {
+public:
+    explicit engine(const options &options) : handle_(open(options), tdg_engine_free) {}
+
+    // Commits what was pushed, seals the log and ends the threads. `false`: not done yet, and it goes on.
+    bool close(std::chrono::nanoseconds timeout) {
+        tdg_error *why = nullptr;
+        const tdg_status status = tdg_engine_close(handle_.get(), detail::timeout(timeout), &why);
+        if (status == TDG_E_TIMEOUT) {
+            tdg_error_free(why);
+            return false;
+        }
+        detail::check(status, why);
+        return true;
+    }
+
+    // Makes a series known: once for its life, not once a row.
+    [[nodiscard]] tidegate::series series(std::string_view name, view<label> labels = {}) {
+        tdg_error *why = nullptr;
+        tidegate::series made{};
+        detail::check(tdg_engine_series(handle_.get(), detail::str(name), labels.data(), labels.size(),
+                                        &made.number, &why),
+                      why);
+        return made;
+    }
+
+    // Takes a registration back, when what the series is about has gone.
+    void release(tidegate::series series) { detail::check(tdg_engine_release(handle_.get(), series.number)); }
+
+    [[nodiscard]] tdg_stats stats() const {
+        tdg_stats stats{};
+        detail::check(tdg_engine_stats(handle_.get(), &stats, sizeof stats));
+        return stats;
+    }
+
+    [[nodiscard]] tdg_engine *get() const noexcept { return handle_.get(); }
+
+private:
+    static tdg_engine *open(const options &options) {
+        tdg_error *why = nullptr;
+        tdg_engine *opened = nullptr;
+        detail::check(tdg_engine_open(options.get(), &opened, &why), why);
+        return opened;
+    }
+
+    std::unique_ptr<tdg_engine, decltype(&tdg_engine_free)> handle_;
+};
+
+// A thread's way into an engine. It frees and never flushes.
+class writer {
+public:
+    explicit writer(engine &engine) : handle_(make(engine), tdg_writer_free) {}
+
+    // How long calls may wait for room; 0 not at all.
+    void set_full_wait(std::chrono::nanoseconds wait) {
+        detail::check(tdg_writer_set_full_wait(handle_.get(), detail::timeout(wait)));
+    }
+
+    // Pushes a sample. `false`: there is no room, and it was not taken.
+    [[nodiscard]] bool push(series series, time at, double value) {
+        return has_room(tdg_writer_push(handle_.get(), series.number, at.ns, value));
+    }
+
+    // Pushes a row of any fields. `false`: there is no room, and it was not taken.
+    [[nodiscard]] bool push(series series, time at, view<field> fields) {
+        return has_room(
+            tdg_writer_push_row(handle_.get(), series.number, at.ns, fields.data(), fields.size()));
+    }
+
+    // Pushes samples of one series. Gives how many were taken, from the first on: fewer if there is no room.
+    [[nodiscard]] std::size_t push_times(series series, view<std::int64_t> times_ns, view<double> values) {
+        same(times_ns.size(), values.size());
+        std::size_t taken = 0;
+        (void)has_room(tdg_writer_push_times(handle_.get(), series.number, times_ns.data(), values.data(),
+                                             values.size(), &taken));
+        return taken;
+    }
+
+    // Pushes samples of one time, one for each series. Gives how many were taken, as `push_times`.
+    [[nodiscard]] std::size_t push_series(view<series> series, time at, view<double> values) {
+        static_assert(sizeof(tidegate::series) == sizeof(tdg_series));
+        same(series.size(), values.size());
+        std::size_t taken = 0;
+        const tdg_series *numbers = series.size() > 0 ? &series.data()->number : nullptr;
+        (void)has_room(tdg_writer_push_series(handle_.get(), numbers, at.ns, values.data(), values.size(), &taken));
+        return taken;
+    }
+
+    // Writes a body of a protocol, as it was received. Rejected rows are told of and do not keep the others out. Throws
+    // if nothing of it could be taken, and with TDG_E_FULL if there was no room: what was taken stays.
+    written write(protocol protocol, std::string_view body) {
+        written made{};
+        tdg_error *why = nullptr;
+        const tdg_status status = tdg_writer_write(handle_.get(), static_cast<std::int32_t>(protocol),
+                                                   detail::str(body), &made, &why);
+        if (status == TDG_E_REJECTED) {
+            std::unique_ptr<tdg_error, decltype(&tdg_error_free)> owned(why, tdg_error_free);
+            const tdg_str told = tdg_error_message(why);
+            made.rejection.assign(told.ptr, told.len);
+            return made;
+        }
+        detail::check(status, why);
+        return made;
+    }
+
+    // Hands over what was pushed, to be committed at once; waits for nothing.
+    token flush() {
+        token made{};
+        detail::check(tdg_writer_flush(handle_.get(), &made.number));
+        return made;
+    }
+
+    // Waits until the rows of a token are on stable storage. `false`: not yet. Throws if they are in doubt.
+    [[nodiscard]] bool wait(token token, std::chrono::nanoseconds timeout) const {
+        const tdg_status status = tdg_writer_wait(handle_.get(), token.number, detail::timeout(timeout));
+        if (status == TDG_E_TIMEOUT) return false;
+        detail::check(status);
+        return true;
+    }
+
+    // A descriptor for an event loop; see `tdg_writer_fd`.
+    [[nodiscard]] int fd() {
+        std::int32_t fd = -1;
+        detail::check(tdg_writer_fd(handle_.get(), &fd));
+        return fd;
+    }
+
+    [[nodiscard]] tdg_writer *get() const noexcept { return handle_.get(); }
+
+private:
+    static tdg_writer *make(engine &engine) {
+        tdg_error *why = nullptr;
+        tdg_writer *made = nullptr;
+        detail::check(tdg_writer_new(engine.get(), &made, &why), why);
+        return made;
+    }
+
+    static bool has_room(tdg_status status) {
+        if (status == TDG_E_FULL) return false;
+        detail::check(status);
+        return true;
+    }
+
+    static void same(std::size_t a, std::size_t b) {
+        if (a != b) throw error(TDG_E_INPUT, "columns of different lengths", false);
+    }
+
+    std::unique_ptr<tdg_writer, decltype(&tdg_writer_free)> handle_;
+};
+
+} // namespace tidegate
+
+#endif // TIDEGATE_HPP

@@ -1,0 +1,186 @@
+//! From the parser's events to a tree.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+
+use super::{Content, Fault, Key, Mark, Node};
+
+/// The tree of the only document of `text`; null where there is none.
+pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut composer =
+        Composer { events: Parser::new_from_str(text), anchors: HashMap::new(), weight: 0, copied: 0 };
+    let mut root = None;
+    while let Some(event) = composer.events.next() {
+        let (event, span) = event.map_err(|error| scan(&error))?;
+        match event {
+            Event::DocumentStart(..) if root.is_some() => {
+                return Err(Fault { at: mark(span), message: "a second document".into() });
+            }
+            Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) => {
+                root = Some(composer.node(event, span)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(root.unwrap_or(Node { at: Mark { line: 1, column: 1 }, content: Content::Null }))
+}
+
+struct Composer<'t> {
+    events: Parser<'t, StrInput<'t>>,
+    /// What aliases stand for, and how much it weighs.
+    anchors: HashMap<usize, (Node, usize)>,
+    /// Of the tree so far: its nodes, long texts counted as several.
+    weight: usize,
+    /// The same of what was copied for anchors and aliases.
+    copied: usize,
+}
+
+impl<'t> Composer<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Span), Fault> {
+        loop {
+            let event = self.events.next().expect("the parser closes what it opens, or fails");
+            let (event, span) = event.map_err(|error| scan(&error))?;
+            if !matches!(event, Event::Comment(..)) {
+                return Ok((event, span));
+            }
+        }
+    }
+
+    /// The node that begins with `event`. The parser bounds how deep they nest.
+    fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, Fault> {
+        let at = mark(span);
+        let before = self.weight;
+        let (content, anchor) = match event {
+            Event::Alias(anchor) => {
+                let Some((_, weight)) = self.anchors.get(&anchor) else {
+                    return Err(Fault { at, message: "an alias within what it stands for".into() });
+                };
+                let weight = *weight;
+                self.copy(weight, at)?;
+                self.weight += weight;
+                return Ok(Node { at, content: self.anchors[&anchor].0.content.clone() });
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.weight += text.len() / WEIGHT_BYTES;
+                (scalar(text, style, tag.as_deref(), at)?, anchor)
+            }
+            Event::SequenceStart(_, anchor, _) => (self.list()?, anchor),
+            Event::MappingStart(_, anchor, _) => (self.map()?, anchor),
+            _ => return Err(Fault { at, message: "not a value".into() }),
+        };
+        self.weight += 1;
+        let node = Node { at, content };
+        if anchor != 0 {
+            let weight = self.weight - before;
+            self.copy(weight, at)?;
+            self.anchors.insert(anchor, (node.clone(), weight));
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self) -> Result<Content, Fault> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Content::List(items)),
+                (event, span) => items.push(self.node(event, span)?),
+            }
+        }
+    }
+
+    fn map(&mut self) -> Result<Content, Fault> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                next => next,
+            };
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+            let key = self.node(event, span)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span)?;
+            if is_merge {
+                merged.push(value);
+                continue;
+            }
+            let name = match key.content {
+                Content::Null => Vec::new(),
+                Content::Text(text) => text.into_bytes(),
+                Content::Bytes(bytes) => bytes,
+                _ => return Err(Fault { at: key.at, message: "a key must be a single value".into() }),
+            };
+            entries.push((Key { at: key.at, name }, value));
+        }
+        for node in merged {
+            merge(&mut entries, node)?;
+        }
+        Ok(Content::Map(entries))
+    }
+
+    /// Counts what is about to be copied.
+    fn copy(&mut self, weight: usize, at: Mark) -> Result<(), Fault> {
+        self.copied = self.copied.saturating_add(weight);
+        if self.copied > COPIED_MAX {
+            return Err(Fault { at, message: "aliases make too much of this file".into() });
+        }
+        Ok(())
+    }
+}
+
+/// Adds the entries of a mapping, or of a list of them, whose keys are not there yet.
+fn merge(entries: &mut Vec<(Key, Node)>, node: Node) -> Result<(), Fault> {
+    match node.content {
+        Content::Map(more) => {
+            for (key, value) in more {
+                if entries.iter().all(|(there, _)| there.name != key.name) {
+                    entries.push((key, value));
+                }
+            }
+            Ok(())
+        }
+        Content::List(nodes) => nodes.into_iter().try_for_each(|node| merge(entries, node)),
+        _ => Err(Fault { at: node.at, message: "only keys with values can be merged".into() }),
+    }
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, at: Mark) -> Result<Content, Fault> {
+    let is_plain = style == ScalarStyle::Plain;
+    match tag.map(ToString::to_string).as_deref() {
+        None if is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") => Ok(Content::Null),
+        Some("tag:yaml.org,2002:null" | "!!null") => Ok(Content::Null),
+        Some("tag:yaml.org,2002:binary" | "!!binary") => {
+            let digits: String = text.split_ascii_whitespace().collect();
+            let bytes = STANDARD.decode(digits);
+            let bytes = bytes.map_err(|error| Fault { at, message: format!("no base64: {error}") })?;
+            Ok(String::from_utf8(bytes)
+                .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text))
+        }
+        _ => Ok(Content::Text(text.into_owned())),
+    }
+}
+
+fn scan(error: &ScanError) -> Fault {
+    let at = error.marker();
+    Fault { at: place(at.line(), at.col()), message: error.info() }
+}
+
+fn mark(span: Span) -> Mark {
+    place(span.start.line(), span.start.col())
+}
+
+/// The parser counts columns from 0.
+fn place(line: usize, column: usize) -> Mark {
+    Mark { line: line as u64, column: column as u64 + 1 }
+}
+
+/// Bytes of a text that weigh as much as a node.
+const WEIGHT_BYTES: usize = 64;
+
+/// What anchors and aliases may make of a file: about 100 MB.
+const COPIED_MAX: usize = 1_000_000;

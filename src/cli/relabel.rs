@@ -1,0 +1,66 @@
+//! `tidegate relabel`: why a target or a series has its labels or is dropped, rule by rule.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::exit::Failure;
+use crate::scrape::Job;
+use crate::scrape::pages::text::{labels_of, series_explained, target_explained};
+
+/// What `tidegate relabel` is asked, beside the file that has the jobs.
+#[derive(Args, Clone, Debug)]
+pub struct RelabelArgs {
+    /// The job whose rules are applied
+    #[arg(long, value_name = "NAME")]
+    pub job: String,
+
+    /// The labels are a series', and the rules those of metric_relabel_configs
+    #[arg(long)]
+    pub metric: bool,
+
+    /// The labels, as name{label="value"} or {"label": "value"}; a target's as they are found
+    #[arg(value_name = "LABELS")]
+    pub labels: String,
+}
+
+/// Explains on stdout what the rules of one of these jobs make of the labels.
+///
+/// # Errors
+/// There is no such job, or what should be labels is none.
+pub fn explain(jobs: &[Arc<Job>], args: &RelabelArgs) -> Result<(), Failure> {
+    let text = explanation(jobs, args).map_err(Failure::Usage)?;
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::of_stdout)
+}
+
+fn explanation(jobs: &[Arc<Job>], args: &RelabelArgs) -> Result<String, String> {
+    let found = jobs.iter().find(|job| job.name == args.job);
+    let job = found.ok_or_else(|| {
+        let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+        format!("there is no job {:?}; there is {}", args.job, names.join(", "))
+    })?;
+    let labels = labels_of(&args.labels).map_err(|why| why.to_string())?;
+    Ok(if args.metric { series_explained(job, labels) } else { target_explained(job, &labels) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_explained_by_the_job_that_is_named() {
+        let jobs = [Arc::new(Job::new("a")), Arc::new(Job::new("b"))];
+        let asked = |job: &str, metric, labels: &str| {
+            explanation(&jobs, &RelabelArgs { job: job.into(), metric, labels: labels.into() })
+        };
+        let target = asked("b", false, r#"{__address__="h:1"}"#).unwrap();
+        assert!(target.contains("the target is scraped at http://h:1/metrics\n"), "{target}");
+        assert!(target.contains("job=\"b\""), "{target}");
+        let series = asked("a", true, "up{x=\"y\"}").unwrap();
+        assert!(series.ends_with("the series is kept as {__name__=\"up\", x=\"y\"}\n"), "{series}");
+        assert_eq!(asked("c", false, "x"), Err("there is no job \"c\"; there is a, b".into()));
+        assert!(asked("a", false, "x{").is_err());
+    }
+}

@@ -1,0 +1,522 @@
+//! One GET, wherever it leads: a machine that goes on when its socket does.
+//!
+//! ```text
+//! Finding -> Connecting -> (Tunnel) -> Sending -> Head -> Body -> done
+//!    ^                                              |
+//!    +------------------ redirect ------------------+
+//! ```
+
+use std::io::{self, ErrorKind};
+
+use mio::Token;
+use mio::net::TcpStream;
+
+use crate::http::body::{DecoderPool, Encoding};
+use crate::http::{Body, Framing, HttpLimits, Refusal};
+use crate::scrape::job::Scheme;
+
+use super::body::{BODY_BYTES_MAX, Incoming};
+use super::connect::{Connecting, spoken};
+use super::proxy::proxy_for;
+use super::request::{Addressed, Ask, write_connect};
+use super::resolver::Lookup;
+use super::response::{HEAD_BYTES_MAX, Head};
+use super::tls::server_name;
+use super::transport::Transport;
+use super::url::{Origin, Url};
+use super::{Answer, Failure, Means};
+
+/// Servers that a scrape is led to, the first not counted: as Go's client allows.
+const REDIRECTS_MAX: u32 = 10;
+
+/// Reads a server gets in a row before others have their turn.
+const READS_IN_A_ROW_MAX: usize = 8;
+
+/// Bytes of a compressed body read at once: they may become a thousand times as many.
+const CODED_READ_BYTES: usize = 16 << 10;
+
+/// After so many at once others have their turn.
+const DECODED_BYTES_AT_ONCE: usize = 1 << 20;
+
+/// A connection, and to whom.
+pub(super) struct Link {
+    transport: Transport,
+    origin: Origin,
+    proxy: Option<Origin>,
+}
+
+/// A GET under way.
+pub(super) struct Exchange {
+    token: Token,
+    deadline_ns: u64,
+    url: Url,
+    /// The server that credentials are meant for.
+    first: Origin,
+    redirects: u32,
+    proxy: Option<Url>,
+    stage: Stage,
+    link: Option<Link>,
+    /// The link has served before: its server may have closed it.
+    reused: bool,
+    /// Some of the answer has come.
+    answered: bool,
+    /// To be sent, from `sent` on.
+    out: Vec<u8>,
+    sent: usize,
+    /// The part of a head that has come.
+    head: Vec<u8>,
+    content_type: String,
+    keep_alive: bool,
+}
+
+enum Stage {
+    /// The way is not known yet; addresses were asked for at this time.
+    Finding {
+        asked_ns: u64,
+    },
+    Connecting(Connecting),
+    /// The proxy was asked for a tunnel.
+    Tunnel(TcpStream),
+    Sending,
+    Head,
+    Body {
+        framing: Option<Framing>,
+        incoming: Box<Incoming>,
+    },
+    Over,
+}
+
+/// What became of a step.
+pub(super) enum Progress {
+    Waits { until_ns: Option<u64> },
+    Again,
+    Done(Answer),
+}
+
+/// A step within a stage.
+enum Turn {
+    /// The stage has changed.
+    Next,
+    Stay(Progress),
+}
+
+const WAITS: Turn = Turn::Stay(Progress::Waits { until_ns: None });
+
+impl Exchange {
+    pub(super) fn new(
+        url: Url,
+        token: Token,
+        link: Option<Link>,
+        deadline_ns: u64,
+        means: &Means<'_>,
+    ) -> Exchange {
+        Exchange {
+            token,
+            deadline_ns,
+            first: url.origin.clone(),
+            url,
+            redirects: 0,
+            proxy: None,
+            stage: Stage::Finding { asked_ns: means.resolver.now_ns() },
+            link,
+            reused: false,
+            answered: false,
+            out: Vec::new(),
+            sent: 0,
+            head: Vec::new(),
+            content_type: String::new(),
+            keep_alive: false,
+        }
+    }
+
+    pub(super) fn advance(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Progress, Failure> {
+        let mut reads_left = READS_IN_A_ROW_MAX;
+        loop {
+            let turn = match &mut self.stage {
+                Stage::Finding { .. } => self.find(ask, means),
+                Stage::Connecting(_) => self.connect(ask, means),
+                Stage::Tunnel(_) => self.open_tunnel(ask, means),
+                Stage::Sending => self.send(),
+                Stage::Head => self.read_head(ask, means, &mut reads_left),
+                Stage::Body { .. } => self.read_body(means, &mut reads_left),
+                Stage::Over => Ok(WAITS),
+            };
+            match turn {
+                Ok(Turn::Next) => {}
+                Ok(Turn::Stay(progress)) => return Ok(progress),
+                // Its server had closed it before it was asked.
+                Err(_) if self.reused && !self.answered => {
+                    self.link = None;
+                    self.reused = false;
+                    self.stage = Stage::Finding { asked_ns: means.resolver.now_ns() };
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// The connection, if another exchange may use it.
+    pub(super) fn end(self, decoders: &mut DecoderPool) -> Option<Link> {
+        let Exchange { stage, link, keep_alive, .. } = self;
+        match stage {
+            Stage::Over => link.filter(|_| keep_alive),
+            Stage::Body { incoming, .. } => {
+                incoming.give_up(decoders);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn give_up(self, decoders: &mut DecoderPool) {
+        self.end(decoders);
+    }
+
+    pub(super) fn is_finding(&self) -> bool {
+        matches!(self.stage, Stage::Finding { .. })
+    }
+
+    pub(super) fn waits_for(&self) -> &'static str {
+        match self.stage {
+            Stage::Finding { .. } => "looking up its name",
+            Stage::Connecting(_) => "connecting",
+            Stage::Tunnel(_) => "waiting for its proxy",
+            Stage::Sending => "sending the request",
+            Stage::Head => "awaiting headers",
+            Stage::Body { .. } | Stage::Over => "reading body",
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let texts = self.out.capacity() + self.head.capacity() + self.url.path.len();
+        size_of::<Exchange>() + texts + self.link.as_ref().map_or(0, Link::memory_bytes)
+    }
+
+    /// Finds the way to the server: the connection there is, or addresses.
+    fn find(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let Stage::Finding { asked_ns } = self.stage else { return Ok(Turn::Next) };
+        self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
+        let proxy = self.proxy.as_ref().map(|proxy| &proxy.origin);
+        if let Some(link) =
+            self.link.take_if(|link| link.origin == self.url.origin && link.proxy.as_ref() == proxy)
+        {
+            return self.begin_to_send(link, true, ask).map(|()| Turn::Next);
+        }
+        self.link = None;
+        let server = proxy.unwrap_or(&self.url.origin);
+        let addresses = match means.resolver.find(&server.host, asked_ns) {
+            Lookup::Known(addresses) => addresses,
+            Lookup::Pending => return Ok(WAITS),
+            Lookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
+        };
+        self.stage = Stage::Connecting(Connecting::new(&addresses, server.port));
+        Ok(Turn::Next)
+    }
+
+    /// Connects to the first address that answers.
+    fn connect(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let Stage::Connecting(connecting) = &mut self.stage else { return Ok(Turn::Next) };
+        let Some(socket) = connecting.step(self.token, self.deadline_ns, means)? else {
+            let more = !connecting.rest.is_empty();
+            let until_ns = more.then_some(connecting.until_ns);
+            if connecting.socket.is_some() {
+                return Ok(Turn::Stay(Progress::Waits { until_ns }));
+            }
+            let failure = std::mem::take(&mut connecting.failure);
+            let server = self.proxy.as_ref().map_or(&self.url.origin, |proxy| &proxy.origin);
+            means.resolver.distrust(&server.host);
+            return Err(Failure::Transport(failure));
+        };
+        // Requests are small and complete: waiting to fill a segment only delays them.
+        let _ = socket.set_nodelay(true);
+        match &self.proxy {
+            Some(proxy) if self.url.origin.scheme == Scheme::Https => {
+                self.out.clear();
+                self.sent = 0;
+                self.head.clear();
+                write_connect(ask.client, proxy, &self.url.origin, &mut self.out)?;
+                self.stage = Stage::Tunnel(socket);
+                Ok(Turn::Next)
+            }
+            _ => self.speak(socket, ask, means),
+        }
+    }
+
+    /// Asks the proxy for a tunnel, and reads what it says byte by byte: what follows is the server's.
+    fn open_tunnel(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let Stage::Tunnel(socket) = &mut self.stage else { return Ok(Turn::Next) };
+        while self.sent < self.out.len() {
+            match io::Write::write(socket, &self.out[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
+                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
+            }
+        }
+        loop {
+            let mut byte = [0];
+            match io::Read::read(socket, &mut byte) {
+                Ok(0) => return Err(Failure::Transport("proxy: EOF".to_owned())),
+                Ok(_) => self.head.push(byte[0]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
+                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
+            }
+            if byte[0] != b'\n' {
+                continue;
+            }
+            let Some(head) = Head::parse(&self.head)? else { continue };
+            if head.status != 200 {
+                return Err(Failure::Transport(head.status_text));
+            }
+            let Stage::Tunnel(socket) = std::mem::replace(&mut self.stage, Stage::Over) else {
+                return Ok(Turn::Next);
+            };
+            return self.speak(socket, ask, means);
+        }
+    }
+
+    /// The server is reached: speaks with it.
+    fn speak(&mut self, socket: TcpStream, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let origin = self.url.origin.clone();
+        let transport = match origin.scheme {
+            Scheme::Http => Transport::Plain(socket),
+            Scheme::Https => {
+                let options = &ask.client.tls;
+                let name = server_name(options, &origin.host)?;
+                let config = means.tls.get(options)?;
+                Transport::tls(socket, config, name)
+                    .map_err(|error| Failure::Transport(format!("tls: {error}")))?
+            }
+        };
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.origin.clone());
+        self.begin_to_send(Link { transport, origin, proxy }, false, ask)?;
+        Ok(Turn::Next)
+    }
+
+    fn begin_to_send(&mut self, link: Link, reused: bool, ask: &Ask<'_>) -> Result<(), Failure> {
+        let forwarded = self.url.origin.scheme == Scheme::Http;
+        let proxy = self.proxy.as_ref().filter(|_| forwarded);
+        let trusted = self.url.origin == self.first;
+        self.out.clear();
+        self.sent = 0;
+        self.head.clear();
+        ask.write(Addressed { url: &self.url, proxy, trusted }, &mut self.out)?;
+        self.link = Some(link);
+        self.reused = reused;
+        self.answered = false;
+        self.stage = Stage::Sending;
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<Turn, Failure> {
+        let Some(link) = &mut self.link else { return Err(lost()) };
+        while self.sent < self.out.len() {
+            match link.transport.write(&self.out[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
+                Err(e) => return Err(failed("write", &e)),
+            }
+        }
+        match link.transport.flush() {
+            Ok(()) => {
+                self.stage = Stage::Head;
+                Ok(Turn::Next)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(WAITS),
+            Err(e) => Err(failed("write", &e)),
+        }
+    }
+
+    fn read_head(
+        &mut self,
+        ask: &Ask<'_>,
+        means: &mut Means<'_>,
+        reads_left: &mut usize,
+    ) -> Result<Turn, Failure> {
+        let Some(link) = &mut self.link else { return Err(lost()) };
+        let n = match read(&mut link.transport, means.buffer, reads_left)? {
+            Read::Bytes(0) => return Err(Failure::Transport("EOF".to_owned())),
+            Read::Bytes(n) => n,
+            Read::Stay(turn) => return Ok(turn),
+        };
+        self.answered = true;
+        let piece = &means.buffer[..n];
+        self.head.extend_from_slice(piece);
+        if !piece.contains(&b'\n') && self.head.len() < HEAD_BYTES_MAX {
+            // A head that drips is not read anew for each drop.
+            return Ok(Turn::Next);
+        }
+        loop {
+            let Some(head) = Head::parse(&self.head)? else { return Ok(Turn::Next) };
+            if head.is_interim() {
+                self.head.drain(..head.bytes);
+                continue;
+            }
+            return self.take_head(head, ask, means);
+        }
+    }
+
+    fn take_head(&mut self, mut head: Head, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        if ask.client.follow_redirects
+            && let Some(location) = head.redirects_to()
+        {
+            return self.follow(location, means);
+        }
+        if head.status != 200 {
+            return Err(Failure::Answer(format!("server returned HTTP status {}", head.status_text)));
+        }
+        let encoding = head.encoding.unwrap_or(Encoding::Identity);
+        let announced = head.framing.as_ref().and_then(Framing::left_bytes);
+        let expected = match announced {
+            Some(bytes) if encoding == Encoding::Identity => {
+                let bytes_max = if ask.body_bytes_max == 0 { BODY_BYTES_MAX } else { ask.body_bytes_max };
+                if bytes >= bytes_max.min(BODY_BYTES_MAX) {
+                    return Err(Failure::BodyTooLarge);
+                }
+                // The head said how long the body is; it is believed as far as it can be paid for.
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            }
+            // A little more, so that growing by a few lines does not mean to copy it all.
+            _ => ask.body_bytes_expected + ask.body_bytes_expected / 16,
+        };
+        let mut incoming = Incoming::new(encoding, expected, ask.body_bytes_max, means.decoders, means.purse)
+            .map(Box::new)?;
+        self.content_type = std::mem::take(&mut head.content_type);
+        self.keep_alive = head.keep_alive;
+        let begun = self.head.split_off(head.bytes);
+        self.head = Vec::new();
+        let done = take(&mut head.framing, &mut incoming, &begun, means, &mut self.keep_alive);
+        self.stage = Stage::Body { framing: head.framing, incoming };
+        if done? { self.finish(means) } else { Ok(Turn::Next) }
+    }
+
+    fn follow(&mut self, location: &str, means: &Means<'_>) -> Result<Turn, Failure> {
+        if self.redirects == REDIRECTS_MAX {
+            return Err(Failure::Transport(format!("stopped after {REDIRECTS_MAX} redirects")));
+        }
+        self.redirects += 1;
+        self.url = self.url.join(location)?;
+        // What of the answer follows its head is not read: another connection is cheaper than any length of it.
+        self.link = None;
+        self.reused = false;
+        self.stage = Stage::Finding { asked_ns: means.resolver.now_ns() };
+        Ok(Turn::Next)
+    }
+
+    fn read_body(&mut self, means: &mut Means<'_>, reads_left: &mut usize) -> Result<Turn, Failure> {
+        let Some(link) = &mut self.link else { return Err(lost()) };
+        let Stage::Body { framing, incoming } = &mut self.stage else { return Ok(Turn::Next) };
+        let room =
+            if incoming.is_coded() { CODED_READ_BYTES.min(means.buffer.len()) } else { means.buffer.len() };
+        let n = match read(&mut link.transport, &mut means.buffer[..room], reads_left)? {
+            Read::Bytes(n) => n,
+            Read::Stay(turn) => return Ok(turn),
+        };
+        let before = incoming.len();
+        if n == 0 {
+            // Where nothing says how long the body is, it ends here; over TLS a goodbye has come before.
+            return if framing.is_none() {
+                self.finish(means)
+            } else {
+                Err(Failure::Transport("unexpected EOF".to_owned()))
+            };
+        }
+        let buffer = std::mem::take(&mut means.buffer);
+        let done = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
+        means.buffer = buffer;
+        let grown = incoming.len() - before;
+        if done? {
+            self.finish(means)
+        } else if grown > DECODED_BYTES_AT_ONCE {
+            Ok(Turn::Stay(Progress::Again))
+        } else {
+            Ok(Turn::Next)
+        }
+    }
+
+    fn finish(&mut self, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let Stage::Body { incoming, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Ok(Turn::Next);
+        };
+        let (body, paid) = incoming.finish(means.decoders)?;
+        let content_type = std::mem::take(&mut self.content_type);
+        Ok(Turn::Stay(Progress::Done(Answer { content_type, body, paid })))
+    }
+}
+
+impl Link {
+    /// Whether a connection on which nothing is asked may still be used.
+    pub(super) fn is_sound(&mut self, buffer: &mut [u8]) -> bool {
+        // Over TLS there may be a ticket for a later session, which is no data.
+        let read = self.transport.read(buffer);
+        read.is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted))
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Link>() + self.origin.host.len() + self.transport.memory_bytes()
+    }
+}
+
+enum Read {
+    Bytes(usize),
+    Stay(Turn),
+}
+
+fn read(transport: &mut Transport, into: &mut [u8], reads_left: &mut usize) -> Result<Read, Failure> {
+    if *reads_left == 0 {
+        return Ok(Read::Stay(Turn::Stay(Progress::Again)));
+    }
+    *reads_left -= 1;
+    loop {
+        match transport.read(into) {
+            Ok(n) => return Ok(Read::Bytes(n)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Stay(WAITS)),
+            Err(e) if e.kind() == ErrorKind::Interrupted && transport.is_plain() => {}
+            Err(e) if e.kind() == ErrorKind::Interrupted => {
+                return Ok(Read::Stay(Turn::Stay(Progress::Again)));
+            }
+            Err(e) => return Err(failed("read", &e)),
+        }
+    }
+}
+
+/// Takes what a piece of input holds of the body; whether the body is over.
+fn take(
+    framing: &mut Option<Framing>,
+    incoming: &mut Incoming,
+    input: &[u8],
+    means: &Means<'_>,
+    keep_alive: &mut bool,
+) -> Result<bool, Failure> {
+    let Some(framing) = framing else { return incoming.take(input, means.purse).map(|()| false) };
+    let limits = HttpLimits { body_bytes_max: BODY_BYTES_MAX, ..HttpLimits::default() };
+    let mut rest = input;
+    loop {
+        let body = framing.read(rest, &limits).map_err(|refusal| match refusal {
+            Refusal::BodyTooLarge => Failure::BodyTooLarge,
+            refusal => Failure::Transport(format!("malformed HTTP response: {refusal}")),
+        })?;
+        match body {
+            Body::Data { consumed, data } => {
+                incoming.take(&rest[data], means.purse)?;
+                rest = &rest[consumed..];
+            }
+            Body::NeedMore { .. } => return Ok(false),
+            Body::End { consumed } => {
+                // What follows was not asked for: who knows what it is.
+                *keep_alive &= consumed == rest.len();
+                return Ok(true);
+            }
+        }
+    }
+}
+
+fn failed(action: &str, error: &io::Error) -> Failure {
+    Failure::Transport(format!("{action}: {}", spoken(error)))
+}
+
+fn lost() -> Failure {
+    Failure::Transport("the connection was lost".to_owned())
+}

@@ -1,0 +1,250 @@
+//! What is asked of a server: the head of a GET, and who asks.
+
+use std::io::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::scrape::job::{ClientOptions, Credential};
+
+use super::url::{Origin, Url};
+
+/// A scrape's question, the same for each server that it is led to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::scrape) struct Ask<'a> {
+    /// How the server is spoken to.
+    pub(in crate::scrape) client: &'a ClientOptions,
+    /// The value of `Accept`.
+    pub(in crate::scrape) accept: &'a str,
+    /// Whether gzip is asked for.
+    pub(in crate::scrape) compression: bool,
+    /// How long the scrape may take, in seconds.
+    pub(in crate::scrape) timeout_seconds: f64,
+    /// Bytes that the body must stay below, decompressed.
+    pub(in crate::scrape) body_bytes_max: u64,
+    /// About as many as come, where the server does not say.
+    pub(in crate::scrape) body_bytes_expected: usize,
+}
+
+/// How a head is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addressed<'a> {
+    pub(super) url: &'a Url,
+    /// The proxy that it is sent to as it stands, without a tunnel.
+    pub(super) proxy: Option<&'a Url>,
+    /// Credentials are meant for this server.
+    pub(super) trusted: bool,
+}
+
+/// Who we are, as servers are told.
+const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
+/// A secret's file that is longer is none.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+impl Ask<'_> {
+    /// Appends the head.
+    ///
+    /// # Errors
+    /// A file of secrets that cannot be read, or what can be no header.
+    pub(super) fn write(&self, to: Addressed<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+        out.extend_from_slice(b"GET ");
+        if to.proxy.is_some() {
+            out.extend_from_slice(format!("http://{}", to.url.origin.authority()).as_bytes());
+        }
+        write_path(&to.url.path, out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        header(out, "Host", to.url.origin.authority().as_bytes())?;
+        header(out, "User-Agent", USER_AGENT.as_bytes())?;
+        header(out, "Accept", self.accept.as_bytes())?;
+        header(out, "Accept-Encoding", if self.compression { b"gzip" } else { b"identity" })?;
+        header(out, "X-Prometheus-Scrape-Timeout-Seconds", self.timeout_seconds.to_string().as_bytes())?;
+        if let Some(proxy) = to.proxy {
+            proxy_authorization(proxy, out)?;
+        }
+        if to.trusted {
+            self.write_credentials(out)?;
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    fn write_credentials(&self, out: &mut Vec<u8>) -> Result<(), String> {
+        if self.client.oauth2.is_some() {
+            return Err("oauth2 is not supported for scrapes".to_owned());
+        }
+        if let Some(basic) = &self.client.basic_auth {
+            let password = basic.password.as_ref().map(read).transpose()?.unwrap_or_default();
+            let pair = [&read(&basic.username)?, &b":"[..], &password].concat();
+            header(out, "Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())?;
+        } else if let Some(authorization) = &self.client.authorization {
+            let credentials = authorization.credentials.as_ref().map(read).transpose()?.unwrap_or_default();
+            let value = [authorization.kind.trim().as_bytes(), b" ", &credentials].concat();
+            header(out, "Authorization", value.trim_ascii())?;
+        }
+        for (name, values) in &self.client.headers {
+            for value in values {
+                header(out, name, &read(value)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends the head that asks a proxy for a tunnel.
+///
+/// # Errors
+/// As for [`Ask::write`].
+pub(super) fn write_connect(
+    client: &ClientOptions,
+    proxy: &Url,
+    to: &Origin,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let authority = to.with_port();
+    out.extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\n").as_bytes());
+    header(out, "Host", authority.as_bytes())?;
+    header(out, "User-Agent", USER_AGENT.as_bytes())?;
+    proxy_authorization(proxy, out)?;
+    for (name, values) in &client.proxy.connect_headers {
+        for value in values {
+            header(out, name, &read(value)?)?;
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+fn proxy_authorization(proxy: &Url, out: &mut Vec<u8>) -> Result<(), String> {
+    let Some(user) = &proxy.user else { return Ok(()) };
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let pair = [&unescaped(name), &b":"[..], &unescaped(password)].concat();
+    header(out, "Proxy-Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())
+}
+
+/// A part of a URL, its percent signs undone.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let hex = behind.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        (rest, _) = match hex.filter(|_| byte == b'%') {
+            Some(escaped) => (&behind[2..], out.push(escaped)),
+            None => (behind, out.push(byte)),
+        };
+    }
+    out
+}
+
+/// A path as a request line may have it.
+fn write_path(path: &str, out: &mut Vec<u8>) {
+    for &byte in path.as_bytes() {
+        if byte > b' ' && byte < 0x7f {
+            out.push(byte);
+        } else {
+            // What is written to a Vec is written.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("{name:?} is no name of a header"));
+    }
+    if value.iter().any(|&b| b < b' ' && b != b'\t' || b == 0x7f) {
+        // The value may be a secret.
+        return Err(format!("the value of header {name} holds a control character"));
+    }
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+    Ok(())
+}
+
+/// A secret, read anew: its file may have changed.
+fn read(credential: &Credential) -> Result<Vec<u8>, String> {
+    match credential {
+        Credential::Text(text) => Ok(text.clone().into_bytes()),
+        Credential::File(path) => {
+            let failed = |why: String| format!("unable to read file {}: {why}", path.display());
+            let len = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+            if len > SECRET_BYTES_MAX {
+                return Err(failed(format!("it is longer than {SECRET_BYTES_MAX} bytes")));
+            }
+            let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            Ok(text.trim_ascii().to_vec())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scrape::job::{Authorization, BasicAuth};
+
+    fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
+        let mut out = Vec::new();
+        let ask = Ask {
+            client,
+            accept: "text/plain",
+            compression: true,
+            timeout_seconds: 1.5,
+            body_bytes_expected: 0,
+            body_bytes_max: 0,
+        };
+        ask.write(to, &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_head_names_what_prometheus_names() {
+        let url = Url::parse("http://a:9100/metrics?x=a b").unwrap();
+        let to = Addressed { url: &url, proxy: None, trusted: true };
+        let expected = format!(
+            "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {USER_AGENT}\r\nAccept: text/plain\r\n\
+             Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
+        );
+        assert_eq!(head(&ClientOptions::default(), to), Ok(expected));
+        let proxy = Url::parse("http://u%40x:p@proxy:3128").unwrap();
+        let forwarded = head(&ClientOptions::default(), Addressed { proxy: Some(&proxy), ..to }).unwrap();
+        assert!(forwarded.starts_with("GET http://a:9100/metrics?x=a%20b HTTP/1.1\r\n"));
+        assert!(forwarded.contains(&format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode("u@x:p"))));
+    }
+
+    #[test]
+    fn credentials_go_to_whom_they_are_meant_for_and_are_read_each_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "one\n").unwrap();
+        let mut client = ClientOptions::default();
+        let credentials = Some(Credential::File(file.clone()));
+        client.authorization = Some(Authorization { kind: "Bearer".into(), credentials });
+        client.headers =
+            vec![("X-Key".into(), vec![Credential::Text("k1".into()), Credential::Text("k2".into())])];
+        let url = Url::parse("http://a/").unwrap();
+        let to = Addressed { url: &url, proxy: None, trusted: true };
+        assert!(
+            head(&client, to)
+                .unwrap()
+                .ends_with("Authorization: Bearer one\r\nX-Key: k1\r\nX-Key: k2\r\n\r\n")
+        );
+        std::fs::write(&file, "two").unwrap();
+        assert!(head(&client, to).unwrap().contains("Authorization: Bearer two\r\n"));
+        let elsewhere = head(&client, Addressed { trusted: false, ..to }).unwrap();
+        assert!(!elsewhere.contains("two") && !elsewhere.contains("k1"));
+        std::fs::write(&file, "a\r\nb").unwrap();
+        assert!(head(&client, to).unwrap_err().contains("control character"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(head(&client, to).unwrap_err().contains("unable to read file"));
+
+        client.authorization = None;
+        let (username, password) = (Credential::Text("u".into()), Some(Credential::Text("p".into())));
+        client.basic_auth = Some(BasicAuth { username, password });
+        assert!(
+            head(&client, to)
+                .unwrap()
+                .contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("u:p")))
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! TLS towards a server: what a job says, made into what rustls needs, made anew when its files change.
+
+use std::fs;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use crate::scrape::job::{ClientTls, Credential};
+
+/// What was made of the options of jobs: few, and asked for at each new connection only.
+#[derive(Default)]
+pub(in crate::scrape) struct TlsConfigs(Vec<Made>);
+
+struct Made {
+    options: ClientTls,
+    /// Of each file when it was read.
+    stamps: Vec<Option<Stamp>>,
+    config: Arc<ClientConfig>,
+}
+
+/// What changes when a file does.
+type Stamp = (SystemTime, u64);
+
+/// Options that are remembered; past it, which takes as many reloads with other ones, all are made anew.
+const MADE_MAX: usize = 256;
+
+impl TlsConfigs {
+    /// How a server is spoken to with these options.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not what it should be.
+    pub(super) fn get(&mut self, options: &ClientTls) -> Result<Arc<ClientConfig>, String> {
+        let stamps = stamps(options);
+        let known = self.0.iter().position(|made| made.options == *options);
+        if let Some(known) = known {
+            if self.0[known].stamps == stamps {
+                return Ok(Arc::clone(&self.0[known].config));
+            }
+            self.0.swap_remove(known);
+        } else if self.0.len() == MADE_MAX {
+            self.0.clear();
+        }
+        let config = Arc::new(load(options)?);
+        self.0.push(Made { options: options.clone(), stamps, config: Arc::clone(&config) });
+        Ok(config)
+    }
+}
+
+/// The name that a server's certificate must have.
+///
+/// # Errors
+/// It can be the name of no server.
+pub(super) fn server_name(options: &ClientTls, host: &str) -> Result<ServerName<'static>, String> {
+    let name = options.server_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(host);
+    ServerName::try_from(name.to_owned()).map_err(|_| format!("tls: {name:?} is no name of a server"))
+}
+
+fn stamps(options: &ClientTls) -> Vec<Option<Stamp>> {
+    let files = [&options.ca, &options.cert, &options.key].into_iter().filter_map(|part| match part {
+        Some(Credential::File(path)) => Some(path),
+        _ => None,
+    });
+    files.map(|path| fs::metadata(path).ok().and_then(|m| Some((m.modified().ok()?, m.len())))).collect()
+}
+
+fn load(options: &ClientTls) -> Result<ClientConfig, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions(options))
+        .map_err(|error| format!("tls: {error}"))?;
+    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
+        Arc::new(Anybody(provider))
+    } else {
+        let roots = match &options.ca {
+            Some(ca) => Arc::new(roots_of(ca)?),
+            None => system_roots(),
+        };
+        WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| format!("tls: no certificate to trust: {error}"))?
+    };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => {
+            let chain = certificates(&read(cert)?, "tls_config.cert")?;
+            let key = PrivateKeyDer::from_pem_slice(&read(key)?)
+                .map_err(|_| "tls: the client's key holds no private key".to_owned())?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| format!("tls: {error}"))
+        }
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn versions(options: &ClientTls) -> Vec<&'static SupportedProtocolVersion> {
+    let mut versions = Vec::new();
+    if !options.max_tls12 {
+        versions.push(&rustls::version::TLS13);
+    }
+    if !options.min_tls13 {
+        versions.push(&rustls::version::TLS12);
+    }
+    versions
+}
+
+fn roots_of(ca: &Credential) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&read(ca)?, "tls_config.ca")? {
+        roots.add(certificate).map_err(|error| format!("tls: tls_config.ca: {error}"))?;
+    }
+    Ok(roots)
+}
+
+/// What the system trusts, read once.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let load = || {
+        let found = rustls_native_certs::load_native_certs();
+        found.errors.iter().for_each(|error| tracing::warn!(%error, "certificates of the system"));
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(found.certs);
+        Arc::new(roots)
+    };
+    Arc::clone(ROOTS.get_or_init(load))
+}
+
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(format!("tls: {what} holds no certificate")),
+    }
+}
+
+fn read(part: &Credential) -> Result<Vec<u8>, String> {
+    match part {
+        Credential::Text(text) => Ok(text.clone().into_bytes()),
+        Credential::File(path) => fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display())),
+    }
+}
+
+/// Takes whoever answers, as `insecure_skip_verify` asks.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

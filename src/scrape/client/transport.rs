@@ -1,0 +1,136 @@
+//! The bytes of a connection to a server: as they are on its socket, or out of and into TLS.
+//!
+//! Without I/O that waits: reading and writing say `WouldBlock`, and the poll tells when to come back.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+/// A connection's socket and what is spoken on it.
+pub(super) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+}
+
+/// A TLS session.
+pub(super) struct Tls {
+    socket: TcpStream,
+    session: ClientConnection,
+}
+
+/// About what rustls holds for a session.
+const SESSION_BYTES: usize = 24 << 10;
+
+/// Records read for each call: a server that sends empty ones must not keep a worker.
+const RECORDS_MAX: usize = 64;
+
+impl Transport {
+    /// Speaks TLS on a socket from here on.
+    pub(super) fn tls(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Transport, rustls::Error> {
+        let session = ClientConnection::new(config, name)?;
+        Ok(Transport::Tls(Box::new(Tls { socket, session })))
+    }
+
+    /// Whether bytes go as they are.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Transport::Plain(_))
+    }
+
+    /// Reads what there is; 0: the server has closed its side.
+    #[inline]
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => socket.read(into),
+            Transport::Tls(tls) => tls.read(into),
+        }
+    }
+
+    /// Writes some of `bytes`: what was taken may be held until [`Transport::flush`].
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => socket.write(bytes),
+            Transport::Tls(tls) => {
+                tls.shake_hands()?;
+                tls.session.writer().write(bytes)
+            }
+        }
+    }
+
+    /// Writes what is held.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
+        }
+    }
+
+    /// Bytes of buffers held, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Transport::Plain(_) => 0,
+            Transport::Tls(_) => size_of::<Tls>() + SESSION_BYTES,
+        }
+    }
+}
+
+impl Tls {
+    /// Nothing is said before it is known to whom.
+    fn shake_hands(&mut self) -> io::Result<()> {
+        for _ in 0..RECORDS_MAX {
+            self.flush()?;
+            if !self.session.is_handshaking() {
+                return Ok(());
+            }
+            if self.session.read_tls(&mut self.socket)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            self.process()?;
+        }
+        Err(io::Error::new(ErrorKind::InvalidData, "the TLS handshake does not end"))
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        for _ in 0..RECORDS_MAX {
+            match self.session.reader().read(into) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            self.session.read_tls(&mut self.socket)?;
+            self.process()?;
+            match self.flush() {
+                Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(e),
+                _ => {}
+            }
+        }
+        Err(ErrorKind::Interrupted.into())
+    }
+
+    fn process(&mut self) -> io::Result<()> {
+        match self.session.process_new_packets() {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // The alert that says why.
+                let _ = self.flush();
+                Err(io::Error::new(ErrorKind::InvalidData, format!("tls: {error}")))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.socket) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => _ = other?,
+            }
+        }
+        Ok(())
+    }
+}

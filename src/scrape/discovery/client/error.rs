@@ -1,0 +1,87 @@
+//! What can go wrong between a question and its answer.
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::path::PathBuf;
+
+use crate::scrape::Credential;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// The URL can't be used.
+    Url(String),
+    /// A secret's file, or one of certificates, can't be read.
+    Secret(Option<PathBuf>, io::Error),
+    /// What credentials or headers make can't be sent.
+    Header(&'static str),
+    /// Certificates or a key are not sound.
+    Certificates(String),
+    /// The proxy can't be used, or refuses.
+    Proxy(String),
+    /// No connection, or none any more.
+    Io(io::Error),
+    /// The peer does not speak HTTP, or broke off.
+    Http(hyper::Error),
+    /// It took too long.
+    Timeout,
+    /// Redirects without end, or to nowhere.
+    Redirect,
+    /// The token's server refuses.
+    Token(String),
+    /// The body is longer than it may be.
+    TooLarge,
+    /// The body is no UTF-8.
+    Text,
+}
+
+impl ClientError {
+    pub(super) fn secret(of: &Credential, error: io::Error) -> ClientError {
+        let path = match of {
+            Credential::Text(_) => None,
+            Credential::File(path) => Some(path.clone()),
+        };
+        ClientError::Secret(path, error)
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
+        ClientError::Io(error)
+    }
+}
+
+impl From<hyper::Error> for ClientError {
+    fn from(error: hyper::Error) -> ClientError {
+        ClientError::Http(error)
+    }
+}
+
+impl Display for ClientError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::Url(why) => write!(f, "URL: {why}"),
+            ClientError::Secret(Some(path), error) => write!(f, "{}: {error}", path.display()),
+            ClientError::Secret(None, error) => write!(f, "secret: {error}"),
+            ClientError::Header(of) => write!(f, "{of}: can't be sent in a header"),
+            ClientError::Certificates(why) => write!(f, "TLS: {why}"),
+            ClientError::Proxy(why) => write!(f, "proxy: {why}"),
+            ClientError::Io(error) => write!(f, "{error}"),
+            ClientError::Http(error) => {
+                write!(f, "{error}")?;
+                // What is beneath says more: "connection reset by peer".
+                match std::error::Error::source(error) {
+                    Some(source) => write!(f, ": {source}"),
+                    None => Ok(()),
+                }
+            }
+            ClientError::Timeout => f.write_str("timed out"),
+            ClientError::Redirect => f.write_str("redirects lead nowhere"),
+            ClientError::Token(why) => write!(f, "oauth2: {why}"),
+            ClientError::TooLarge => f.write_str("the answer is too large"),
+            ClientError::Text => f.write_str("the answer is no UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}

@@ -1,0 +1,272 @@
+//! A client for HTTP servers that know of targets, on hyper and rustls.
+//!
+//! Comes in: [`ClientOptions`], as a job's discovery has them, and URLs. Goes out: an [`Answer`] whose body is read
+//! piece by piece, or whole up to a bound. Keeps: secrets are read from their files for each request; credentials do not
+//! follow a redirect to another host. A connection serves one request: what is asked once a minute needs no pool, and a
+//! watch takes its connection with it. *Not taken:* a client of requests (reqwest), which can't verify a certificate by
+//! another name than the URL's, and is forty crates more; the workers' own client, which lives on their polls.
+
+mod connection;
+mod error;
+mod oauth2;
+mod tls;
+
+use std::fs;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::proxy::matcher::Matcher;
+use url::Url;
+
+use crate::scrape::{BasicAuth, ClientOptions, Credential};
+
+use connection::{Connection, Driver, header_name, sensitive};
+use oauth2::Token;
+use tls::Tls;
+
+pub use error::ClientError;
+
+/// The body of a request.
+type Payload = Full<Bytes>;
+
+/// Speaks to servers by one set of options.
+#[derive(Debug)]
+pub struct Client {
+    options: ClientOptions,
+    tls: Tls,
+    proxies: Matcher,
+    token: Option<Token>,
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    head: Response<Incoming>,
+    _driver: Driver,
+}
+
+impl Client {
+    /// A client with these options. Files are read when they are needed.
+    pub fn new(options: ClientOptions) -> Client {
+        Client {
+            tls: Tls::new(options.tls.clone()),
+            proxies: connection::proxies(&options.proxy),
+            token: options.oauth2.clone().map(Token::new),
+            options,
+        }
+    }
+
+    /// Asks for what is at `url`, and waits at most `patience` for the head of the answer.
+    ///
+    /// # Errors
+    /// Whatever kept it from being answered; an answer of any status is no error.
+    pub async fn get(
+        &self,
+        url: &str,
+        headers: &[(HeaderName, String)],
+        patience: Duration,
+    ) -> Result<Answer, ClientError> {
+        let asked = self.follow(url, headers);
+        tokio::time::timeout(patience, asked).await.unwrap_or(Err(ClientError::Timeout))
+    }
+
+    /// Goes where redirects lead.
+    async fn follow(&self, url: &str, headers: &[(HeaderName, String)]) -> Result<Answer, ClientError> {
+        let first = parse(url)?;
+        let mut url = first.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let known = same_host(&first, &url);
+            let mut request = self.request(Method::GET, &url, Bytes::new())?;
+            for (name, value) in headers {
+                request.headers_mut().insert(name, header_value("a header", value)?);
+            }
+            if known {
+                self.introduce(&mut request, &url).await?;
+            }
+            let answer = self.send(request, &url).await?;
+            match answer.redirect(&url) {
+                Some(next) if self.options.follow_redirects => url = next?,
+                _ => return Ok(answer),
+            }
+        }
+        Err(ClientError::Redirect)
+    }
+
+    /// Asks once, without credentials, for an answer of at most [`TOKEN_BYTES_MAX`].
+    async fn post(
+        &self,
+        url: &str,
+        form: String,
+        authorization: Option<HeaderValue>,
+    ) -> Result<(StatusCode, String), ClientError> {
+        let url = parse(url)?;
+        let mut request = self.request(Method::POST, &url, Bytes::from(form))?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.extend(authorization.map(|value| (AUTHORIZATION, sensitive(value))));
+        let mut answer = self.send(request, &url).await?;
+        let status = answer.status();
+        Ok((status, answer.text(TOKEN_BYTES_MAX).await?))
+    }
+
+    fn request(&self, method: Method, url: &Url, body: Bytes) -> Result<Request<Payload>, ClientError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        *request.uri_mut() = path.parse().map_err(|e| ClientError::Url(format!("{e}")))?;
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (host, _) => host.unwrap_or_default().to_owned(),
+        };
+        let headers = request.headers_mut();
+        headers.insert(HOST, header_value("the host", &host)?);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        Ok(request)
+    }
+
+    /// Adds what the options say that a request must have: credentials, headers.
+    async fn introduce(&self, request: &mut Request<Payload>, url: &Url) -> Result<(), ClientError> {
+        let options = &self.options;
+        let authorization = if let Some(auth) = &options.authorization {
+            let credentials = auth.credentials.as_ref().map(secret).transpose()?.unwrap_or_default();
+            Some(format!("{} {credentials}", auth.kind))
+        } else if let Some(BasicAuth { username, password }) = &options.basic_auth {
+            let password = password.as_ref().map(secret).transpose()?.unwrap_or_default();
+            Some(basic(&secret(username)?, &password))
+        } else if let Some(token) = &self.token {
+            Some(format!("Bearer {}", token.read().await?))
+        } else if !url.username().is_empty() {
+            Some(basic(url.username(), url.password().unwrap_or_default()))
+        } else {
+            None
+        };
+        if let Some(authorization) = authorization {
+            let value = sensitive(header_value("credentials", &authorization)?);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        for (name, value) in self.headers(&options.headers)? {
+            request.headers_mut().append(name, value);
+        }
+        Ok(())
+    }
+
+    /// Configured headers, their secrets read.
+    fn headers(
+        &self,
+        of: &[(String, Vec<Credential>)],
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
+        let mut headers = Vec::new();
+        for (name, values) in of {
+            for value in values {
+                let value = sensitive(header_value("a header", &secret(value)?)?);
+                headers.push((header_name(name)?, value));
+            }
+        }
+        Ok(headers)
+    }
+
+    async fn send(&self, request: Request<Payload>, url: &Url) -> Result<Answer, ClientError> {
+        let (head, driver) = Connection::open(self, url).await?.send(request, url).await?;
+        Ok(Answer { head, _driver: driver })
+    }
+}
+
+impl Answer {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.head.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.head.headers()
+    }
+
+    /// The next piece of the body; none at its end.
+    ///
+    /// # Errors
+    /// The connection broke before the body was whole.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, ClientError> {
+        while let Some(frame) = self.head.body_mut().frame().await {
+            // What is no data is trailers, which nobody asked for.
+            if let Ok(data) = frame?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// It is longer than `bytes_max`, no text, or was cut off.
+    pub async fn text(&mut self, bytes_max: usize) -> Result<String, ClientError> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            if body.len() + piece.len() > bytes_max {
+                return Err(ClientError::TooLarge);
+            }
+            body.extend_from_slice(&piece);
+        }
+        String::from_utf8(body).map_err(|_| ClientError::Text)
+    }
+
+    /// Where the server sends us instead.
+    fn redirect(&self, from: &Url) -> Option<Result<Url, ClientError>> {
+        if !matches!(self.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let to = self.headers().get(LOCATION)?.to_str().ok();
+        let to = to.and_then(|to| from.join(to).ok());
+        Some(to.filter(|to| matches!(to.scheme(), "http" | "https")).ok_or(ClientError::Redirect))
+    }
+}
+
+fn parse(url: &str) -> Result<Url, ClientError> {
+    let parsed = Url::parse(url).map_err(|e| ClientError::Url(format!("{url}: {e}")))?;
+    if matches!(parsed.scheme(), "http" | "https") {
+        return Ok(parsed);
+    }
+    Err(ClientError::Url(format!("{url}: neither http nor https")))
+}
+
+fn same_host(a: &Url, b: &Url) -> bool {
+    a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// What a secret is now. A file's blanks at both ends are no part of it.
+fn secret(of: &Credential) -> Result<String, ClientError> {
+    match of {
+        Credential::Text(text) => Ok(text.clone()),
+        Credential::File(path) => {
+            let text = fs::read_to_string(path).map_err(|error| ClientError::secret(of, error))?;
+            Ok(text.trim().to_owned())
+        }
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn header_value(of: &'static str, text: &str) -> Result<HeaderValue, ClientError> {
+    HeaderValue::from_str(text).map_err(|_| ClientError::Header(of))
+}
+
+/// As Go's client.
+const REDIRECTS_MAX: usize = 10;
+
+/// A token's answer is a line.
+const TOKEN_BYTES_MAX: usize = 1 << 20;
+
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,254 @@
+//! What a target's series get: its labels, and what its job's rules make of them.
+//!
+//! Runs when a series is new to its target, never for a row.
+
+use std::sync::Arc;
+
+use crate::model::{LabelsBuf, METRIC_NAME, Rewrite, Verdict};
+use crate::relabel::NameValidation;
+
+use super::target::Target;
+
+/// Gives the series of a target their labels.
+#[derive(Clone, Debug)]
+pub struct TargetLabels(Arc<Target>);
+
+impl TargetLabels {
+    /// The labels of this target's series.
+    pub fn new(target: &Arc<Target>) -> TargetLabels {
+        TargetLabels(Arc::clone(target))
+    }
+
+    /// The target's labels win, and labels of the series' own of these names are renamed, unless the job honors
+    /// them: a label that the series has without a value is then taken for one that it does not want.
+    fn join(&self, labels: &mut LabelsBuf) {
+        let mut clashing: Vec<(&str, Vec<u8>)> = Vec::new();
+        for (name, value) in &self.0.labels {
+            let own = labels.value_of(name.as_bytes());
+            if self.0.job.honor_labels && own.is_some() {
+                continue;
+            }
+            if let Some(own) = own.filter(|own| !own.is_empty()) {
+                clashing.push((name, own.to_vec()));
+            }
+            labels.set(name.as_bytes(), value.as_bytes());
+        }
+        // Short names first: one that is renamed may take the place of a longer one.
+        clashing.sort_by_key(|(name, _)| name.len());
+        for (name, value) in clashing {
+            let mut renamed = format!("{EXPORTED}{name}");
+            while labels.value_of(renamed.as_bytes()).is_some_and(|value| !value.is_empty()) {
+                renamed.insert_str(0, EXPORTED);
+            }
+            labels.set(renamed.as_bytes(), &value);
+        }
+        let empty = |(name, value): (&[u8], &[u8])| value.is_empty().then(|| name.to_vec());
+        let empty: Vec<Vec<u8>> = labels.iter().filter_map(empty).collect();
+        labels.retain(|name| !empty.iter().any(|empty| **empty == *name));
+    }
+
+    /// Why a series with these labels fails the scrape.
+    fn fault(&self, labels: &LabelsBuf) -> Option<&'static str> {
+        let job = &self.0.job;
+        let Some(metric) = labels.value_of(METRIC_NAME).filter(|name| !name.is_empty()) else {
+            return Some("missing metric name (__name__ label)");
+        };
+        let is_valid = |name: &[u8]| match job.names {
+            NameValidation::Utf8 => !name.is_empty(),
+            legacy @ NameValidation::Legacy => legacy.accepts(name),
+        };
+        if !is_metric_name(job.names, metric) || !labels.iter().all(|(name, _)| is_valid(name)) {
+            return Some("invalid metric name or label names");
+        }
+        let over = |len: usize, max: u64| max > 0 && len as u64 > max;
+        if over(labels.len(), job.limits.labels_max) {
+            return Some("label_limit exceeded");
+        }
+        if labels.iter().any(|(name, _)| over(name.len(), job.limits.label_name_bytes_max)) {
+            return Some("label_name_length_limit exceeded");
+        }
+        let long = labels.iter().any(|(_, value)| over(value.len(), job.limits.label_value_bytes_max));
+        long.then_some("label_value_length_limit exceeded")
+    }
+}
+
+impl Rewrite for TargetLabels {
+    fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+        self.join(labels);
+        let rules = &self.0.job.metric_relabel;
+        if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
+            return Verdict::Drop;
+        }
+        self.fault(labels).map_or(Verdict::Keep, Verdict::Refuse)
+    }
+}
+
+/// Whether a metric may have this name: one of a label may have no colon.
+fn is_metric_name(names: NameValidation, name: &[u8]) -> bool {
+    match names {
+        NameValidation::Utf8 => true,
+        NameValidation::Legacy => {
+            let letter = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b':');
+            letter(name[0]) && name.iter().all(|&b| letter(b) || b.is_ascii_digit())
+        }
+    }
+}
+
+/// What stands before a label's name that gave way to the target's.
+const EXPORTED: &str = "exported_";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Duration;
+
+    use super::super::job::{
+        BodyLimits, ClientOptions, ClientTls, Histograms, Job, NameEscaping, ProxyOptions, Scheme,
+    };
+    use super::super::target::TargetKey;
+    use super::*;
+    use crate::relabel::{Rule, RuleText, Rules};
+
+    pub(in super::super) fn job() -> Job {
+        Job {
+            name: "j".to_owned(),
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
+            scheme: Scheme::Http,
+            metrics_path: "/metrics".to_owned(),
+            params: Vec::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            protocols: Vec::new(),
+            fallback_protocol: None,
+            compression: true,
+            limits: BodyLimits::default(),
+            histograms: Histograms {
+                native: false,
+                classic_too: false,
+                convert_classic: false,
+                buckets_max: 0,
+                bucket_factor_min: 0.0,
+            },
+            names: NameValidation::Utf8,
+            escaping: NameEscaping::AllowUtf8,
+            extra_metrics: false,
+            client: ClientOptions {
+                basic_auth: None,
+                authorization: None,
+                oauth2: None,
+                tls: ClientTls::default(),
+                proxy: ProxyOptions::default(),
+                follow_redirects: true,
+                headers: Vec::new(),
+            },
+            relabel: Arc::default(),
+            metric_relabel: Arc::default(),
+            discovery: Vec::new(),
+        }
+    }
+
+    fn rewritten(job: Job, target: &[(&str, &str)], own: &[(&str, &str)]) -> Result<String, Verdict> {
+        let labels: Vec<(String, String)> =
+            target.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let key = TargetKey { job: job.name.clone(), labels: labels.clone(), url: String::new() };
+        let (interval, timeout, scheme) = (job.interval, job.timeout, job.scheme);
+        let (address, path) = ("a:1".to_owned(), "/metrics".to_owned());
+        let job = Arc::new(job);
+        let target =
+            Target { job, discovered: Vec::new(), labels, scheme, address, path, interval, timeout, key };
+        let mut buf = LabelsBuf::default();
+        own.iter().for_each(|(name, value)| buf.push(name.as_bytes(), value.as_bytes()));
+        match TargetLabels::new(&Arc::new(target)).rewrite(&mut buf) {
+            Verdict::Keep => {
+                buf.canonicalize().unwrap();
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                let shown: Vec<String> =
+                    buf.iter().map(|(n, v)| format!("{}={}", text(n), text(v))).collect();
+                Ok(shown.join(","))
+            }
+            verdict => Err(verdict),
+        }
+    }
+
+    #[test]
+    fn clashing_labels_give_way_or_win() {
+        let target = [("instance", "i"), ("job", "j")];
+        let clash = [("__name__", "a"), ("job", "own"), ("exported_job", "e"), ("x", "")];
+        assert_eq!(
+            rewritten(job(), &target, &clash).unwrap(),
+            "__name__=a,exported_exported_job=own,exported_job=e,instance=i,job=j"
+        );
+        let honor = || Job { honor_labels: true, ..job() };
+        assert_eq!(
+            rewritten(honor(), &target, &clash).unwrap(),
+            "__name__=a,exported_job=e,instance=i,job=own"
+        );
+        assert_eq!(
+            rewritten(honor(), &target, &[("__name__", "a"), ("job", "")]).unwrap(),
+            "__name__=a,instance=i"
+        );
+        assert_eq!(
+            rewritten(job(), &target, &[("__name__", "a"), ("job", "")]).unwrap(),
+            "__name__=a,instance=i,job=j"
+        );
+        // A target may have the label that another one would be renamed to.
+        assert_eq!(
+            rewritten(
+                job(),
+                &[("exported_job", "t"), ("job", "j")],
+                &[("__name__", "a"), ("exported_job", "e"), ("job", "own")]
+            )
+            .unwrap(),
+            "__name__=a,exported_exported_exported_job=e,exported_exported_job=own,exported_job=t,job=j"
+        );
+    }
+
+    #[test]
+    fn rules_come_behind_the_targets_labels_and_limits_behind_the_rules() {
+        let rule = |text: RuleText| Rules::new(vec![Rule::new(&text, NameValidation::Utf8).unwrap()]);
+        let drop = rule(RuleText {
+            source_labels: Some(vec!["job".into()]),
+            regex: Some("j".into()),
+            action: Some("drop".into()),
+            ..RuleText::default()
+        });
+        let job_with = |rules: Rules| Job { metric_relabel: Arc::new(rules), ..job() };
+        assert_eq!(rewritten(job_with(drop), &[("job", "j")], &[("__name__", "a")]), Err(Verdict::Drop));
+        let nameless = rule(RuleText {
+            regex: Some("__name__".into()),
+            action: Some("labeldrop".into()),
+            ..RuleText::default()
+        });
+        let refused = |job, own: &[(&str, &str)]| match rewritten(job, &[("job", "j")], own) {
+            Err(Verdict::Refuse(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(refused(job_with(nameless), &[("__name__", "a")]).contains("missing metric name"));
+        let limited = |limits| Job { limits, ..job() };
+        let own = [("__name__", "a"), ("long", "value")];
+        let limits = BodyLimits { labels_max: 2, ..BodyLimits::default() };
+        assert_eq!(refused(limited(limits), &own), "label_limit exceeded");
+        let limits = BodyLimits { label_name_bytes_max: 7, ..BodyLimits::default() };
+        assert_eq!(refused(limited(limits), &own), "label_name_length_limit exceeded");
+        let limits = BodyLimits { label_value_bytes_max: 4, ..BodyLimits::default() };
+        assert_eq!(refused(limited(limits), &own), "label_value_length_limit exceeded");
+        let limits =
+            BodyLimits { labels_max: 3, label_name_bytes_max: 8, label_value_bytes_max: 5, ..limits };
+        assert!(rewritten(limited(limits), &[("job", "j")], &own).is_ok());
+    }
+
+    #[test]
+    fn names_are_any_text_or_of_the_old_letters() {
+        let legacy = || Job { names: NameValidation::Legacy, ..job() };
+        for (own, taken) in [
+            (&[("__name__", "a:b")][..], true),
+            (&[("__name__", "a.b")], false),
+            (&[("__name__", "a"), ("b.c", "x")], false),
+            (&[("__name__", "a"), ("b:c", "x")], false),
+        ] {
+            assert_eq!(rewritten(legacy(), &[], own).is_ok(), taken, "{own:?}");
+            assert!(rewritten(job(), &[], own).is_ok());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use super::text::{json_of, labels_of, rule_of, series_explained, target_explained};
+use super::*;
+use crate::relabel::{NameValidation, Rule, RuleText, Rules};
+use crate::scrape::targets::{JobTargets, Shard};
+use crate::scrape::{Group, LabelPairs};
+
+fn pairs(list: &[(&str, &str)]) -> LabelPairs {
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn dropping(label: &str, regex: &str) -> Arc<Rules> {
+    let text = RuleText {
+        source_labels: Some(vec![label.into()]),
+        regex: Some(regex.into()),
+        action: Some("drop".into()),
+        ..RuleText::default()
+    };
+    Arc::new(Rules::new(vec![Rule::new(&text, NameValidation::Utf8).unwrap()]))
+}
+
+/// Two jobs: one with a target that is up, one dropped, one that can't be used; and one with a hostile name.
+fn found() -> Found {
+    let job =
+        Job { relabel: dropping("__meta_x", "no"), metric_relabel: dropping("le", "1"), ..Job::new("node") };
+    let targets = vec![
+        pairs(&[("__address__", "localhost:9100"), ("zone", "<b>&\"'")]),
+        pairs(&[("__address__", "b:9100"), ("__meta_x", "no")]),
+        pairs(&[("__address__", "a/b")]),
+    ];
+    let group = Group { source: "0".into(), targets, labels: LabelPairs::new() };
+    let other = Job::new("<script>alert(1)</script>");
+    let of = |job: Job, groups: &[Group]| Arc::new(JobTargets::new(&Arc::new(job), groups, Shard::default()));
+    let lone =
+        Group { source: "0".into(), targets: vec![pairs(&[("__address__", "c")])], labels: Vec::new() };
+    Found { jobs: vec![of(job, &[group]), of(other, &[lone])] }
+}
+
+fn asked(found: &Found, path: &str, query: &str) -> Page {
+    let board = StatusBoard::default();
+    let key = &found.jobs[0].active[0].key;
+    board.enter(key).report(1_700_000_000_500_000_000, 12_500_000, Err("<i>refused</i>"));
+    let view = View { found, board: &board, now_ns: 1_700_000_003_500_000_000, hostname: "gate" };
+    answer(path, query, &view).unwrap()
+}
+
+fn data(page: &Page) -> Json {
+    let body: Json = serde_json::from_str(&page.body).unwrap();
+    assert_eq!((page.status, &body["status"]), (200, &json!("success")), "{body}");
+    body["data"].clone()
+}
+
+#[test]
+fn every_path_is_answered_and_everything_is_escaped() {
+    let found = found();
+    let labels = json_of(&found.jobs[0].active[0].discovered);
+    let trace = query::link("", &[("job", "node"), ("labels", &labels)]);
+    for path in PATHS {
+        for query in ["", &trace[1..], "q=%3Cb%3E%27%22&job=%3Cscript%3E&state=x&page=99"] {
+            let page = asked(&found, path, query);
+            if page.content_type.starts_with("text/html") {
+                for hostile in ["<script", "<b>&", "<i>refused", "<b>'"] {
+                    assert!(!page.body.contains(hostile), "{path}?{query} has {hostile}");
+                }
+            } else {
+                assert!(serde_json::from_str::<Json>(&page.body).is_ok());
+            }
+        }
+    }
+    let view = View { found: &found, board: &StatusBoard::default(), now_ns: 0, hostname: "" };
+    assert_eq!(answer("/other", "", &view), None);
+}
+
+#[test]
+fn targets_can_be_narrowed() {
+    let found = found();
+    let page = asked(&found, "/targets", "");
+    assert!(page.body.contains("http://localhost:9100/metrics"));
+    assert!(page.body.contains("http://c/metrics"));
+    assert!(page.body.contains("&lt;i&gt;refused&lt;/i&gt;"));
+    assert!(page.body.contains("<td class=narrow>3.0 s ago<td class=narrow>12 ms"), "{}", page.body);
+    let page = asked(&found, "/targets", "state=down&q=LOCALHOST&job=node");
+    assert!(page.body.contains("localhost:9100/metrics") && !page.body.contains("http://c/"));
+    assert!(asked(&found, "/targets", "state=up").body.contains("There are no such targets"));
+
+    let page = asked(&found, "/service-discovery", "");
+    for piece in
+        ["1 active, 1 dropped by rules", "not a valid hostname", "class=\"narrow dropped\"", "__meta_x"]
+    {
+        assert!(page.body.contains(piece), "{piece} in {}", page.body);
+    }
+    let page = asked(&found, "/service-discovery", "state=dropped");
+    assert!(page.body.contains("b:9100") && !page.body.contains("localhost:9100"));
+}
+
+#[test]
+fn many_targets_are_shown_in_pages() {
+    let count = ROWS_MAX + 7;
+    let targets = (0..count).map(|n| pairs(&[("__address__", &format!("host-{n}:1"))])).collect();
+    let group = Group { source: "0".into(), targets, labels: Vec::new() };
+    let job = Arc::new(JobTargets::new(&Arc::new(Job::new("many")), [&group], Shard::default()));
+    let found = Found { jobs: vec![job] };
+    for path in ["/targets", "/service-discovery"] {
+        let rows = |query| asked(&found, path, query).body.matches(">why</a>").count();
+        assert_eq!((rows(""), rows("page=2"), rows("page=9")), (ROWS_MAX, 7, 7));
+        assert!(asked(&found, path, "q=host").body.contains("href=\"?q=host&amp;page=2\">next</a>"));
+    }
+}
+
+#[test]
+fn the_api_answers_as_prometheus_does() {
+    let found = found();
+    let all = data(&asked(&found, "/api/v1/targets", ""));
+    let names: Vec<&Json> =
+        all["activeTargets"].as_array().unwrap().iter().map(|target| &target["scrapePool"]).collect();
+    assert_eq!(names, [&json!("<script>alert(1)</script>"), &json!("node")]);
+    let target = &all["activeTargets"][1];
+    for (key, value) in [
+        ("labels", json!({"instance": "localhost:9100", "job": "node", "zone": "<b>&\"'"})),
+        ("scrapeUrl", json!("http://localhost:9100/metrics")),
+        ("globalUrl", json!("http://gate:9100/metrics")),
+        ("lastError", json!("<i>refused</i>")),
+        ("lastScrape", json!("2023-11-14T22:13:20.5Z")),
+        ("lastScrapeDuration", json!(0.0125)),
+        ("health", json!("down")),
+        ("scrapeInterval", json!("1m")),
+        ("scrapeTimeout", json!("10s")),
+    ] {
+        assert_eq!(target[key], value, "{key}");
+    }
+    assert_eq!(target["discoveredLabels"]["__address__"], "localhost:9100");
+    assert_eq!(all["activeTargets"][0]["lastScrape"], "0001-01-01T00:00:00Z");
+    assert_eq!(all["activeTargets"][0]["health"], "unknown");
+    assert_eq!(all["droppedTargetCounts"], json!({"node": 1, "<script>alert(1)</script>": 0}));
+    assert_eq!(all["droppedTargets"][0]["discoveredLabels"]["__meta_x"], "no");
+
+    let active = data(&asked(&found, "/api/v1/targets", "state=ACTIVE&scrapePool=node"));
+    assert_eq!(active["activeTargets"].as_array().unwrap().len(), 1);
+    assert_eq!((&active["droppedTargets"], &active["droppedTargetCounts"]), (&json!([]), &Json::Null));
+    let dropped = data(&asked(&found, "/api/v1/targets", "state=dropped"));
+    assert_eq!(dropped["activeTargets"], json!([]));
+    assert_eq!(dropped["droppedTargets"].as_array().unwrap().len(), 1);
+
+    let pools = data(&asked(&found, "/api/v1/scrape_pools", ""));
+    assert_eq!(pools, json!({"scrapePools": ["<script>alert(1)</script>", "node"]}));
+
+    let query = query::link("", &[("scrapePool", "node"), ("labels", r#"{"__meta_x": "no"}"#)]);
+    let steps = data(&asked(&found, "/api/v1/targets/relabel_steps", &query[1..]));
+    let rule = json!({
+        "source_labels": ["__meta_x"], "separator": ";", "regex": "no", "replacement": "$1", "action": "drop",
+    });
+    assert_eq!(steps, json!({"steps": [{"rule": rule, "output": {}, "keep": false}]}));
+    for query in ["", "scrapePool=node", "scrapePool=x&labels=%7B%7D", "scrapePool=node&labels=%7B"] {
+        let page = asked(&found, "/api/v1/targets/relabel_steps", query);
+        let body: Json = serde_json::from_str(&page.body).unwrap();
+        assert_eq!((page.status, &body["errorType"]), (400, &json!("bad_data")), "{query}");
+    }
+}
+
+#[test]
+fn labels_are_read_in_both_spellings() {
+    let wanted = pairs(&[("__name__", "up"), ("a", "x\"y\\\n"), ("b", "")]);
+    for text in [
+        r#"up{a="x\"y\\\n", b=""}"#,
+        r#" up { b = "" , a="x\"y\\\n", } "#,
+        r#"{"__name__":"up","a":"x\"y\\\n","b":""}"#,
+    ] {
+        assert_eq!(labels_of(text).as_ref(), Ok(&wanted), "{text}");
+    }
+    assert_eq!(labels_of("up"), Ok(pairs(&[("__name__", "up")])));
+    assert_eq!(labels_of("{}"), Ok(LabelPairs::new()));
+    for text in ["up{", "up{a}", "up{a=b}", "up{a=\"b}", "up{a=\"b\" c=\"d\"}", "{a=\"1\",a=\"2\"}"] {
+        assert!(labels_of(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_explanation_names_the_rule_that_drops() {
+    let found = found();
+    let job = &found.jobs[0].job;
+    let said = target_explained(job, &pairs(&[("__address__", "x"), ("__meta_x", "no")]));
+    let rule = "1. {action: drop, source_labels: [__meta_x], regex: \"no\"}\n   \"no\" matches\n   dropped\n";
+    assert!(said.contains(rule), "{said}");
+    assert!(said.ends_with("the target is dropped\n"));
+    let said = target_explained(job, &pairs(&[("__address__", "x:1")]));
+    assert!(said.contains("the target is scraped at http://x:1/metrics\n"), "{said}");
+    assert!(said.ends_with("its series get {instance=\"x:1\", job=\"node\"}\n"), "{said}");
+    let said = series_explained(job, pairs(&[("__name__", "h_bucket"), ("le", "1")]));
+    assert!(said.ends_with("the series is dropped\n"), "{said}");
+    let rule = RuleText { separator: Some("-".into()), modulus: Some(3), ..RuleText::default() };
+    assert_eq!(rule_of(&rule), "{separator: \"-\", modulus: 3}");
+}

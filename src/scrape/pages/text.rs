@@ -1,0 +1,189 @@
+//! Labels and rules as text, and what rules do as text: for links, and for the command line.
+
+use std::fmt::{self, Display, Formatter, Write};
+use std::sync::Arc;
+
+use crate::model::LabelsBuf;
+use crate::relabel::{RuleText, Step, trace};
+use crate::scrape::targets::explain;
+use crate::scrape::{Job, LabelPairs};
+
+/// Why a text is no labels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LabelsTextError(String);
+
+/// Why a series is what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeriesExplanation {
+    /// Its labels before the rules.
+    pub before: LabelPairs,
+    /// What each of the job's rules for series did.
+    pub steps: Vec<Step>,
+    /// Its labels after them; none if it is dropped.
+    pub after: Option<LabelPairs>,
+}
+
+/// Labels by name, of `name{label="value",...}` or of `{"label": "value", ...}`.
+///
+/// # Errors
+/// What is neither.
+pub fn labels_of(text: &str) -> Result<LabelPairs, LabelsTextError> {
+    let mut pairs = match serde_json::from_str::<std::collections::BTreeMap<String, String>>(text) {
+        Ok(pairs) => pairs.into_iter().collect(),
+        Err(_) => series_labels(text.trim())?,
+    };
+    pairs.sort();
+    match pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        None => Ok(pairs),
+        Some(pair) => Err(LabelsTextError(format!("{:?} is there twice", pair[0].0))),
+    }
+}
+
+fn series_labels(text: &str) -> Result<LabelPairs, LabelsTextError> {
+    let unclear = |rest: &str| {
+        let at = text.len() - rest.len() + 1;
+        LabelsTextError(format!("labels are written name{{label=\"value\"}} or as JSON: column {at}"))
+    };
+    let (name, labels) = match text.split_once('{') {
+        None => (text, ""),
+        Some((name, labels)) => (name, labels.strip_suffix('}').ok_or_else(|| unclear(""))?),
+    };
+    let mut pairs = LabelPairs::new();
+    if !name.trim().is_empty() {
+        pairs.push(("__name__".to_owned(), name.trim().to_owned()));
+    }
+    let mut rest = labels.trim();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=').ok_or_else(|| unclear(rest))?;
+        let after = after.trim_start().strip_prefix('"').ok_or_else(|| unclear(after))?;
+        let (value, after) = quoted(after).ok_or_else(|| unclear(after))?;
+        pairs.push((name.trim().trim_matches('"').to_owned(), value));
+        let after = after.trim_start();
+        rest = match after.strip_prefix(',') {
+            Some(after) => after.trim_start(),
+            None if after.is_empty() => after,
+            None => return Err(unclear(after)),
+        };
+    }
+    Ok(pairs)
+}
+
+/// A text up to its closing quote, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match letters.next()?.1 {
+                'n' => value.push('\n'),
+                other => value.push(other),
+            },
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+/// Labels as a JSON object.
+pub fn json_of(labels: &LabelPairs) -> String {
+    object_of(labels).to_string()
+}
+
+pub(super) fn object_of(labels: &LabelPairs) -> serde_json::Value {
+    labels.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.as_str()))).collect()
+}
+
+/// A rule in one line, as YAML has it between braces.
+pub fn rule_of(rule: &RuleText) -> String {
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let list = |names: &Vec<String>| format!("[{}]", names.join(", "));
+    let keys = [
+        ("action", rule.action.clone()),
+        ("source_labels", rule.source_labels.as_ref().filter(|names| !names.is_empty()).map(list)),
+        ("separator", rule.separator.as_deref().filter(|text| *text != ";").map(quote)),
+        ("regex", rule.regex.as_deref().map(quote)),
+        ("modulus", rule.modulus.map(|modulus| modulus.to_string())),
+        ("target_label", rule.target_label.clone()),
+        ("replacement", rule.replacement.as_deref().map(quote)),
+    ];
+    let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
+    format!("{{{}}}", keys.collect::<Vec<_>>().join(", "))
+}
+
+/// Goes the way of a series with these labels through the job's rules for series.
+pub fn explain_series(job: &Job, before: LabelPairs) -> SeriesExplanation {
+    let mut labels = LabelsBuf::default();
+    before.iter().for_each(|(name, value)| labels.push(name.as_bytes(), value.as_bytes()));
+    let steps = trace(&job.metric_relabel, &mut labels);
+    let kept = steps.last().is_none_or(|step| step.kept) && !labels.is_empty();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut after: LabelPairs = labels.iter().map(|(name, value)| (text(name), text(value))).collect();
+    after.sort();
+    SeriesExplanation { before, steps, after: kept.then_some(after) }
+}
+
+/// What a job's rules make of a target that is found with these labels, as text.
+pub fn target_explained(job: &Arc<Job>, labels: &LabelPairs) -> String {
+    let explained = explain(job, labels);
+    let mut out = format!("found {}\n", shown(&explained.discovered));
+    steps_explained(&mut out, &explained.steps);
+    match &explained.outcome {
+        Ok(None) => out += "the target is dropped\n",
+        Ok(Some(target)) => {
+            _ = writeln!(out, "the target is scraped at {}", target.key.url);
+            _ = writeln!(out, "its series get {}", shown(&target.labels));
+        }
+        Err(why) => _ = writeln!(out, "the target can't be used: {why}"),
+    }
+    out
+}
+
+/// What a job's rules make of a series with these labels, as text.
+pub fn series_explained(job: &Job, labels: LabelPairs) -> String {
+    let explained = explain_series(job, labels);
+    let mut out = format!("scraped {}\n", shown(&explained.before));
+    steps_explained(&mut out, &explained.steps);
+    match &explained.after {
+        None => out += "the series is dropped\n",
+        Some(labels) => _ = writeln!(out, "the series is kept as {}", shown(labels)),
+    }
+    out
+}
+
+fn steps_explained(out: &mut String, steps: &[Step]) {
+    for (number, step) in steps.iter().enumerate() {
+        _ = writeln!(out, "{}. {}", number + 1, rule_of(&step.rule));
+        if let Some(value) = &step.value {
+            let matches = match step.matches {
+                Some(true) => " matches",
+                Some(false) => " does not match",
+                None => "",
+            };
+            _ = writeln!(out, "   {:?}{matches}", String::from_utf8_lossy(value));
+        }
+        _ = writeln!(out, "   {}", step.says());
+        for change in &step.changes {
+            let name = String::from_utf8_lossy(&change.name);
+            for (sign, value) in [('-', &change.before), ('+', &change.after)] {
+                if let Some(value) = value {
+                    _ = writeln!(out, "   {sign} {name}={:?}", String::from_utf8_lossy(value));
+                }
+            }
+        }
+    }
+}
+
+/// Labels in one line.
+fn shown(labels: &LabelPairs) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+impl Display for LabelsTextError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LabelsTextError {}

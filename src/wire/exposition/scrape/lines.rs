@@ -1,0 +1,429 @@
+//! A body of lines, read against the page.
+//!
+//! ```text
+//! until the body's end:
+//!     how far is it equal to the page from here?
+//!     lines equal to their ends        -> as they were
+//!     a line equal up to its value     -> its series, another value
+//!     any other                        -> read anew; the page goes on behind the line of the same series
+//! ```
+
+use crate::model::{Intake, MetricType, Series};
+
+use super::super::cursor::{Stop, starts_name};
+use super::super::decoder::key_len;
+use super::super::fault::Fault;
+use super::super::line::{self, Content, Said, Sample};
+use super::super::number;
+use super::super::starts::{Start, has_start};
+use super::super::{LINE_BYTES_MAX, Syntax};
+use super::compare::common_prefix;
+use super::page::{Line, NO_KEY, Page};
+use super::settle::Trail;
+use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, ScrapeOptions, Scraper};
+
+/// How far a body was read.
+pub(super) struct Reading<'a> {
+    pub(super) syntax: Syntax,
+    pub(super) options: &'a ScrapeOptions,
+    body: &'a [u8],
+    pub(super) at: usize,
+    /// The page; an empty one if it is of another format.
+    pub(super) trail: Trail<'a>,
+    /// `# EOF` was read.
+    ended: bool,
+}
+
+impl Scraper {
+    /// Reads a body; whether its series are those of the page, in the same order.
+    pub(super) fn read_lines<I: Intake>(
+        &mut self,
+        page: &Page,
+        syntax: Syntax,
+        body: &[u8],
+        options: &ScrapeOptions,
+        intake: &mut I,
+    ) -> Result<bool, Failure> {
+        let nothing = Page::default();
+        let old = if page.format == Format::Lines(syntax) { page } else { &nothing };
+        let mut trail = Trail::new(old);
+        trail.same = std::ptr::eq(old, page);
+        let mut reading = Reading { syntax, options, body, at: 0, trail, ended: false };
+        let converts = options.histograms.convert_classic;
+        while reading.at < body.len() {
+            if converts || !self.reuse(&mut reading) {
+                self.read_anew(&mut reading, intake)?;
+            }
+        }
+        self.close_group(&mut reading, intake)?;
+        if syntax == Syntax::OpenMetrics && !reading.ended {
+            return Err(Failure::Malformed(Fault::NoEof.to_string()));
+        }
+        Ok(reading.trail.ends_same())
+    }
+
+    /// Takes lines that are as they were, and the first one that has another value. Whether there was any.
+    #[inline]
+    fn reuse(&mut self, reading: &mut Reading<'_>) -> bool {
+        let old = reading.trail.old;
+        let Some(first) = old.lines.get(reading.trail.next) else { return false };
+        if old.kind_before(reading.trail.next) != self.kind || reading.ended {
+            return false;
+        }
+        let from = first.start as usize;
+        let common = common_prefix(&reading.body[reading.at..], &old.text[from..]);
+        let (begin, base) = (reading.trail.next, reading.at);
+        let mut done = 0;
+        while let Some(line) = old.lines.get(reading.trail.next) {
+            let end = old.end(reading.trail.next) - from;
+            // What has no newline may go on.
+            if end > common || line.has(Line::ANEW | Line::TIMED) || old.text[from + end - 1] != b'\n' {
+                break;
+            }
+            if line.has(Line::SAMPLE) {
+                if self.starts.are_known() {
+                    break;
+                }
+                self.lines.push(Line { start: (base + done) as u32, ..*line });
+            } else {
+                self.lines.push(Line { start: (base + done) as u32, value_bits: 0, ..*line });
+                self.begin_family(line.kind);
+                reading.ended |= line.has(Line::EOF);
+            }
+            done = end;
+            reading.trail.next += 1;
+        }
+        reading.at += done;
+        let other_value = match old.lines.get(reading.trail.next) {
+            Some(line) if common - done > line.key_len as usize => self.reuse_key(reading, line),
+            _ => false,
+        };
+        other_value || reading.trail.next > begin
+    }
+
+    /// Takes a line whose key and blank are as they were.
+    #[inline]
+    fn reuse_key(&mut self, reading: &mut Reading<'_>, line: &Line) -> bool {
+        if !line.has(Line::PLAIN) || line.has(Line::ANEW) || self.starts.are_known() {
+            return false;
+        }
+        let value_at = reading.at + line.key_len as usize + 1;
+        let with_time = reading.syntax == Syntax::Text;
+        let Some(end) = number::row_end(reading.body, value_at, with_time) else { return false };
+        if end.next - reading.at > LINE_BYTES_MAX {
+            return false;
+        }
+        let mut flags = line.flags & !Line::TIMED;
+        if let Some(ms) = end.time_ms.filter(|_| reading.options.honor_timestamps) {
+            if !self.hold_time(ms) {
+                return false;
+            }
+            flags |= Line::TIMED;
+        }
+        reading.trail.same &= flags == line.flags;
+        self.lines.push(Line { start: reading.at as u32, value_bits: end.value_bits, flags, ..*line });
+        reading.at = end.next;
+        reading.trail.next += 1;
+        true
+    }
+
+    /// Notes the time of the line that comes next. Whether it is any.
+    pub(super) fn hold_time(&mut self, time_ms: i64) -> bool {
+        let Some(time_ns) = time_ms.checked_mul(NANOS_PER_MILLI) else { return false };
+        let taken = time_ns <= self.time_ns.saturating_add(AHEAD_NS_MAX);
+        let line = self.lines.len() as u32;
+        self.times.push(OwnTime { line, time_ns: taken.then_some(time_ns) });
+        true
+    }
+
+    /// Reads the line, or the stretch of lines without a sample, that comes next.
+    #[inline(never)]
+    fn read_anew<I: Intake>(&mut self, reading: &mut Reading<'_>, intake: &mut I) -> Result<(), Failure> {
+        if reading.ended {
+            return Err(reading.malformed(Fault::AfterEof.at(0)));
+        }
+        let first = reading.body[reading.at];
+        if reading.syntax == Syntax::OpenMetrics && (starts_name(first) || first == b'{') {
+            self.survey(reading);
+        }
+        let converts = reading.options.histograms.convert_classic && self.kind == MetricType::Histogram;
+        if !converts && let Some(done) = self.read_known(reading, intake) {
+            return done;
+        }
+        let text = window(&reading.body[reading.at..]);
+        let closed = reading.at + text.len() == reading.body.len();
+        let line =
+            line::read(reading.syntax, text, closed, &mut self.tokens).map_err(|stop| reading.stop(stop))?;
+        match line.content {
+            Content::Sample(sample) => self.read_sample(reading, text, &sample, line.next, intake),
+            Content::Eof => {
+                self.close_group(reading, intake)?;
+                reading.ended = true;
+                self.push_header(reading, reading.at, line.next, Line::EOF);
+                Ok(())
+            }
+            Content::Nothing | Content::Metadata(_) => {
+                self.close_group(reading, intake)?;
+                self.read_header(reading)
+            }
+        }
+    }
+
+    /// Reads lines up to the next sample.
+    fn read_header(&mut self, reading: &mut Reading<'_>) -> Result<(), Failure> {
+        let begin = reading.at;
+        let mut at = begin;
+        let mut kind = self.kind;
+        while at < reading.body.len() {
+            let text = window(&reading.body[at..]);
+            let closed = at + text.len() == reading.body.len();
+            let read = line::read(reading.syntax, text, closed, &mut self.tokens);
+            let line = match read {
+                Ok(line) => line,
+                // It is looked at again, and then the fault is its own.
+                Err(_) if at > begin => break,
+                Err(stop) => return Err(reading.stop(stop)),
+            };
+            match line.content {
+                Content::Sample(_) | Content::Eof => break,
+                Content::Metadata(metadata) => {
+                    if let Said::Type(said) = metadata.said {
+                        kind = said;
+                    }
+                }
+                Content::Nothing => {}
+            }
+            at += line.next;
+        }
+        // What stands before it was as it was, and is one with it.
+        let start = match self.lines.last() {
+            Some(last) if last.is_header() => {
+                let start = last.start as usize;
+                self.lines.pop();
+                start
+            }
+            _ => begin,
+        };
+        reading.at = start;
+        if reading.options.histograms.convert_classic {
+            self.hear_family(reading, &reading.body[start..at]);
+        }
+        self.set_kind(kind);
+        self.push_header(reading, start, at - start, 0);
+        self.begin_family(kind);
+        Ok(())
+    }
+
+    /// Metadata was read, which is the last line so far: rows of another family may come.
+    fn begin_family(&mut self, kind: MetricType) {
+        self.set_kind(kind);
+        self.starts.begin_family();
+        self.family_at = self.lines.len();
+    }
+
+    fn push_header(&mut self, reading: &mut Reading<'_>, start: usize, len: usize, flags: u16) {
+        self.lines.push(Line {
+            start: start as u32,
+            key_len: 0,
+            key: NO_KEY,
+            kind: self.kind,
+            flags,
+            value_bits: 1,
+        });
+        reading.at = start + len;
+        reading.trail.pass_header();
+    }
+
+    /// Reads a plain line of a known key, without looking at its labels.
+    fn read_known<I: Intake>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        intake: &mut I,
+    ) -> Option<Result<(), Failure>> {
+        if self.starts.are_known() {
+            return None;
+        }
+        let rest = &reading.body[reading.at..];
+        let len = key_len(rest)?;
+        if rest.get(len) != Some(&b' ') {
+            return None;
+        }
+        let end = number::row_end(rest, len + 1, reading.syntax == Syntax::Text)?;
+        if end.next > LINE_BYTES_MAX {
+            return None;
+        }
+        let series = intake.find(self.prefix.key(&rest[..len], &mut self.key))?;
+        let time_ms = end.time_ms.filter(|_| reading.options.honor_timestamps);
+        if time_ms.is_some_and(|ms| !self.hold_time(ms)) {
+            return None;
+        }
+        let flags = Line::SAMPLE | Line::PLAIN | if time_ms.is_some() { Line::TIMED } else { 0 };
+        self.push_sample(reading, (len, flags), Some(series), end.value_bits, end.next, intake);
+        Some(Ok(()))
+    }
+
+    fn read_sample<I: Intake>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        text: &[u8],
+        sample: &Sample,
+        len: usize,
+        intake: &mut I,
+    ) -> Result<(), Failure> {
+        line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
+        let mut start = Start::None;
+        if self.starts.are_known() {
+            start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
+        }
+        if start == Start::IsOne {
+            self.pass_line(reading, len);
+            return Ok(());
+        }
+        if reading.options.histograms.convert_classic
+            && self.gather(reading, text, sample, len, start, intake)?
+        {
+            return Ok(());
+        }
+        let raw = sample.key.of(text);
+        let of_lines = memchr::memchr(b'\n', raw).is_some();
+        let key = match of_lines {
+            true => self.prefix.key_of_lines(raw, &mut self.key),
+            false => self.prefix.key(raw, &mut self.key),
+        };
+        let mut flags = Line::SAMPLE;
+        let series = match intake.find(key) {
+            Some(series) => Some(series),
+            None => {
+                self.names.scraped(text, &self.tokens, self.kind, self.with_empty, &mut self.labels);
+                match intake.define(key, &mut self.labels) {
+                    Ok(series) => Some(series),
+                    Err(refusal) => match Failure::of_refusal(&refusal, raw) {
+                        Some(failure) => {
+                            // It counts as one that was read.
+                            self.push_sample(reading, (0, Line::SAMPLE), None, 0, len, intake);
+                            return Err(failure);
+                        }
+                        None => None,
+                    },
+                }
+            }
+        };
+        let line = self.lines.len() as u32;
+        let mut time_ns = self.time_ns;
+        if let Some(ms) = sample.time_ms.filter(|_| reading.options.honor_timestamps) {
+            if !self.hold_time(ms) {
+                return Err(reading.malformed(Fault::TimeOutOfRange.at(0)));
+            }
+            flags |= Line::TIMED;
+            time_ns = ms * NANOS_PER_MILLI;
+        }
+        if let Start::At(start_ns) = start {
+            self.starts_ns.push((line, start_ns));
+        }
+        if self.starts.are_known() || series.is_none() {
+            flags |= Line::ANEW;
+        } else if sample.key.start == 0 && !of_lines && text.get(raw.len()) == Some(&b' ') {
+            flags |= Line::PLAIN;
+        }
+        if let Some(exemplar) = &sample.exemplar {
+            let begin = self.exemplar_labels.len();
+            self.names.exemplar(text, &self.tokens.exemplar_labels, &mut self.exemplar_labels);
+            let labels = begin..self.exemplar_labels.len();
+            let value_bits = exemplar.value_bits;
+            // As in the server: an exemplar without a time has that of its row. One out of range is left out.
+            let time_ns = exemplar.time_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
+            self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
+        }
+        self.push_sample(reading, (raw.len(), flags), series, sample.value_bits, len, intake);
+        Ok(())
+    }
+
+    /// Adds the sample that was read from the next `len` bytes. The page goes on behind its line of the same series.
+    pub(super) fn push_sample<I: Intake>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        (key_len, mut flags): (usize, u16),
+        series: Option<Series>,
+        value_bits: u64,
+        len: usize,
+        intake: &mut I,
+    ) {
+        let key = series.map_or(NO_KEY, |series| series.key);
+        if series.is_some_and(|series| intake.identity(series).is_none()) {
+            flags |= Line::DROPPED;
+        }
+        flags |= reading.trail.follow(key, flags, &mut self.settling);
+        self.lines.push(Line {
+            start: reading.at as u32,
+            key_len: key_len as u32,
+            key,
+            kind: self.kind,
+            flags,
+            value_bits,
+        });
+        reading.at += len;
+    }
+
+    /// Looks for start times in the family whose row comes next. If it has some, its rows are all read anew.
+    fn survey(&mut self, reading: &mut Reading<'_>) {
+        if self.starts.is_surveyed() || !has_start(self.kind) {
+            return;
+        }
+        let first = self.family_at;
+        let at = self.lines.get(first).map_or(reading.at, |line| line.start as usize);
+        if !self.starts.says_created(reading.body, at) {
+            return;
+        }
+        self.family_len = self.find_family_len(reading);
+        self.starts.survey(reading.body, at, self.family_len, self.kind);
+        if self.starts.are_known() && first < self.lines.len() {
+            // They were taken for what they had been.
+            self.lines.truncate(first);
+            self.times.retain(|time| (time.line as usize) < first);
+            self.exemplars.retain(|exemplar| (exemplar.line as usize) < first);
+            reading.at = at;
+            reading.trail.same = false;
+        }
+    }
+
+    /// The length of the name that was spoken of last.
+    fn find_family_len(&mut self, reading: &Reading<'_>) -> usize {
+        let Some(header) = self.family_at.checked_sub(1) else { return 0 };
+        let end = self.lines.get(header + 1).map_or(reading.at, |line| line.start as usize);
+        let mut rest = &reading.body[self.lines[header].start as usize..end];
+        let mut len = 0;
+        let mut tokens = std::mem::take(&mut self.settling.tokens);
+        while let Ok(line) = line::read(reading.syntax, rest, true, &mut tokens) {
+            if let Content::Metadata(metadata) = line.content {
+                len = metadata.name.of(rest).len();
+            }
+            rest = &rest[line.next..];
+            if rest.is_empty() {
+                break;
+            }
+        }
+        self.settling.tokens = tokens;
+        len
+    }
+}
+
+impl Reading<'_> {
+    fn malformed(&self, fault: super::super::fault::LineFault) -> Failure {
+        let line = memchr::memchr_iter(b'\n', &self.body[..self.at]).count() + 1;
+        Failure::Malformed(format!("line {line}: {fault}"))
+    }
+
+    fn stop(&self, stop: Stop) -> Failure {
+        self.malformed(match stop {
+            Stop::Fault(fault) => fault,
+            Stop::Incomplete => Fault::TooLong.at(0),
+        })
+    }
+}
+
+/// As much as a line may have, and a byte more.
+fn window(rest: &[u8]) -> &[u8] {
+    &rest[..rest.len().min(LINE_BYTES_MAX + 1)]
+}
+
+const NANOS_PER_MILLI: i64 = 1_000_000;

@@ -1,0 +1,159 @@
+//! A page: what a target said last, line by line, and which series its lines are.
+//!
+//! A body in protobuf has no lines: what stands for them are the keys of its samples.
+
+use crate::model::MetricType;
+
+use super::super::Syntax;
+use super::Format;
+
+/// What a target said last: its body, 24 bytes a line, and nothing else.
+#[derive(Debug)]
+pub struct Page {
+    pub(super) format: Format,
+    /// The body; of a body in protobuf its keys and what it says of metrics, one after the other.
+    pub(super) text: Vec<u8>,
+    /// It, line by line, without a gap.
+    pub(super) lines: Vec<Line>,
+    /// The intake's epoch that the lines' keys are of.
+    pub(super) epoch: u64,
+    /// The epoch in which all of its metadata was told.
+    pub(super) told: u64,
+    /// Its series have not been marked stale since.
+    pub(super) live: bool,
+}
+
+/// A line of a body, or several without a sample.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Line {
+    /// Where it starts; it ends where the next one does.
+    pub(super) start: u32,
+    /// Bytes of its name and labels, with which it starts, if it is [`Line::PLAIN`].
+    pub(super) key_len: u32,
+    /// The intake's number for its key, or [`NO_KEY`].
+    pub(super) key: u32,
+    /// What the last `TYPE` up to it says.
+    pub(super) kind: MetricType,
+    pub(super) flags: u16,
+    /// The bits of its value; of a native histogram its place on the scraper's heap. Of metadata: whether it is to be
+    /// told.
+    pub(super) value_bits: u64,
+}
+
+/// Of lines without a sample, and of samples for whose series there is no room.
+pub(super) const NO_KEY: u32 = u32::MAX;
+
+impl Line {
+    /// A sample.
+    pub(super) const SAMPLE: u16 = 1;
+    /// A key, a blank, and a value behind it.
+    pub(super) const PLAIN: u16 = 2;
+    /// It has a time of its own.
+    pub(super) const TIMED: u16 = 4;
+    /// Its series has come before.
+    pub(super) const TWICE: u16 = 8;
+    /// The rewrite drops its series.
+    pub(super) const DROPPED: u16 = 16;
+    /// It is read anew each time: what it means depends on other lines.
+    pub(super) const ANEW: u16 = 32;
+    /// `# EOF`
+    pub(super) const EOF: u16 = 64;
+    /// Its value is a native histogram.
+    pub(super) const NATIVE: u16 = 128;
+    /// Its text is the key itself, not what the target said.
+    pub(super) const KEYED: u16 = 256;
+
+    pub(super) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether it is metadata, comments, blank lines.
+    pub(super) fn is_header(&self) -> bool {
+        !self.has(Line::SAMPLE | Line::ANEW | Line::EOF)
+    }
+
+    /// Whether a stale marker must follow once its series is gone. `timed`: also after times of the target's own.
+    pub(super) fn is_tracked(&self, timed: bool) -> bool {
+        self.has(Line::SAMPLE)
+            && !self.has(Line::DROPPED | Line::TWICE)
+            && self.key != NO_KEY
+            && (timed || !self.has(Line::TIMED))
+    }
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page {
+            format: Format::Lines(Syntax::Text),
+            text: Vec::new(),
+            lines: Vec::new(),
+            epoch: 0,
+            told: 0,
+            live: false,
+        }
+    }
+}
+
+impl Page {
+    /// The page of a target that has said nothing yet.
+    pub fn new() -> Page {
+        Page::default()
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.text.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
+    /// Whether the target's last scrape was good: there are series that are not marked stale.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+    }
+
+    /// Where a line ends.
+    pub(super) fn end(&self, line: usize) -> usize {
+        self.lines.get(line + 1).map_or(self.text.len(), |next| next.start as usize)
+    }
+
+    /// The bytes of a line.
+    pub(super) fn bytes(&self, line: usize) -> &[u8] {
+        &self.text[self.lines[line].start as usize..self.end(line)]
+    }
+
+    /// What the last `TYPE` before a line says.
+    pub(super) fn kind_before(&self, line: usize) -> MetricType {
+        line.checked_sub(1).map_or(MetricType::Unknown, |before| self.lines[before].kind)
+    }
+
+    /// This is what the target says now.
+    pub(super) fn replace(&mut self, format: Format, body: &[u8], lines: &[Line], epoch: u64) {
+        self.format = format;
+        self.text.clear();
+        self.text.reserve_exact(body.len());
+        self.text.extend_from_slice(body);
+        self.lines.clear();
+        self.lines.reserve_exact(lines.len());
+        self.lines.extend_from_slice(lines);
+        // A body that was once far longer is no reason to hold so much for ever.
+        if self.text.capacity() > 2 * body.len() {
+            self.text.shrink_to_fit();
+            self.lines.shrink_to_fit();
+        }
+        self.epoch = epoch;
+        self.live = true;
+    }
+
+    /// Appends a line of another page.
+    pub(super) fn adopt(&mut self, other: &Page, line: usize) {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(other.bytes(line));
+        self.lines.push(Line { start, ..other.lines[line] });
+    }
+}
+
+const _: () = assert!(size_of::<Line>() == 24);

@@ -1,0 +1,198 @@
+//! Which series came twice, which are new, which are gone: known at once where nothing changed, else by sorting.
+
+use std::collections::HashMap;
+
+use crate::model::{Intake, Series, ShapeId};
+
+use super::super::line::Tokens;
+use super::page::{Line, NO_KEY, Page};
+use super::{Counts, ScrapeOptions, Scraper};
+
+/// Where in the page the body is that is read along it.
+pub(super) struct Trail<'a> {
+    /// What the target said last.
+    pub(super) old: &'a Page,
+    /// The line of it that is expected next.
+    pub(super) next: usize,
+    /// The series so far are the page's, in its order.
+    pub(super) same: bool,
+}
+
+impl<'a> Trail<'a> {
+    /// At the page's first line.
+    pub(super) fn new(old: &'a Page) -> Trail<'a> {
+        Trail { old, next: 0, same: true }
+    }
+
+    /// Goes on behind the page's line of this key, if it has one; what is still true of the line read is what is
+    /// given back.
+    pub(super) fn follow(&mut self, key: u32, flags: u16, settling: &mut Settling) -> u16 {
+        let old = &self.old.lines;
+        let is_it = |line: &Line| line.has(Line::SAMPLE) && line.key == key;
+        let near = &old[self.next..old.len().min(self.next + NEAR_LINES)];
+        let found = match near.iter().position(is_it) {
+            Some(skipped) => {
+                self.same &= !near[..skipped].iter().any(|line| line.has(Line::SAMPLE));
+                Some(self.next + skipped)
+            }
+            None => {
+                self.same = false;
+                settling.place(self.old, key)
+            }
+        };
+        let Some(found) = found else { return 0 };
+        self.next = found + 1;
+        self.same &= (flags ^ old[found].flags) & (Line::TIMED | Line::DROPPED | Line::NATIVE) == 0;
+        old[found].flags & Line::TWICE
+    }
+
+    /// A line without a sample was read: it stands for the one that the page has here.
+    pub(super) fn pass_header(&mut self) {
+        let is_header = |line: &Line| line.is_header() || line.has(Line::EOF);
+        self.next += usize::from(self.old.lines.get(self.next).is_some_and(is_header));
+    }
+
+    /// Whether the series are the page's, in its order, and all of them.
+    pub(super) fn ends_same(&self) -> bool {
+        self.same && !self.old.lines[self.next..].iter().any(|line| line.has(Line::SAMPLE))
+    }
+}
+
+/// Lines of the page that are looked at for one of the same series, before the places of all are noted.
+const NEAR_LINES: usize = 16;
+
+/// Memory for settling, used again.
+#[derive(Default, Debug)]
+pub(super) struct Settling {
+    /// Where in the page the lines of keys are, once that was asked.
+    places: HashMap<u32, u32>,
+    are_placed: bool,
+    /// A series' number above a line's.
+    now: Vec<u64>,
+    before: Vec<u64>,
+    pub(super) tokens: Tokens,
+}
+
+impl Settling {
+    /// Where the page has a line of this key.
+    pub(super) fn place(&mut self, page: &Page, key: u32) -> Option<usize> {
+        if !self.are_placed {
+            self.are_placed = true;
+            self.places.clear();
+            let samples = page.lines.iter().enumerate().filter(|(_, line)| line.has(Line::SAMPLE));
+            self.places.extend(samples.map(|(i, line)| (line.key, i as u32)));
+        }
+        self.places.get(&key).filter(|_| key != NO_KEY).map(|&line| line as usize)
+    }
+
+    fn clear(&mut self) {
+        self.are_placed = false;
+        self.now.clear();
+        self.before.clear();
+    }
+}
+
+impl Scraper {
+    /// Says which lines come twice, and counts. `same`: the series are the page's, in its order. What is gone is in
+    /// `gone` then.
+    pub(super) fn settle<I: Intake>(
+        &mut self,
+        page: &Page,
+        same: bool,
+        options: &ScrapeOptions,
+        intake: &I,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        if !same {
+            self.mark_twice(intake);
+            counts.added = self.added(page);
+            if page.live {
+                self.find_gone(page, options, intake);
+            }
+        }
+        for line in self.lines.iter().filter(|line| line.has(Line::SAMPLE)) {
+            counts.scraped += 1;
+            let taken = !line.has(Line::DROPPED) && line.key != NO_KEY;
+            counts.kept += u64::from(taken);
+            counts.twice += u64::from(taken && line.has(Line::TWICE));
+            counts.refused += u64::from(line.key == NO_KEY);
+        }
+        counts.ahead = self.times.iter().filter(|time| time.time_ns.is_none()).count() as u64;
+        self.settling.clear();
+        counts
+    }
+
+    /// All that the page says is gone.
+    pub(super) fn settle_end<I: Intake>(&mut self, page: &Page, options: &ScrapeOptions, intake: &I) {
+        if page.live {
+            self.find_gone(page, options, intake);
+        }
+        self.settling.clear();
+    }
+
+    /// Of the lines of one series only the first is taken, unless they have times of their own.
+    fn mark_twice<I: Intake>(&mut self, intake: &I) {
+        let numbers = &mut self.settling.now;
+        collect(&self.lines, numbers, intake, |line| line.key != NO_KEY && !line.has(Line::DROPPED));
+        self.lines.iter_mut().for_each(|line| line.flags &= !Line::TWICE);
+        for group in numbers.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() > 1) {
+            for (i, &later) in group.iter().enumerate().skip(1) {
+                let later = self.lines[later as u32 as usize];
+                // Prometheus knows a line by its text and a sample by its time.
+                let twin = |&earlier: &u64| {
+                    let earlier = self.lines[earlier as u32 as usize];
+                    earlier.key == later.key || !earlier.has(Line::TIMED)
+                };
+                if !later.has(Line::TIMED) && group[..i].iter().any(twin) {
+                    self.lines[group[i] as u32 as usize].flags |= Line::TWICE;
+                }
+            }
+        }
+    }
+
+    /// How many lines have keys that the page has not.
+    fn added(&mut self, page: &Page) -> u64 {
+        let Settling { before, .. } = &mut self.settling;
+        before.clear();
+        before
+            .extend(page.lines.iter().filter(|line| line.has(Line::SAMPLE)).map(|line| u64::from(line.key)));
+        before.sort_unstable();
+        let is_new = |line: &&Line| {
+            line.has(Line::SAMPLE)
+                && !line.has(Line::DROPPED | Line::TWICE)
+                && line.key != NO_KEY
+                && before.binary_search(&u64::from(line.key)).is_err()
+        };
+        self.lines.iter().filter(is_new).count() as u64
+    }
+
+    /// Gathers the page's lines whose series are not among those read.
+    fn find_gone<I: Intake>(&mut self, page: &Page, options: &ScrapeOptions, intake: &I) {
+        let timed = options.track_timestamps_staleness;
+        let Settling { now, before, .. } = &mut self.settling;
+        collect(&self.lines, now, intake, |line| line.is_tracked(timed));
+        collect(&page.lines, before, intake, |line| line.is_tracked(timed));
+        self.gone.format = page.format;
+        self.gone.epoch = page.epoch;
+        let mut now = now.iter().map(|number| number >> 32).peekable();
+        let mut last = None;
+        for &number in &*before {
+            let series = number >> 32;
+            while now.next_if(|&n| n < series).is_some() {}
+            if now.peek() != Some(&series) && last != Some(series) {
+                self.gone.adopt(page, number as u32 as usize);
+            }
+            last = Some(series);
+        }
+    }
+}
+
+/// Fills `numbers` with the series of lines, and the lines, sorted.
+fn collect<I: Intake>(lines: &[Line], numbers: &mut Vec<u64>, intake: &I, wanted: impl Fn(&Line) -> bool) {
+    numbers.clear();
+    for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.has(Line::SAMPLE) && wanted(line)) {
+        let series = intake.identity(Series { key: line.key, shape: ShapeId::NONE });
+        numbers.extend(series.map(|series| u64::from(series) << 32 | i as u64));
+    }
+    numbers.sort_unstable();
+}

@@ -1,0 +1,536 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Count, Histogram, METRIC_NAME, NAN_STALE_BITS, Rewrite, Verdict, WriteResult};
+use crate::wire::exposition::protobuf::tests::{family as proto_family, value};
+use crate::wire::exposition::{Decoder, Faults, Options};
+use crate::wire::testing::{Row, Rows, Value};
+use crate::wire::{Decode, FedState};
+
+const NOW_NS: i64 = 1_700_000_000_000_000_000;
+
+fn options() -> ScrapeOptions {
+    ScrapeOptions {
+        honor_timestamps: true,
+        track_timestamps_staleness: false,
+        keep_empty_labels: false,
+        samples_max: 0,
+        histograms: HistogramOptions::default(),
+    }
+}
+
+/// A target and what scrapes it.
+struct Target {
+    scraper: Scraper,
+    page: Page,
+    rows: Rows,
+    options: ScrapeOptions,
+    syntax: Syntax,
+    time_ns: i64,
+}
+
+impl Target {
+    fn new(syntax: Syntax) -> Target {
+        let (scraper, page, rows) = (Scraper::new(), Page::new(), Rows::default());
+        Target { scraper, page, rows, options: options(), syntax, time_ns: NOW_NS }
+    }
+
+    fn read(&mut self, body: &str) -> Result<Counts, ScrapeFailure> {
+        self.time_ns += 1_000_000_000;
+        let format = Format::Lines(self.syntax);
+        let Target { scraper, page, rows, options, time_ns, .. } = self;
+        scraper.read(page, format, body.as_bytes(), *time_ns, options, rows)
+    }
+
+    fn push(&mut self) -> Vec<Row> {
+        let mut result = WriteResult::default();
+        self.rows.rows.clear();
+        self.scraper.push(&mut self.page, &mut self.rows, &mut result).unwrap();
+        // Those that the rewrite drops count as taken.
+        assert!(result.accepted >= self.rows.rows.len() as u64);
+        std::mem::take(&mut self.rows.rows)
+    }
+
+    /// Scrapes a good body.
+    fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
+        let counts = self.read(body).unwrap();
+        (counts, self.push().iter().map(shown).collect())
+    }
+
+    fn end(&mut self) -> Vec<String> {
+        self.time_ns += 1_000_000_000;
+        self.scraper.end(&mut self.page, self.time_ns, &self.options, &mut self.rows);
+        self.push().iter().map(shown).collect()
+    }
+}
+
+fn shown(row: &Row) -> String {
+    let labels: Vec<String> = row.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let Value::F64(bits) = row.fields[0].1 else { panic!("{row:?}") };
+    let value = if bits == NAN_STALE_BITS { "stale".to_owned() } else { f64::from_bits(bits).to_string() };
+    format!("{} {value}", labels.join(",").replace("__name__=", ""))
+}
+
+fn counts(scraped: u64, kept: u64, added: u64) -> Counts {
+    Counts { scraped, kept, added, ..Counts::default() }
+}
+
+#[test]
+fn series_that_are_gone_are_stale_once() {
+    let mut target = Target::new(Syntax::Text);
+    assert_eq!(target.scrape("a 1\nb 2\n"), (counts(2, 2, 2), vec!["a 1".into(), "b 2".into()]));
+    assert_eq!(target.scrape("a 1\nb 3\n"), (counts(2, 2, 0), vec!["a 1".into(), "b 3".into()]));
+    assert_eq!(
+        target.scrape("a 1\nc 3\n"),
+        (counts(2, 2, 1), vec!["a 1".into(), "c 3".into(), "b stale".into()])
+    );
+    assert_eq!(target.end(), ["a stale", "c stale"]);
+    assert_eq!(target.end(), [""; 0]);
+    // What was there before a failure is not new.
+    assert_eq!(target.scrape("c 3\na 1\n"), (counts(2, 2, 0), vec!["c 3".into(), "a 1".into()]));
+    assert_eq!(target.scrape(""), (counts(0, 0, 0), vec!["c stale".into(), "a stale".into()]).sorted());
+}
+
+trait Sorted {
+    fn sorted(self) -> Self;
+}
+
+impl Sorted for (Counts, Vec<String>) {
+    fn sorted(mut self) -> Self {
+        self.1.sort();
+        self
+    }
+}
+
+#[test]
+fn a_broken_body_counts_for_nothing() {
+    let mut target = Target::new(Syntax::Text);
+    target.scrape("a 1\nb 2\n");
+    let failure = target.read("a 1\nc 2\n\nx y\nd 1\n").unwrap_err();
+    assert_eq!(failure.why.to_string(), "line 4: invalid value at column 3");
+    assert_eq!(failure.counts, counts(2, 2, 1));
+    assert_eq!(target.push(), []);
+    assert_eq!(target.end(), ["a stale", "b stale"]);
+    assert_eq!(target.scrape("a 1\nb 2\n").0, counts(2, 2, 0));
+
+    let mut target = Target::new(Syntax::OpenMetrics);
+    target.scrape("a 1\n# EOF\n");
+    assert!(target.read("a 1\n").unwrap_err().why.to_string().contains("EOF"));
+    assert!(target.read("a 1\n# EOF\na 1\n").unwrap_err().why.to_string().contains("after"));
+    assert_eq!(target.scrape("a 1\n# EOF").1, ["a 1"]);
+}
+
+#[test]
+fn of_the_lines_of_one_series_the_first_is_taken() {
+    let mut target = Target::new(Syntax::Text);
+    for _ in 0..2 {
+        let (counts, rows) =
+            target.scrape("a{x=\"1\"} 1\nb 2\na{x=\"1\"} 3\na{x=\"1\",} 4\na{x=\"1\"} 5 7\n");
+        assert_eq!(rows, ["a,x=1 1", "b 2", "a,x=1 5"]);
+        assert_eq!((counts.scraped, counts.kept, counts.twice), (5, 5, 2));
+    }
+    assert_eq!(
+        target.scrape("a{x=\"1\",} 4\nb 1\n"),
+        (counts(2, 2, 0), vec!["a,x=1 4".into(), "b 1".into()])
+    );
+    // The one with a time of its own was the only one.
+    let mut target = Target::new(Syntax::Text);
+    assert_eq!(target.scrape("a 1 5\na 2\n").1, ["a 1"]);
+}
+
+#[test]
+fn times_of_the_targets_own_are_taken_or_not_and_make_no_stale_markers() {
+    let ahead = NOW_NS / 1_000_000 + 3_600_000;
+    let body = format!("a 1 5\nb 2\nc 1 {ahead}\n");
+    let mut target = Target::new(Syntax::Text);
+    for _ in 0..2 {
+        let counts = target.read(&body).unwrap();
+        assert_eq!(counts.ahead, 1);
+        let rows = target.push();
+        assert_eq!(rows.iter().map(|row| row.time_ns).collect::<Vec<_>>(), [5_000_000, target.time_ns]);
+    }
+    assert_eq!(target.scrape("").1, ["b stale"]);
+    target.options.track_timestamps_staleness = true;
+    target.scrape("a 1 5\n");
+    assert_eq!(target.scrape("").1, ["a stale"]);
+    target.options.honor_timestamps = false;
+    target.read(&body).unwrap();
+    let time_ns = target.time_ns;
+    assert!(target.push().iter().all(|row| row.time_ns == time_ns));
+    assert_eq!(target.scrape("").1.len(), 3);
+}
+
+/// Drops series named `drop`, refuses those named `refuse`.
+#[derive(Debug)]
+struct Rules;
+
+impl Rewrite for Rules {
+    fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+        match labels.value_of(METRIC_NAME) {
+            Some(b"drop") => Verdict::Drop,
+            Some(b"refuse") => Verdict::Refuse("no such series is wanted"),
+            _ => Verdict::Keep,
+        }
+    }
+}
+
+#[test]
+fn what_the_rewrite_drops_is_counted_and_what_it_refuses_fails_the_scrape() {
+    let mut target = Target::new(Syntax::Text);
+    target.rows.rewrite = Some(Arc::new(Rules));
+    for added in [1, 0] {
+        assert_eq!(
+            target.scrape("a 1\ndrop 2\ndrop{x=\"1\"} 3\n"),
+            (counts(3, 1, added), vec!["a 1".into()])
+        );
+    }
+    assert_eq!(target.scrape("drop 2\n").1, ["a stale"]);
+    let failure = target.read("a 1\nrefuse{x=\"1\"} 2\nb 1\n").unwrap_err();
+    assert_eq!(failure.why.to_string(), "no such series is wanted (series: refuse{x=\"1\"})");
+    assert_eq!(failure.counts.scraped, 2);
+    assert_eq!(target.push(), []);
+}
+
+#[test]
+fn over_the_sample_limit_nothing_is_taken() {
+    let mut target = Target::new(Syntax::Text);
+    target.rows.rewrite = Some(Arc::new(Rules));
+    target.options.samples_max = 2;
+    assert_eq!(target.scrape("a 1\ndrop 1\nb 1\na 3\n").1, ["a 1", "b 1"]);
+    let failure = target.read("a 1\nb 1\nc 1\nd 1\n").unwrap_err();
+    assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: counts(4, 4, 2) });
+    assert_eq!(target.push(), []);
+    assert_eq!(target.end(), ["a stale", "b stale"]);
+}
+
+#[test]
+fn a_series_without_room_is_refused_alone_and_taken_when_there_is() {
+    let mut target = Target::new(Syntax::Text);
+    target.rows.series_max = Some(1);
+    let counts = target.read("a 1\nb 2\nc 3\n").unwrap();
+    assert_eq!((counts.refused, counts.kept), (2, 1));
+    let mut result = WriteResult::default();
+    target.scraper.push(&mut target.page, &mut target.rows, &mut result).unwrap();
+    assert_eq!((result.accepted, result.rejected), (1, 2));
+    target.rows.series_max = None;
+    assert_eq!(target.scrape("a 1\nb 2\nc 3\n").1, ["a 1", "b 2", "c 3"]);
+    assert_eq!(target.scrape("").1.len(), 3);
+}
+
+#[test]
+fn metadata_is_told_when_it_is_new_and_once_in_each_epoch() {
+    let mut target = Target::new(Syntax::Text);
+    let told = |target: &mut Target, body: &str| -> Vec<String> {
+        target.rows.metadata.clear();
+        target.scrape(body);
+        target.rows.metadata.iter().map(|m| format!("{} {:?} {}", m.name, m.kind, m.help)).collect()
+    };
+    let body = "# HELP a one\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n";
+    assert_eq!(told(&mut target, body), ["a Counter one", "b Gauge "]);
+    assert_eq!(told(&mut target, body), [""; 0]);
+    assert_eq!(told(&mut target, &body.replace("one", "two")), ["a Counter two"]);
+    target.rows.forget();
+    assert_eq!(told(&mut target, &body.replace("one", "two")), ["a Counter two", "b Gauge "]);
+    // The type decides about the labels behind it.
+    assert_eq!(target.scrape("# TYPE h gauge\nh_bucket{le=\"1\"} 1\n").1[0], "h_bucket,le=1 1");
+    let typed = target.scrape("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n").1;
+    assert_eq!(typed, ["h_bucket,le=1.0 1", "h_bucket,le=1 stale"]);
+}
+
+#[test]
+fn start_times_reach_the_rows_of_their_family_whatever_changed() {
+    let mut target = Target::new(Syntax::OpenMetrics);
+    let family = |value: u32, created: &str| {
+        format!(
+            "# TYPE x gauge\nx 1\n# TYPE a counter\na_total{{b=\"1\"}} {value}\na_total{{b=\"2\"}} 3\n{created}# TYPE y gauge\ny 1\n# EOF\n"
+        )
+    };
+    let mut starts = |body: &str| -> Vec<Option<i64>> {
+        target.read(body).unwrap();
+        target.push().iter().map(|row| row.start_time_ns.map(|ns| ns / 1_000_000_000)).collect()
+    };
+    assert_eq!(starts(&family(1, "")), [None; 4]);
+    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None]);
+    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None]);
+    assert_eq!(starts(&family(2, "a_created{b=\"2\"} 8\n")), [None, None, Some(8), None]);
+    assert_eq!(starts(&family(2, "a_created{b=\"1\"} 8\n")), [None, Some(8), None, None]);
+    assert_eq!(starts(&family(2, "")), [None; 4]);
+}
+
+#[test]
+fn labels_without_a_value_reach_the_rewrite_where_that_is_wanted() {
+    #[derive(Debug)]
+    struct Sees;
+    impl Rewrite for Sees {
+        fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+            if labels.value_of(b"job") == Some(b"") { Verdict::Drop } else { Verdict::Keep }
+        }
+    }
+    for (keep_empty_labels, kept) in [(false, 1), (true, 0)] {
+        let mut target = Target::new(Syntax::Text);
+        target.rows.rewrite = Some(Arc::new(Sees));
+        target.options.keep_empty_labels = keep_empty_labels;
+        assert_eq!(target.scrape("a{job=\"\"} 1\n").0.kept, kept);
+    }
+}
+
+/// Series, bounds and counts of the native histograms among rows.
+fn natives(rows: &[Row]) -> Vec<String> {
+    let natives = rows.iter().filter_map(|row| match &row.fields[0].1 {
+        Value::Bytes(bytes) => Some((row, Histogram::read(bytes).unwrap())),
+        _ => None,
+    });
+    let shown = natives.map(|(row, native)| {
+        let labels: Vec<String> = row.labels.iter().map(|(_, value)| value.clone()).collect();
+        let counts: Vec<Count> = native.positive.counts().collect();
+        let spans: Vec<_> = native.positive.spans().map(|span| (span.offset, span.len)).collect();
+        let bounds: Vec<f64> = native.bounds().collect();
+        format!(
+            "{labels:?} {bounds:?} {spans:?} {counts:?} {:?} {}",
+            native.count,
+            native.sum.to_bits() == NAN_STALE_BITS
+        )
+    });
+    shown.collect()
+}
+
+#[test]
+fn classic_histograms_become_native_ones() {
+    let body = |count: u32| {
+        format!(
+            "# TYPE h histogram\nh_bucket{{l=\"1\",le=\"1\"}} 2\nh_bucket{{le=\"+Inf\",l=\"1\"}} {count}\nh_sum{{l=\"1\"}} 9\n\
+             h_count{{l=\"1\"}} {count}\nh_count{{l=\"2\"}} 3\nh_sum{{l=\"2\"}} 1.5\nother 1\n# TYPE g gauge\ng_count 1\n"
+        )
+    };
+    let mut target = Target::new(Syntax::Text);
+    target.options.histograms.convert_classic = true;
+    target.options.histograms.classic_too = false;
+    for count in [5, 6] {
+        let counts = target.read(&body(count)).unwrap();
+        assert_eq!((counts.scraped, counts.kept, counts.added), (4, 4, if count == 5 { 4 } else { 0 }));
+        let rows = target.push();
+        assert_eq!(
+            natives(&rows),
+            [
+                format!("[\"h\", \"1\"] [1.0] [(0, 2)] [U64(2), U64({})] U64({count}) false", count - 2),
+                "[\"h\", \"2\"] [] [(0, 1)] [U64(3)] U64(3) false".to_owned(),
+            ]
+        );
+        assert_eq!(rows.len(), 4);
+        target.rows.forget();
+    }
+    // One that does not add up is left out, and what it was is gone.
+    let counts = target.read(&body(6).replace("le=\"+Inf\",l=\"1\"} 6", "le=\"+Inf\",l=\"1\"} 1")).unwrap();
+    assert_eq!(counts.kept, 3);
+    assert!(natives(&target.push())[1].ends_with("true"), "a stale histogram");
+    target.options.histograms.classic_too = true;
+    let counts = target.read(&body(5)).unwrap();
+    assert_eq!((counts.kept, target.push().len()), (10, 10));
+}
+
+#[test]
+fn protobuf_is_read_along_the_page_too() {
+    let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    let mut scrape = |body: &[u8], forget: bool| -> (Counts, Vec<String>, usize) {
+        if forget {
+            rows.forget();
+        }
+        rows.metadata.clear();
+        let counts = scraper.read(&mut page, Format::Protobuf, body, NOW_NS, &options(), &mut rows).unwrap();
+        let mut result = WriteResult::default();
+        scraper.push(&mut page, &mut rows, &mut result).unwrap();
+        (counts, rows.rows.drain(..).map(|row| shown(&row)).collect(), rows.metadata.len())
+    };
+    let page = |a: f64, labels: &[&str]| {
+        let metrics: Vec<(&str, Vec<u8>)> = labels.iter().map(|label| (*label, value(a))).collect();
+        [proto_family("g", 1, 2, &metrics), proto_family("c", 0, 3, &[("x", value(1.0))])].concat()
+    };
+    assert_eq!(
+        scrape(&page(1.0, &["x", "y"]), false),
+        (counts(3, 3, 3), vec!["g,l=x 1".into(), "g,l=y 1".into(), "c,l=x 1".into()], 2)
+    );
+    assert_eq!(
+        scrape(&page(2.0, &["z", "y", "y"]), false),
+        (
+            Counts { twice: 1, ..counts(4, 4, 1) },
+            vec!["g,l=z 2".into(), "g,l=y 2".into(), "c,l=x 1".into(), "g,l=x stale".into()],
+            0
+        )
+    );
+    assert_eq!(
+        scrape(&page(2.0, &["z"]), true),
+        (counts(2, 2, 0), vec!["g,l=z 2".into(), "c,l=x 1".into(), "g,l=y stale".into()], 2)
+    );
+}
+
+/// What a decoder makes of a body that knows nothing of earlier ones, without lines that come twice.
+fn expected(syntax: Syntax, body: &[u8], time_ns: i64) -> Option<Rows> {
+    let options = Options { syntax, faults: Faults::Body, default_time_ns: time_ns, labels: Vec::new() };
+    let mut decoder = Decoder::new(options);
+    decoder.check(body).ok()?;
+    let (mut rows, mut result) = (Rows::default(), WriteResult::default());
+    assert_eq!(decoder.feed(body, true, &mut rows, &mut result).state, FedState::Done);
+    Some(rows)
+}
+
+/// A page as exporters write them, and how it may change from scrape to scrape.
+#[derive(Clone, Debug)]
+struct Family {
+    name: u8,
+    kind: &'static str,
+    help: u8,
+    samples: Vec<(u8, u16)>,
+    created: Option<u8>,
+    exemplar: bool,
+}
+
+fn family() -> impl Strategy<Value = Family> {
+    let kind = prop_oneof![Just("counter"), Just("gauge"), Just("histogram"), Just("")];
+    let samples = proptest::collection::vec((0u8..6, 0u16..4), 0..5);
+    (0u8..5, kind, 0u8..2, samples, proptest::option::weighted(0.2, 0u8..6), proptest::bool::weighted(0.1))
+        .prop_map(|(name, kind, help, samples, created, exemplar)| Family {
+            name,
+            kind,
+            help,
+            samples,
+            created,
+            exemplar,
+        })
+}
+
+fn page_text(syntax: Syntax, families: &[Family]) -> String {
+    let mut text = String::new();
+    for f in families {
+        if !f.kind.is_empty() {
+            text += &format!("# HELP f{} help {}\n# TYPE f{} {}\n", f.name, f.help, f.name, f.kind);
+        }
+        for (label, value) in &f.samples {
+            let exemplar = if f.exemplar && syntax == Syntax::OpenMetrics { " # {a=\"b\"} 1 2" } else { "" };
+            text += &format!(
+                "f{}_x{{le=\"{label}\"}} {value}{}{exemplar}\n",
+                f.name,
+                "7".repeat(*value as usize)
+            );
+        }
+        if let Some(label) = f.created.filter(|_| syntax == Syntax::OpenMetrics) {
+            text += &format!(
+                "f{}_created{{b=\"{label}\"}} {}\nf{}_x{{b=\"{label}\"}} 1\n",
+                f.name, f.help, f.name
+            );
+        }
+    }
+    if syntax == Syntax::OpenMetrics {
+        text += "# EOF\n";
+    }
+    text
+}
+
+fn pages() -> impl Strategy<Value = (Syntax, Vec<String>)> {
+    let syntax = prop_oneof![Just(Syntax::Text), Just(Syntax::OpenMetrics)];
+    let edits = proptest::collection::vec((0usize..8, proptest::option::of(family())), 0..4);
+    (syntax, proptest::collection::vec(family(), 0..6), proptest::collection::vec(edits, 1..5)).prop_map(
+        |(syntax, mut families, scrapes)| {
+            let mut bodies = vec![page_text(syntax, &families)];
+            for edits in scrapes {
+                for (at, edit) in edits {
+                    match edit {
+                        Some(family) if at < families.len() && at % 2 == 0 => families[at] = family,
+                        Some(family) => families.insert(at.min(families.len()), family),
+                        None if at < families.len() => drop(families.remove(at)),
+                        None => {}
+                    }
+                }
+                bodies.push(page_text(syntax, &families));
+            }
+            (syntax, bodies)
+        },
+    )
+}
+
+/// Scrapes bodies one after the other, each of them compared with the one before, and checks that its rows are those
+/// of a decoder that knows none of them.
+fn agrees(syntax: Syntax, bodies: &[Vec<u8>], forget_at: usize, room: usize) -> Result<(), TestCaseError> {
+    let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    let mut before: Vec<Row> = Vec::new();
+    for (i, body) in bodies.iter().enumerate() {
+        let time_ns = NOW_NS + i as i64 * 1_000_000_000;
+        if i == forget_at {
+            rows.forget();
+        }
+        rows.rows.clear();
+        let format = Format::Lines(syntax);
+        let read = scraper.read(&mut page, format, body, time_ns, &options(), &mut rows);
+        let expected = expected(syntax, body, time_ns);
+        prop_assert_eq!(read.is_ok(), expected.is_some(), "{:?} {:?}", read, String::from_utf8_lossy(body));
+        let mut result = WriteResult::default();
+        rows.room = Some(room);
+        while scraper.push(&mut page, &mut rows, &mut result).is_err() {
+            rows.room = Some(room.max(1));
+            if i == forget_at {
+                rows.forget();
+            }
+        }
+        rows.room = None;
+        let Some(expected) = expected else { continue };
+        let counts = read.unwrap();
+        let (stale, got): (Vec<Row>, Vec<Row>) = rows.rows.drain(..).partition(is_stale);
+        prop_assert_eq!(counts.scraped, expected.rows.len() as u64);
+        prop_assert_eq!(counts.kept - counts.twice - counts.ahead, got.len() as u64);
+        let first = first_of_each(expected.rows, time_ns);
+        prop_assert_eq!(&got, &first);
+        let has = |rows: &[Row], labels: &Vec<(String, String)>, timed: bool| {
+            rows.iter().any(|row| row.labels == *labels && (timed || row.time_ns == time_ns))
+        };
+        let gone = before.iter().filter(|row| !has(&got, &row.labels, false));
+        let mut gone: Vec<_> = gone.map(|row| row.labels.clone()).collect();
+        let mut stale: Vec<_> = stale.into_iter().map(|row| row.labels).collect();
+        gone.sort();
+        stale.sort();
+        gone.dedup();
+        prop_assert_eq!(stale, gone);
+        before = got.into_iter().filter(|row| row.time_ns == time_ns).collect();
+    }
+    Ok(())
+}
+
+fn is_stale(row: &Row) -> bool {
+    row.fields[0].1 == Value::F64(NAN_STALE_BITS)
+}
+
+/// Rows without those that have the time of the scrape and a series that came before.
+fn first_of_each(rows: Vec<Row>, time_ns: i64) -> Vec<Row> {
+    let mut kept: Vec<Row> = Vec::new();
+    for row in rows {
+        let twice =
+            row.time_ns == time_ns && kept.iter().any(|k| k.labels == row.labels && k.time_ns == time_ns);
+        if !twice && row.time_ns <= time_ns + AHEAD_NS_MAX {
+            kept.push(row);
+        }
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_page_compared_with_the_last_one_gives_the_rows_of_one_read_alone(
+        (syntax, bodies) in pages(), forget_at in 0usize..6, room in 0usize..12,
+    ) {
+        let bodies: Vec<Vec<u8>> = bodies.into_iter().map(String::into_bytes).collect();
+        agrees(syntax, &bodies, forget_at, room)?;
+    }
+
+    #[test]
+    fn any_lines_compared_with_any_others_give_the_rows_of_those_read_alone(
+        syntax in super::super::tests::syntaxes(),
+        bodies in proptest::collection::vec(super::super::tests::body(), 1..4),
+        repeat in 0usize..3,
+    ) {
+        let mut bodies = bodies;
+        bodies.extend(bodies.clone().into_iter().take(repeat));
+        agrees(syntax, &bodies, usize::MAX, 100)?;
+    }
+}

@@ -1,0 +1,162 @@
+//! Targets that speak TLS: whom to trust, who we are, and tunnels through proxies.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tidegate::scrape::status::Health;
+use tidegate::scrape::{ClientOptions, ClientTls, Credential, Job, ProxyOptions, Scheme};
+
+use super::gateway::{Gateway, job};
+use super::target::{Target, text};
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, PEM.
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn sign(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    fn trusted(&self) -> Option<Credential> {
+        Some(Credential::Text(self.0.pem()))
+    }
+}
+
+/// A target with this certificate, which asks for one that `clients` has signed.
+fn target(identity: &Identity, clients: Option<&Authority>) -> Target {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.0.pem().as_bytes()).unwrap()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    let body: String = (0..2000).map(|n| format!("a{{n=\"{n}\"}} {n}\n")).collect();
+    let answer = text(&body);
+    Target::speaking(
+        move |socket| {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            Box::new(StreamOwned::new(session, socket))
+        },
+        move |_| answer.clone(),
+    )
+}
+
+fn https(name: &str, address: SocketAddr, tls: ClientTls) -> Job {
+    let interval = std::time::Duration::from_secs(1);
+    let client = ClientOptions { tls, ..ClientOptions::default() };
+    Job { scheme: Scheme::Https, client, interval, timeout: interval, ..job(name, address) }
+}
+
+#[test]
+fn a_target_is_trusted_by_its_authority_and_name() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let by_address = target(&authority.sign("127.0.0.1"), None);
+    let by_name = target(&authority.sign("metrics.example"), None);
+    let trusting = |authority: &Authority| ClientTls { ca: authority.trusted(), ..ClientTls::default() };
+    let named = ClientTls { server_name: Some("metrics.example".into()), ..trusting(&authority) };
+    let skip = ClientTls { insecure_skip_verify: true, ..ClientTls::default() };
+    let good = [
+        https("address", by_address.address, trusting(&authority)),
+        https("tls 1.2", by_address.address, ClientTls { max_tls12: true, ..trusting(&authority) }),
+        https("tls 1.3", by_address.address, ClientTls { min_tls13: true, ..trusting(&authority) }),
+        https("name", by_name.address, named),
+        https("unverified", by_name.address, skip),
+    ];
+    let bad = [
+        https("stranger", by_address.address, trusting(&stranger)),
+        https("other name", by_name.address, trusting(&authority)),
+        https("system", by_address.address, ClientTls::default()),
+    ];
+    let gateway = Gateway::start();
+    gateway.scrape(good.iter().chain(&bad).cloned().collect());
+    for job in &good {
+        gateway.wait_for(job, Health::Up);
+    }
+    for job in &bad {
+        let error = gateway.wait_for(job, Health::Down);
+        assert!(error.contains("tls: "), "{}: {error}", job.name);
+    }
+}
+
+#[test]
+fn a_client_shows_its_certificate_and_files_are_read_again() {
+    let (authority, ours) = (Authority::new(), Authority::new());
+    let guarded = target(&authority.sign("127.0.0.1"), Some(&ours));
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Some(Credential::File(path))
+    };
+    // First one that the target does not know.
+    let (wrong, right) = (Authority::new().sign("client"), ours.sign("client"));
+    let tls = ClientTls {
+        ca: file("ca", &authority.0.pem()),
+        cert: file("cert", &wrong.certificate),
+        key: file("key", &wrong.key),
+        ..ClientTls::default()
+    };
+    let gateway = Gateway::start();
+    let job = https("j", guarded.address, tls);
+    gateway.scrape(vec![job.clone()]);
+    gateway.wait_for(&job, Health::Down);
+    file("cert", &format!("{}\n", right.certificate));
+    file("key", &format!("{}\n", right.key));
+    gateway.wait_for(&job, Health::Up);
+    assert_eq!(gateway.metric("tidegate_scrape_targets"), 1.0);
+}
+
+#[test]
+fn a_tunnel_leads_through_a_proxy() {
+    let authority = Authority::new();
+    let server = target(&authority.sign("metrics.example"), None);
+    let to = server.address;
+    let proxy = Target::raw(move |socket| {
+        let mut server = TcpStream::connect(to).unwrap();
+        socket.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+        let (mut up, mut down) = (socket.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || _ = std::io::copy(&mut down, &mut up));
+        let mut piece = [0; 4096];
+        while let Ok(n @ 1..) = socket.read(&mut piece) {
+            server.write_all(&piece[..n]).unwrap();
+        }
+    });
+    let mut job = https("j", to, ClientTls { ca: authority.trusted(), ..ClientTls::default() });
+    job.discovery = super::gateway::job_of("j", &["metrics.example:8443".to_owned()]).discovery;
+    job.client.proxy = ProxyOptions { url: Some(proxy.address.to_string()), ..ProxyOptions::default() };
+    let gateway = Gateway::start();
+    gateway.scrape(vec![job.clone()]);
+    gateway.wait_for(&job, Health::Up);
+    assert!(proxy.asked()[0].head.starts_with("CONNECT metrics.example:8443 HTTP/1.1\n"));
+}

@@ -28,7 +28,7 @@ loom:
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 \
 		cargo test --locked --lib --no-default-features --target-dir target/loom -- sync
 
-# Each decoder on made-up bytes, FUZZ_SECONDS each.
+# Coverage-guided fuzzing of every decoder, FUZZ_SECONDS each.
 FUZZ_SECONDS ?= 600
 fuzz:
 	fuzz/run.sh $(FUZZ_SECONDS)

@@ -1,6 +1,9 @@
 //! Cursors: what was committed is found after any crash, what they have not passed stays, and what goes all the same is
 //! counted.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 mod log_kit;
 
 use std::collections::BTreeMap;

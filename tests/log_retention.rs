@@ -183,7 +183,7 @@ fn workers_that_are_no_more_are_closed_retained_and_not_forgotten() {
             commit(&mut log, LOG, worker, 100);
         }
     }
-    let done = recover_others(&files, LOG, |worker| worker < 2).unwrap();
+    let done = recover_others(&files, LOG, |worker| worker < 2, |_| 0).unwrap();
     assert_eq!(done.iter().map(|(w, r)| (*w, r.closed)).collect::<Vec<_>>(), [(2, 1), (3, 1)]);
     assert_eq!(sequences(&files, 3), [1, 2, 3]);
     let retention = Retention { age_ns: Some(0), ..KEEP_ALL };

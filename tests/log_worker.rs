@@ -79,6 +79,38 @@ fn a_log_that_was_dropped_without_closing_keeps_what_was_durable() {
 }
 
 #[test]
+fn a_last_block_that_was_told_durable_is_damage_and_no_torn_tail() {
+    for cut in [false, true] {
+        let data = data();
+        {
+            let directory = Directory::open(data.path(), LOG).unwrap();
+            let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+            for _ in 0..3 {
+                assert!(commit(&mut log, LOG, 0, 5000).result.is_ok());
+            }
+        }
+        let path = data.path().join("log").join("w000-0000000001.seg");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let third = 4096 + 2 * 8192;
+        bytes[third + 5000] ^= 1;
+        bytes.truncate(if cut { third } else { bytes.len() });
+        std::fs::write(&path, bytes).unwrap();
+        // No block behind it says that it was durable; the page does, which its writer has left.
+        for start in 0..2 {
+            let directory = Directory::open(data.path(), LOG).unwrap();
+            let (log, recovery) = open(&directory, Backend::Threads, 0, 2).unwrap();
+            let told = if start == 0 { (0, 1, 1) } else { (0, 0, 0) };
+            assert_eq!((recovery.torn, recovery.damaged, recovery.damaged_blocks), told, "cut {cut}");
+            assert!(log.next_sequence() > 3, "its number is not used again");
+        }
+        let (sequences, damages) = read_directory(data.path());
+        assert_eq!(sequences, [1, 2]);
+        assert_eq!(damages.len(), 1, "cut {cut}: {damages:?}");
+        assert_eq!((damages[0].first_sequence, damages[0].last_sequence), (3, 3));
+    }
+}
+
+#[test]
 fn rotation_seals_the_old_segment_and_continues_the_sequence() {
     for backend in backends() {
         let data = data();

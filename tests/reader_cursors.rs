@@ -171,7 +171,8 @@ fn blocks_of_a_directory_have_the_rows_that_its_rows_are() {
         let mut expected = Vec::new();
         let mut rows = reader.rows(query()).unwrap();
         rows.for_each(|row| {
-            Ok::<_, LogError>(expected.push((row.arrival.sequence, row.arrival.position, row.time_ns)))
+            expected.push((row.arrival.sequence, row.arrival.position, row.time_ns));
+            Ok::<_, LogError>(())
         })
         .unwrap();
         let (mut found, mut blocks) = (Vec::new(), reader.blocks(query()).unwrap());
@@ -276,6 +277,6 @@ fn killed_readers_go_on_behind_their_commit_and_miss_nothing() {
     }
     let missed: Vec<_> = durable.difference(&given).collect();
     assert!(missed.is_empty(), "durable and never given: {missed:?}");
-    assert!(durable.len() > 100 && committed.len() > 0);
+    assert!(durable.len() > 100 && !committed.is_empty());
     std::io::stdout().flush().unwrap();
 }

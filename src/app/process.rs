@@ -55,18 +55,20 @@ pub fn serve(flags: &ServeArgs, log: &LogArgs, environment: Environment<'_>) -> 
     // A name or address that is no text is nobody's.
     let proxies = ProxyEnvironment::read(|name| environment(name).and_then(|value| value.into_string().ok()));
     let scraping = Scraping::new(config.workers as usize, proxies);
-    run(config, &scraping, &requests, &load)
+    let sights = Sights::new(Arc::clone(scraping.control().board()));
+    let server = start(&config, &requests, &scraping, &sights)?;
+    attend(server, config, &scraping, &sights, &requests, &load)
 }
 
-/// From start to stop with a sound configuration.
-fn run(
+/// Does what is asked of a running server until it has stopped.
+fn attend(
+    server: Server,
     mut config: Config,
     scraping: &Scraping,
+    sights: &Sights,
     requests: &Arc<Requests>,
     load: &dyn Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), ServeError> {
-    let sights = Sights::new(Arc::clone(scraping.control().board()));
-    let server = start(&config, requests, scraping, &sights)?;
     let control = server.control();
     scraping.started(control.clone());
     let finder = scraping.find(config.jobs.clone(), shard(&config));
@@ -257,3 +259,60 @@ const LIVE: [&str; 13] = [
 
 /// How long to wait for a request at one time.
 const TURN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+    use super::*;
+    use crate::log::LogError;
+    use crate::reader::{Finding, Reader};
+
+    /// Sends a request, and reads until the connection is closed.
+    fn ask(address: SocketAddr, request: &str) -> String {
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut reply = String::new();
+        connection.read_to_string(&mut reply).unwrap();
+        reply
+    }
+
+    #[test]
+    fn a_worker_that_panics_takes_the_process_down_and_the_log_stays_sound() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().to_owned();
+        // What a worker calls into is the only way to make one panic from outside.
+        let reload = ReloadHook(Arc::new(|| panic!("asked to panic")));
+        let serve = ServeOptions {
+            listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
+            reload: Some(reload),
+            ..ServeOptions::default()
+        };
+        let options = Options { workers: 2, ..Options::new(&data) };
+        let server = Server::start(|| Engine::open(options), serve).unwrap();
+        let address = server.addresses()[0];
+
+        let write =
+            "POST /write HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 10\r\n\r\ncpu v=1 1\n";
+        assert!(ask(address, write).starts_with("HTTP/1.1 204"));
+        let crashing = std::thread::spawn(move || {
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(b"POST /-/reload HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        });
+        let config = Config::load(&ServeArgs::default(), &|_| None, Host::probe()).unwrap();
+        let scraping = Scraping::new(2, ProxyEnvironment::default());
+        let sights = Sights::new(Arc::clone(scraping.control().board()));
+        let nobody_reloads = || unreachable!("the hook panics first");
+        let ended = attend(server, config, &scraping, &sights, &Arc::default(), &nobody_reloads);
+        crashing.join().unwrap();
+
+        let Err(ServeError::Failed(why)) = ended else { panic!("{ended:?}") };
+        assert!(why.starts_with("worker ") && why.ends_with(" panicked"), "{why}");
+        let reader = Reader::open(&data).unwrap();
+        let unsound = |finding: Finding| -> Result<(), LogError> { panic!("{finding}") };
+        let verified = reader.verify(&reader.survey().unwrap(), unsound, |_| {}).unwrap();
+        assert_eq!((verified.rows, verified.damaged), (1, 0), "what was answered is there");
+    }
+}

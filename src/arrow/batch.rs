@@ -164,12 +164,19 @@ impl Builder {
             }
         };
         match table.wanted {
-            None => (0..table.rows()).try_for_each(|row| Ok(places.push(place_of(row)?))),
+            None => {
+                for row in 0..table.rows() {
+                    places.push(place_of(row)?);
+                }
+            }
             Some(wanted) => {
                 places.resize(table.rows(), unknown);
-                wanted.iter().try_for_each(|&row| Ok(places[row as usize] = place_of(row as usize)?))
+                for &row in wanted {
+                    places[row as usize] = place_of(row as usize)?;
+                }
             }
         }
+        Ok(())
     }
 
     fn column(&mut self, table: &BlockTable<'_>, column: &block::Column<'_>) -> Result<(), TooLong> {
@@ -324,8 +331,8 @@ impl TableScratch {
         self.rows.clear();
         self.values.clear();
         let mut wanted = table.wanted.map(|rows| rows.iter().copied().peekable());
-        let mut value = 0;
-        for row in (0..table.rows() as u32).filter(|&row| column.has(row as usize)) {
+        let there = (0..table.rows() as u32).filter(|&row| column.has(row as usize));
+        for (value, row) in (0..).zip(there) {
             let takes = wanted.as_mut().is_none_or(|wanted| {
                 while wanted.next_if(|&next| next < row).is_some() {}
                 wanted.peek() == Some(&row)
@@ -334,7 +341,6 @@ impl TableScratch {
                 self.rows.push(row);
                 self.values.push(value);
             }
-            value += 1;
         }
     }
 }

@@ -1,16 +1,15 @@
 //! A worker's writers: their loads in order, and what became of them.
 //!
-//! In: loads, as they come out of the ring and the slots; the worker's events. Out: loads in each writer's order; each
+//! In: loads, as they come out of the ring and the trays; the worker's events. Out: loads in each writer's order; each
 //! writer's watermark. Kept: a load is told durable only if all blocks that hold rows of it are, and failed if one is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::ingest::Guest;
 
 use super::Event;
-use super::seat::{Desk, Load, PRESENT, Seat};
+use super::seat::{Desk, Load, Seat};
 
 /// The writers that a worker knows.
 #[derive(Default)]
@@ -30,7 +29,7 @@ struct Seated {
     guest: Guest,
     /// The load whose turn comes next.
     next: u64,
-    /// One from the slot that overtook another one in the ring. While it is here the slot is left alone.
+    /// One from the tray that overtook another one in the ring. While it is here the tray is left alone.
     early: Option<Box<Load>>,
     under_way: VecDeque<UnderWay>,
 }
@@ -73,7 +72,7 @@ impl Guests {
         if load.number != seated.next {
             assert!(
                 seated.early.is_none() && load.number > seated.next,
-                "numbered without gaps, slot left alone"
+                "numbered without gaps, tray left alone"
             );
             seated.early = Some(load);
             return;
@@ -102,8 +101,8 @@ impl Guests {
 
     /// Whether somebody waits for the load.
     pub(super) fn is_waited_for(&mut self, load: &Load) -> bool {
-        // Relaxed: a flush that is not seen here is followed by a hurry.
-        load.urgent || self.seated(load).desk.flushed.load(Ordering::Relaxed) >= load.number
+        // A flush that is not seen here is followed by a hurry.
+        load.urgent || self.seated(load).desk.tray.is_flushed(load.number)
     }
 
     /// Rows of the load were taken into the block of this sequence.
@@ -149,35 +148,31 @@ impl Guests {
         }
     }
 
-    /// Takes what lies in slots. Whether something is to be looked for again soon.
+    /// Takes what lies in trays. Whether something is to be looked for again soon.
     pub(super) fn sweep(&mut self, seat: &Seat) -> bool {
         self.meet(seat);
         seat.calm();
         let (mut again, mut found, mut over) = (false, Vec::new(), Vec::new());
         for seated in self.all.values() {
             let desk = &*seated.desk;
-            // Acquire pairs with the Release of a writer that is gone: all that it sent was sent before.
-            let last = desk.last.load(Ordering::Acquire);
-            if last != PRESENT {
+            if let Some(last) = desk.tray.departed() {
                 match seated.is_over(last) {
                     true => over.push(desk.number),
                     false => again = true,
                 }
                 continue;
             }
-            // Acquire pairs with the writer's Release: a load that was begun is in the slot, or in the writer's hands,
-            // or in the ring.
-            if desk.started.load(Ordering::Acquire) < seated.next {
+            if !desk.tray.has_begun(seated.next) {
                 continue;
             }
-            let load = if seated.early.is_none() { desk.slot.take() } else { None };
-            match load {
+            if seated.early.is_some() {
+                desk.tray.wish();
+                again = true;
+                continue;
+            }
+            match desk.tray.collect() {
                 Some(load) => found.push(load),
-                None => {
-                    // Relaxed: a wish; should it come too late, the next sweep finds the load.
-                    desk.wanted.store(true, Ordering::Relaxed);
-                    again = true;
-                }
+                None => again = true,
             }
         }
         for mut load in found {

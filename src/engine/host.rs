@@ -31,7 +31,7 @@ pub(super) struct Host<D: Disk, C: Clock> {
     guests: Guests,
     /// A load of which only the rows before this one are taken in.
     pending: Option<(Box<Load>, usize)>,
-    /// When to look into the slots.
+    /// When to look into the trays.
     sweep_ns: Option<u64>,
     events: Vec<Event>,
 }
@@ -140,14 +140,14 @@ impl<D: Disk, C: Clock> Host<D, C> {
         None
     }
 
-    /// Looks into the slots if it is time; says when it will be.
+    /// Looks into the trays if it is time; says when it will be.
     fn sweep(&mut self, now: bool) -> Option<u64> {
         if self.sweep_ns.is_none() && !self.seat.is_stirred() && !now {
             return None;
         }
         let now_ns = self.worker.monotonic_ns();
         let interval_ns = self.worker.commit_interval_ns();
-        // Half of the interval for lying in the slot, which leaves half of it for the commit.
+        // Half of the interval for lying in the tray, which leaves half of it for the commit.
         let due_ns = *self.sweep_ns.get_or_insert(now_ns + interval_ns / 2);
         if now || due_ns <= now_ns {
             let again = self.guests.sweep(&self.seat);

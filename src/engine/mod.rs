@@ -157,7 +157,8 @@ impl Engine {
         let directory = Directory::open(&options.directory, id)?;
         let backend = options.backend.unwrap_or_else(Backend::probe);
         let workers = options.workers;
-        let others = recover_others(directory.files(), directory.log(), |worker| worker < workers)?;
+        let told = |worker| directory.live(worker).map_or(0, |live| live.told_before());
+        let others = recover_others(directory.files(), directory.log(), |worker| worker < workers, told)?;
         others.iter().for_each(|(worker, recovery)| report(*worker, recovery));
         let recovered = others.into_iter().map(|(_, recovery)| recovery).collect();
         let sweeper =

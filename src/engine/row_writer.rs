@@ -1,13 +1,12 @@
 //! A thread's way into an embedded engine: rows in, tokens out by which to wait for their being durable.
 //!
 //! Kept: a call never waits but for room, and no longer than its patience; a row is in the engine's hands or the call
-//! says why not; between two calls the rows not handed over lie in the slot, where the engine finds them when they have
+//! says why not; between two calls the rows not handed over lie in the tray, where the engine finds them when they have
 //! become old. After warm-up a row allocates nothing.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
@@ -35,7 +34,7 @@ pub struct RowWriter {
     decoder: Option<Box<Decoder>>,
     /// The load being filled, or the last one that was.
     number: u64,
-    /// It was left in the slot.
+    /// It was left in the tray.
     filling: bool,
     /// The first load that no token is about.
     unflushed: u64,
@@ -226,9 +225,8 @@ impl RowWriter {
     /// [`WriteError::Closed`], [`WriteError::Poisoned`]: of rows not handed over before, nothing will come.
     pub fn flush(&mut self) -> Result<Token, WriteError> {
         self.check()?;
-        // Relaxed: the ring, or the hurry, orders it.
-        self.desk.flushed.store(self.number, Ordering::Relaxed);
-        match if self.filling { self.desk.slot.take() } else { None } {
+        self.desk.tray.flush(self.number);
+        match if self.filling { self.desk.tray.take() } else { None } {
             Some(load) => self.hand_over(load),
             // What there is has been handed over, or taken.
             None if self.desk.watermark.settled() < self.number => self.seat.hurry(),
@@ -313,7 +311,7 @@ impl RowWriter {
     fn take_load(&mut self) -> Result<Box<Load>, WriteError> {
         self.check()?;
         if self.filling {
-            if let Some(load) = self.desk.slot.take() {
+            if let Some(load) = self.desk.tray.take() {
                 return Ok(load);
             }
             // The engine has it.
@@ -334,11 +332,10 @@ impl RowWriter {
         Ok(load)
     }
 
-    /// The end of a call: the load goes into the slot, or on if it is full or wanted.
+    /// The end of a call: the load goes into the tray, or on if it is full or wanted.
     #[inline]
     fn put_back(&mut self, mut load: Box<Load>) {
-        // Relaxed: a wish; the engine looks again should it be missed.
-        if load.parcel.is_full() || self.desk.wanted.load(Ordering::Relaxed) {
+        if load.parcel.is_full() || self.desk.tray.is_wanted() {
             return self.hand_over(load);
         }
         if load.parcel.batch().is_empty() {
@@ -347,10 +344,9 @@ impl RowWriter {
         self.packer.pack(&mut load.parcel);
         let begun = !std::mem::replace(&mut self.filling, true);
         if begun {
-            // Release pairs with the Acquire of a sweep.
-            self.desk.started.store(self.number, Ordering::Release);
+            self.desk.tray.begin(self.number);
         }
-        self.desk.slot.put_alone(load);
+        self.desk.tray.put(load);
         if begun {
             self.seat.stir();
         }
@@ -365,7 +361,7 @@ impl RowWriter {
 
     #[cold]
     fn hand_over(&mut self, mut load: Box<Load>) {
-        let wanted = self.desk.wanted.swap(false, Ordering::Relaxed);
+        let wanted = self.desk.tray.take_wish();
         if load.parcel.batch().is_empty() {
             return self.drop_load(load);
         }
@@ -380,14 +376,13 @@ impl RowWriter {
 
 impl Drop for RowWriter {
     fn drop(&mut self) {
-        let left = if self.filling { self.desk.slot.take() } else { None };
+        let left = if self.filling { self.desk.tray.take() } else { None };
         if let Some(load) = left {
             self.seat.counters.rows_discarded.add(load.parcel.batch().rows() as u64);
             self.drop_load(load);
         }
         self.seat.writers.subtract(1);
-        // Release pairs with the Acquire of a sweep: all that was sent was sent before.
-        self.desk.last.store(self.number, Ordering::Release);
+        self.desk.tray.depart(self.number);
         self.seat.stir();
     }
 }

@@ -5,7 +5,7 @@
 //!             ^                          |  ^                                          |
 //!             |                    between calls                                       |
 //!             |                          v  |                                          |
-//!             |                          slot ------ idle for too long --------------->|
+//!             |                          tray ------ idle for too long --------------->|
 //!             +------------------------------------------------------------------------+
 //! ```
 //!
@@ -13,13 +13,13 @@
 //! one writer are numbered from 1 without gaps, and the writer's watermark settles them in that order.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{KeyHasher, Parcel, Registry, SeriesBudget};
-use crate::sync::{Outcome, Pool, Sender, SharedCount, Slot, Watermark};
+use crate::sync::{Flag, Level, Outcome, Pool, Sender, SharedCount, Tray, Watermark};
 use crate::telemetry::WorkerCounters;
 
 use super::bell::Bell;
@@ -50,11 +50,11 @@ pub(super) struct Seat {
     /// How many loads were given back, for those who wait for one.
     returned: Watermark,
     pub(super) bell: Bell,
-    /// A load was put into a slot since the worker last looked into all of them.
-    stirred: AtomicBool,
+    /// A load was put into a tray since the worker last looked into all of them.
+    stirred: Flag,
     /// Somebody waits for rows that were handed over before.
-    hurry: AtomicBool,
-    state: AtomicU8,
+    hurry: Flag,
+    state: Level,
     /// Settles 1 when the thread has ended.
     end: Watermark,
     desks: Mutex<Desks>,
@@ -71,23 +71,12 @@ pub(super) struct Seat {
 pub(super) struct Desk {
     pub(super) number: u32,
     /// The writer's load between two of its calls.
-    pub(super) slot: Slot<Load>,
+    pub(super) tray: Tray<Load>,
     /// The writer's loads, as they come to an end.
     pub(super) watermark: Watermark,
-    /// The load that the writer last put into the slot for the first time.
-    pub(super) started: AtomicU64,
-    /// The worker found the slot empty although a load was begun: it would like to have it after the call.
-    pub(super) wanted: AtomicBool,
-    /// Somebody waits for the loads up to this one.
-    pub(super) flushed: AtomicU64,
-    /// The last load of a writer that is gone; [`PRESENT`] until then.
-    pub(super) last: AtomicU64,
     /// Rung when loads have come to an end, if the host asked for it.
     signal: OnceLock<Signal>,
 }
-
-/// Of [`Desk::last`]: the writer is there.
-pub(super) const PRESENT: u64 = u64::MAX;
 
 #[derive(Default, Debug)]
 pub(super) struct Desks {
@@ -109,16 +98,7 @@ pub(super) enum SeatState {
 
 impl Desk {
     pub(super) fn new(number: u32) -> Desk {
-        Desk {
-            number,
-            slot: Slot::new(),
-            watermark: Watermark::new(0),
-            started: AtomicU64::new(0),
-            wanted: AtomicBool::new(false),
-            flushed: AtomicU64::new(0),
-            last: AtomicU64::new(PRESENT),
-            signal: OnceLock::new(),
-        }
+        Desk { number, tray: Tray::new(), watermark: Watermark::new(0), signal: OnceLock::new() }
     }
 
     /// The signal, made when it is first asked for. It is rung at once: who asks has yet to look.
@@ -161,9 +141,9 @@ impl Seat {
             pool,
             returned: Watermark::new(0),
             bell,
-            stirred: AtomicBool::new(false),
-            hurry: AtomicBool::new(false),
-            state: AtomicU8::new(SeatState::Open as u8),
+            stirred: Flag::new(),
+            hurry: Flag::new(),
+            state: Level::new(SeatState::Open as u8),
             end: Watermark::new(0),
             desks: Mutex::default(),
             writers: SharedCount::default(),
@@ -175,8 +155,7 @@ impl Seat {
     }
 
     pub(super) fn state(&self) -> SeatState {
-        // Acquire pairs with the Release in `set_state`; what it orders is said by the watermarks, too.
-        match self.state.load(Ordering::Acquire) {
+        match self.state.value() {
             0 => SeatState::Open,
             1 => SeatState::Closing,
             2 => SeatState::Closed,
@@ -185,8 +164,7 @@ impl Seat {
     }
 
     fn set_state(&self, state: SeatState) {
-        // States only rise. Release pairs with the Acquire in `state`.
-        self.state.fetch_max(state as u8, Ordering::Release);
+        self.state.rise(state as u8);
     }
 
     /// A desk for a new writer; `None` if the worker has ended.
@@ -245,34 +223,32 @@ impl Seat {
         self.returned.advance(self.returned.settled() + 1);
     }
 
-    /// Says that there is something to find in the slots, by and by.
+    /// Says that there is something to find in the trays, by and by.
     pub(super) fn stir(&self) {
-        // AcqRel pairs with `calm`: either this is seen there, or the ring follows it.
-        if !self.stirred.swap(true, Ordering::AcqRel) {
+        if self.stirred.raise() {
             self.bell.ring();
         }
     }
 
     pub(super) fn is_stirred(&self) -> bool {
-        self.stirred.load(Ordering::Relaxed)
+        self.stirred.is_raised()
     }
 
-    /// The worker looks into all slots now. AcqRel pairs with `stir`: what was put before a stir seen here is found.
+    /// The worker looks into all trays now: what was put before a stir that this has seen is found.
     pub(super) fn calm(&self) {
-        self.stirred.swap(false, Ordering::AcqRel);
+        self.stirred.take();
     }
 
     /// Somebody waits for what was handed over.
     pub(super) fn hurry(&self) {
-        // Release pairs with `take_hurry`: who sees it sees which loads were flushed.
-        self.hurry.store(true, Ordering::Release);
-        self.bell.ring();
+        if self.hurry.raise() {
+            self.bell.ring();
+        }
     }
 
     /// Whether somebody has begun to wait since this was last asked.
     pub(super) fn take_hurry(&self) -> bool {
-        // Acquire pairs with the Release in `hurry`. The load alone, most of the time, keeps the line shared.
-        self.hurry.load(Ordering::Relaxed) && self.hurry.swap(false, Ordering::Acquire)
+        self.hurry.take()
     }
 
     /// Asks the worker to take what there is, commit it and end.

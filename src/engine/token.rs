@@ -4,7 +4,6 @@
 //! holds all that it is, so that a caller in another language keeps nothing but that.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::sync::Outcome;
@@ -91,8 +90,7 @@ impl Tokens {
     pub fn token(&self, number: u64) -> Option<Token> {
         let (last, loads) = (number >> LOADS_BITS, number & LOADS_ALL);
         let first = if loads == LOADS_ALL { 1 } else { (last + 1).checked_sub(loads)? };
-        // Relaxed: the number came from the flush that stored it, by whichever way the caller's threads agree on.
-        let given = last <= self.desk.flushed.load(Ordering::Relaxed) && (first >= 1 || last == 0);
+        let given = self.desk.tray.is_flushed(last) && (first >= 1 || last == 0);
         given.then(|| Token { desk: Arc::clone(&self.desk), first: first.max(1), last })
     }
 }
@@ -117,7 +115,7 @@ mod tests {
     #[test]
     fn a_number_is_the_token_it_was_made_of() {
         let desk = Arc::new(Desk::new(1));
-        desk.flushed.store(1 << 40, Ordering::Relaxed);
+        desk.tray.flush(1 << 40);
         let tokens = Tokens::new(Arc::clone(&desk));
         let mut before = 0;
         for (first, last) in [(1, 0), (1, 1), (2, 5), (6, 6), (7, LOADS_ALL + 5), (LOADS_ALL + 6, 1 << 40)] {

@@ -3,7 +3,7 @@
 //! In: pointers and numbers that nobody vouches for. Out: statuses. Each file is a noun of the header and holds its
 //! calls; they check what they were given, make Rust of it and pass it to [`engine`](crate::engine),
 //! [`reader`](crate::reader) and [`arrow`](crate::arrow), which know nothing of C calls. Kept: no panic leaves a call
-//! ([`guard`]), and the handle that it struck refuses all further ones; NULL with length 0 is an empty slice; out
+//! (`guard`), and the handle that it struck refuses all further ones; NULL with length 0 is an empty slice; out
 //! parameters are written on success alone, where a call does not say otherwise; a hot call allocates nothing. The
 //! header is made from these files by `tests/c_header.rs`, doc comments included: what stands there is written for
 //! whoever reads the header.

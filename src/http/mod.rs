@@ -15,7 +15,7 @@
 //! a coding, folded lines, two hosts) is refused, so no request can be smuggled past a proxy in front. Results do not
 //! depend on where reads split the input. Every call consumes, answers or asks for more; nothing here allocates.
 //!
-//! It refuses to know: sockets, clocks, routes, content encodings (see [`body`](crate::http::body)).
+//! It refuses to know: sockets, clocks, routes, content encodings (see [`body`]).
 //!
 //! **After a refusal** the connection's framing is lost: the parser takes nothing more. Send the answer with
 //! `Connection: close`, shut the write side down, and linger: read and drop up to [`LINGER_BYTES_MAX`] bytes for

@@ -24,6 +24,8 @@ pub(super) struct LivePage(Arc<Held>);
 struct Held {
     page: SharedPage,
     tide: Arc<Tide>,
+    /// What the last writer's page told.
+    left: Vec<u64>,
     _locks: [File; 2],
 }
 
@@ -37,8 +39,10 @@ pub(super) struct Tide {
 
 impl LivePage {
     /// Maps the page of `file`, all zeros, and locks it, which tells readers that it is alive. `lock` is the lock that
-    /// keeps other writers out.
+    /// keeps other writers out. What the page told before is kept aside: all that it covers was durable.
     pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
+        // A page that is cut short says nothing.
+        let left = read_watermarks(&file).unwrap_or_default();
         file.set_len(0)?;
         file.set_len(PAGE_BYTES as u64)?;
         let page = SharedPage::map(&file)?;
@@ -47,7 +51,7 @@ impl LivePage {
             durable: [const { AtomicU64::new(0) }; LIVE_WORKERS_MAX as usize],
             moved: Pulse::default(),
         });
-        Ok(LivePage(Arc::new(Held { page, tide, _locks: [file, lock] })))
+        Ok(LivePage(Arc::new(Held { page, tide, left, _locks: [file, lock] })))
     }
 
     /// What readers in this process look at.
@@ -69,6 +73,11 @@ pub struct LiveSlot {
 }
 
 impl LiveSlot {
+    /// The sequence up to which the last writer told that the worker's log was durable; 0 if nothing is known of it.
+    pub fn told_before(&self) -> u64 {
+        self.page.0.left.get(self.worker as usize).copied().unwrap_or(0)
+    }
+
     pub(super) fn publish(&self, epoch: u64, durable_sequence: u64) {
         let at = 2 + 2 * self.worker as usize;
         self.page.0.page.store(at, epoch);

@@ -48,13 +48,17 @@ pub struct Recovery {
 /// How many damaged places a report describes; further ones are only counted.
 pub const DAMAGES_KEPT_MAX: usize = 16;
 
-/// Recovers the segments of a worker that will write again: see [`WorkerLog::open`](super::WorkerLog::open).
+/// Recovers the segments of a worker that will write again: see [`WorkerLog::open`](super::WorkerLog::open). `told`: the
+/// last writer told that its blocks were durable up to there, so that these are no torn tail whatever they look like.
 ///
 /// # Errors
 /// As [`Survey::take`]; also if the disk refuses to cut a torn tail.
-pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32) -> Result<Recovery, LogError> {
-    let survey = Survey::take(files, log, Some(worker))?;
-    let mut recovery = Recovery { next_sequence: 1, foreign: survey.foreign, ..Recovery::default() };
+pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32, told: u64) -> Result<Recovery, LogError> {
+    let mut survey = Survey::take(files, log, Some(worker))?;
+    if told > 0 {
+        survey.expect_durable(worker, told);
+    }
+    let mut recovery = Recovery { next_sequence: told + 1, foreign: survey.foreign, ..Recovery::default() };
     recovery.unused.extend(files.list().map_err(LogError::io("list", "log"))?);
     recovery.unused.retain(|name| is_temporary(name, worker));
     for name in &recovery.foreign {
@@ -81,7 +85,8 @@ pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32) -> Result<Re
 }
 
 /// Recovers the segments of workers that do not write any more, `writes` telling who does: there were more of them at
-/// an earlier start. Gives what became of each.
+/// an earlier start. `told` gives the sequence up to which the last writer told that a worker's log was durable. Gives
+/// what became of each.
 ///
 /// # Errors
 /// As [`WorkerLog::open`](super::WorkerLog::open).
@@ -89,6 +94,7 @@ pub fn recover_others<S: Files>(
     files: &S,
     log: LogId,
     writes: impl Fn(u32) -> bool,
+    told: impl Fn(u32) -> u64,
 ) -> Result<Vec<(u32, Recovery)>, LogError> {
     let names = files.list().map_err(LogError::io("list", "log"))?;
     let mut workers: Vec<u32> =
@@ -97,7 +103,7 @@ pub fn recover_others<S: Files>(
     workers.dedup();
     let mut done = Vec::new();
     for worker in workers.into_iter().filter(|&w| !writes(w)) {
-        let mut recovery = recover(files, log, worker)?;
+        let mut recovery = recover(files, log, worker, told(worker))?;
         if let Some(newest) =
             recovery.unused.iter().filter(|n| SegmentName::parse(n).is_some()).max().cloned()
         {

@@ -208,8 +208,8 @@ impl BucketsBuf {
         self.counts.push(word);
     }
 
-    /// Makes every 2^`steps` buckets one, which is what buckets of a schema less by `steps` are. There are as many counts
-    /// as the spans say, and spans don't go back.
+    /// Makes every 2^`steps` buckets one, which is what buckets of a schema less by `steps` are. There are as many
+    /// counts as the spans say, and spans don't go back.
     pub fn coarsen(&mut self, steps: u32, kind: CountKind) {
         let spans = std::mem::take(&mut self.spans);
         let mut counts = std::mem::take(&mut self.counts).into_iter();

@@ -82,7 +82,7 @@ impl Report {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Result<(), usize> {
-        for i in from..self.told {
+        for (i, name) in NAMES.iter().enumerate().take(self.told).skip(from) {
             match self.push_one(i, time_ns, intake) {
                 Ok(Ok(())) => {
                     result.accepted += 1;
@@ -90,7 +90,7 @@ impl Report {
                 }
                 Ok(Err(Full)) => return Err(i),
                 Err(refusal) => {
-                    result.reject(0, refusal.reason(), NAMES[i].as_bytes(), || refusal.to_string())
+                    result.reject(0, refusal.reason(), name.as_bytes(), || refusal.to_string());
                 }
             }
         }

@@ -296,7 +296,9 @@ impl Rounds {
         };
         match url {
             Ok(url) => {
-                self.drive(id, ground, |client, ask, means| client.begin(url, moment.deadline_ns, ask, means))
+                self.drive(id, ground, |client, ask, means| {
+                    client.begin(url, moment.deadline_ns, ask, means)
+                });
             }
             Err(why) => self.arrive(id, moment, Err(Failure::Answer(why)), ground),
         }

@@ -47,8 +47,8 @@ pub struct Lent<'a> {
     pub draining: bool,
 }
 
-/// Makes the companion of a worker, by its number; its sockets are registered with that worker's poll, under tokens from
-/// the given one on.
+/// Makes the companion of a worker, by its number; its sockets are registered with that worker's poll, under tokens
+/// from the given one on.
 #[derive(Clone)]
 pub struct CompanionHook(pub Arc<Make>);
 

@@ -168,7 +168,8 @@ impl Connection {
         self.answered_ns = Some(now_ns);
     }
 
-    /// When its peer should have sent its next request, if it was answered and is known to send again within `quick_ns`.
+    /// When its peer should have sent its next request, if it was answered and is known to send again within
+    /// `quick_ns`.
     pub(super) fn expected_by_ns(&self, quick_ns: u64) -> Option<u64> {
         let quick = self.return_ns <= quick_ns && matches!(self.receiving, Receiving::Nothing);
         self.answered_ns.filter(|_| quick).map(|at_ns| at_ns + 2 * self.return_ns + RETURN_SLACK_NS)

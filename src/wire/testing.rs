@@ -102,6 +102,7 @@ pub struct Rows {
 struct Known {
     key: Vec<u8>,
     labels: Vec<(String, String)>,
+    dropped: bool,
     shape: ShapeId,
     successor: Option<usize>,
 }
@@ -168,7 +169,8 @@ impl Intake for Rows {
             return Err(Refusal::SeriesLimit { limit });
         }
         labels.canonicalize().map_err(Refusal::Labels)?;
-        match self.rewrite.as_ref().map_or(Verdict::Keep, |rewrite| rewrite.rewrite(labels)) {
+        let verdict = self.rewrite.as_ref().map_or(Verdict::Keep, |rewrite| rewrite.rewrite(labels));
+        match verdict {
             Verdict::Keep => labels.canonicalize().map_err(Refusal::Labels)?,
             Verdict::Drop => labels.clear(),
             Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
@@ -178,6 +180,7 @@ impl Intake for Rows {
         self.series.push(Known {
             key: key.to_vec(),
             labels: labels.iter().map(|(name, value)| (text(name), text(value))).collect(),
+            dropped: verdict == Verdict::Drop,
             shape: ShapeId::NONE,
             successor: None,
         });
@@ -185,9 +188,9 @@ impl Intake for Rows {
     }
 
     fn identity(&self, series: Series) -> Option<u32> {
-        let labels = &self.series[series.key as usize].labels;
-        let twin = self.series.iter().position(|known| known.labels == *labels);
-        twin.filter(|_| !labels.is_empty()).map(|first| first as u32)
+        let known = &self.series[series.key as usize];
+        let twin = self.series.iter().position(|other| !other.dropped && other.labels == known.labels);
+        twin.filter(|_| !known.dropped).map(|first| first as u32)
     }
 
     fn shape(&self, id: ShapeId) -> &Shape {
@@ -255,7 +258,7 @@ impl Intake for Rows {
         });
         let known = &mut self.series[series.key as usize];
         known.shape = shape;
-        if known.labels.is_empty() {
+        if known.dropped {
             return Ok(());
         }
         self.rows.push(Row {

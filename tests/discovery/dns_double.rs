@@ -1,5 +1,7 @@
 //! A DNS server that answers by a closure, over UDP.
 
+// DNS is big-endian.
+#![allow(clippy::big_endian_bytes)]
 // Two test programs use it, each a part.
 #![allow(dead_code)]
 

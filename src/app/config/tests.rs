@@ -157,7 +157,8 @@ fn a_refusal_names_line_column_and_key() {
         (
             "{data: {\"a\\eb\": 1}}\n",
             "t.yml:1:9: data.a\\u{1b}b: unknown key, expected one of directory, retention, \
-             retention_size, free_space_min, commit_linger, commit_interval, commits_per_second_max, disk",
+             retention_size, free_space_min, cursor_size_max, commit_linger, commit_interval, \
+             commits_per_second_max, disk",
         ),
         // Shapes.
         ("data: 5\n", "t.yml:1:7: data: must be keys with values"),

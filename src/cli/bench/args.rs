@@ -158,7 +158,8 @@ pub enum Protocol {
     PromText,
     /// VictoriaMetrics' JSON lines.
     Json,
-    /// OTLP over HTTP as protobuf: gauges, and what lies next to each other of one name in one metric of at most 100 points.
+    /// OTLP over HTTP as protobuf: gauges, and what lies next to each other of one name in one metric of at most 100
+    /// points.
     Otlp,
     /// DogStatsD's counters over UDP, as fast as they can be sent unless there is a rate. What arrived is what the
     /// server says it read; the rest was lost, and shows as rejected.

@@ -56,8 +56,8 @@ impl DecoderPool {
         Some(ContentDecoder::new(coding, limits))
     }
 
-    /// Memory of a body that was undone as a whole, to undo the next one in: with what is written in it, so that it need
-    /// not be cleared.
+    /// Memory of a body that was undone as a whole, to undo the next one in: with what is written in it, so that it
+    /// need not be cleared.
     pub fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.body)
     }

@@ -152,7 +152,8 @@ impl<D: Disk> WorkerLog<D> {
     /// # Errors
     /// [`LogError`]; damage is none.
     pub fn open(disk: D, options: WorkerOptions) -> Result<(WorkerLog<D>, Recovery), LogError> {
-        let mut recovery = recover(disk.files(), options.log, options.worker)?;
+        let told = options.live.as_ref().map_or(0, LiveSlot::told_before);
+        let mut recovery = recover(disk.files(), options.log, options.worker, told)?;
         let (report, reports) = sync_channel(JOBS_MAX);
         let mut log = WorkerLog {
             disk,

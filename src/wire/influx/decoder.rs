@@ -87,8 +87,8 @@ impl Decoder {
     }
 
     /// [`feed`](Decode::feed) as on a processor without vector instructions.
-    #[cfg(test)]
-    pub(super) fn feed_scalar<I: Intake>(
+    #[doc(hidden)]
+    pub fn feed_scalar<I: Intake>(
         &mut self,
         input: &[u8],
         last: bool,

@@ -119,7 +119,8 @@ impl Aggregates {
         self.known.remember(line, Meaning { entry, repeat });
     }
 
-    /// Takes a sample. The number of what it was added to, if it was, holds until the next [`flush`](Aggregates::flush).
+    /// Takes a sample. The number of what it was added to, if it was, holds until the next
+    /// [`flush`](Aggregates::flush).
     ///
     /// # Errors
     /// There is no room for it.

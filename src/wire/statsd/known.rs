@@ -1,4 +1,5 @@
-//! Lines that were read before: of a line that differs from one of these in its value only, the value is all that is read.
+//! Lines that were read before: of a line that differs from one of these in its value only, the value is all that is
+//! read.
 //!
 //! A line of one sample is a name, a value, and what is behind it: type, rate, tags. Name and rest say which series it
 //! adds to, and how. A sender repeats itself, so each line also knows which one followed it the last time; where

@@ -413,7 +413,8 @@ fn repeated_line() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn lines_that_are_known_add_up_like_lines_that_are_new(
-        lines in proptest::collection::vec(repeated_line(), 1..60), flushes in proptest::collection::vec(0usize..60, 0..6),
+        lines in proptest::collection::vec(repeated_line(), 1..60),
+        flushes in proptest::collection::vec(0usize..60, 0..6),
     ) {
         let (mut known, mut new) = (plain(), plain());
         for (number, line) in lines.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Prometheus's own sections: `global`, `scrape_configs` and their like, as an agent of version 3 reads them.
 //!
-//! Comes in: the sections of the file, and of those that it names. Goes out: [`Prometheus`]: jobs in which nothing is
+//! Comes in: the sections of the file, and of those that it names. Goes out: `Prometheus`: jobs in which nothing is
 //! left to look up but the files of secrets. Keeps: what Prometheus refuses is refused, in its words where users know
 //! them; what is taken but does nothing here is said. Refuses by name what is not built.
 

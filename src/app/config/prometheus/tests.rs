@@ -133,7 +133,7 @@ fn a_client_is_read_whole() {
     let beside = |name: &str| Credential::File(directory.path().join(name));
     let text = |text: &str| Credential::Text(text.into());
     let pair =
-        |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(|v| v.to_string()).collect());
+        |name: &str, values: &[&str]| (name.to_owned(), values.iter().copied().map(str::to_owned).collect());
     assert_eq!(job.scheme, Scheme::Https);
     assert_eq!(job.params, [pair("b", &["x", "1"]), pair("a", &["y"])]);
     let client = job.client;

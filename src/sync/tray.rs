@@ -1,0 +1,346 @@
+//! Where a writer's unfinished load lies between two of its calls, and what the writer and its worker tell each other
+//! about it.
+//!
+//! ```text
+//! writer, each call:  take, or begin another load; fill it; wanted? hand it over by the ring : put it back
+//! worker, a sweep:    take the flag down; for each tray: departed? | begun, but not arrived? collect, or wish
+//! ```
+//!
+//! Loads are numbered from 1 without gaps. A writer begins a load, puts it, and then raises the worker's
+//! [`Flag`](super::Flag): a worker that has taken the flag and finds the tray empty, though a load was begun that did
+//! not arrive, knows that it is in the writer's hands or in the ring. It wishes for it, and looks again by and by; a wish
+//! that the writer misses costs that while, never a row. Neither ever waits for the other.
+
+use super::primitive::{AtomicBool, AtomicU64, Ordering};
+use super::slot::Slot;
+
+/// A writer's tray.
+#[derive(Debug)]
+pub struct Tray<T> {
+    slot: Slot<T>,
+    /// The load that the writer last put here for the first time.
+    begun: AtomicU64,
+    /// The worker looked for a load that was begun and found none.
+    wanted: AtomicBool,
+    /// Somebody waits for the loads up to this one.
+    flushed: AtomicU64,
+    /// The last load of a writer that is gone; [`PRESENT`] until then.
+    last: AtomicU64,
+}
+
+const PRESENT: u64 = u64::MAX;
+
+/// For the writer's thread.
+impl<T: Send> Tray<T> {
+    /// An empty tray of a writer that is there.
+    pub fn new() -> Tray<T> {
+        Tray {
+            slot: Slot::new(),
+            begun: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            flushed: AtomicU64::new(0),
+            last: AtomicU64::new(PRESENT),
+        }
+    }
+
+    /// Takes the load, unless the worker has it.
+    #[inline]
+    pub fn take(&self) -> Option<Box<T>> {
+        self.slot.take()
+    }
+
+    /// The load of this number will be put here for the first time.
+    pub fn begin(&self, number: u64) {
+        // Release pairs with the Acquire in `has_begun`: all loads before it are in the ring or were collected.
+        self.begun.store(number, Ordering::Release);
+    }
+
+    /// Puts the load that was taken, or begun.
+    ///
+    /// # Panics
+    /// In builds with debug assertions, if there is one already: only the writer puts.
+    #[inline]
+    pub fn put(&self, load: Box<T>) {
+        self.slot.put_alone(load);
+    }
+
+    /// Whether the worker would rather have the load than find it here again.
+    #[inline]
+    pub fn is_wanted(&self) -> bool {
+        // Relaxed: a wish; the worker looks again should it be missed.
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker wished for the load that is being handed over; the wish is done with.
+    pub fn take_wish(&self) -> bool {
+        // Relaxed: as above.
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Somebody waits for the loads up to this one. The writer then hands over what is here; if nothing is, and loads
+    /// are still under way, it raises a flag of the worker's.
+    pub fn flush(&self, number: u64) {
+        // Relaxed: the ring, or the flag, orders it.
+        self.flushed.store(number, Ordering::Relaxed);
+    }
+
+    /// The writer goes, after this load. It raises the worker's flag behind it.
+    pub fn depart(&self, last: u64) {
+        // Release pairs with the Acquire in `departed`: all that it sent was sent before.
+        self.last.store(last, Ordering::Release);
+    }
+}
+
+/// For the worker's thread.
+impl<T: Send> Tray<T> {
+    /// The last load of a writer that is gone.
+    pub fn departed(&self) -> Option<u64> {
+        // Acquire pairs with the Release in `depart`.
+        let last = self.last.load(Ordering::Acquire);
+        (last != PRESENT).then_some(last)
+    }
+
+    /// Whether the load of this number was begun: if it did not arrive it is here, in the writer's hands, or in the
+    /// ring.
+    pub fn has_begun(&self, number: u64) -> bool {
+        // Acquire pairs with the Release in `begin`.
+        self.begun.load(Ordering::Acquire) >= number
+    }
+
+    /// Takes the load, or wishes for it.
+    pub fn collect(&self) -> Option<Box<T>> {
+        let load = self.slot.take();
+        if load.is_none() {
+            self.wish();
+        }
+        load
+    }
+
+    /// Wishes for the load.
+    pub fn wish(&self) {
+        // Relaxed: should it come too late, the next sweep finds the load.
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits for the load of this number. A flush that is not seen here is followed by a flag.
+    pub fn is_flushed(&self, number: u64) -> bool {
+        // Relaxed: the ring, or the flag, orders it.
+        self.flushed.load(Ordering::Relaxed) >= number
+    }
+}
+
+impl<T: Send> Default for Tray<T> {
+    fn default() -> Tray<T> {
+        Tray::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flag::Flag;
+    use super::super::primitive::{Arc, Watched, model, thread};
+    use super::super::ring::{Receiver, Sender, ring};
+    use super::*;
+
+    struct Load {
+        number: u64,
+        rows: Watched,
+    }
+
+    /// What the two threads share.
+    struct Desk {
+        tray: Tray<Load>,
+        stirred: Flag,
+        hurry: Flag,
+    }
+
+    /// A writer as the engine's is.
+    struct Writer {
+        desk: Arc<Desk>,
+        ring: Sender<Box<Load>>,
+        number: u64,
+        filling: bool,
+    }
+
+    /// A worker as the engine's is; it has one tray.
+    struct Worker {
+        desk: Arc<Desk>,
+        ring: Receiver<Box<Load>>,
+        next: u64,
+        early: Option<Box<Load>>,
+        rows: u32,
+        /// The last load in the batch that somebody was seen to wait for.
+        waited_for: u64,
+    }
+
+    fn meet() -> (Writer, Worker) {
+        let desk = Arc::new(Desk { tray: Tray::new(), stirred: Flag::new(), hurry: Flag::new() });
+        let (sender, receiver) = ring(4);
+        (
+            Writer { desk: desk.clone(), ring: sender, number: 0, filling: false },
+            Worker { desk, ring: receiver, next: 1, early: None, rows: 0, waited_for: 0 },
+        )
+    }
+
+    impl Writer {
+        fn push(&mut self) {
+            let mut load = self.desk.tray.take().unwrap_or_else(|| {
+                self.filling = false;
+                self.number += 1;
+                Box::new(Load { number: self.number, rows: Watched::new(0) })
+            });
+            load.rows.add(1);
+            if self.desk.tray.is_wanted() {
+                return self.hand_over(load);
+            }
+            let begun = !std::mem::replace(&mut self.filling, true);
+            if begun {
+                self.desk.tray.begin(self.number);
+            }
+            self.desk.tray.put(load);
+            if begun {
+                self.desk.stirred.raise();
+            }
+        }
+
+        fn flush(&mut self) {
+            self.desk.tray.flush(self.number);
+            match self.desk.tray.take() {
+                Some(load) => self.hand_over(load),
+                None => drop(self.desk.hurry.raise()),
+            }
+        }
+
+        fn hand_over(&mut self, load: Box<Load>) {
+            self.desk.tray.take_wish();
+            self.filling = false;
+            assert!(self.ring.send(load).is_ok(), "there is room for all");
+        }
+    }
+
+    impl Worker {
+        /// A round of its loop. Whether it would look again without being woken.
+        fn turn(&mut self) -> bool {
+            if self.desk.hurry.take() {
+                self.waited_for = self.next - 1;
+            }
+            while let Some(load) = self.ring.receive() {
+                self.arrive(load);
+            }
+            self.sweep()
+        }
+
+        fn sweep(&mut self) -> bool {
+            self.desk.stirred.take();
+            if self.desk.tray.departed().is_some_and(|last| last < self.next) {
+                return false;
+            }
+            if !self.desk.tray.has_begun(self.next) {
+                return false;
+            }
+            match if self.early.is_none() { self.desk.tray.collect() } else { None } {
+                Some(load) => self.arrive(load),
+                None => return true,
+            }
+            false
+        }
+
+        fn arrive(&mut self, load: Box<Load>) {
+            if load.number != self.next {
+                assert!(self.early.is_none() && load.number > self.next, "in order, or early and alone");
+                self.early = Some(load);
+                return;
+            }
+            self.take_in(&load);
+            if let Some(early) = self.early.take_if(|early| early.number == self.next) {
+                self.take_in(&early);
+            }
+        }
+
+        fn take_in(&mut self, load: &Load) {
+            self.next += 1;
+            self.rows += load.rows.value();
+            if self.desk.tray.is_flushed(load.number) {
+                self.waited_for = load.number;
+            }
+        }
+    }
+
+    #[test]
+    fn each_row_is_taken_once_and_none_is_forgotten() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            let thread = thread::spawn(move || (0..2).for_each(|_| writer.push()));
+            let mut again = worker.turn();
+            thread.join().unwrap();
+            // It looks because it means to, because the flag is up, or because something is in the ring.
+            while again || worker.desk.stirred.is_raised() || worker.next == 1 {
+                again = worker.turn();
+            }
+            while worker.ring.receive().map(|load| worker.arrive(load)).is_some() {}
+            assert_eq!(worker.rows, 2);
+            assert!(worker.early.is_none());
+        });
+    }
+
+    #[test]
+    fn who_waits_is_seen_whichever_way_the_load_went() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            let thread = thread::spawn(move || {
+                writer.push();
+                writer.flush();
+                writer.number
+            });
+            worker.turn();
+            let number = thread.join().unwrap();
+            worker.turn();
+            assert_eq!(worker.rows, 1);
+            assert_eq!(worker.waited_for, number, "the flush is seen with the load, or by the flag after it");
+        });
+    }
+
+    #[test]
+    fn a_wish_brings_the_load_by_the_ring_and_a_later_one_may_overtake_it() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            writer.push();
+            let mut in_hand = writer.desk.tray.take().unwrap();
+            let thread = thread::spawn(move || {
+                in_hand.rows.add(1);
+                writer.hand_over(in_hand);
+                writer.push();
+            });
+            let wished = worker.sweep();
+            worker.turn();
+            thread.join().unwrap();
+            worker.turn();
+            worker.turn();
+            assert_eq!(worker.rows, 3, "wished: {wished}");
+            assert!(worker.early.is_none());
+        });
+    }
+
+    #[test]
+    fn all_loads_of_a_writer_that_is_gone_are_found_before_its_tray_is_put_away() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            let thread = thread::spawn(move || {
+                writer.push();
+                writer.flush();
+                writer.desk.tray.depart(writer.number);
+                writer.desk.stirred.raise();
+            });
+            worker.turn();
+            if let Some(last) = worker.desk.tray.departed() {
+                while let Some(load) = worker.ring.receive() {
+                    worker.arrive(load);
+                }
+                assert!(last < worker.next, "a load came after its writer had gone");
+            }
+            thread.join().unwrap();
+            worker.turn();
+            assert_eq!((worker.rows, worker.desk.tray.departed()), (1, Some(1)));
+        });
+    }
+}

@@ -925,6 +925,19 @@ tdg_status tdg_writer_push_series(tdg_writer *writer,
                                   size_t *taken);
 
 /**
+ * Pushes samples of any series and times: `len` of each. For a caller that pays for each call, and collects first.
+ * `taken` as of `tdg_writer_push_times`.
+ *
+ * Errors: as of `tdg_writer_push`, for the first sample that was not taken.
+ */
+tdg_status tdg_writer_push_samples(tdg_writer *writer,
+                                   const tdg_series *series,
+                                   const int64_t *times_ns,
+                                   const double *values,
+                                   size_t len,
+                                   size_t *taken);
+
+/**
  * Pushes a row of any fields: a sample of several values, an event with text. It is cheapest if rows of a series have
  * the same fields in the same order.
  *

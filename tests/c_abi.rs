@@ -130,7 +130,7 @@ fn check_contract(program: &Program, by: &[&str], environment: &[(&str, &str)]) 
     program.run(by, &[&data, &other], environment);
     let expected = [
         ("m", 2),
-        ("column", 20_000 + 2 + 2),
+        ("column", 20_000 + 2 + 2 + 3),
         ("event", 2 + 3),
         ("cpu", 2),
         ("up", 1),

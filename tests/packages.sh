@@ -11,6 +11,7 @@ needs() {
     echo "make             command -v make"
     echo "cmake            command -v cmake"
     echo "pkg-config       command -v pkg-config"
+    echo "golang-go        command -v go"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-venv     /usr/bin/python3 -c 'import ensurepip'"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"

@@ -152,6 +152,40 @@ pub unsafe extern "C" fn tdg_writer_push_series(
     }
 }
 
+/// Pushes samples of any series and times: `len` of each. For a caller that pays for each call, and collects first.
+/// `taken` as of `tdg_writer_push_times`.
+///
+/// Errors: as of `tdg_writer_push`, for the first sample that was not taken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_writer_push_samples(
+    writer: *mut tdg_writer,
+    series: *const tdg_series,
+    times_ns: *const i64,
+    values: *const f64,
+    len: usize,
+    taken: *mut usize,
+) -> tdg_status {
+    // SAFETY: as of the caller.
+    unsafe {
+        with_rows(writer, |rows| {
+            let columns =
+                (slice(series, len, "series"), slice(times_ns, len, "times"), slice(values, len, "values"));
+            let (series, times, values) = match columns {
+                (Ok(series), Ok(times), Ok(values)) => (handles(series), times, values),
+                (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => {
+                    return tell_taken(taken, 0, failure.status);
+                }
+            };
+            for (count, ((&series, &time), &value)) in series.iter().zip(times).zip(values).enumerate() {
+                if let Err(error) = rows.push(series, moment(time), value) {
+                    return tell_taken(taken, count, status_of(&error));
+                }
+            }
+            tell_taken(taken, len, TDG_OK)
+        })
+    }
+}
+
 /// Runs a call of the writer's thread.
 ///
 /// # Safety

@@ -94,6 +94,15 @@ static void columns_are_taken(tdg_engine *engine, tdg_writer *writer) {
     CHECK(taken == 2);
     OK(tdg_writer_push_series(writer, many, 5, values, 2, &taken));
     IS(tdg_writer_push_series(writer, NULL, 5, values, 2, &taken), TDG_E_NULL);
+    const int64_t moments[] = {1, TDG_TIME_NOW, 3, 4};
+    IS(tdg_writer_push_samples(writer, many, moments, values, 4, &taken), TDG_E_INPUT);
+    CHECK(taken == 2);
+    OK(tdg_writer_push_samples(writer, many, moments, values, 1, &taken));
+    CHECK(taken == 1);
+    OK(tdg_writer_push_samples(writer, NULL, NULL, NULL, 0, NULL));
+    IS(tdg_writer_push_samples(writer, many, moments, NULL, 2, &taken), TDG_E_NULL);
+    CHECK(taken == 0);
+    IS(tdg_writer_push_samples(writer, many, moments, values, SIZE_MAX, &taken), TDG_E_INPUT);
 }
 
 static void rows_have_fields_of_all_kinds(tdg_engine *engine, tdg_writer *writer) {

@@ -1,0 +1,59 @@
+package tidegate_test
+
+import (
+	"syscall"
+	"testing"
+
+	"tidegate.dev/go/tidegate"
+)
+
+// What Go adds to C's own price of a sample: the same work once as calls that push 1,000 samples, and once as batches.
+func BenchmarkBatchOf1000(b *testing.B) {
+	const size = 1000
+	engine, _ := open(b)
+	writer := must[*tidegate.Writer](b)(engine.Writer())
+	ok(b, writer.SetFullWait(-1))
+	series := make([]tidegate.Series, size)
+	for i := range series {
+		series[i] = must[tidegate.Series](b)(engine.Series("m", tidegate.Label{Name: "i", Value: string(rune(0x4e00 + i))}))
+	}
+	// Of the process's CPU time, which a busy machine does not change.
+	cpuNS := func() int64 {
+		var used syscall.Rusage
+		ok(b, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+		return used.Utime.Nano() + used.Stime.Nano()
+	}
+	perSample := func(b *testing.B, from int64) {
+		b.ReportMetric(float64(cpuNS()-from)/float64(b.N)/size, "cpu-ns/sample")
+	}
+	b.Run("Collect", func(b *testing.B) {
+		var batch tidegate.Batch
+		from := cpuNS()
+		for n := 0; n < b.N; n++ {
+			for i, s := range series {
+				batch.Add(s, int64(n), float64(i))
+			}
+			batch.Reset()
+		}
+		perSample(b, from)
+	})
+	b.Run("EmptyCall", func(b *testing.B) {
+		var batch tidegate.Batch
+		from := cpuNS()
+		for n := 0; n < b.N; n++ {
+			ok(b, writer.Push(&batch))
+		}
+		perSample(b, from)
+	})
+	b.Run("CollectAndPush", func(b *testing.B) {
+		var batch tidegate.Batch
+		from := cpuNS()
+		for n := 0; n < b.N; n++ {
+			for i, s := range series {
+				batch.Add(s, int64(n), float64(i))
+			}
+			ok(b, writer.Push(&batch))
+		}
+		perSample(b, from)
+	})
+}

@@ -1,0 +1,3 @@
+module tidegate.dev/go/tidegate
+
+go 1.21

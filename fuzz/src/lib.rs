@@ -1,5 +1,5 @@
-//! What is asked of each decoder about any bytes at all, by libFuzzer (`run.sh`, `cargo fuzz run`) and, on the committed
-//! inputs, by the ordinary tests (`tests/fuzz_corpora.rs` includes this file).
+//! What is asked of each decoder about any bytes at all, by libFuzzer (`run.sh`, `cargo fuzz run`) and, on the
+//! committed inputs, by the ordinary tests (`tests/fuzz_corpora.rs` includes this file).
 //!
 //! An input's first bytes say how the rest comes: in pieces of which lengths, with room for how many rows, in which of
 //! a format's dialects. Everything asserted here must hold for every input: no panic, the same rows and the same

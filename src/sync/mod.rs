@@ -1,5 +1,6 @@
 //! What threads share without locks: on the way of a row a ring of items, a pool of boxes, a slot for one box, the tray
-//! that a writer and its worker reach into, flags, and the durable watermark; beside it counts, a pulse and a turnstile.
+//! that a writer and its worker reach into, flags, and the durable watermark; beside it counts, a pulse and a
+//! turnstile.
 //!
 //! Each type is small enough to be checked by loom as it ships (`make loom`), and argues each of its orderings.
 //! `primitive` alone chooses between the standard library and loom.

@@ -8,8 +8,8 @@
 //!
 //! Loads are numbered from 1 without gaps. A writer begins a load, puts it, and then raises the worker's
 //! [`Flag`](super::Flag): a worker that has taken the flag and finds the tray empty, though a load was begun that did
-//! not arrive, knows that it is in the writer's hands or in the ring. It wishes for it, and looks again by and by; a wish
-//! that the writer misses costs that while, never a row. Neither ever waits for the other.
+//! not arrive, knows that it is in the writer's hands or in the ring. It wishes for it, and looks again by and by; a
+//! wish that the writer misses costs that while, never a row. Neither ever waits for the other.
 
 use super::primitive::{AtomicBool, AtomicU64, Ordering};
 use super::slot::Slot;

@@ -1,7 +1,7 @@
 //! A server to measure, as the command line names it.
 //!
-//! Comes in: `URL[,pid=N][,data=DIR][,udp=HOST:PORT]`. Goes out: its parts. Keeps: what parses can be connected to, sent
-//! in a request line and looked up in /proc without another check.
+//! Comes in: `URL[,pid=N][,data=DIR][,udp=HOST:PORT]`. Goes out: its parts. Keeps: what parses can be connected to,
+//! sent in a request line and looked up in /proc without another check.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -49,7 +49,8 @@ pub struct Recovery {
 pub const DAMAGES_KEPT_MAX: usize = 16;
 
 /// Recovers the segments of a worker that will write again: see [`WorkerLog::open`](super::WorkerLog::open). `told`:
-/// the last writer told that its blocks were durable up to there, so that these are no torn tail whatever they look like.
+/// the last writer told that its blocks were durable up to there, so that these are no torn tail whatever they look
+/// like.
 ///
 /// # Errors
 /// As [`Survey::take`]; also if the disk refuses to cut a torn tail.

@@ -30,7 +30,7 @@ fn every_input_of_the_corpora() {
             target(&fs::read(&path).unwrap());
             inputs += 1;
         }
-        assert!(inputs > 5, "{name}: only {inputs} inputs");
+        assert!(inputs > 0, "{name}: no inputs");
     }
 }
 

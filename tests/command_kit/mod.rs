@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tidegate::engine::{Engine, Event, Options, Worker};
 use tidegate::ingest::{ContextId, Stream};
+use tidegate::log::LogError;
 use tidegate::model::{FieldText, FieldType, Intake, LabelsBuf, WriteResult, heap_word};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::{Decode, FedState};
@@ -20,7 +21,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn open(path: &Path, workers: u32) -> Writer {
-        let engine = Engine::open(Options { workers, ..Options::new(path) }).unwrap();
+        // A child that another test is starting holds what it was born with, this directory's lock among it, until it
+        // becomes its program.
+        let engine = loop {
+            match Engine::open(Options { workers, ..Options::new(path) }) {
+                Err(LogError::Locked { .. }) => std::thread::yield_now(),
+                opened => break opened.unwrap(),
+            }
+        };
         let worker = |number| (engine.worker(number).unwrap(), Stream::new(ContextId(0)));
         Writer { workers: (0..workers).map(worker).collect(), _engine: engine }
     }

@@ -27,6 +27,7 @@
 #include <initializer_list>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -260,6 +261,26 @@ public:
         return stats;
     }
 
+    // Makes a cursor, unless there is one of this name: that stays where it is. `start` is TDG_CURSOR_OLDEST or _NOW.
+    void create_cursor(std::string_view name, std::int32_t start = TDG_CURSOR_OLDEST) {
+        tdg_error *why = nullptr;
+        detail::check(tdg_cursor_create(handle_.get(), detail::str(name), start, &why), why);
+    }
+
+    // Removes a cursor, which holds nothing any more when this returns.
+    void delete_cursor(std::string_view name) {
+        tdg_error *why = nullptr;
+        detail::check(tdg_cursor_delete(handle_.get(), detail::str(name), &why), why);
+    }
+
+    // How a cursor stands: some milliseconds, not a counter.
+    [[nodiscard]] tdg_cursor_stats cursor(std::string_view name) const {
+        tdg_cursor_stats stats{};
+        tdg_error *why = nullptr;
+        detail::check(tdg_cursor_look(handle_.get(), detail::str(name), &stats, sizeof stats, &why), why);
+        return stats;
+    }
+
     [[nodiscard]] tdg_engine *get() const noexcept { return handle_.get(); }
 
 private:
@@ -373,6 +394,69 @@ private:
     }
 
     std::unique_ptr<tdg_writer, decltype(&tdg_writer_free)> handle_;
+};
+
+// A stream of Arrow's record batches, released with this unless somebody has moved it out of `get()`.
+class stream {
+public:
+    stream() noexcept = default;
+    stream(stream &&other) noexcept : stream_(std::exchange(other.stream_, ArrowArrayStream{})) {}
+    stream &operator=(stream &&other) noexcept {
+        std::swap(stream_, other.stream_);
+        return *this;
+    }
+    ~stream() {
+        if (stream_.release != nullptr) stream_.release(&stream_);
+    }
+
+    // For an Arrow library, which takes what is in it.
+    [[nodiscard]] ArrowArrayStream *get() noexcept { return &stream_; }
+
+private:
+    ArrowArrayStream stream_{};
+};
+
+// A block that a reader gave: what it is, and its values.
+struct block : tdg_block {
+    stream values;
+};
+
+// Gives the log's blocks behind a cursor, as they become durable. A cursor has one reader at a time.
+class reader {
+public:
+    reader(const engine &engine, std::string_view cursor) : handle_(open(engine, cursor), tdg_reader_free) {}
+
+    // The next block, waiting for one; nothing if there is none by then.
+    [[nodiscard]] std::optional<block> next(std::chrono::nanoseconds timeout) {
+        block given{};
+        tdg_error *why = nullptr;
+        const tdg_status status =
+            tdg_reader_next(handle_.get(), detail::timeout(timeout), &given, given.values.get(), &why);
+        if (status == TDG_E_TIMEOUT) {
+            tdg_error_free(why);
+            return std::nullopt;
+        }
+        detail::check(status, why);
+        return given;
+    }
+
+    // Moves the cursor behind a block, and so behind all earlier ones of its worker: on disk when this returns.
+    void commit(const tdg_block &block) {
+        tdg_error *why = nullptr;
+        detail::check(tdg_reader_commit(handle_.get(), &block, &why), why);
+    }
+
+    [[nodiscard]] tdg_reader *get() const noexcept { return handle_.get(); }
+
+private:
+    static tdg_reader *open(const engine &engine, std::string_view cursor) {
+        tdg_error *why = nullptr;
+        tdg_reader *opened = nullptr;
+        detail::check(tdg_reader_open(engine.get(), detail::str(cursor), &opened, &why), why);
+        return opened;
+    }
+
+    std::unique_ptr<tdg_reader, decltype(&tdg_reader_free)> handle_;
 };
 
 } // namespace tidegate

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::bench::BenchArgs;
 use super::help;
 use super::moment::Moment;
+use super::relabel::RelabelArgs;
 use crate::app::args::{LogArgs, ServeArgs};
 use crate::app::config::{DIRECTORY_DEFAULT, Environment};
 
@@ -45,6 +46,13 @@ pub enum Command {
     /// names are not looked up.
     #[command(after_long_help = help::CHECK)]
     Check(CheckArgs),
+
+    /// Explain what a job's rules make of labels
+    ///
+    /// Goes through the rules of relabel_configs, or of metric_relabel_configs, one by one: what each looks at, whether
+    /// it matches, what it changes, and which of them drops.
+    #[command(after_long_help = help::RELABEL)]
+    Relabel(RelabelArgs),
 
     /// Measure ingest rates, ours and others'
     Bench(Box<BenchArgs>),

@@ -111,6 +111,12 @@ pub(super) const CHECK: &str = "\
 EXAMPLES
   tidegate check /etc/tidegate.yml && systemctl reload tidegate";
 
+/// After the long help of `relabel`.
+pub(super) const RELABEL: &str = "\
+EXAMPLES
+  tidegate relabel prometheus.yml --job node '{__address__=\"10.0.0.1:9100\"}'
+  tidegate relabel prometheus.yml --job node --metric 'up{instance=\"a\"}'";
+
 /// After the long help of `log cat`.
 pub(super) const CAT: &str = "\
 EXAMPLES
@@ -126,7 +132,7 @@ mod tests {
 
     #[test]
     fn no_line_is_wrapped_at_80_columns() {
-        for text in [AFTER, AFTER_LONG, SERVE, CHECK, CAT] {
+        for text in [AFTER, AFTER_LONG, SERVE, CHECK, RELABEL, CAT] {
             for line in text.lines() {
                 assert!(line.len() < 80, "{line}");
             }

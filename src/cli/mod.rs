@@ -12,7 +12,7 @@ mod help;
 mod log;
 mod moment;
 pub mod progress;
-pub mod relabel;
+mod relabel;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -23,6 +23,7 @@ use clap::Parser;
 pub use args::{CatArgs, CatFormat, CheckArgs, Cli, Command, DataArgs, Dedup, LogCommand};
 pub use exit::Failure;
 pub use moment::Moment;
+pub use relabel::RelabelArgs;
 
 use crate::app::{self, ServeError, config::Environment};
 
@@ -39,6 +40,7 @@ fn command(cli: Cli, environment: Environment<'_>) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(flags) => app::serve(&flags, &cli.log, environment).map_err(Failure::from),
         Command::Check(args) => check::run(&args),
+        Command::Relabel(args) => relabel::run(&args),
         Command::Bench(args) => bench::run(*args),
         Command::Log { command } => log::run(&command, environment),
     }

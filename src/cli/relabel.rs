@@ -1,17 +1,23 @@
 //! `tidegate relabel`: why a target or a series has its labels or is dropped, rule by rule.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::exit::Failure;
+use crate::app::config::Config;
 use crate::scrape::Job;
 use crate::scrape::pages::text::{labels_of, series_explained, target_explained};
 
-/// What `tidegate relabel` is asked, beside the file that has the jobs.
+/// The arguments of `tidegate relabel`.
 #[derive(Args, Clone, Debug)]
 pub struct RelabelArgs {
+    /// The file that has the job
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
     /// The job whose rules are applied
     #[arg(long, value_name = "NAME")]
     pub job: String,
@@ -25,12 +31,9 @@ pub struct RelabelArgs {
     pub labels: String,
 }
 
-/// Explains on stdout what the rules of one of these jobs make of the labels.
-///
-/// # Errors
-/// There is no such job, or what should be labels is none.
-pub fn explain(jobs: &[Arc<Job>], args: &RelabelArgs) -> Result<(), Failure> {
-    let text = explanation(jobs, args).map_err(Failure::Usage)?;
+pub(super) fn run(args: &RelabelArgs) -> Result<(), Failure> {
+    let jobs = Config::jobs(&args.file).map_err(|error| Failure::Usage(error.to_string()))?;
+    let text = explanation(&jobs, args).map_err(Failure::Usage)?;
     let mut out = io::stdout();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::of_stdout)
 }
@@ -53,7 +56,8 @@ mod tests {
     fn labels_are_explained_by_the_job_that_is_named() {
         let jobs = [Arc::new(Job::new("a")), Arc::new(Job::new("b"))];
         let asked = |job: &str, metric, labels: &str| {
-            explanation(&jobs, &RelabelArgs { job: job.into(), metric, labels: labels.into() })
+            let (file, job, labels) = (PathBuf::new(), job.into(), labels.into());
+            explanation(&jobs, &RelabelArgs { file, job, metric, labels })
         };
         let target = asked("b", false, r#"{__address__="h:1"}"#).unwrap();
         assert!(target.contains("the target is scraped at http://h:1/metrics\n"), "{target}");

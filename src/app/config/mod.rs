@@ -234,6 +234,15 @@ impl Config {
         warnings.extend(unsupported.iter().map(|key| format!("{}: {key}: {UNSUPPORTED}", path.display())));
         Ok(warnings)
     }
+
+    /// Reads the jobs of the file at `path` alone.
+    ///
+    /// # Errors
+    /// What of the file can't be read.
+    pub fn jobs(path: &Path) -> Result<Vec<Arc<Job>>, ConfigError> {
+        let document = read_file(path, Place::File(path.into()), &|_: &str| None)?;
+        Ok(document.prometheus.jobs)
+    }
 }
 
 /// What is said of a key that is read and does nothing.

@@ -41,7 +41,9 @@ fn go(directory: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Stri
     command.args(arguments).envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")]);
     command
         .env("PKG_CONFIG_PATH", INSTALLED.join("lib/pkgconfig"))
-        .env("LD_LIBRARY_PATH", INSTALLED.join("lib"));
+        .env("LD_LIBRARY_PATH", INSTALLED.join("lib"))
+        // Go keeps what pkg-config said, wherever the package is by now: another checkout's would be linked.
+        .env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache"));
     done(command.envs(environment.iter().copied()))
 }
 

@@ -211,6 +211,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.child.try_wait();
+            eprintln!("the server of this test ({ended:?}) said:\n{}", self.all_lines());
+        }
         // What is gone already can't be killed, which is as well.
         if self.pid != self.child.id() {
             _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).stderr(Stdio::null()).status();

@@ -239,7 +239,7 @@ fn choose_order(words: &[u64], starts: &[u32]) -> (u8, bool) {
     let least = (0..stretches).flat_map(stretch).map(|&w| w as i64).min().unwrap_or(0) as u64;
     let mut cost = [0u32; 3];
     let mut cost_by_series = 0;
-    let mut seen = 0;
+    let (mut seen, mut starts_seen) = (0, 0);
     for i in 0..stretches {
         let stretch = stretch(i);
         let first_place = (i * stride + 2) as u32;
@@ -254,16 +254,18 @@ fn choose_order(words: &[u64], starts: &[u32]) -> (u8, bool) {
             let is_start = starts.first() == Some(&place);
             starts = &starts[usize::from(is_start)..];
             cost_by_series += if is_start { bits[0] } else { bits[1] };
+            starts_seen += u32::from(is_start);
         }
         seen += stretch.len().saturating_sub(2) as u32;
     }
-    // A jump from series to series costs more than its bits: it widens the entropy code of all differences.
-    if !starts.is_empty() && cost.iter().all(|&cost| cost_by_series <= cost) {
+    // Differences must win by something, since they cost passes here and a sum in every reader.
+    let margin = seen / 16;
+    let across = cost[1].min(cost[2]) + starts_seen * JUMP_BITS;
+    if !starts.is_empty() && cost_by_series + margin < cost[0] && cost_by_series <= across {
         return (1, true);
     }
-    // A higher order must win by something, since it costs passes here and a sum in every reader.
     let order =
-        if cost[2] + seen / 2 < cost[0].min(cost[1]) { 2 } else { u8::from(cost[1] + seen / 16 < cost[0]) };
+        if cost[2] + seen / 2 < cost[0].min(cost[1]) { 2 } else { u8::from(cost[1] + margin < cost[0]) };
     (order, false)
 }
 
@@ -279,6 +281,9 @@ const FACTOR_MIN: u64 = 16;
 const ORDER_WORDS_MIN: usize = 4;
 const STRETCH: usize = 32;
 const STRETCHES: usize = 8;
+/// What a jump from series to series costs beside its own bits: it lengthens the entropy code of all differences. That a
+/// value jumps or does not is 2 bits a jump where every second does, 4 where every sixth does.
+const JUMP_BITS: u32 = 2;
 /// Columns of longer runs have hardly a first, and shorter columns don't win what a second frame costs.
 const RUN_WORDS_MAX: usize = 64;
 const BY_SERIES_WORDS_MIN: usize = 512;

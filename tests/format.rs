@@ -224,7 +224,7 @@ fn golden_batches() -> Vec<(&'static str, Vec<Vec<PlainRow>>)> {
     let mut by_series = Vec::new();
     for h in 0..250 {
         let (mut usage, mut cents, mut bytes) =
-            ((h * 37 % 101) as i64, (h * 3571 % 9973) as i64, h as u64 * 0x1_2345);
+            ((h * 37 % 101) as i64, (h * 3571 % 9973) as i64, h as u64 * 0x1_2345 % 0xfff1);
         for i in 0..2 + (h % 3) as i64 {
             usage += step() - 2;
             cents += step() - 2;

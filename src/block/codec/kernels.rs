@@ -64,7 +64,7 @@ fn deltas_any(words: &[u64], out: &mut [u64]) -> (i64, i64) {
 }
 
 dispatch! {
-    /// Differences of neighbours within runs; how many. `out` has room for as many as words, and [`STEPS_AT_ONCE`] more.
+    /// Differences of neighbours within runs; how many. `out` has room for a word each, and [`STEPS_AT_ONCE`] more.
     pub(super) fn steps(words: &[u64], starts: &[u32], out: &mut [u64]) -> usize => steps_any
 }
 
@@ -245,7 +245,7 @@ pub(super) fn sum(words: &mut [u64], start: u64, base: u64, zigzagged: bool) {
     }
 }
 
-/// Undoes [`steps`] in place, after making the words signed: they are the last of `words`. Each run starts with its first.
+/// Undoes [`steps`] in place, after making them signed: they are the last of `words`. Each run starts with its first.
 pub(super) fn sum_runs(words: &mut [u64], starts: &[u32], firsts: &[u64], base: u64, zigzagged: bool) {
     let ends = starts[1..].iter().copied().chain(std::iter::once(words.len() as u32));
     // As many as runs that are still to come lie between what is written and what is read.

@@ -4,8 +4,8 @@
 //! does better on 100 KiB than on 5. *Hard* ones are noise by the codecs' own measure: they go to frame 0, which is
 //! stored, and cost one copy.
 //!
-//! Two soft frames are open at once: zstd makes one entropy code for all of a frame, so bytes that are spread otherwise
-//! than the rest are gathered [apart](Soft). A frame has its number from when it is opened, and its place by its number.
+//! Two soft frames are open at once: zstd makes one entropy code for all of a frame, so bytes that are spread
+//! otherwise than the rest are gathered [apart](Soft). A frame has its number, and so its place, from its opening on.
 
 use super::super::limits::FRAME_BYTES_MAX;
 use super::{FrameCodec, Stream};

@@ -153,7 +153,8 @@ fn split(
     container: &mut ContainerWriter,
     out: &mut Vec<u8>,
 ) {
-    let low = noise_bits(words, small, bits);
+    let slack = if soft == Soft::Firsts && bits < 8 { PAIRS_SLACK_FIRSTS } else { PAIRS_SLACK };
+    let low = noise_bits(words, small, bits, slack);
     let planes = (bits - low).div_ceil(8);
     out.extend_from_slice(&[low as u8, planes as u8]);
     if low > 0 {
@@ -172,7 +173,7 @@ fn split(
 /// How many of the low bits are noise, judged by a sample.
 ///
 /// From the top byte down: the first that looks random, and all below it, if the lowest looks random too.
-fn noise_bits(words: &[u64], small: Small, bits: u32) -> u32 {
+fn noise_bits(words: &[u64], small: Small, bits: u32, slack: f32) -> u32 {
     if words.len() < NOISE_WORDS_MIN {
         return 0;
     }
@@ -184,8 +185,8 @@ fn noise_bits(words: &[u64], small: Small, bits: u32) -> u32 {
     let top = bits.div_ceil(8);
     for plane in (0..top).rev() {
         let width = (bits - plane * 8).min(8);
-        if is_noise(&sample, plane * 8, width) {
-            let low = plane == 0 || is_noise(&sample, 0, 8);
+        if is_noise(&sample, plane * 8, width, slack) {
+            let low = plane == 0 || is_noise(&sample, 0, 8, slack);
             return if low { plane * 8 + width } else { 0 };
         }
     }
@@ -194,9 +195,9 @@ fn noise_bits(words: &[u64], small: Small, bits: u32) -> u32 {
 
 /// Whether `width` bits of the sample look random: how many pairs of words agree in them, beside how many would.
 ///
-/// Counting pairs needs no logarithms and is not biased by the sample's size. [`PAIRS_SLACK`] lets through what an
+/// Counting pairs needs no logarithms and is not biased by the sample's size. A slack of 1.35 lets through what an
 /// entropy coder could shorten by at most log2(1.35) = 0.43 bits.
-fn is_noise(sample: &[u64; SAMPLE], shift: u32, width: u32) -> bool {
+fn is_noise(sample: &[u64; SAMPLE], shift: u32, width: u32, slack: f32) -> bool {
     let mut counts = [0u32; 256];
     let mut pairs = 0;
     for &w in sample {
@@ -205,7 +206,7 @@ fn is_noise(sample: &[u64; SAMPLE], shift: u32, width: u32) -> bool {
         *count += 1;
     }
     let expected = (SAMPLE * (SAMPLE - 1) / 2) as f32 / (1u32 << width) as f32;
-    pairs as f32 <= expected * PAIRS_SLACK
+    pairs as f32 <= expected * slack
 }
 
 /// The greatest number found to divide the differences of a sample, if it is worth dividing by; else 1.
@@ -238,8 +239,8 @@ fn choose_order(words: &[u64], starts: &[u32]) -> (u8, bool) {
     let stretch = |i: usize| &words[i * stride..(i * stride + STRETCH).min(words.len())];
     let least = (0..stretches).flat_map(stretch).map(|&w| w as i64).min().unwrap_or(0) as u64;
     let mut cost = [0u32; 3];
-    let mut cost_by_series = 0;
-    let (mut seen, mut starts_seen) = (0, 0);
+    let (mut seen, mut firsts_seen) = (0, 0);
+    let (mut firsts_cost, mut steps_cost) = (0, 0);
     for i in 0..stretches {
         let stretch = stretch(i);
         let first_place = (i * stride + 2) as u32;
@@ -253,19 +254,23 @@ fn choose_order(words: &[u64], starts: &[u32]) -> (u8, bool) {
             }
             let is_start = starts.first() == Some(&place);
             starts = &starts[usize::from(is_start)..];
-            cost_by_series += if is_start { bits[0] } else { bits[1] };
-            starts_seen += u32::from(is_start);
+            if is_start {
+                firsts_seen += 1;
+                firsts_cost += bits[0];
+            } else {
+                steps_cost += bits[1];
+            }
         }
         seen += stretch.len().saturating_sub(2) as u32;
     }
     // Differences must win by something, since they cost passes here and a sum in every reader.
-    let margin = seen / 16;
-    let across = cost[1].min(cost[2]) + starts_seen * JUMP_BITS;
-    if !starts.is_empty() && cost_by_series + margin < cost[0] && cost_by_series <= across {
+    let steps_pay = steps_cost * STEPS_PAY.1 < (cost[0] - firsts_cost) * STEPS_PAY.0;
+    let across = cost[1].min(cost[2]) + firsts_seen * JUMP_BITS;
+    if !starts.is_empty() && steps_pay && firsts_cost + steps_cost <= across {
         return (1, true);
     }
     let order =
-        if cost[2] + seen / 2 < cost[0].min(cost[1]) { 2 } else { u8::from(cost[1] + margin < cost[0]) };
+        if cost[2] + seen / 2 < cost[0].min(cost[1]) { 2 } else { u8::from(cost[1] + seen / 16 < cost[0]) };
     (order, false)
 }
 
@@ -276,14 +281,19 @@ fn significant(x: u64) -> u32 {
 const SAMPLE: usize = 256;
 const NOISE_WORDS_MIN: usize = SAMPLE;
 const PAIRS_SLACK: f32 = 1.35;
+/// Firsts are most of a block with few rows a series. The third of a bit that a percentage has
+/// to spare in seven counts there.
+const PAIRS_SLACK_FIRSTS: f32 = 1.1;
 const FACTOR_SAMPLE: usize = 32;
 const FACTOR_MIN: u64 = 16;
 const ORDER_WORDS_MIN: usize = 4;
 const STRETCH: usize = 32;
 const STRETCHES: usize = 8;
-/// What a jump from series to series costs beside its own bits: it lengthens the entropy code of all differences. That a
-/// value jumps or does not is 2 bits a jump where every second does, 4 where every sixth does.
+/// What a jump from series to series costs beside its own bits: it lengthens the entropy code of all differences.
+/// That a value jumps or does not is 2 bits a jump where every second does, 4 where every sixth does.
 const JUMP_BITS: u32 = 2;
+/// Differences within runs are taken if they are shorter than the words by more than one part in eight.
+const STEPS_PAY: (u32, u32) = (7, 8);
 /// Columns of longer runs have hardly a first, and shorter columns don't win what a second frame costs.
 const RUN_WORDS_MAX: usize = 64;
 const BY_SERIES_WORDS_MIN: usize = 512;

@@ -4,7 +4,7 @@ use crate::bytes::{ProtobufError, ProtobufFields};
 use crate::model::{Metadata, MetricType};
 
 use super::decoder::Fault;
-use super::schema::{TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, data, metric};
+use super::schema::{METRIC, Message, TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, data, metric};
 
 /// A metric without its points.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +103,15 @@ impl MetricKind {
 
     fn has_temporality(self) -> bool {
         matches!(self, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram)
+    }
+
+    /// What holds its points.
+    pub(super) fn data(self) -> &'static Message {
+        METRIC.inner(self as u32)
+    }
+
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, MetricKind::Gauge | MetricKind::Sum)
     }
 
     pub(super) fn name(self) -> &'static [u8] {

@@ -319,7 +319,10 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
         self.check_around(&METRIC, metric.kind as u32, message)?;
         self.scratch.series.enter_metric(&metric);
         self.each(message, metric.kind as u32, DATA_LEVEL, |walk, data| {
-            walk.check_around(metric.kind.data(), data::POINTS, data)?;
+            // Others hold nothing but points.
+            if metric.kind.has_temporality() {
+                walk.check_around(metric.kind.data(), data::POINTS, data)?;
+            }
             walk.each(data, data::POINTS, POINT_LEVEL, |walk, point| walk.point(&metric, point))
         })?;
         self.place.metadata_taken = false;

@@ -4,21 +4,21 @@
 //! does better on 100 KiB than on 5. *Hard* ones are noise by the codecs' own measure: they go to frame 0, which is
 //! stored, and cost one copy.
 //!
-//! Two soft frames are open at once: zstd makes one entropy code for all of a frame, so bytes that are spread
+//! Three soft frames are open at once: zstd makes one entropy code for all of a frame, so bytes that are spread
 //! otherwise than the rest are gathered [apart](Soft). A frame has its number, and so its place, from its opening on.
 
 use super::super::limits::FRAME_BYTES_MAX;
 use super::{FrameCodec, Stream};
 use crate::bytes::{AlignedBuf, write_varint};
 use zstd::bulk::Compressor;
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 /// Builds containers, one after the other, in buffers that it keeps.
 pub(in crate::block) struct ContainerWriter {
     zstd: Compressor<'static>,
     hard: Vec<u8>,
     /// The open frames, by [`Soft`].
-    soft: [OpenFrame; 2],
+    soft: [OpenFrame; 3],
     compressed: Vec<u8>,
     /// All frames but the first, in the order in which they were opened.
     frames: Vec<Frame>,
@@ -30,10 +30,12 @@ pub(in crate::block) struct ContainerWriter {
 /// Which of the open frames bytes are gathered in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::block) enum Soft {
-    /// What is mostly small, since it is a difference; and all else of which there is little.
+    /// Whatever has no frame of its own.
     Common = 0,
     /// The first values of series: anything in a column's range, as likely as not.
     Firsts = 1,
+    /// Differences within series: mostly small.
+    Steps = 2,
 }
 
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl ContainerWriter {
         ContainerWriter {
             zstd: compressor(),
             hard: Vec::new(),
-            soft: <[OpenFrame; 2]>::default(),
+            soft: <[OpenFrame; 3]>::default(),
             compressed: Vec::new(),
             frames: Vec::new(),
             entries: Vec::new(),
@@ -115,6 +117,7 @@ impl ContainerWriter {
     pub(in crate::block) fn finish(&mut self, out: &mut AlignedBuf) -> usize {
         self.flush(Soft::Common);
         self.flush(Soft::Firsts);
+        self.flush(Soft::Steps);
         self.directory.clear();
         write_varint(&mut self.directory, 1 + self.frames.len() as u64);
         let hard = Frame { stored_len: self.hard.len(), raw_len: self.hard.len(), ..Frame::OPEN };
@@ -162,7 +165,9 @@ impl ContainerWriter {
         }
         assert!(raw_len <= FRAME_BYTES_MAX, "a column is no longer than a batch");
         let start = self.compressed.len();
+        search_matches(&mut self.zstd, soft == Soft::Common);
         let len = compress(&mut self.zstd, bytes, &mut self.compressed);
+        search_matches(&mut self.zstd, true);
         let codec =
             if len < raw_len - raw_len / STORE_UNLESS_SAVED { FrameCodec::Zstd } else { FrameCodec::Stored };
         if codec == FrameCodec::Stored {
@@ -208,6 +213,14 @@ fn compressor() -> Compressor<'static> {
     zstd
 }
 
+/// Whether frames to come are searched for matches, or only entropy-coded.
+fn search_matches(zstd: &mut Compressor<'static>, search: bool) {
+    let (skip, literals) = if search { (0, ParamSwitch::Auto) } else { (SKIP_BYTES, ParamSwitch::Enable) };
+    for parameter in [CParameter::TargetLength(skip), CParameter::LiteralCompressionMode(literals)] {
+        zstd.set_parameter(parameter).expect("within zstd's own bounds");
+    }
+}
+
 /// Appends `bytes`, compressed, to `out`; gives the length.
 fn compress(zstd: &mut Compressor<'static>, bytes: &[u8], out: &mut Vec<u8>) -> usize {
     let at = out.len();
@@ -225,6 +238,10 @@ const LEVEL: i32 = 1;
 /// whole encoder a fifth faster, and strings no longer.
 const MATCH_BYTES_MIN: u32 = 7;
 const HASH_BITS: u32 = 11;
+
+/// Differences of two bits repeat by chance all the time. Looking for a match at every 64th byte only made such a frame
+/// 7 % shorter and three times as fast.
+const SKIP_BYTES: u32 = 64;
 
 /// A frame is closed when the next column would take it past this. zstd's own blocks are this long.
 const SOFT_BYTES: usize = 128 << 10;

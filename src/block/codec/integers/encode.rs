@@ -105,6 +105,7 @@ fn encode_words(
     let spread = (range.1 as u64).wrapping_sub(range.0 as u64);
     let zigzag_max = zigzag(range.0).max(zigzag(range.1));
     let zigzagged = spread != 0 && spread.leading_zeros() / 8 <= zigzag_max.leading_zeros() / 8;
+    let soft = if by_series { Soft::Steps } else { soft };
     let zigzag_form = if zigzagged { form::ZIGZAG } else { 0 };
     out.push(order | scaled | zigzag_form | if by_series { form::BY_SERIES } else { 0 });
     write_varint(out, zigzag(origin as i64));

@@ -206,8 +206,8 @@ fn survive(signal: Signal, encoding: Encoding, body: &[u8]) {
     }
 }
 
-/// A body that is checked as it is taken, by an intake that knows what is in `known`, which is sound: it is refused if a
-/// check refuses it, and else gives the same rows.
+/// A body that is checked as it is taken, by an intake that knows what is in `known`, which is sound: it is refused if
+/// a check refuses it, and else gives the same rows.
 fn unchecked_is_as_checked(signal: Signal, known: &[u8], body: &[u8]) -> Result<(), TestCaseError> {
     let mut decoder = Decoder::new(signal, Encoding::Protobuf, NOW_NS);
     let mut rows = Rows::default();

@@ -1,0 +1,91 @@
+package tidegate
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"unsafe"
+)
+
+// Handles on something of Go's, whose freeing the test sees.
+
+func TestClosingWaitsForNoCallAndTheLastCallFrees(t *testing.T) {
+	var owned byte
+	freed := make(chan struct{})
+	h := own(unsafe.Pointer(&owned), func(unsafe.Pointer) { close(freed) })
+	for range [2]int{} {
+		if ptr, err := h.hold(); err != nil || ptr != unsafe.Pointer(&owned) {
+			t.Fatal(ptr, err)
+		}
+	}
+	// Were it to wait for the two calls, this would be the end.
+	h.close()
+	h.close()
+	if _, err := h.hold(); err != ErrClosed {
+		t.Fatal("a closed handle gives no more calls:", err)
+	}
+	h.drop()
+	select {
+	case <-freed:
+		t.Fatal("a call is under way on what was freed")
+	default:
+	}
+	h.drop()
+	<-freed
+}
+
+func TestClosingAnIdleHandleFreesItOnce(t *testing.T) {
+	var owned byte
+	freed := 0
+	h := own(unsafe.Pointer(&owned), func(unsafe.Pointer) { freed++ })
+	h.close()
+	h.close()
+	h.closeWithin(context.Background())
+	if freed != 1 {
+		t.Fatal(freed)
+	}
+}
+
+func TestAContextEndsTheWaitForWhatIsSlowToFree(t *testing.T) {
+	var owned byte
+	release, freed := make(chan struct{}), make(chan struct{})
+	h := own(unsafe.Pointer(&owned), func(unsafe.Pointer) { <-release; close(freed) })
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	h.closeWithin(ctx)
+	close(release)
+	<-freed
+}
+
+func TestErrorsSayWhetherRowsAreInDoubt(t *testing.T) {
+	for status := Status(1); status <= ErrInternal; status++ {
+		var doubt bool
+		switch status {
+		case ErrInDoubt, ErrTimeout, ErrClosed, ErrPoisoned, ErrInternal:
+			doubt = true
+		}
+		for _, err := range []error{status, &Error{Status: status, Message: "m"}, errors.Join(errors.New("a"), status)} {
+			if InDoubt(err) != doubt {
+				t.Errorf("%v: %v", err, !doubt)
+			}
+		}
+	}
+	if InDoubt(nil) || InDoubt(errors.New("another's")) {
+		t.Error("what is not tidegate's says nothing of rows")
+	}
+}
+
+func TestABatchKeepsWhatWasSkippedOver(t *testing.T) {
+	var batch Batch
+	for i := int64(0); i < 3*pushMax; i++ {
+		batch.Add(Series(i), i, float64(i))
+	}
+	batch.Skip(pushMax + 1)
+	if batch.Len() != 2*pushMax-1 || batch.samples[0] != (sample{pushMax + 1, pushMax + 1, pushMax + 1}) {
+		t.Fatal(batch.Len(), batch.samples[0])
+	}
+	batch.Skip(10 * pushMax)
+	if batch.Len() != 0 {
+		t.Fatal(batch.Len())
+	}
+}

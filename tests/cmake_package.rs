@@ -4,6 +4,7 @@
 // Helpers of tests may panic like tests.
 #![allow(clippy::unwrap_used)]
 
+mod command_kit;
 mod package_kit;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use command_kit::Writer;
 use package_kit::{INSTALLED, Package, done, is_there, names, root};
 use tempfile::TempDir;
 
@@ -163,6 +165,49 @@ fn pkg_config_names_what_a_link_needs() {
         let linked = done(Command::new("readelf").arg("--dynamic").arg(&program));
         assert_eq!(linked.contains("libtidegate"), name == "shared", "{linked}");
     }
+}
+
+#[test]
+fn the_sink_says_every_value_by_its_type() {
+    let base = tempfile::tempdir().unwrap();
+    let (data, file) = (base.path().join("data"), base.path().join("out.txt"));
+    let mut writer = Writer::open(&data, 1);
+    writer.lines(0, "m,host=a,room=the\\ hall f=1.5,i=-2i,u=3u,b=true,s=\"a \\\"word\\\"\" 7");
+    writer.close();
+    // As its first lines say.
+    let build = "cc sink.c -o sink $(pkg-config --cflags --libs tidegate)";
+    let source = root().join("examples/c/sink.c");
+    assert!(fs::read_to_string(&source).unwrap().contains(build));
+    let source = source.to_str().unwrap();
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(build.replace("cc sink.c", &format!("cc -Wall -Wextra -Werror '{source}'")));
+    done(shell.current_dir(&base).env("PKG_CONFIG_PATH", INSTALLED.lib().join("pkgconfig")));
+    let mut sink = Command::new(base.path().join("sink"));
+    done(sink.arg(&data).arg(&file).env("LD_LIBRARY_PATH", INSTALLED.lib()));
+    let said = fs::read_to_string(&file).unwrap();
+    let mut said: Vec<&str> =
+        said.lines().filter_map(|line| line.split_once(" 7 ").map(|parts| parts.1)).collect();
+    said.sort_unstable();
+    let labels = "host=\"a\" room=\"the hall\"";
+    let expected = [
+        format!("m.b bool true {labels}"),
+        format!("m.f f64 1.5 {labels}"),
+        format!("m.i i64 -2 {labels}"),
+        format!("m.s string \"a \\\"word\\\"\" {labels}"),
+        format!("m.u u64 3 {labels}"),
+    ];
+    assert_eq!(said, expected);
+    // A disk that is full: nothing is committed, and all comes again.
+    let mut writer = Writer::open(&data, 1);
+    writer.lines(0, "late value=1 8");
+    writer.close();
+    let run = |file: &Path| {
+        let mut sink = Command::new(base.path().join("sink"));
+        sink.arg(&data).arg(file).env("LD_LIBRARY_PATH", INSTALLED.lib()).output().unwrap()
+    };
+    assert!(!run(Path::new("/dev/full")).status.success());
+    assert!(run(&file).status.success());
+    assert!(fs::read_to_string(&file).unwrap().contains(" 8 late.value f64 1\n"));
 }
 
 #[test]

@@ -137,33 +137,28 @@ fn a_cargo_that_is_too_old_is_named() {
 
 #[test]
 fn pkg_config_names_what_a_link_needs() {
-    let directory = sources();
-    let prefix = &INSTALLED.prefix;
-    let flags = |what: &[&str]| {
-        let mut command = Command::new("pkg-config");
-        command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(what).arg("tidegate");
-        done(&mut command).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(flags(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
-    for (name, what) in
-        [("shared", &["--cflags", "--libs"][..]), ("static", &["--cflags", "--libs", "--static"])]
-    {
-        let program = directory.path().join(name);
-        let mut cc = Command::new("cc");
-        cc.arg(directory.path().join("demo.c")).arg("-o").arg(&program);
-        if name == "static" {
-            cc.arg("-Wl,-Bstatic");
-        }
-        for flag in flags(what) {
-            cc.arg(&flag);
-            if flag == "-ltidegate" {
-                cc.arg("-Wl,-Bdynamic");
-            }
-        }
-        done(cc.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display())));
-        check(directory.path(), &program);
+    let mut version = Command::new("pkg-config");
+    version.env("PKG_CONFIG_PATH", INSTALLED.lib().join("pkgconfig")).args(["--modversion", "tidegate"]);
+    assert_eq!(done(&mut version).trim(), env!("CARGO_PKG_VERSION"));
+    // By the lines of the page on embedding, for which the package lies in somebody's home. What `make lib` leaves is
+    // in the build tree.
+    let page = fs::read_to_string(root().join("docs/embedding.md")).unwrap();
+    let Package { tree, prefix } = &*INSTALLED;
+    for (begins, home, needs_the_library) in [
+        ("cc demo.c $(pkg-config --cflags", prefix, true),
+        ("cc demo.c $(pkg-config --static", prefix, false),
+        ("cc -I$HOME/tidegate/include demo.c", &tree.join("out"), false),
+    ] {
+        let directory = sources();
+        std::os::unix::fs::symlink(home, directory.path().join("tidegate")).unwrap();
+        let line = page.lines().find(|line| line.starts_with(begins)).unwrap();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        done(shell.env("HOME", directory.path()).current_dir(&directory));
+        let program = directory.path().join("first");
         let linked = done(Command::new("readelf").arg("--dynamic").arg(&program));
-        assert_eq!(linked.contains("libtidegate"), name == "shared", "{linked}");
+        assert_eq!(linked.contains("libtidegate"), needs_the_library, "{line}: {linked}");
+        check(directory.path(), &program);
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a row costs through the C ABI: `cargo bench --features capi --bench ffi`.
 //!
-//! Each workload is pushed through the `extern "C"` functions until it is durable, read back and verified, then timed: all
-//! threads' CPU from the first call to the last row's being durable, per sample; and apart from that what single
-//! calls take of their caller's time. Two-decimal random walks; the disk is the temporary directory's. At the end the size
-//! of the shared library that `make lib` has left. Beside another library's buffer: `benches/questdb`.
+//! Each workload is pushed through the `extern "C"` functions until it is durable, read back and verified, then timed:
+//! all threads' CPU from the first call to the last row's being durable, per sample; and apart from that what single
+//! calls take of their caller's time. Two-decimal random walks; the disk is the temporary directory's. At the end the
+//! size of the shared library that `make lib` has left. Beside another library's buffer: `benches/questdb`.
 
 #![allow(unsafe_code)]
 // Like tests.

@@ -58,12 +58,9 @@ func TestAContextEndsTheWaitForWhatIsSlowToFree(t *testing.T) {
 }
 
 func TestErrorsSayWhetherRowsAreInDoubt(t *testing.T) {
-	for status := Status(1); status <= ErrInternal; status++ {
-		var doubt bool
-		switch status {
-		case ErrInDoubt, ErrTimeout, ErrClosed, ErrPoisoned, ErrInternal:
-			doubt = true
-		}
+	for status, doubt := range map[Status]bool{
+		ErrInDoubt: true, ErrPoisoned: true, ErrInternal: true, ErrInput: false, ErrFull: false, ErrLocked: false,
+	} {
 		for _, err := range []error{status, &Error{Status: status, Message: "m"}, errors.Join(errors.New("a"), status)} {
 			if InDoubt(err) != doubt {
 				t.Errorf("%v: %v", err, !doubt)

@@ -4,12 +4,14 @@
 // Helpers of tests may panic like tests.
 #![allow(clippy::unwrap_used)]
 
+mod command_kit;
 mod package_kit;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use command_kit::{Field, Writer};
 use package_kit::{INSTALLED, done, names, root};
 
 /// The go command in one of the module's directories, with the installed package and without a network.
@@ -64,4 +66,33 @@ fn the_example_hands_on_each_value_once_over_its_runs() {
     let mut found = names(&directory);
     found.dedup();
     assert_eq!(found, ["go_goroutines", "go_heap_bytes", "go_started"]);
+}
+
+#[test]
+fn the_example_flattens_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (directory, file) = (data.path().join("data"), data.path().join("out.jsonl"));
+    let mut writer = Writer::open(&directory, 1);
+    let stale = 0x7ff0_0000_0000_0002;
+    let odd = [(&b"bytes"[..], Field::Bytes(b"\xff")), (b"minus", Field::F64((-0.0_f64).to_bits()))];
+    writer.row(0, &[(b"__name__", b"odd")], 7, &odd);
+    writer.row(
+        0,
+        &[(b"__name__", b"odd")],
+        8,
+        &[(b"stale", Field::F64(stale)), (b"big", Field::I64(i64::MIN))],
+    );
+    writer.close();
+    go("examples/forward", &["run", ".", directory.to_str().unwrap(), file.to_str().unwrap()], &[]);
+    let forwarded = fs::read_to_string(&file).unwrap();
+    for (field, value) in [
+        ("bytes", r#"{"Base64":"/w=="},"Type":"bytes""#),
+        ("minus", r#"-0,"Type":"f64""#),
+        ("stale", r#""NaN:7ff0000000000002","Type":"f64""#),
+        ("big", r#"-9223372036854775808,"Type":"i64""#),
+    ] {
+        let expected = format!(r#""Field":"{field}","Value":{value}"#);
+        assert!(forwarded.contains(&expected), "{expected} is not in {forwarded}");
+    }
+    assert!(forwarded.lines().all(|line| line.contains(r#""Tenant":0"#) && line.contains(r#""ArrivalNS":"#)));
 }

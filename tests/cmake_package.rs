@@ -14,9 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use command_kit::Writer;
+use command_kit::{Field, Writer};
 use package_kit::{INSTALLED, Package, done, is_there, names, root};
 use tempfile::TempDir;
+
+/// Prometheus' mark of a series that has ended.
+const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// A directory with the programs of the headers' introductions: `demo.c` and `demo.cpp`.
 fn sources() -> TempDir {
@@ -168,6 +171,9 @@ fn the_sink_says_every_value_by_its_type() {
     let (data, file) = (base.path().join("data"), base.path().join("out.txt"));
     let mut writer = Writer::open(&data, 1);
     writer.lines(0, "m,host=a,room=the\\ hall f=1.5,i=-2i,u=3u,b=true,s=\"a \\\"word\\\"\" 7");
+    let odd =
+        [(&b"bytes"[..], Field::Bytes(b"a\xff\n")), (b"none", Field::Null), (b"stale", Field::F64(STALE))];
+    writer.row(0, &[(b"__name__", b"odd")], 7, &odd);
     writer.close();
     // As its first lines say.
     let build = "cc sink.c -o sink $(pkg-config --cflags --libs tidegate)";
@@ -179,7 +185,7 @@ fn the_sink_says_every_value_by_its_type() {
     done(shell.current_dir(&base).env("PKG_CONFIG_PATH", INSTALLED.lib().join("pkgconfig")));
     let mut sink = Command::new(base.path().join("sink"));
     done(sink.arg(&data).arg(&file).env("LD_LIBRARY_PATH", INSTALLED.lib()));
-    let said = fs::read_to_string(&file).unwrap();
+    let said = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
     let mut said: Vec<&str> =
         said.lines().filter_map(|line| line.split_once(" 7 ").map(|parts| parts.1)).collect();
     said.sort_unstable();
@@ -190,6 +196,9 @@ fn the_sink_says_every_value_by_its_type() {
         format!("m.i i64 -2 {labels}"),
         format!("m.s string \"a \\\"word\\\"\" {labels}"),
         format!("m.u u64 3 {labels}"),
+        "odd.bytes bytes \"a\u{fffd}\\x0a\"".to_owned(),
+        "odd.none null null".to_owned(),
+        "odd.stale f64 NaN:7ff0000000000002".to_owned(),
     ];
     assert_eq!(said, expected);
     // A disk that is full: nothing is committed, and all comes again.
@@ -202,7 +211,8 @@ fn the_sink_says_every_value_by_its_type() {
     };
     assert!(!run(Path::new("/dev/full")).status.success());
     assert!(run(&file).status.success());
-    assert!(fs::read_to_string(&file).unwrap().contains(" 8 late.value f64 1\n"));
+    let said = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+    assert!(said.contains(" 8 late.value f64 1\n"), "{said}");
 }
 
 #[test]

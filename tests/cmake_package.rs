@@ -166,6 +166,26 @@ fn pkg_config_names_what_a_link_needs() {
 }
 
 #[test]
+fn the_page_on_embedding_leads_to_rows_read_back() {
+    let page = fs::read_to_string(root().join("docs/embedding.md")).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("A first program\n")).unwrap();
+    let blocks: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
+    let [build, cat, rows] = blocks[..] else { panic!("{blocks:?}") };
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(&INSTALLED.prefix, directory.path().join("tidegate")).unwrap();
+    let work = directory.path().join("work");
+    fs::create_dir(&work).unwrap();
+    let shell = |block: &str| {
+        let script = block.strip_prefix("sh\n").unwrap();
+        let script = script.replace(".../target/release/tidegate", env!("CARGO_BIN_EXE_tidegate"));
+        let mut command = Command::new("sh");
+        done(command.args(["-e", "-c", &script]).env("HOME", directory.path()).current_dir(&work))
+    };
+    assert!(shell(build).ends_with("done \n"));
+    assert_eq!(shell(cat), rows.strip_prefix("json\n").unwrap());
+}
+
+#[test]
 fn the_sink_says_every_value_by_its_type() {
     let base = tempfile::tempdir().unwrap();
     let (data, file) = (base.path().join("data"), base.path().join("out.txt"));

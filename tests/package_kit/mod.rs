@@ -1,5 +1,5 @@
-//! What the tests of packages and bindings share: the package, built by CMake and installed once a test binary, commands
-//! that must succeed, and what programs have left in their directories.
+//! What the tests of packages and bindings share: the package, built by CMake and installed once a test binary,
+//! commands that must succeed, and what programs have left in their directories.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 

@@ -71,18 +71,3 @@ func TestErrorsSayWhetherRowsAreInDoubt(t *testing.T) {
 		t.Error("what is not tidegate's says nothing of rows")
 	}
 }
-
-func TestABatchKeepsWhatWasSkippedOver(t *testing.T) {
-	var batch Batch
-	for i := int64(0); i < 3*pushMax; i++ {
-		batch.Add(Series(i), i, float64(i))
-	}
-	batch.Skip(pushMax + 1)
-	if batch.Len() != 2*pushMax-1 || batch.samples[0] != (sample{pushMax + 1, pushMax + 1, pushMax + 1}) {
-		t.Fatal(batch.Len(), batch.samples[0])
-	}
-	batch.Skip(10 * pushMax)
-	if batch.Len() != 0 {
-		t.Fatal(batch.Len())
-	}
-}

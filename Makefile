@@ -14,10 +14,10 @@ test: packages
 packages:
 	@tests/packages.sh
 
-# The C libraries and their header, under LIB_DIRECTORY: lib/libtidegate.so, lib/libtidegate.a, include/tidegate.h.
+# The C libraries and their headers, as files in include/ and lib/ of LIB_DIRECTORY, beside whatever is there.
 LIB_DIRECTORY ?= target/c
 lib:
-	bindings/c/build.sh $(LIB_DIRECTORY)
+	bindings/c/build.sh "$(LIB_DIRECTORY)"
 
 # Further real clients, from Debian and PyPI, each sending known rows that are compared. Needs the network.
 senders:

@@ -1,8 +1,9 @@
 //! What a row costs through the C ABI: `cargo bench --features capi --bench ffi`.
 //!
-//! Each workload is pushed through the `extern "C"` functions until it is durable, read back and verified, then timed: all
-//! threads' CPU from the first call to the last row's being durable, per sample; and apart from that what single
-//! calls take of their caller's time. Two-decimal random walks; the disk is the temporary directory's.
+//! Each workload is pushed through the `extern "C"` functions until it is durable, read back and verified, then timed:
+//! all threads' CPU from the first call to the last row's being durable, per sample; and apart from that what single
+//! calls take of their caller's time. Two-decimal random walks; the disk is the temporary directory's. At the end the
+//! size of the shared library that `make lib` has left. Beside another library's buffer: `benches/questdb`.
 
 #![allow(unsafe_code)]
 // Like tests.
@@ -345,6 +346,15 @@ fn caller(walk: &Walk) {
     );
 }
 
+/// Tells how large the shared library is as it is shipped, if it was built.
+fn library_size() {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/c/lib/libtidegate.so");
+    match std::fs::metadata(library) {
+        Ok(found) => println!("{:<44} {:>7.2} MB", "shared library, stripped", found.len() as f64 / 1e6),
+        Err(_) => println!("shared library: not built; `make lib` does it"),
+    }
+}
+
 fn main() {
     // What cargo and test runners pass.
     if std::env::args().any(|argument| argument == "--test") {
@@ -359,4 +369,5 @@ fn main() {
         many_writers(&walk, writers);
     }
     caller(&walk);
+    library_size();
 }

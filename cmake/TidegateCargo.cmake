@@ -51,6 +51,7 @@ function(tidegate_add_libraries)
             "${CMAKE_CURRENT_SOURCE_DIR}/bindings/c/build.sh" "${TIDEGATE_OUT}" "${TIDEGATE_PROFILE}"
         DEPENDS ${sources} "${CMAKE_CURRENT_SOURCE_DIR}/Cargo.toml" "${CMAKE_CURRENT_SOURCE_DIR}/Cargo.lock"
             "${CMAKE_CURRENT_SOURCE_DIR}/bindings/c/build.sh" "${CMAKE_CURRENT_SOURCE_DIR}/include/tidegate.h"
+            "${CMAKE_CURRENT_SOURCE_DIR}/bindings/cpp/tidegate.hpp"
         COMMENT "tidegate: cargo builds the libraries" USES_TERMINAL VERBATIM)
     add_custom_target(tidegate_libraries ALL DEPENDS "${static}" "${shared}" "${link}")
 

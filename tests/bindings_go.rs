@@ -4,44 +4,24 @@
 // Helpers of tests may panic like tests.
 #![allow(clippy::unwrap_used)]
 
+mod command_kit;
+mod package_kit;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::path::Path;
+use std::process::Command;
 
-use tidegate::log::LogError;
-use tidegate::reader::{Query, Reader};
-
-/// Where the package is installed.
-static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bindings");
-    let (tree, prefix) = (base.join("build"), base.join("prefix"));
-    // What an earlier run has left may be another layout's, or another tree's.
-    drop(fs::remove_dir_all(&base));
-    let cmake = |arguments: &[&str]| done(Command::new("cmake").args(arguments));
-    let tree = tree.to_str().unwrap();
-    cmake(&["-S", env!("CARGO_MANIFEST_DIR"), "-B", tree, "-DTIDEGATE_PROFILE=dev"]);
-    cmake(&["--build", tree]);
-    cmake(&["--install", tree, "--prefix", prefix.to_str().unwrap()]);
-    prefix
-});
-
-/// Runs a command that must succeed, and gives what it printed.
-fn done(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(status.success(), "{command:?}: {status}\n{}\n{}", text(&stdout), text(&stderr));
-    text(&stdout)
-}
+use command_kit::{Field, Writer};
+use package_kit::{INSTALLED, done, names, root};
 
 /// The go command in one of the module's directories, with the installed package and without a network.
 fn go(directory: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut command = Command::new("go");
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/go").join(directory));
+    command.current_dir(root().join("bindings/go").join(directory));
     command.args(arguments).envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")]);
     command
-        .env("PKG_CONFIG_PATH", INSTALLED.join("lib/pkgconfig"))
-        .env("LD_LIBRARY_PATH", INSTALLED.join("lib"))
+        .env("PKG_CONFIG_PATH", INSTALLED.lib().join("pkgconfig"))
+        .env("LD_LIBRARY_PATH", INSTALLED.lib())
         // Go keeps what pkg-config said, wherever the package is by now: another checkout's would be linked.
         .env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache"));
     done(command.envs(environment.iter().copied()))
@@ -50,8 +30,7 @@ fn go(directory: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Stri
 #[test]
 fn the_module_is_sound() {
     go(".", &["vet", "./..."], &[]);
-    let unformatted =
-        done(Command::new("gofmt").arg("-l").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("bindings/go")));
+    let unformatted = done(Command::new("gofmt").arg("-l").arg(root().join("bindings/go")));
     assert_eq!(unformatted, "");
 }
 
@@ -65,19 +44,6 @@ fn its_tests_pass_with_each_pointer_checked() {
     go(".", &["test", "-count=1", "./..."], &[("GOEXPERIMENT", "cgocheck2")]);
 }
 
-/// The rows of a directory, as a name, a time and a value each.
-fn rows(directory: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rows = Reader::open(directory).unwrap().rows(Query::default()).unwrap();
-    rows.for_each(|row| {
-        let name = String::from_utf8_lossy(row.labels.value(b"__name__").unwrap()).into_owned();
-        found.push(name);
-        Ok::<_, LogError>(())
-    })
-    .unwrap();
-    found
-}
-
 #[test]
 fn the_example_hands_on_each_value_once_over_its_runs() {
     let data = tempfile::tempdir().unwrap();
@@ -86,19 +52,47 @@ fn the_example_hands_on_each_value_once_over_its_runs() {
     go(".", &["build", "-o", program.to_str().unwrap(), "./examples/forward"], &[]);
     for runs in 1..=3 {
         let mut command = Command::new(&program);
-        command.env("LD_LIBRARY_PATH", INSTALLED.join("lib"));
+        command.env("LD_LIBRARY_PATH", INSTALLED.lib());
         done(command.arg(&directory).arg(&file));
         let forwarded = fs::read_to_string(&file).unwrap();
         let lines: Vec<&str> = forwarded.lines().collect();
         assert_eq!(lines.len(), runs * 3, "{forwarded}");
-        assert_eq!(lines.len(), rows(&directory).len());
+        assert_eq!(lines.len(), names(&directory).len());
         for name in ["go_goroutines", "go_heap_bytes", "go_started"] {
             let sent = lines.iter().filter(|line| line.contains(&format!("\"Name\":\"{name}\""))).count();
             assert_eq!(sent, runs, "{name}: {forwarded}");
         }
     }
-    let mut names = rows(&directory);
-    names.sort();
-    names.dedup();
-    assert_eq!(names, ["go_goroutines", "go_heap_bytes", "go_started"]);
+    let mut found = names(&directory);
+    found.dedup();
+    assert_eq!(found, ["go_goroutines", "go_heap_bytes", "go_started"]);
+}
+
+#[test]
+fn the_example_flattens_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (directory, file) = (data.path().join("data"), data.path().join("out.jsonl"));
+    let mut writer = Writer::open(&directory, 1);
+    let stale = 0x7ff0_0000_0000_0002;
+    let odd = [(&b"bytes"[..], Field::Bytes(b"\xff")), (b"minus", Field::F64((-0.0_f64).to_bits()))];
+    writer.row(0, &[(b"__name__", b"odd")], 7, &odd);
+    writer.row(
+        0,
+        &[(b"__name__", b"odd")],
+        8,
+        &[(b"stale", Field::F64(stale)), (b"big", Field::I64(i64::MIN))],
+    );
+    writer.close();
+    go("examples/forward", &["run", ".", directory.to_str().unwrap(), file.to_str().unwrap()], &[]);
+    let forwarded = fs::read_to_string(&file).unwrap();
+    for (field, value) in [
+        ("bytes", r#"{"Base64":"/w=="},"Type":"bytes""#),
+        ("minus", r#"-0,"Type":"f64""#),
+        ("stale", r#""NaN:7ff0000000000002","Type":"f64""#),
+        ("big", r#"-9223372036854775808,"Type":"i64""#),
+    ] {
+        let expected = format!(r#""Field":"{field}","Value":{value}"#);
+        assert!(forwarded.contains(&expected), "{expected} is not in {forwarded}");
+    }
+    assert!(forwarded.lines().all(|line| line.contains(r#""Tenant":0"#) && line.contains(r#""ArrivalNS":"#)));
 }

@@ -10,12 +10,13 @@
 //         auto load = engine.series("load", {{"host", "a"}});
 //         if (!writer.push(load, tidegate::now, 0.5)) return 1; // No room.
 //         if (!writer.wait(writer.flush(), std::chrono::seconds(10))) return 1; // Not on disk yet.
-//         engine.close(std::chrono::seconds(10));
+//         return engine.close(std::chrono::seconds(10)) ? 0 : 1; // False: not done yet.
 //     }
 //
-// Everything throws `tidegate::error`, but where an answer is usual: no room and not yet are `false`. Handles are moved
-// and not copied. A DESTRUCTOR FREES AND NEVER PUBLISHES: what a writer was given and not flushed goes with it, unless the
-// commit interval was faster; flush and wait for what must not be lost.
+// Everything throws `tidegate::error`, but where an answer is usual: no room and not yet are `false`, columns and
+// bodies tell how much of them was taken. Handles are moved and not copied. A DESTRUCTOR FREES AND NEVER PUBLISHES: what
+// a writer was given and not flushed goes with it, unless the commit interval was faster; flush and wait for what must
+// not be lost.
 //
 // Threads: as of the C handles. An engine is for any threads at once, a writer for one at a time; its `wait` for any.
 #ifndef TIDEGATE_HPP
@@ -33,25 +34,30 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "tidegate.h"
 
 namespace tidegate {
 
+// Whether rows may be on disk after this answer: who sends them again may have them twice, who does not may lack them.
+[[nodiscard]] constexpr bool in_doubt(tdg_status status) noexcept {
+    return status == TDG_E_IN_DOUBT || status == TDG_E_TIMEOUT || status == TDG_E_CLOSED ||
+           status == TDG_E_POISONED || status == TDG_E_INTERNAL;
+}
+
 // Why a call failed: `code` is one of the TDG_E_ numbers.
 class error : public std::runtime_error {
 public:
-    error(tdg_status code, const std::string &message, bool in_doubt)
-        : std::runtime_error(message), code_(code), in_doubt_(in_doubt) {}
+    error(tdg_status code, const std::string &message) : std::runtime_error(message), code_(code) {}
 
     [[nodiscard]] tdg_status code() const noexcept { return code_; }
 
     // Whether rows may be on disk all the same.
-    [[nodiscard]] bool in_doubt() const noexcept { return in_doubt_; }
+    [[nodiscard]] bool in_doubt() const noexcept { return tidegate::in_doubt(code_); }
 
 private:
     tdg_status code_;
-    bool in_doubt_;
 };
 
 namespace detail {
@@ -61,11 +67,15 @@ inline tdg_str str(std::string_view text) noexcept { return {text.data(), text.s
 [[noreturn]] inline void fail(tdg_status code, tdg_error *why) {
     std::unique_ptr<tdg_error, decltype(&tdg_error_free)> owned(why, tdg_error_free);
     const tdg_str told = tdg_error_message(why);
-    std::string message = told.len > 0 ? std::string(told.ptr, told.len) : std::string(tdg_status_text(code));
-    throw error(code, message, why != nullptr ? tdg_error_in_doubt(why) : code == TDG_E_IN_DOUBT);
+    throw error(code, told.len > 0 ? std::string(told.ptr, told.len) : std::string(tdg_status_text(code)));
 }
 
-inline void check(tdg_status status, tdg_error *why = nullptr) {
+inline void check(tdg_status status) {
+    if (status != TDG_OK) fail(status, nullptr);
+}
+
+// The error by reference: the call that gives it is an argument, too, and may be evaluated after this one.
+inline void check(tdg_status status, tdg_error *const &why) {
     if (status != TDG_OK) fail(status, why);
 }
 
@@ -119,9 +129,14 @@ struct label : tdg_label {
     label(std::string_view n, std::string_view v) noexcept : tdg_label{detail::str(n), detail::str(v)} {}
 };
 
-// Bytes as the value of a field.
-struct bytes {
-    std::string_view value;
+// Text and bytes as values. Arrays of them are columns.
+struct text : tdg_str {
+    text(std::string_view value) noexcept : tdg_str(detail::str(value)) {}
+    text(const char *value) noexcept : text(std::string_view(value)) {}
+    text(const std::string &value) noexcept : text(std::string_view(value)) {}
+};
+struct bytes : tdg_str {
+    explicit bytes(std::string_view value) noexcept : tdg_str(detail::str(value)) {}
 };
 
 // A field of a row: its name and its value, of the type that the value has in C++. Names and texts are borrowed.
@@ -135,7 +150,7 @@ struct field : tdg_field {
     field(std::string_view n, const char *v) noexcept : field(n, std::string_view(v)) {}
     field(std::string_view n, const std::string &v) noexcept : field(n, std::string_view(v)) {}
     field(std::string_view n, bytes v) noexcept : tdg_field(of(n, TDG_BYTES)) {
-        value.string = detail::str(v.value);
+        value.string = v;
     }
     // There, and without a value.
     field(std::string_view n, std::nullptr_t) noexcept : tdg_field(of(n, TDG_NULL)) {}
@@ -161,6 +176,39 @@ private:
 
 // Arrays of these are arrays of C's.
 static_assert(sizeof(label) == sizeof(tdg_label) && sizeof(field) == sizeof(tdg_field));
+static_assert(sizeof(text) == sizeof(tdg_str) && sizeof(bytes) == sizeof(tdg_str) && sizeof(bool) == 1);
+
+// A field of several rows: its name, and anything that has `data()` and `size()` of `double`, `std::int64_t`,
+// `std::uint64_t`, `bool`, `text` or `bytes`. Both are borrowed.
+class column {
+public:
+    template <class Container>
+    column(std::string_view name, const Container &values) noexcept : size_(values.size()) {
+        column_.name = detail::str(name);
+        column_.values = values.data();
+        column_.kind = kind_of<std::remove_cv_t<std::remove_pointer_t<decltype(values.data())>>>();
+    }
+
+    [[nodiscard]] const tdg_column &get() const noexcept { return column_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+private:
+    template <class T>
+    static constexpr std::int32_t kind_of() noexcept {
+        constexpr std::int32_t kind = std::is_same_v<T, double>          ? TDG_F64
+                                      : std::is_same_v<T, std::int64_t>  ? TDG_I64
+                                      : std::is_same_v<T, std::uint64_t> ? TDG_U64
+                                      : std::is_same_v<T, bool>          ? TDG_BOOL
+                                      : std::is_same_v<T, text>          ? TDG_STRING
+                                      : std::is_same_v<T, bytes>         ? TDG_BYTES
+                                                                         : 0;
+        static_assert(kind != 0, "a column is of double, int64_t, uint64_t, bool, tidegate::text or tidegate::bytes");
+        return kind;
+    }
+
+    tdg_column column_{};
+    std::size_t size_;
+};
 
 // What a body is.
 enum class protocol : std::int32_t {
@@ -192,10 +240,22 @@ struct token {
     tdg_token number;
 };
 
+// What became of columns: how many of their samples or rows were taken, from the first on, and why it was not all. With
+// TDG_E_FULL push the rest again later; with TDG_E_INPUT and TDG_E_LIMIT the next one is never taken.
+struct [[nodiscard]] pushed {
+    std::size_t taken;
+    tdg_status status;
+
+    // Whether all was taken.
+    explicit operator bool() const noexcept { return status == TDG_OK; }
+};
+
 // What became of a body.
-struct written : tdg_written {
+struct [[nodiscard]] written : tdg_written {
     // Why the first of its rows was rejected; empty if none was.
     std::string rejection;
+    // There was no room for what lies behind `consumed`: write that again later.
+    bool full = false;
 };
 
 // What an engine is told when it is opened.
@@ -231,7 +291,7 @@ public:
     explicit engine(const options &options) : handle_(open(options), tdg_engine_free) {}
 
     // Commits what was pushed, seals the log and ends the threads. `false`: not done yet, and it goes on.
-    bool close(std::chrono::nanoseconds timeout) {
+    [[nodiscard]] bool close(std::chrono::nanoseconds timeout) {
         tdg_error *why = nullptr;
         const tdg_status status = tdg_engine_close(handle_.get(), detail::timeout(timeout), &why);
         if (status == TDG_E_TIMEOUT) {
@@ -315,39 +375,65 @@ public:
             tdg_writer_push_row(handle_.get(), series.number, at.ns, fields.data(), fields.size()));
     }
 
-    // Pushes samples of one series. Gives how many were taken, from the first on: fewer if there is no room.
-    [[nodiscard]] std::size_t push_times(series series, view<std::int64_t> times_ns, view<double> values) {
+    // Pushes samples of one series, as many as there are times and values.
+    pushed push_times(series series, view<std::int64_t> times_ns, view<double> values) {
         same(times_ns.size(), values.size());
-        std::size_t taken = 0;
-        (void)has_room(tdg_writer_push_times(handle_.get(), series.number, times_ns.data(), values.data(),
-                                             values.size(), &taken));
-        return taken;
+        pushed made{};
+        made.status = tdg_writer_push_times(handle_.get(), series.number, times_ns.data(), values.data(),
+                                            values.size(), &made.taken);
+        return made;
     }
 
-    // Pushes samples of one time, one for each series. Gives how many were taken, as `push_times`.
-    [[nodiscard]] std::size_t push_series(view<series> series, time at, view<double> values) {
-        static_assert(sizeof(tidegate::series) == sizeof(tdg_series));
+    // Pushes samples of one time, one for each series.
+    pushed push_series(view<series> series, time at, view<double> values) {
         same(series.size(), values.size());
-        std::size_t taken = 0;
-        const tdg_series *numbers = series.size() > 0 ? &series.data()->number : nullptr;
-        (void)has_room(tdg_writer_push_series(handle_.get(), numbers, at.ns, values.data(), values.size(), &taken));
-        return taken;
+        pushed made{};
+        made.status = tdg_writer_push_series(handle_.get(), numbers(series), at.ns, values.data(), values.size(),
+                                             &made.taken);
+        return made;
     }
 
-    // Writes a body of a protocol, as it was received. Rejected rows are told of and do not keep the others out. Throws
-    // if nothing of it could be taken, and with TDG_E_FULL if there was no room: what was taken stays.
+    // Pushes samples of any series and times.
+    pushed push_samples(view<series> series, view<std::int64_t> times_ns, view<double> values) {
+        same(series.size(), values.size());
+        same(times_ns.size(), values.size());
+        pushed made{};
+        made.status = tdg_writer_push_samples(handle_.get(), numbers(series), times_ns.data(), values.data(),
+                                              values.size(), &made.taken);
+        return made;
+    }
+
+    // Pushes rows of one series, one for each time: each column has a value for each of them.
+    pushed push_columns(series series, view<std::int64_t> times_ns, view<column> columns) {
+        std::vector<tdg_column> lent;
+        lent.reserve(columns.size());
+        for (std::size_t i = 0; i < columns.size(); i++) {
+            same(columns.data()[i].size(), times_ns.size());
+            lent.push_back(columns.data()[i].get());
+        }
+        pushed made{};
+        made.status = tdg_writer_push_columns(handle_.get(), series.number, times_ns.data(), times_ns.size(),
+                                              lent.data(), lent.size(), &made.taken);
+        return made;
+    }
+
+    // Writes a body of a protocol, as it was received. Rejected rows are told of and do not keep the others out; so is
+    // it where room ended. Throws if the body is not of the protocol: nothing of it was taken then.
     written write(protocol protocol, std::string_view body) {
         written made{};
         tdg_error *why = nullptr;
         const tdg_status status = tdg_writer_write(handle_.get(), static_cast<std::int32_t>(protocol),
                                                    detail::str(body), &made, &why);
-        if (status == TDG_E_REJECTED) {
-            std::unique_ptr<tdg_error, decltype(&tdg_error_free)> owned(why, tdg_error_free);
-            const tdg_str told = tdg_error_message(why);
-            made.rejection.assign(told.ptr, told.len);
+        made.full = status == TDG_E_FULL;
+        if (!made.full && status != TDG_E_REJECTED) {
+            detail::check(status, why);
             return made;
         }
-        detail::check(status, why);
+        std::unique_ptr<tdg_error, decltype(&tdg_error_free)> owned(why, tdg_error_free);
+        if (status == TDG_E_REJECTED) {
+            const tdg_str told = tdg_error_message(why);
+            made.rejection.assign(told.ptr, told.len);
+        }
         return made;
     }
 
@@ -390,7 +476,12 @@ private:
     }
 
     static void same(std::size_t a, std::size_t b) {
-        if (a != b) throw error(TDG_E_INPUT, "columns of different lengths", false);
+        if (a != b) throw error(TDG_E_INPUT, "columns of different lengths");
+    }
+
+    static const tdg_series *numbers(view<series> series) noexcept {
+        static_assert(sizeof(tidegate::series) == sizeof(tdg_series));
+        return series.size() > 0 ? &series.data()->number : nullptr;
     }
 
     std::unique_ptr<tdg_writer, decltype(&tdg_writer_free)> handle_;
@@ -415,6 +506,14 @@ public:
 private:
     ArrowArrayStream stream_{};
 };
+
+// All that a data directory holds now, without an engine, a cursor or a lock.
+[[nodiscard]] inline stream read_directory(std::string_view directory) {
+    stream all;
+    tdg_error *why = nullptr;
+    detail::check(tdg_directory_read(detail::str(directory), all.get(), &why), why);
+    return all;
+}
 
 // A block that a reader gave: what it is, and its values.
 struct block : tdg_block {
@@ -444,6 +543,12 @@ public:
     void commit(const tdg_block &block) {
         tdg_error *why = nullptr;
         detail::check(tdg_reader_commit(handle_.get(), &block, &why), why);
+    }
+
+    // Moves the cursor behind all blocks that this reader gave.
+    void commit_all() {
+        tdg_error *why = nullptr;
+        detail::check(tdg_reader_commit(handle_.get(), nullptr, &why), why);
     }
 
     [[nodiscard]] tdg_reader *get() const noexcept { return handle_.get(); }

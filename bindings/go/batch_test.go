@@ -7,7 +7,8 @@ import (
 	"tidegate.dev/go/tidegate"
 )
 
-// What Go adds to C's own price of a sample: the same work once as calls that push 1,000 samples, and once as batches.
+// What Go adds to C's own price of a sample: what collecting costs, what a call costs, and both with C's own work.
+// PushSeries is that with columns that are there already.
 func BenchmarkBatchOf1000(b *testing.B) {
 	const size = 1000
 	engine, _ := open(b)
@@ -38,10 +39,25 @@ func BenchmarkBatchOf1000(b *testing.B) {
 		perSample(b, from)
 	})
 	b.Run("EmptyCall", func(b *testing.B) {
-		var batch tidegate.Batch
 		from := cpuNS()
 		for n := 0; n < b.N; n++ {
-			ok(b, writer.Push(&batch))
+			if _, err := writer.PushTimes(series[0], nil, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		perSample(b, from)
+	})
+	b.Run("PushSeries", func(b *testing.B) {
+		values := make([]float64, size)
+		for i := range values {
+			values[i] = float64(i)
+		}
+		from := cpuNS()
+		for n := 0; n < b.N; n++ {
+			taken, err := writer.PushSeries(series, int64(n), values)
+			if err != nil || taken != size {
+				b.Fatal(taken, err)
+			}
 		}
 		perSample(b, from)
 	})

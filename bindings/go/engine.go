@@ -93,8 +93,9 @@ func (e *Engine) call(what func(engine *C.tdg_engine, why **C.tdg_error) C.tdg_s
 }
 
 // Close commits what was pushed, seals the log, ends the engine's threads and frees the directory. If the context ends
-// first the error is ErrTimeout and the context's: closing goes on, and Close may be called again. On a closed engine
-// it does nothing.
+// first the error is ErrTimeout and the context's: closing goes on, and Close may be called again. With any other error
+// the engine is closed, too; what is left of it has gone when Close returns, or soon after the end of the context. On a
+// closed engine it does nothing.
 func (e *Engine) Close(ctx context.Context) error {
 	err := await(ctx, func(timeoutNS C.int64_t) error {
 		err := e.call(func(engine *C.tdg_engine, why **C.tdg_error) C.tdg_status {
@@ -105,14 +106,17 @@ func (e *Engine) Close(ctx context.Context) error {
 		}
 		return err
 	})
-	if errors.Is(err, ErrTimeout) {
+	switch {
+	case err == nil || errors.Is(err, ErrClosed):
+		e.handle.close() // Its threads have ended: there is nothing to wait for.
+		return nil
+	case errors.Is(err, ErrTimeout):
+		return err
+	default:
+		// A poisoned engine is waited for while it is freed, for seconds.
+		e.handle.closeWithin(ctx)
 		return err
 	}
-	e.handle.close()
-	if errors.Is(err, ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // Series makes a series known by its name and labels: once for its life, not once a row. The same name and labels give

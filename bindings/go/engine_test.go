@@ -209,6 +209,69 @@ func TestBodiesAreTaken(t *testing.T) {
 	}
 }
 
+func TestNothingOfAValueIsFlattened(t *testing.T) {
+	engine, directory := open(t)
+	writer := must[*tidegate.Writer](t)(engine.Writer())
+	before := time.Now().UnixNano()
+	body := `{"time":7,"start":4,"labels":{"__name__":"m"},"fields":{"raw":{"string":"a\udcffb"}}}
+{"time":8,"start":0,"labels":{"__name__":"m"},"fields":{"n":{"null":null}}}
+{"time":9,"labels":{"__name__":"m"},"fields":{"stale":{"f64":"stale"}}}
+`
+	must[tidegate.Written](t)(writer.Write(tidegate.NDJSON, []byte(body)))
+	settle(t, writer)
+	stream := must[*tidegate.Stream](t)(tidegate.ReadDirectory(directory))
+	defer stream.Close()
+	var lines []string
+	ok(t, stream.Each(func(v tidegate.Value) error {
+		if f, is := v.Value.(float64); is {
+			v.Value = math.Float64bits(f)
+		}
+		lines = append(lines, fmt.Sprintf("%d from %d %v: %s %T %v of %d",
+			v.TimeNS, v.StartNS, v.HasStart, v.Type, v.Value, v.Value, v.Tenant))
+		// The block's clock never goes back, and may be a little ahead.
+		if v.ArrivalNS < before-int64(time.Hour) || v.ArrivalNS > time.Now().Add(time.Hour).UnixNano() {
+			t.Errorf("it came at %d", v.ArrivalNS)
+		}
+		return nil
+	}))
+	slices.Sort(lines)
+	expected := []string{
+		"7 from 4 true: string []uint8 [97 255 98] of 0",
+		"8 from 0 true: null <nil> <nil> of 0",
+		"9 from 0 false: f64 uint64 9218868437227405314 of 0",
+	}
+	if !reflect.DeepEqual(lines, expected) {
+		t.Fatalf("%q", lines)
+	}
+}
+
+func TestAWriterIsClosedWhileAPushWaitsForRoom(t *testing.T) {
+	engine, _ := open(t)
+	series := must[tidegate.Series](t)(engine.Series("m"))
+	writer := must[*tidegate.Writer](t)(engine.Writer())
+	ok(t, writer.SetFullWait(-1))
+	pushed := make(chan error)
+	go func() {
+		var batch tidegate.Batch
+		for {
+			for i := int64(0); i < 100_000; i++ {
+				batch.Add(series, i, 1)
+			}
+			if err := writer.Push(&batch); err != nil {
+				pushed <- err
+				return
+			}
+		}
+	}()
+	for must[tidegate.Stats](t)(engine.Stats()).RowsAccepted == 0 {
+		runtime.Gosched()
+	}
+	ok(t, writer.Close())
+	_, err := writer.Flush()
+	is(t, err, tidegate.ErrClosed)
+	is(t, <-pushed, tidegate.ErrClosed)
+}
+
 func TestACursorGivesEachBlockUntilItIsCommitted(t *testing.T) {
 	engine, _ := open(t)
 	ok(t, engine.CreateCursor("c", tidegate.Oldest))

@@ -12,12 +12,14 @@ import (
 	"unsafe"
 )
 
-// handle owns one of C's. C wants that no call is under way on what is freed: calls hold the handle, and freeing waits
-// for them.
+// handle owns one of C's. C wants that no call is under way on what is freed: calls hold the handle, and the last to let
+// go of a closed one frees it. Closing waits for none of them, whatever they wait for.
 type handle struct {
-	life sync.RWMutex
-	ptr  unsafe.Pointer
-	free func(unsafe.Pointer)
+	life   sync.Mutex
+	calls  int
+	closed bool
+	ptr    unsafe.Pointer
+	free   func(unsafe.Pointer)
 }
 
 func own(ptr unsafe.Pointer, free func(unsafe.Pointer)) *handle {
@@ -29,23 +31,50 @@ func own(ptr unsafe.Pointer, free func(unsafe.Pointer)) *handle {
 
 // hold gives what is owned, until drop.
 func (h *handle) hold() (unsafe.Pointer, error) {
-	h.life.RLock()
-	if h.ptr == nil {
-		h.life.RUnlock()
+	h.life.Lock()
+	defer h.life.Unlock()
+	if h.closed {
 		return nil, ErrClosed
 	}
+	h.calls++
 	return h.ptr, nil
 }
 
-func (h *handle) drop() { h.life.RUnlock() }
-
-func (h *handle) close() {
+func (h *handle) drop() {
 	h.life.Lock()
 	defer h.life.Unlock()
-	if h.ptr != nil {
-		h.free(h.ptr)
-		h.ptr = nil
+	h.calls--
+	if h.closed && h.calls == 0 {
+		// Freeing may take longer than the call that ends here.
+		go h.free(h.ptr)
+	}
+}
+
+// close frees what is owned: before it returns, or when the calls that are under way have ended.
+func (h *handle) close() {
+	h.life.Lock()
+	first := !h.closed
+	h.closed = true
+	idle := h.calls == 0
+	h.life.Unlock()
+	if first {
 		runtime.SetFinalizer(h, nil)
+		if idle {
+			h.free(h.ptr)
+		}
+	}
+}
+
+// closeWithin closes, and waits for that no longer than the context lasts.
+func (h *handle) closeWithin(ctx context.Context) {
+	freed := make(chan struct{})
+	go func() {
+		defer close(freed)
+		h.close()
+	}()
+	select {
+	case <-freed:
+	case <-ctx.Done():
 	}
 }
 

@@ -3,6 +3,8 @@ package tidegate
 // #include <tidegate.h>
 import "C"
 
+import "errors"
+
 // Status says why a call failed. Errors of this package are found by it: errors.Is(err, tidegate.ErrFull).
 type Status int32
 
@@ -45,12 +47,24 @@ const (
 // Error gives the status in words.
 func (s Status) Error() string { return "tidegate: " + C.GoString(C.tdg_status_text(C.tdg_status(s))) }
 
+// InDoubt says whether rows may be on disk after this error: who sends them again may have them twice, who does not may
+// lack them.
+func InDoubt(err error) bool {
+	var status Status
+	if !errors.As(err, &status) {
+		return false
+	}
+	switch status {
+	case ErrInDoubt, ErrTimeout, ErrClosed, ErrPoisoned, ErrInternal:
+		return true
+	}
+	return false
+}
+
 // Error is what went wrong, where the library tells more than a status.
 type Error struct {
 	Status  Status
 	Message string
-	// InDoubt says whether rows may be on disk all the same.
-	InDoubt bool
 }
 
 // Error gives the message.
@@ -77,6 +91,5 @@ func explained(status C.tdg_status, why *C.tdg_error) error {
 	return &Error{
 		Status:  Status(status),
 		Message: C.GoStringN(message.ptr, C.int(message.len)),
-		InDoubt: bool(C.tdg_error_in_doubt(why)),
 	}
 }

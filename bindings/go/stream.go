@@ -28,6 +28,7 @@ import (
 //
 // Read it by Each, or hand Pointer to an Arrow library:
 //
+//	defer stream.Close()
 //	records, err := cdata.ImportCRecordReader((*cdata.CArrowArrayStream)(stream.Pointer()), nil)
 type Stream struct{ stream *C.struct_ArrowArrayStream }
 
@@ -39,8 +40,8 @@ func newStream() *Stream {
 
 func (s *Stream) c() *C.struct_ArrowArrayStream { return s.stream }
 
-// Pointer gives a struct ArrowArrayStream of C's, good until Close. Who imports it takes what is in it; the struct stays
-// the stream's. It is nil when the stream is closed.
+// Pointer gives a struct ArrowArrayStream of C's, good until Close, or until the stream is collected: a Close that is yet to
+// come keeps it. Who imports it takes what is in it; the struct stays the stream's. It is nil when the stream is closed.
 func (s *Stream) Pointer() unsafe.Pointer { return unsafe.Pointer(s.stream) }
 
 // Close releases what nobody has taken. On a closed stream it does nothing. The error is nil, for io.Closer.

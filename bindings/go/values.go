@@ -12,16 +12,23 @@ import (
 type Value struct {
 	// TimeNS is the row's time in nanoseconds since the Unix epoch.
 	TimeNS int64
+	// StartNS is when the row's counters began to count, if HasStart.
+	StartNS  int64
+	HasStart bool
 	// Name is the series' name, empty without one; Labels are its other labels, sorted.
 	Name   string
 	Labels []Label
 	// Field is the field's name, "value" for a sample.
 	Field string
-	// Value is a float64, int64, uint64, bool, string or []byte, or nil.
-	// Nested values and histograms are JSON, as a string: Type says which it is.
+	// Value is a float64, int64, uint64, bool, string or []byte, or nil. A string that is not UTF-8 is a []byte, as it
+	// is in Arrow. Nested values and histograms are JSON, as a string: Type says which it is.
 	Value any
 	// Type is the field's: f64, i64, u64, bool, string, bytes, null, nested or histogram.
 	Type string
+	// Tenant is 0 without tenants.
+	Tenant uint32
+	// ArrivalNS is when the row's block was sealed.
+	ArrivalNS int64
 	// Worker, Sequence and Row are the row's place in its log.
 	Worker   uint32
 	Sequence uint64
@@ -142,14 +149,20 @@ func each(batch *C.struct_ArrowArray, take func(Value) error) error {
 	kinds := dictionary(all.child(columnType), array.text)
 	for row := int64(0); row < int64(all.c.length); row++ {
 		value := Value{
-			TimeNS:   number[int64](all.child(columnTime), row),
-			Name:     names.at(row, wide),
-			Labels:   labels.at(row, wide),
-			Field:    fields.at(row, wide),
-			Type:     kinds.at(row, narrow),
-			Worker:   number[uint32](all.child(columnWorker), row),
-			Sequence: number[uint64](all.child(columnSequence), row),
-			Row:      number[uint32](all.child(columnRow), row),
+			TimeNS:    number[int64](all.child(columnTime), row),
+			HasStart:  !all.child(columnStart).isNull(row),
+			Name:      names.at(row, wide),
+			Labels:    labels.at(row, wide),
+			Field:     fields.at(row, wide),
+			Type:      kinds.at(row, narrow),
+			Tenant:    number[uint32](all.child(columnTenant), row),
+			ArrivalNS: number[int64](all.child(columnArrival), row),
+			Worker:    number[uint32](all.child(columnWorker), row),
+			Sequence:  number[uint64](all.child(columnSequence), row),
+			Row:       number[uint32](all.child(columnRow), row),
+		}
+		if value.HasStart {
+			value.StartNS = number[int64](all.child(columnStart), row)
 		}
 		value.Value = all.value(value.Type, row)
 		if err := take(value); err != nil {
@@ -171,11 +184,11 @@ func (a array) value(kind string, row int64) any {
 	case "bool":
 		return a.child(columnBool).bit(1, row)
 	case "string":
-		// One that is not UTF-8 is among the bytes.
 		if texts := a.child(columnString); !texts.isNull(row) {
 			return texts.text(row)
 		}
-		return a.child(columnBytes).text(row)
+		// One that is not UTF-8 is among the bytes.
+		return []byte(a.child(columnBytes).text(row))
 	case "bytes":
 		return []byte(a.child(columnBytes).text(row))
 	case "nested", "histogram":

@@ -13,6 +13,8 @@ import (
 // is full, or the commit interval is over.
 type Writer struct {
 	serial
+	// Of the push whose turn it is; none before the first.
+	columns *columns
 	// Kept from being collected, which would close it.
 	engine *Engine
 }
@@ -39,28 +41,30 @@ func (w *Writer) enter() (*C.tdg_writer, error) {
 	return (*C.tdg_writer)(ptr), err
 }
 
-// Push pushes what a batch holds, in one call of C's, and empties it. If not all was taken, the error says why, and
+// Push pushes what a batch holds, a thousand samples in a call of C's, and empties it. If not all was taken, the error says why, and
 // what was not taken is what the batch still holds: with ErrFull push it again later.
 //
 // Errors: ErrFull after at most the writer's wait for room; ErrInput and ErrLimit for a sample that is never taken,
 // which is the batch's first then; ErrClosed, ErrPoisoned.
 func (w *Writer) Push(batch *Batch) error {
-	from, to := batch.taken, batch.end
-	taken, err := w.push(batch.series[from:to], batch.times[from:to], batch.values[from:to])
-	batch.Skip(taken)
-	return err
-}
-
-func (w *Writer) push(series []Series, times []int64, values []float64) (int, error) {
 	writer, err := w.enter()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer w.leave()
-	var taken C.size_t
-	status := C.tdg_writer_push_samples(writer, (*C.tdg_series)(unsafe.SliceData(series)),
-		(*C.int64_t)(unsafe.SliceData(times)), (*C.double)(unsafe.SliceData(values)), C.size_t(len(values)), &taken)
-	return int(taken), failure(status)
+	if w.columns == nil {
+		w.columns = new(columns)
+	}
+	all := 0
+	for all < len(batch.samples) && err == nil {
+		var taken C.size_t
+		c := w.columns
+		count := C.size_t(c.set(batch.samples[all:]))
+		err = failure(C.tdg_writer_push_samples(writer, &c.series[0], &c.times[0], &c.values[0], count, &taken))
+		all += int(taken)
+	}
+	batch.Skip(all)
+	return err
 }
 
 // PushTimes pushes samples of one series: a time in nanoseconds for each value. It gives how many were taken, from the
@@ -123,8 +127,8 @@ func (w *Writer) Flush() (Token, error) {
 // the context's. With a context that has ended it asks, and does not wait. Any goroutines may wait, while the writer's
 // own pushes on; each takes a thread meanwhile.
 //
-// Errors: ErrInDoubt if a commit failed; ErrClosed if the engine or the writer was closed first; ErrInput if the writer
-// gave no such token.
+// Errors: ErrInDoubt if a commit failed; ErrClosed if the engine or the writer was closed first: as in doubt; ErrInput if
+// the writer gave no such token.
 func (w *Writer) Wait(ctx context.Context, token Token) error {
 	return await(ctx, func(timeoutNS C.int64_t) error {
 		ptr, err := w.handle.hold()
@@ -136,8 +140,9 @@ func (w *Writer) Wait(ctx context.Context, token Token) error {
 	})
 }
 
-// Close frees the writer, and publishes nothing: rows that were not flushed are discarded, and counted. On a closed
-// writer it does nothing. The error is nil, for io.Closer.
+// Close frees the writer, and publishes nothing: rows that were not flushed are discarded, and counted. It waits for
+// nothing: calls that are under way end by themselves, and the last of them frees it. On a closed writer it does nothing.
+// The error is nil, for io.Closer.
 func (w *Writer) Close() error {
 	w.handle.close()
 	return nil

@@ -3,8 +3,11 @@
 //	go run ./examples/forward DIRECTORY FILE
 //
 // Each run writes three rows about itself, and then appends all that the file lacks, one line of JSON a value. The file
-// is synced before the cursor is moved: a crash in between brings a block again, never a gap. Worker, Sequence and Row
-// say which values a reader of the file has had already.
+// is synced before the cursor is moved, and its directory when it is made: a crash in between brings a block again, never
+// a gap. Worker, Sequence and Row say which values a reader of the file has had already.
+//
+// What JSON cannot say is said in other words: floats that are not finite as "+Inf", "NaN", "NaN:" and their bits; bytes,
+// and strings that are not UTF-8, as {"Base64":"..."}.
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -41,6 +45,9 @@ func run(ctx context.Context, directory, path string) (err error) {
 		return err
 	}
 	defer out.Close()
+	if err := syncDirectory(filepath.Dir(path)); err != nil {
+		return err
+	}
 	engine, err := tidegate.Open(tidegate.Options{Directory: directory})
 	if err != nil {
 		return err
@@ -126,9 +133,11 @@ func forward(out *os.File, stream *tidegate.Stream) error {
 	buffered := bufio.NewWriter(out)
 	lines := json.NewEncoder(buffered)
 	err := stream.Each(func(value tidegate.Value) error {
-		// JSON has no number for these.
-		if f, is := value.Value.(float64); is && (math.IsNaN(f) || math.IsInf(f, 0)) {
-			value.Value = fmt.Sprint(f)
+		switch v := value.Value.(type) {
+		case float64:
+			value.Value = number(v)
+		case []byte:
+			value.Value = struct{ Base64 []byte }{v}
 		}
 		return lines.Encode(value)
 	})
@@ -139,4 +148,28 @@ func forward(out *os.File, stream *tidegate.Stream) error {
 		return err
 	}
 	return out.Sync()
+}
+
+// number gives a float as JSON can have it, with every bit.
+func number(f float64) any {
+	switch bits := math.Float64bits(f); {
+	case math.IsInf(f, 0):
+		return fmt.Sprintf("%+v", f)
+	case bits == 0x7ff8000000000001:
+		return "NaN"
+	case math.IsNaN(f):
+		return fmt.Sprintf("NaN:%016x", bits)
+	default:
+		return f
+	}
+}
+
+// syncDirectory has the name of a new file survive a crash.
+func syncDirectory(path string) error {
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer directory.Close()
+	return directory.Sync()
 }

@@ -14,17 +14,19 @@ use mio::{Registry, Token};
 use crate::engine::{MemoryBudget, Worker};
 use crate::http::body::DecoderPool;
 use crate::ingest::ContextId;
-use crate::model::{Full, WriteResult};
+use crate::model::WriteResult;
 use crate::telemetry::{Protocol, WorkerCounters};
-use crate::wire::exposition::{ScrapeOptions as ReadOptions, Scraper};
+use crate::wire::exposition::Scraper;
 
 use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step, TlsConfigs};
 use super::control::{Control, Order, Shared, Wanted};
 use super::negotiate;
-use super::report::{Report, Told};
+use super::report::Told;
 use super::schedule::{Agenda, Slots};
 use super::status::TargetStatus;
-use super::subject::{After, Arrival, Moment, News, Scrape, Subject, Taking, TargetSeries};
+use super::subject::{
+    Absence, After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, read_options,
+};
 use super::target::TargetKey;
 use super::targets::shard;
 
@@ -59,6 +61,8 @@ pub struct Rounds {
     subjects: Vec<Option<Box<Subject>>>,
     vacant: Vec<usize>,
     by_key: HashMap<TargetKey, usize>,
+    /// Those that are gone, until their series are ended.
+    gone: HashMap<TargetKey, usize>,
     agenda: Agenda,
     /// To be gone on with at once.
     again: VecDeque<usize>,
@@ -90,6 +94,7 @@ impl Rounds {
             subjects: Vec::new(),
             vacant: Vec::new(),
             by_key: HashMap::new(),
+            gone: HashMap::new(),
             agenda: Agenda::default(),
             again: VecDeque::new(),
             finding: Vec::new(),
@@ -155,7 +160,7 @@ impl Rounds {
 
     /// While draining: whether all series are ended.
     pub fn is_settled(&self) -> bool {
-        self.drains && self.by_key.is_empty()
+        self.drains && self.by_key.is_empty() && self.gone.is_empty()
     }
 
     /// Bytes held, bodies under way left out: they are paid for.
@@ -175,27 +180,25 @@ impl Rounds {
     fn obey(&mut self, order: Order, ground: &mut Ground<'_>) {
         match order {
             Order::Take(..) if self.drains => {}
-            Order::Take(wanted, status, instead) => match self.by_key.remove(&instead) {
-                Some(id) => {
-                    let Some(subject) = &mut self.subjects[id] else { return };
-                    subject.keyed = Arc::clone(&wanted.target);
-                    self.by_key.insert(wanted.target.key.clone(), id);
-                    let ends =
-                        matches!(subject.after, After::End(_)) || subject.names_differently(&wanted.target);
-                    subject.after = match ends {
-                        true => After::End(Some((wanted, status))),
-                        false => After::Replace(wanted, status),
-                    };
-                    self.settle(id, ground);
+            Order::Take(wanted, status, instead) => {
+                match self.by_key.remove(&instead).or_else(|| self.gone.remove(&instead)) {
+                    Some(id) => self.replace(id, wanted, status, ground),
+                    None => self.add(wanted, status, ground),
                 }
-                None => self.add(wanted, status, ground),
-            },
+                self.count_targets(ground);
+            }
             Order::Drop(key) => {
-                if let Some(&id) = self.by_key.get(&key) {
-                    self.end(id, ground);
+                if let Some(id) = self.by_key.remove(&key) {
+                    self.gone.insert(key, id);
+                    self.leave(id, ground);
                 }
+                self.count_targets(ground);
             }
         }
+    }
+
+    fn count_targets(&self, ground: &mut Ground<'_>) {
+        ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
     }
 
     fn add(&mut self, wanted: Wanted, status: Arc<TargetStatus>, ground: &Ground<'_>) {
@@ -209,7 +212,18 @@ impl Rounds {
         let context = self.contexts();
         let token = Token(self.first_token + id);
         self.subjects[id] = Some(Box::new(Subject::new((wanted, status), token, context, slots)));
-        ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
+    }
+
+    /// Has another target go on with a target's series, once its scrape is over.
+    fn replace(&mut self, id: usize, wanted: Wanted, status: Arc<TargetStatus>, ground: &mut Ground<'_>) {
+        let Some(subject) = &mut self.subjects[id] else { return };
+        subject.keyed = Arc::clone(&wanted.target);
+        self.by_key.insert(wanted.target.key.clone(), id);
+        subject.after = match subject.after {
+            After::End(_) => After::End(Some((wanted, status))),
+            _ => After::Replace(wanted, status),
+        };
+        self.settle(id, ground);
     }
 
     /// Two contexts that no target has had.
@@ -227,16 +241,37 @@ impl Rounds {
         Slots::new(hash, interval_ns, ground.engine.monotonic_ns(), ground.engine.wall_ns())
     }
 
+    /// A target is gone: nobody asks it any more.
+    fn leave(&mut self, id: usize, ground: &mut Ground<'_>) {
+        let Some(subject) = &mut self.subjects[id] else { return };
+        subject.after = match std::mem::replace(&mut subject.after, After::Leave) {
+            After::Replace(_, status) => {
+                // By its life the control knows that the target is kept here.
+                subject.status = status;
+                After::Leave
+            }
+            After::End(_) => After::End(None),
+            After::Nothing | After::Leave => After::Leave,
+        };
+        self.break_off(id);
+        self.settle(id, ground);
+    }
+
     /// Has a target's series ended, once its scrape is over.
     fn end(&mut self, id: usize, ground: &mut Ground<'_>) {
         let Some(subject) = &mut self.subjects[id] else { return };
         subject.after = After::End(None);
+        self.break_off(id);
+        self.settle(id, ground);
+    }
+
+    /// Nobody wants the answer any more that is waited for.
+    fn break_off(&mut self, id: usize) {
+        let Some(subject) = &mut self.subjects[id] else { return };
         if let Scrape::Asked(_) = subject.scrape {
-            // Nobody wants the answer any more.
             subject.client.abort(&mut self.decoders);
             subject.scrape = Scrape::Idle;
         }
-        self.settle(id, ground);
     }
 
     fn drain(&mut self, ground: &mut Ground<'_>) {
@@ -263,7 +298,13 @@ impl Rounds {
             }
         }
         let Some(subject) = &mut self.subjects[id] else { return };
-        if now_ns < subject.slots.next_ns() || matches!(subject.after, After::End(_)) {
+        if let Some(absence) = subject.absence {
+            if now_ns >= absence.until_ns && matches!(subject.after, After::Nothing) {
+                self.end(id, ground);
+            }
+            return;
+        }
+        if now_ns < subject.slots.next_ns() || matches!(subject.after, After::Leave | After::End(_)) {
             return;
         }
         let counters = ground.engine.counters();
@@ -407,37 +448,48 @@ impl Rounds {
             other => other,
         };
         let Scrape::Taking(taking) = &mut subject.scrape else { return true };
-        let (series, target) = (&mut subject.series, &subject.wanted.target);
-        while taking.report.is_none() {
-            let mut intake = ground.engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
-            match self.reader.push(&mut series.page, &mut intake, &mut self.result) {
-                Ok(()) => {
-                    let ends = taking.ends;
-                    let report = if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
-                    taking.report = Some((report, 0));
+        let stamp_ns = taking.moment.stamp_ns;
+        let reported = loop {
+            match &mut taking.stage {
+                Stage::Rows => {
+                    if subject.series.push(&mut self.reader, ground.engine, &mut self.result).is_err() {
+                        return false;
+                    }
+                    taking.stage = match &mut subject.before {
+                        Some(before) => {
+                            before.end_but(&subject.series.page, stamp_ns, &mut self.reader, ground.engine);
+                            Stage::Former
+                        }
+                        None => taking.report(&subject.wanted.target, subject.report.told),
+                    };
                 }
-                Err(Full) if ground.engine.make_room() => {}
-                Err(Full) => return false,
-            }
-        }
-        while let Some((report, from)) = &mut taking.report {
-            let labels = &series.report_labels;
-            let mut intake = ground.engine.writer(&mut series.report_stream).rewriting(Some(labels));
-            match report.push(*from, taking.moment.stamp_ns, &mut intake, &mut self.result) {
-                Ok(()) => break,
-                Err(at) => {
-                    *from = at;
+                Stage::Former => {
+                    if let Some(before) = &mut subject.before
+                        && before.series.push(&mut self.reader, ground.engine, &mut self.result).is_err()
+                    {
+                        return false;
+                    }
+                    subject.before = None;
+                    taking.stage = taking.report(&subject.wanted.target, subject.report.told);
+                }
+                Stage::Report(report, from) => {
+                    let ReportSeries { stream, labels, .. } = &mut subject.report;
+                    let mut intake = ground.engine.writer(stream).rewriting(Some(labels));
+                    match report.push(*from, stamp_ns, &mut intake, &mut self.result) {
+                        Ok(()) => break report.told(),
+                        Err(at) => *from = at,
+                    }
                     if !ground.engine.make_room() {
                         return false;
                     }
                 }
             }
-        }
-        series.reported = !taking.ends;
-        subject.last_stamp_ns = taking.moment.stamp_ns;
+        };
+        subject.report.told = reported;
+        subject.last_stamp_ns = stamp_ns;
         if !taking.ends {
             let outcome = taking.failure.as_deref().map_or(Ok(()), Err);
-            subject.status.report(taking.moment.stamp_ns, taking.told.duration_ns, outcome);
+            subject.status.report(stamp_ns, taking.told.duration_ns, outcome);
             ground.engine.counters().scrapes_failed.add(u64::from(outcome.is_err()));
         }
         subject.scrape = Scrape::Idle;
@@ -455,33 +507,48 @@ impl Rounds {
             After::Nothing => {}
             After::Replace(wanted, status) => {
                 let (now, then) = (&subject.wanted.target, &wanted.target);
-                let moved = (now.interval, &now.key) != (then.interval, &then.key);
-                subject.become_other(wanted.clone(), status);
+                let moved =
+                    (now.interval, &now.key) != (then.interval, &then.key) || subject.absence.is_some();
+                let context = subject.names_differently(then).then(|| self.contexts());
+                let Some(subject) = &mut self.subjects[id] else { return };
+                subject.become_other(wanted.clone(), status, context);
                 if moved {
                     self.move_slots(id, &wanted, ground);
                 }
             }
-            After::End(next) if subject.series.reported || subject.series.page.is_live() => {
+            After::Leave if subject.has_series() => {
+                let (now_ns, next_ns) = (ground.engine.monotonic_ns(), subject.slots.next_ns());
+                let stamp_ns =
+                    ground.engine.wall_ns().saturating_add_unsigned(next_ns.saturating_sub(now_ns));
+                // As Prometheus waits: two scrapes are missed, and a little more time has passed.
+                let interval_ns = subject.slots.interval_ns();
+                let until_ns = next_ns.max(now_ns) + interval_ns + interval_ns / 10;
+                subject.client.forget();
+                subject.absence = Some(Absence { stamp_ns, until_ns });
+                self.agenda.add(until_ns, id);
+            }
+            After::End(next) if subject.has_series() => {
                 let now_ns = ground.engine.monotonic_ns();
+                let wall_ns = ground.engine.wall_ns();
+                let stamp_ns = subject.absence.map_or(wall_ns, |absence| absence.stamp_ns.min(wall_ns));
                 // Not the time of rows that are there already.
-                let stamp_ns = whole_ms(ground.engine.wall_ns()).max(subject.last_stamp_ns + NS_PER_MS);
+                let stamp_ns = whole_ms(stamp_ns).max(subject.last_stamp_ns + NS_PER_MS);
                 let moment = Moment { stamp_ns, began_ns: now_ns, deadline_ns: now_ns };
                 subject.after = After::End(next);
                 subject.scrape = Scrape::Arrived(moment, News::End, Told::default());
                 self.arrived.push_back(id);
             }
-            After::End(None) => {
-                self.by_key.remove(&subject.keyed.key);
+            After::Leave | After::End(None) => {
+                let key = &subject.keyed.key;
+                self.by_key.remove(key);
+                self.gone.remove(key);
                 self.subjects[id] = None;
                 self.vacant.push(id);
-                ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
+                self.count_targets(ground);
             }
             After::End(Some((wanted, status))) => {
-                let context = self.contexts();
-                let Some(subject) = &mut self.subjects[id] else { return };
-                subject.become_other(wanted.clone(), status);
-                subject.series = TargetSeries::new(&wanted.target, context);
-                self.move_slots(id, &wanted, ground);
+                subject.after = After::Replace(wanted, status);
+                self.settle(id, ground);
             }
         }
     }
@@ -505,14 +572,7 @@ fn read(
     engine: &mut Worker,
 ) -> Taking {
     let began_ns = engine.monotonic_ns();
-    let job = &subject.wanted.target.job;
-    let options = ReadOptions {
-        honor_timestamps: job.honor_timestamps,
-        track_timestamps_staleness: job.track_timestamps_staleness,
-        keep_empty_labels: job.honor_labels,
-        samples_max: job.limits.samples_max,
-        histograms: job.histograms.into(),
-    };
+    let options = read_options(&subject.wanted.target.job);
     let series = &mut subject.series;
     let mut intake = engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
     let ends = matches!(news, News::End);
@@ -533,7 +593,7 @@ fn read(
         reader.end(&mut series.page, moment.stamp_ns, &options, &mut intake);
     }
     told.duration_ns += engine.monotonic_ns() - began_ns;
-    Taking { moment, told, failure, ends, report: None }
+    Taking { moment, told, failure, ends, stage: Stage::Rows }
 }
 
 /// Counts what became of rows, and begins anew.

@@ -39,6 +39,12 @@ const BUSY_NS_MAX: u64 = 50_000_000;
 /// How soon it is looked at again meanwhile.
 const BUSY_PAUSE_NS: u64 = 1_000_000;
 
+/// How soon those are gone on with that wait for memory.
+const SHORT_PAUSE_NS: u64 = 10_000_000;
+
+/// So many of them at once.
+const SHORT_AT_ONCE_MAX: usize = 64;
+
 /// What a worker lends.
 pub struct Ground<'a> {
     /// Where rows go.
@@ -68,6 +74,9 @@ pub struct Rounds {
     again: VecDeque<usize>,
     /// Whose names are being looked up.
     finding: Vec<usize>,
+    /// Who waits for memory, and when they are gone on with.
+    short: VecDeque<usize>,
+    short_due_ns: u64,
     /// Answers of the resolver when those were last gone on with.
     answers: u64,
     /// Whose bodies are to be read, in the order in which they came; the first may be half pushed.
@@ -98,6 +107,8 @@ impl Rounds {
             agenda: Agenda::default(),
             again: VecDeque::new(),
             finding: Vec::new(),
+            short: VecDeque::new(),
+            short_due_ns: 0,
             answers: 0,
             arrived: VecDeque::new(),
             reader: Scraper::new(),
@@ -144,13 +155,33 @@ impl Rounds {
                 self.advance(id, ground);
             }
         }
+        self.relieve(now_ns, ground);
         self.take_bodies(now_ns + STEP_NS_MAX, ground);
+    }
+
+    /// Goes on with some of those that wait for memory: there may be some now.
+    fn relieve(&mut self, now_ns: u64, ground: &mut Ground<'_>) {
+        if now_ns < self.short_due_ns {
+            return;
+        }
+        self.short_due_ns = now_ns + SHORT_PAUSE_NS;
+        for _ in 0..self.short.len().min(SHORT_AT_ONCE_MAX) {
+            let Some(id) = self.short.pop_front() else { break };
+            if let Some(subject) = &mut self.subjects[id] {
+                subject.is_short = false;
+                self.advance(id, ground);
+            }
+        }
     }
 
     /// When it wants its next turn.
     pub fn due_ns(&self) -> Option<u64> {
         let at_once = !self.again.is_empty() || !self.full && !self.arrived.is_empty();
-        if at_once { Some(0) } else { self.agenda.next_ns() }
+        if at_once {
+            return Some(0);
+        }
+        let short_ns = (!self.short.is_empty()).then_some(self.short_due_ns);
+        self.agenda.next_ns().into_iter().chain(short_ns).min()
     }
 
     /// Whether it waits for room in the engine.
@@ -286,9 +317,10 @@ impl Rounds {
         let Some(subject) = &mut self.subjects[id] else { return };
         if let Scrape::Asked(moment) = subject.scrape {
             if now_ns >= moment.deadline_ns {
-                let reading = subject.client.waits_for();
+                let (reading, is_short) = (subject.client.waits_for(), subject.client.is_short());
                 subject.client.abort(&mut self.decoders);
                 let why = match reading {
+                    _ if is_short => Failure::NoMemory,
                     "reading body" => Failure::Answer("context deadline exceeded".to_owned()),
                     stage => Failure::Transport(format!("context deadline exceeded ({stage})")),
                 };
@@ -384,6 +416,11 @@ impl Rounds {
                     self.finding.push(id);
                 }
             }
+            Step::NoMemory => {
+                if !std::mem::replace(&mut subject.is_short, true) {
+                    self.short.push_back(id);
+                }
+            }
             Step::Again => self.queue(id),
             Step::Ended(ended) => {
                 if let Scrape::Asked(moment) = subject.scrape {
@@ -408,7 +445,7 @@ impl Rounds {
                 }
             }
             Err(failure) => {
-                if failure == Failure::BodyTooLarge {
+                if let Failure::BodyTooLarge(_) = failure {
                     told.body_bytes = -1;
                 }
                 News::Failure(subject.describe(&failure))

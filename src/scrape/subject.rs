@@ -36,6 +36,8 @@ pub(super) struct Subject {
     pub(super) absence: Option<Absence>,
     /// It is to be gone on with, and that is noted.
     pub(super) queued: bool,
+    /// It waits for memory, and that is noted.
+    pub(super) is_short: bool,
     /// Bytes of its last body: the next one will be about as long.
     pub(super) body_bytes: usize,
     /// The time of its last rows.
@@ -240,6 +242,7 @@ impl Subject {
             after: After::Nothing,
             absence: None,
             queued: false,
+            is_short: false,
             body_bytes: 0,
             last_stamp_ns: i64::MIN,
         }

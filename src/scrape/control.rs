@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::client::{ProxyEnvironment, Resolver};
+use super::client::{ProxyEnvironment, Resolver, Tokens};
 use super::job::Job;
 use super::status::{StatusBoard, TargetStatus};
 use super::target::{LabelPairs, Target, TargetKey};
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     pub(super) proxies: ProxyEnvironment,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) tokens: Tokens,
     desks: Vec<Desk>,
     placed: Mutex<Placement>,
     board: Arc<StatusBoard>,
@@ -100,6 +101,7 @@ impl Control {
         Control(Arc::new(Shared {
             seed,
             proxies,
+            tokens: Tokens::new(Arc::clone(&resolver)),
             resolver,
             desks: (0..workers).map(|_| Desk::default()).collect(),
             placed: Mutex::default(),

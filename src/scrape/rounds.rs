@@ -72,7 +72,7 @@ pub struct Rounds {
     agenda: Agenda,
     /// To be gone on with at once.
     again: VecDeque<usize>,
-    /// Whose names are being looked up.
+    /// Whose names are being looked up, or tokens fetched.
     finding: Vec<usize>,
     /// Who waits for memory, and when they are gone on with.
     short: VecDeque<usize>,
@@ -400,6 +400,7 @@ impl Rounds {
         let mut means = Means {
             registry: &self.registry,
             resolver: &self.shared.resolver,
+            tokens: &self.shared.tokens,
             tls: &mut self.tls,
             proxies: &self.shared.proxies,
             decoders: &mut self.decoders,

@@ -211,6 +211,9 @@ pub(super) fn read_options(job: &Job) -> ReadOptions {
     }
 }
 
+/// With it a target's label names the socket that it is reached by, in place of its address.
+const UNIX_SOCKET: &str = "__unix_socket__";
+
 /// A stream of a target in a context of its own.
 fn stream(context: u32) -> Stream {
     Stream::of_dialect(ContextId(ContextId::TARGETS), ContextId(context))
@@ -296,6 +299,9 @@ impl Subject {
     /// Where its body is.
     pub(super) fn url(&self) -> Result<Url, String> {
         let target = self.target();
+        if target.key.labels.iter().any(|(name, value)| name == UNIX_SOCKET && !value.is_empty()) {
+            return Err(format!("{UNIX_SOCKET} is not built into tidegate"));
+        }
         let origin = Origin::parse(target.scheme, &target.address);
         let origin = origin.ok_or_else(|| format!("{:?} is no host and port", target.address))?;
         Ok(Url { origin, path: target.path.clone(), user: None })

@@ -22,6 +22,7 @@ use super::request::{Addressed, Ask, write_connect};
 use super::resolver::Lookup;
 use super::response::{HEAD_BYTES_MAX, Head};
 use super::tls::server_name;
+use super::tokens::TokenLookup;
 use super::transport::Transport;
 use super::url::{Origin, Url};
 use super::{Answer, Bound, Failure, Means};
@@ -51,6 +52,8 @@ pub(super) struct Exchange {
     first: Origin,
     redirects: u32,
     proxy: Option<Url>,
+    /// The token that was fetched by OAuth 2.
+    bearer: Option<String>,
     stage: Stage,
     link: Option<Link>,
     /// The link has served before: its server may have closed it.
@@ -123,6 +126,7 @@ impl Exchange {
             url,
             redirects: 0,
             proxy: None,
+            bearer: None,
             stage: Stage::Finding { asked_ns: means.resolver.now_ns() },
             link,
             reused: false,
@@ -193,7 +197,7 @@ impl Exchange {
 
     pub(super) fn waits_for(&self) -> &'static str {
         match self.stage {
-            Stage::Finding { .. } => "looking up its name",
+            Stage::Finding { .. } => "looking up its name, or fetching a token for it",
             Stage::Connecting(_) => "connecting",
             Stage::Tunnel(_) => "waiting for its proxy",
             Stage::Sending => "sending the request",
@@ -210,6 +214,13 @@ impl Exchange {
     /// Finds the way to the server: the connection there is, or addresses.
     fn find(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
         let Stage::Finding { asked_ns } = self.stage else { return Ok(Turn::Next) };
+        if let Some(oauth2) = ask.client.oauth2.as_ref().filter(|_| self.is_trusted()) {
+            self.bearer = match means.tokens.find(oauth2) {
+                TokenLookup::Known(token) => Some(token),
+                TokenLookup::Pending => return Ok(WAITS),
+                TokenLookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
+            };
+        }
         self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
         let proxy = self.proxy.as_ref().map(|proxy| &proxy.origin);
         if let Some(link) =
@@ -298,7 +309,7 @@ impl Exchange {
             Scheme::Http => Transport::Plain(socket),
             Scheme::Https => {
                 let options = &ask.client.tls;
-                let name = server_name(options, &origin.host)?;
+                let name = server_name(options, origin.name())?;
                 let config = means.tls.get(options)?;
                 Transport::tls(socket, config, name)
                     .map_err(|error| Failure::Transport(format!("tls: {error}")))?
@@ -309,14 +320,20 @@ impl Exchange {
         Ok(Turn::Next)
     }
 
+    /// Whether credentials are meant for the server that is asked.
+    fn is_trusted(&self) -> bool {
+        self.first.trusts(&self.url.origin)
+    }
+
     fn begin_to_send(&mut self, link: Link, reused: bool, ask: &Ask<'_>) -> Result<(), Failure> {
         let forwarded = self.url.origin.scheme == Scheme::Http;
         let proxy = self.proxy.as_ref().filter(|_| forwarded);
-        let trusted = self.url.origin == self.first;
+        let trusted = self.is_trusted();
         self.out.clear();
         self.sent = 0;
         self.head.clear();
-        ask.write(Addressed { url: &self.url, proxy, trusted }, &mut self.out)?;
+        let token = self.bearer.as_deref();
+        ask.write(Addressed { url: &self.url, proxy, trusted, token }, &mut self.out)?;
         self.link = Some(link);
         self.reused = reused;
         self.answered = false;

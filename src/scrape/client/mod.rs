@@ -13,6 +13,7 @@ mod request;
 mod resolver;
 mod response;
 mod tls;
+mod tokens;
 mod transport;
 mod url;
 
@@ -32,12 +33,14 @@ pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
 pub(super) use tls::TlsConfigs;
+pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 
 /// What all clients of a worker share.
 pub(super) struct Means<'a> {
     pub(super) registry: &'a Registry,
     pub(super) resolver: &'a Arc<Resolver>,
+    pub(super) tokens: &'a Tokens,
     pub(super) tls: &'a mut TlsConfigs,
     pub(super) proxies: &'a ProxyEnvironment,
     pub(super) decoders: &'a mut DecoderPool,
@@ -122,7 +125,7 @@ impl Client {
         self.exchange.is_some()
     }
 
-    /// Whether it waits for the resolver.
+    /// Whether it waits for the resolver, or for a token.
     pub(super) fn is_finding(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.is_finding())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 
-use crate::scrape::{ClientOptions, Group};
+use crate::scrape::{ClientOptions, Group, Redacted};
 
 use super::client::Client;
 use super::counts::KindCounts;
@@ -43,7 +43,7 @@ impl Http {
             return Err(format!("unsupported content type {kind:?}"));
         }
         let text = answer.text(BODY_BYTES_MAX).await.map_err(|e| e.to_string())?;
-        groups_from_json(&text, &self.url, URL_LABEL).map_err(|e| e.to_string())
+        groups_from_json(&text, &self.name(), URL_LABEL).map_err(|e| e.to_string())
     }
 }
 
@@ -53,7 +53,7 @@ impl Refresh for Http {
     }
 
     fn name(&self) -> String {
-        self.url.clone()
+        Redacted(&self.url).to_string()
     }
 }
 

@@ -4,7 +4,7 @@
 //! used while a newer one is looked up, so that a resolver that hangs costs only names that were never found.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -163,6 +163,9 @@ impl Resolver {
 }
 
 fn look_up(host: &str) -> Result<Arc<[SocketAddr]>, Arc<str>> {
+    if let Some(address) = in_zone(host) {
+        return Ok(Arc::new([address.into()]));
+    }
     let found = (host, 0).to_socket_addrs().map_err(|error| format!("lookup {host}: {error}"))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found {
@@ -175,6 +178,18 @@ fn look_up(host: &str) -> Result<Arc<[SocketAddr]>, Arc<str>> {
     } else {
         Ok(addresses.into())
     }
+}
+
+/// A long address whose zone is the name or number of an interface. The system's resolver knows names only where the
+/// address is of one link alone.
+fn in_zone(host: &str) -> Option<SocketAddrV6> {
+    let (address, zone) = host.split_once('%')?;
+    let named = || {
+        let file = (!zone.contains('/')).then(|| format!("/sys/class/net/{zone}/ifindex"))?;
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    };
+    let scope = zone.parse().ok().or_else(named)?;
+    Some(SocketAddrV6::new(address.parse().ok()?, 0, 0, scope))
 }
 
 /// For so long an answer is not asked for again: as long as resolvers on a host keep one at least.
@@ -226,6 +241,7 @@ mod tests {
         wake.recv().unwrap();
         let Lookup::Known(addresses) = resolver.find("::1%lo", asked_ns) else { panic!("not found") };
         assert!(matches!(*addresses, [SocketAddr::V6(at)] if at.scope_id() > 0), "{addresses:?}");
+        assert_eq!(in_zone("fe80::1%3").map(|at| at.scope_id()), Some(3));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The handle on all workers' rounds: which targets there are, and who scrapes them.
 //!
 //! Comes in: whole lists of targets, after a reload or when something was discovered. Goes out: to each worker what of
-//! its share has changed. Keeps: an unchanged target stays where it is and goes on undisturbed; one whose series another
-//! had goes where those are; any other new one goes to the worker with the fewest; and every target is somebody's, or
-//! its worker was told that it is gone.
+//! its share has changed. Keeps: an unchanged target stays where it is and goes on undisturbed; one whose series
+//! another had goes where those are; any other new one goes to the worker with the fewest; and every target is
+//! somebody's, or its worker was told that it is gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -254,4 +254,83 @@ impl SameJobs {
 fn is_same_job(a: &Job, b: &Job) -> bool {
     let without = |job: &Job| Job { discovery: Vec::new(), relabel: Arc::default(), ..job.clone() };
     without(a) == without(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::targets::Shard;
+    use super::super::{Group, Job};
+    use super::*;
+
+    fn control() -> Control {
+        let wake = Arc::new(|| {});
+        Control::new(ScrapeOptions { workers: 2, seed: 0, proxies: ProxyEnvironment::default(), wake })
+    }
+
+    /// Targets of the same labels, at these paths.
+    fn twins(interval_s: u64, paths: &[&str]) -> Arc<JobTargets> {
+        let job = Arc::new(Job { interval: Duration::from_secs(interval_s), ..Job::new("twins") });
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let target = |path: &&str| vec![pair("__address__", "a:1"), pair("__metrics_path__", path)];
+        let targets = paths.iter().map(target).collect();
+        let group = Group { source: String::new(), targets, labels: Vec::new() };
+        Arc::new(JobTargets::new(&job, [&group], Shard::default()))
+    }
+
+    /// The orders for all workers, in words; those that keep targets are kept.
+    fn said(control: &Control, kept: &mut Vec<Arc<TargetStatus>>) -> Vec<String> {
+        let path = |key: &TargetKey| key.url.rsplit_once('/').unwrap().1.to_owned();
+        let mut said = Vec::new();
+        for worker in 0..2 {
+            for order in control.shared().take_orders(worker) {
+                said.push(match order {
+                    Order::Take(wanted, status, instead) => {
+                        kept.push(status);
+                        format!("{worker} takes {} for {}", path(&wanted.target.key), path(&instead))
+                    }
+                    Order::Drop(key) => format!("{worker} drops {}", path(&key)),
+                });
+            }
+        }
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn each_of_the_targets_of_the_same_labels_goes_on_as_itself_or_is_dropped() {
+        let (control, mut kept) = (control(), Vec::new());
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes one for one", "1 takes two for two"]);
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert!(said(&control, &mut kept).is_empty(), "nothing has changed");
+        control.apply(&[twins(30, &["two", "one"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes one for one", "1 takes two for two"]);
+        // The first place that is free is not another's.
+        control.apply(&[twins(15, &["three", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes three for one", "1 takes two for two"]);
+        control.apply(&[]);
+        assert_eq!(said(&control, &mut kept), ["0 drops three", "1 drops two"]);
+    }
+
+    #[test]
+    fn a_target_that_comes_back_is_the_one_that_its_worker_keeps_or_a_new_one() {
+        let (control, mut kept) = (control(), Vec::new());
+        control.apply(&[twins(15, &["one", "two"])]);
+        said(&control, &mut kept);
+        control.apply(&[twins(15, &["one"])]);
+        assert_eq!(said(&control, &mut kept), ["1 drops two"]);
+        control.apply(&[twins(15, &["one"])]);
+        assert!(said(&control, &mut kept).is_empty(), "it is dropped once");
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["1 takes two for two"]);
+        control.apply(&[]);
+        assert_eq!(said(&control, &mut kept), ["0 drops one", "1 drops two"]);
+        // Their series are ended.
+        kept.clear();
+        control.apply(&[twins(15, &["two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes two for two"]);
+        assert!(control.shared().placement().gone.is_empty());
+    }
 }

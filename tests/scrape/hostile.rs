@@ -89,7 +89,8 @@ fn no_hostile_target_passes_its_limits_or_delays_another() {
     }
     let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"good\"}}", good.address);
     gateway.wait_for_rows("the good one goes on", |rows| values(rows, &of("up")).len() > 5);
-    // All of them, a hostile one too, are asked in every slot, and soon after it has begun; a loaded machine may be late.
+    // All of them, a hostile one too, are asked in every slot, and soon after it has begun; a loaded machine may be
+    // late.
     let metric = |name: &str| gateway.metric(&format!("tidegate_scrape{name}"));
     assert_eq!(metric("s_missed_total"), 0.0);
     let (soon, all) = (metric("_delay_seconds_bucket{le=\"0.5\"}"), metric("_delay_seconds_count"));

@@ -2,8 +2,8 @@
 //!
 //! Comes in: what to [`Ask`], where, and word of what the poll said. Goes out: the [`Answer`] of a 200, or the
 //! [`Failure`]. Keeps: no call waits; a server gets so many reads before others have their turn; not a byte of a body
-//! is kept that was not paid for, and where there is no memory nothing is read until there is some. It refuses to know what the body means, and when it was to be there: who drives it
-//! looks at the clock and [aborts](Client::abort).
+//! is kept that was not paid for, and where there is no memory nothing is read until there is some. It refuses to know
+//! what the body means, and when it was to be there: who drives it looks at the clock and [aborts](Client::abort).
 
 mod body;
 mod connect;
@@ -25,9 +25,9 @@ use mio::{Registry, Token};
 use crate::engine::Reservation;
 use crate::http::body::DecoderPool;
 
+use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
 
-use body::BODY_BYTES_MAX;
 pub(super) use body::Purse;
 pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;

@@ -73,3 +73,23 @@ const URL_LABEL: &str = "__meta_url";
 
 /// The longest answer: some hundred thousand targets.
 const BODY_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn passwords_of_urls_are_not_told() {
+        let asked = |url: &'static str| async move {
+            let mut http = Http::new(url, Duration::from_secs(5), ClientOptions::default());
+            let error = http.refresh(&KindCounts::default()).await.unwrap_err();
+            format!("{} {error}", http.name())
+        };
+        for url in
+            ["http://u:S3CRET@127.0.0.1:1/x", "ftp://u:S3CRET@h/", "http://u:S3CRET@h:x/", "http://u:S3CRET@"]
+        {
+            let said = asked(url).await;
+            assert!(said.contains("u:xxxxx@") && !said.contains("S3CRET"), "{said}");
+        }
+    }
+}

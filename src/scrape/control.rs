@@ -1,14 +1,15 @@
 //! The handle on all workers' rounds: which targets there are, and who scrapes them.
 //!
 //! Comes in: whole lists of targets, after a reload or when something was discovered. Goes out: to each worker what of
-//! its share has changed. Keeps: an unchanged target stays where it is and goes on undisturbed; a new one goes to the
-//! worker with the fewest.
+//! its share has changed. Keeps: an unchanged target stays where it is and goes on undisturbed; one whose series
+//! another had goes where those are; any other new one goes to the worker with the fewest; and every target is
+//! somebody's, or its worker was told that it is gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::client::{ProxyEnvironment, Resolver};
+use super::client::{ProxyEnvironment, Resolver, Tokens};
 use super::job::Job;
 use super::status::{StatusBoard, TargetStatus};
 use super::target::{LabelPairs, Target, TargetKey};
@@ -36,8 +37,9 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     pub(super) proxies: ProxyEnvironment,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) tokens: Tokens,
     desks: Vec<Desk>,
-    placed: Mutex<HashMap<TargetKey, Placed>>,
+    placed: Mutex<Placement>,
     board: Arc<StatusBoard>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -48,6 +50,24 @@ struct Desk {
     stirred: AtomicBool,
     /// At most one for each target and list.
     orders: Mutex<Vec<Order>>,
+}
+
+/// Who scrapes what.
+#[derive(Default)]
+struct Placement {
+    active: HashMap<TargetKey, Placed>,
+    /// Targets that are gone, as long as their workers keep them: they may come back.
+    gone: Vec<Gone>,
+}
+
+/// A target that is gone.
+struct Gone {
+    key: TargetKey,
+    placed: Placed,
+    /// The worker's: it lives as long as the worker knows the target.
+    status: Weak<TargetStatus>,
+    /// The worker knows.
+    told: bool,
 }
 
 /// A target, and its worker.
@@ -66,9 +86,9 @@ pub(super) struct Wanted {
 
 /// What a worker is to do.
 pub(super) enum Order {
-    /// Scrape it, in place of the one of this key if there is one.
+    /// Scrape it, in place of the one of this key if there is one, gone or not.
     Take(Wanted, Arc<TargetStatus>, TargetKey),
-    /// Say that its series are no more, and forget it.
+    /// It is gone: unless it comes back soon, say that its series are no more, and forget it.
     Drop(TargetKey),
 }
 
@@ -81,6 +101,7 @@ impl Control {
         Control(Arc::new(Shared {
             seed,
             proxies,
+            tokens: Tokens::new(Arc::clone(&resolver)),
             resolver,
             desks: (0..workers).map(|_| Desk::default()).collect(),
             placed: Mutex::default(),
@@ -97,9 +118,10 @@ impl Control {
     /// Scrapes these targets from now on, and no others.
     pub fn apply(&self, jobs: &[Arc<JobTargets>]) {
         let shared = &*self.0;
-        let mut placed = shared.placed();
+        let mut placement = shared.placement();
+        let Placement { active, gone } = &mut *placement;
         let mut counts = vec![0usize; shared.desks.len()];
-        let mut before = std::mem::take(&mut *placed);
+        let mut before = std::mem::take(active);
         let mut orders: Vec<Vec<Order>> = shared.desks.iter().map(|_| Vec::new()).collect();
         let mut same_jobs = SameJobs::default();
         let mut new = Vec::new();
@@ -117,38 +139,38 @@ impl Control {
                             let key = target.key.clone();
                             orders[worker].push(Order::Take(wanted.clone(), status, key));
                         }
-                        placed.insert(target.key.clone(), Placed { wanted, worker });
+                        active.insert(target.key.clone(), Placed { wanted, worker });
                     }
                 }
             }
         }
+        for (key, placed) in before {
+            let status = shared.board.leave(&key);
+            let status = status.map_or_else(Weak::new, |status| Arc::downgrade(&status));
+            gone.push(Gone { key, placed, status, told: false });
+        }
         // A target that is asked in another way is another one, but its series go on: nobody is to tell them stale.
-        let mut heirs: HashMap<_, _> =
-            before.into_iter().map(|(key, gone)| (gone.wanted.family(), (key, gone))).collect();
-        for wanted in new {
+        for (wanted, heir_of) in heirs(new, gone) {
             let key = wanted.target.key.clone();
             let status = shared.board.enter(&key);
-            let (instead, worker) = match heirs.remove(&wanted.family()) {
-                Some((before, gone)) => {
-                    shared.board.leave(&before);
-                    (before, gone.worker)
-                }
+            let (instead, worker) = match heir_of {
+                Some(Gone { key, placed, .. }) => (key, placed.worker),
                 None => (key.clone(), fewest(&counts)),
             };
             counts[worker] += 1;
             orders[worker].push(Order::Take(wanted.clone(), status, instead));
-            placed.insert(key, Placed { wanted, worker });
+            active.insert(key, Placed { wanted, worker });
         }
-        for (key, gone) in heirs.into_values() {
-            shared.board.leave(&key);
-            orders[gone.worker].push(Order::Drop(key));
+        for gone in gone.iter_mut().filter(|gone| !gone.told) {
+            orders[gone.placed.worker].push(Order::Drop(gone.key.clone()));
+            gone.told = true;
         }
         for (desk, orders) in shared.desks.iter().zip(orders).filter(|(_, orders)| !orders.is_empty()) {
             desk.orders.lock().unwrap_or_else(PoisonError::into_inner).extend(orders);
             // Pairs with the swap in `take_orders`; the lock publishes the orders.
             desk.stirred.store(true, Ordering::Release);
         }
-        drop(placed);
+        drop(placement);
         (shared.wake)();
     }
 
@@ -162,9 +184,36 @@ fn fewest(counts: &[usize]) -> usize {
     (0..counts.len()).min_by_key(|&worker| counts[worker]).unwrap_or_default()
 }
 
+/// Which of the new targets go on with the series of which that are gone: those that came back, then those at the same
+/// place, then any of the same labels. Whoever is not gone on with stays in `gone`, unless its worker has forgotten it.
+fn heirs(new: Vec<Wanted>, gone: &mut Vec<Gone>) -> Vec<(Wanted, Option<Gone>)> {
+    gone.retain(|gone| gone.status.strong_count() > 0);
+    let mut families: HashMap<Family, Vec<Gone>> = HashMap::new();
+    if !new.is_empty() {
+        for gone in gone.drain(..) {
+            families.entry(gone.placed.wanted.family()).or_default().push(gone);
+        }
+    }
+    let mut found: Vec<_> = new.into_iter().map(|wanted| (wanted, None)).collect();
+    let same_key = |a: &Target, b: &Target| a.key == b.key;
+    let same_place =
+        |a: &Target, b: &Target| (a.scheme, &a.address, &a.path) == (b.scheme, &b.address, &b.path);
+    for is_it in [same_key, same_place, |_: &Target, _: &Target| true] {
+        for (wanted, heir_of) in found.iter_mut().filter(|(_, heir_of)| heir_of.is_none()) {
+            let Some(family) = families.get_mut(&wanted.family()) else { continue };
+            let at = family.iter().position(|gone| is_it(&gone.placed.wanted.target, &wanted.target));
+            *heir_of = at.map(|at| family.swap_remove(at));
+        }
+    }
+    gone.extend(families.into_values().flatten());
+    found
+}
+
+/// What the series of a target have in common: its job and its labels. Several targets may be of one.
+type Family = (String, LabelPairs);
+
 impl Wanted {
-    /// What its series have in common, and in no other target's.
-    fn family(&self) -> (String, LabelPairs) {
+    fn family(&self) -> Family {
         (self.target.key.job.clone(), self.target.labels.clone())
     }
 }
@@ -180,7 +229,7 @@ impl Shared {
     }
 
     /// No code that could panic runs under the lock: what a poisoned one holds is sound.
-    fn placed(&self) -> MutexGuard<'_, HashMap<TargetKey, Placed>> {
+    fn placement(&self) -> MutexGuard<'_, Placement> {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -205,4 +254,83 @@ impl SameJobs {
 fn is_same_job(a: &Job, b: &Job) -> bool {
     let without = |job: &Job| Job { discovery: Vec::new(), relabel: Arc::default(), ..job.clone() };
     without(a) == without(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::targets::Shard;
+    use super::super::{Group, Job};
+    use super::*;
+
+    fn control() -> Control {
+        let wake = Arc::new(|| {});
+        Control::new(ScrapeOptions { workers: 2, seed: 0, proxies: ProxyEnvironment::default(), wake })
+    }
+
+    /// Targets of the same labels, at these paths.
+    fn twins(interval_s: u64, paths: &[&str]) -> Arc<JobTargets> {
+        let job = Arc::new(Job { interval: Duration::from_secs(interval_s), ..Job::new("twins") });
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let target = |path: &&str| vec![pair("__address__", "a:1"), pair("__metrics_path__", path)];
+        let targets = paths.iter().map(target).collect();
+        let group = Group { source: String::new(), targets, labels: Vec::new() };
+        Arc::new(JobTargets::new(&job, [&group], Shard::default()))
+    }
+
+    /// The orders for all workers, in words; those that keep targets are kept.
+    fn said(control: &Control, kept: &mut Vec<Arc<TargetStatus>>) -> Vec<String> {
+        let path = |key: &TargetKey| key.url.rsplit_once('/').unwrap().1.to_owned();
+        let mut said = Vec::new();
+        for worker in 0..2 {
+            for order in control.shared().take_orders(worker) {
+                said.push(match order {
+                    Order::Take(wanted, status, instead) => {
+                        kept.push(status);
+                        format!("{worker} takes {} for {}", path(&wanted.target.key), path(&instead))
+                    }
+                    Order::Drop(key) => format!("{worker} drops {}", path(&key)),
+                });
+            }
+        }
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn each_of_the_targets_of_the_same_labels_goes_on_as_itself_or_is_dropped() {
+        let (control, mut kept) = (control(), Vec::new());
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes one for one", "1 takes two for two"]);
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert!(said(&control, &mut kept).is_empty(), "nothing has changed");
+        control.apply(&[twins(30, &["two", "one"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes one for one", "1 takes two for two"]);
+        // The first place that is free is not another's.
+        control.apply(&[twins(15, &["three", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes three for one", "1 takes two for two"]);
+        control.apply(&[]);
+        assert_eq!(said(&control, &mut kept), ["0 drops three", "1 drops two"]);
+    }
+
+    #[test]
+    fn a_target_that_comes_back_is_the_one_that_its_worker_keeps_or_a_new_one() {
+        let (control, mut kept) = (control(), Vec::new());
+        control.apply(&[twins(15, &["one", "two"])]);
+        said(&control, &mut kept);
+        control.apply(&[twins(15, &["one"])]);
+        assert_eq!(said(&control, &mut kept), ["1 drops two"]);
+        control.apply(&[twins(15, &["one"])]);
+        assert!(said(&control, &mut kept).is_empty(), "it is dropped once");
+        control.apply(&[twins(15, &["one", "two"])]);
+        assert_eq!(said(&control, &mut kept), ["1 takes two for two"]);
+        control.apply(&[]);
+        assert_eq!(said(&control, &mut kept), ["0 drops one", "1 drops two"]);
+        // Their series are ended.
+        kept.clear();
+        control.apply(&[twins(15, &["two"])]);
+        assert_eq!(said(&control, &mut kept), ["0 takes two for two"]);
+        assert!(control.shared().placement().gone.is_empty());
+    }
 }

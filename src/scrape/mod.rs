@@ -11,6 +11,7 @@ mod job;
 mod labels;
 mod negotiate;
 pub mod pages;
+mod plain_file;
 mod redacted;
 mod report;
 mod rounds;

@@ -13,9 +13,10 @@ use super::target::Target;
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Report {
     values: [f64; NAMES.len()],
-    stale: bool,
     /// How many of them are told.
     told: usize,
+    /// Those behind them, up to this one, were told before and are no more.
+    ended: usize,
 }
 
 /// What is known when a scrape is over.
@@ -47,8 +48,8 @@ const EXTRA: usize = 5;
 const VALUE: [FieldText<'static>; 1] = [FieldText { text: b"value", name: b"value", kind: FieldType::F64 }];
 
 impl Report {
-    /// How a scrape of this target went.
-    pub(super) fn new(target: &Target, told: &Told) -> Report {
+    /// How a scrape of this target went, whose last report had so many values.
+    pub(super) fn new(target: &Target, told: &Told, told_before: usize) -> Report {
         let values = [
             f64::from(u8::from(told.up)),
             told.duration_ns as f64 / 1e9,
@@ -59,16 +60,18 @@ impl Report {
             target.job.limits.samples_max as f64,
             told.body_bytes as f64,
         ];
-        Report { values, stale: false, told: Report::told(target) }
+        let told = if target.job.extra_metrics { NAMES.len() } else { EXTRA };
+        Report { values, told, ended: told_before }
     }
 
-    /// The target is gone.
-    pub(super) fn stale(target: &Target) -> Report {
-        Report { values: [0.0; NAMES.len()], stale: true, told: Report::told(target) }
+    /// The target is gone, whose last report had so many values.
+    pub(super) fn stale(told_before: usize) -> Report {
+        Report { values: [0.0; NAMES.len()], told: 0, ended: told_before }
     }
 
-    fn told(target: &Target) -> usize {
-        if target.job.extra_metrics { NAMES.len() } else { EXTRA }
+    /// How many values it has.
+    pub(super) fn told(&self) -> usize {
+        self.told
     }
 
     /// Pushes the rows from `from` on, and says from where to go on.
@@ -82,7 +85,7 @@ impl Report {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Result<(), usize> {
-        for (i, name) in NAMES.iter().enumerate().take(self.told).skip(from) {
+        for (i, name) in NAMES.iter().enumerate().take(self.told.max(self.ended)).skip(from) {
             match self.push_one(i, time_ns, intake) {
                 Ok(Ok(())) => {
                     result.accepted += 1;
@@ -117,7 +120,7 @@ impl Report {
             ShapeId::NONE => intake.define_shape(series, &VALUE)?,
             known => known,
         };
-        let bits = if self.stale { NAN_STALE_BITS } else { self.values[i].to_bits() };
+        let bits = if i < self.told { self.values[i].to_bits() } else { NAN_STALE_BITS };
         Ok(intake.push(series, shape, time_ns, &[bits], &[]))
     }
 }

@@ -5,6 +5,8 @@
 //! one and is given up at its time limit; where the engine has no room, bodies wait, each paid for, and targets whose
 //! last body waits are not asked again; what is no more gets stale markers before it is forgotten.
 
+mod turnover;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -14,19 +16,19 @@ use mio::{Registry, Token};
 use crate::engine::{MemoryBudget, Worker};
 use crate::http::body::DecoderPool;
 use crate::ingest::ContextId;
-use crate::model::{Full, WriteResult};
+use crate::model::WriteResult;
 use crate::telemetry::{Protocol, WorkerCounters};
-use crate::wire::exposition::{ScrapeOptions as ReadOptions, Scraper};
+use crate::wire::exposition::Scraper;
 
 use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step, TlsConfigs};
-use super::control::{Control, Order, Shared, Wanted};
+use super::control::{Control, Shared};
 use super::negotiate;
-use super::report::{Report, Told};
-use super::schedule::{Agenda, Slots};
-use super::status::TargetStatus;
-use super::subject::{After, Arrival, Moment, News, Scrape, Subject, Taking, TargetSeries};
+use super::report::Told;
+use super::schedule::Agenda;
+use super::subject::{
+    After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, read_options,
+};
 use super::target::TargetKey;
-use super::targets::shard;
 
 /// How long a step goes on with bodies before others have their turn.
 const STEP_NS_MAX: u64 = 5_000_000;
@@ -36,6 +38,12 @@ const BUSY_NS_MAX: u64 = 50_000_000;
 
 /// How soon it is looked at again meanwhile.
 const BUSY_PAUSE_NS: u64 = 1_000_000;
+
+/// How soon those are gone on with that wait for memory.
+const SHORT_PAUSE_NS: u64 = 10_000_000;
+
+/// So many of them at once.
+const SHORT_AT_ONCE_MAX: usize = 64;
 
 /// What a worker lends.
 pub struct Ground<'a> {
@@ -59,11 +67,16 @@ pub struct Rounds {
     subjects: Vec<Option<Box<Subject>>>,
     vacant: Vec<usize>,
     by_key: HashMap<TargetKey, usize>,
+    /// Those that are gone, until their series are ended.
+    gone: HashMap<TargetKey, usize>,
     agenda: Agenda,
     /// To be gone on with at once.
     again: VecDeque<usize>,
-    /// Whose names are being looked up.
+    /// Whose names are being looked up, or tokens fetched.
     finding: Vec<usize>,
+    /// Who waits for memory, and when they are gone on with.
+    short: VecDeque<usize>,
+    short_due_ns: u64,
     /// Answers of the resolver when those were last gone on with.
     answers: u64,
     /// Whose bodies are to be read, in the order in which they came; the first may be half pushed.
@@ -90,9 +103,12 @@ impl Rounds {
             subjects: Vec::new(),
             vacant: Vec::new(),
             by_key: HashMap::new(),
+            gone: HashMap::new(),
             agenda: Agenda::default(),
             again: VecDeque::new(),
             finding: Vec::new(),
+            short: VecDeque::new(),
+            short_due_ns: 0,
             answers: 0,
             arrived: VecDeque::new(),
             reader: Scraper::new(),
@@ -139,13 +155,33 @@ impl Rounds {
                 self.advance(id, ground);
             }
         }
+        self.relieve(now_ns, ground);
         self.take_bodies(now_ns + STEP_NS_MAX, ground);
+    }
+
+    /// Goes on with some of those that wait for memory: there may be some now.
+    fn relieve(&mut self, now_ns: u64, ground: &mut Ground<'_>) {
+        if now_ns < self.short_due_ns {
+            return;
+        }
+        self.short_due_ns = now_ns + SHORT_PAUSE_NS;
+        for _ in 0..self.short.len().min(SHORT_AT_ONCE_MAX) {
+            let Some(id) = self.short.pop_front() else { break };
+            if let Some(subject) = &mut self.subjects[id] {
+                subject.is_short = false;
+                self.advance(id, ground);
+            }
+        }
     }
 
     /// When it wants its next turn.
     pub fn due_ns(&self) -> Option<u64> {
         let at_once = !self.again.is_empty() || !self.full && !self.arrived.is_empty();
-        if at_once { Some(0) } else { self.agenda.next_ns() }
+        if at_once {
+            return Some(0);
+        }
+        let short_ns = (!self.short.is_empty()).then_some(self.short_due_ns);
+        self.agenda.next_ns().into_iter().chain(short_ns).min()
     }
 
     /// Whether it waits for room in the engine.
@@ -155,7 +191,7 @@ impl Rounds {
 
     /// While draining: whether all series are ended.
     pub fn is_settled(&self) -> bool {
-        self.drains && self.by_key.is_empty()
+        self.drains && self.by_key.is_empty() && self.gone.is_empty()
     }
 
     /// Bytes held, bodies under way left out: they are paid for.
@@ -172,88 +208,15 @@ impl Rounds {
         }
     }
 
-    fn obey(&mut self, order: Order, ground: &mut Ground<'_>) {
-        match order {
-            Order::Take(..) if self.drains => {}
-            Order::Take(wanted, status, instead) => match self.by_key.remove(&instead) {
-                Some(id) => {
-                    let Some(subject) = &mut self.subjects[id] else { return };
-                    subject.keyed = Arc::clone(&wanted.target);
-                    self.by_key.insert(wanted.target.key.clone(), id);
-                    let ends =
-                        matches!(subject.after, After::End(_)) || subject.names_differently(&wanted.target);
-                    subject.after = match ends {
-                        true => After::End(Some((wanted, status))),
-                        false => After::Replace(wanted, status),
-                    };
-                    self.settle(id, ground);
-                }
-                None => self.add(wanted, status, ground),
-            },
-            Order::Drop(key) => {
-                if let Some(&id) = self.by_key.get(&key) {
-                    self.end(id, ground);
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, wanted: Wanted, status: Arc<TargetStatus>, ground: &Ground<'_>) {
-        let id = self.vacant.pop().unwrap_or_else(|| {
-            self.subjects.push(None);
-            self.subjects.len() - 1
-        });
-        let slots = self.slots(&wanted, ground);
-        self.agenda.add(slots.next_ns(), id);
-        self.by_key.insert(wanted.target.key.clone(), id);
-        let context = self.contexts();
-        let token = Token(self.first_token + id);
-        self.subjects[id] = Some(Box::new(Subject::new((wanted, status), token, context, slots)));
-        ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
-    }
-
-    /// Two contexts that no target has had.
-    fn contexts(&mut self) -> u32 {
-        let context = self.next_context;
-        // Four thousand million of them: a new target every second for over sixty years.
-        self.next_context = context.checked_add(2).expect("contexts outlast any process");
-        context
-    }
-
-    fn slots(&self, wanted: &Wanted, ground: &Ground<'_>) -> Slots {
-        let target = &wanted.target;
-        let hash = shard::hash(&target.key) ^ self.shared.seed;
-        let interval_ns = u64::try_from(target.interval.as_nanos()).unwrap_or(u64::MAX >> 2);
-        Slots::new(hash, interval_ns, ground.engine.monotonic_ns(), ground.engine.wall_ns())
-    }
-
-    /// Has a target's series ended, once its scrape is over.
-    fn end(&mut self, id: usize, ground: &mut Ground<'_>) {
-        let Some(subject) = &mut self.subjects[id] else { return };
-        subject.after = After::End(None);
-        if let Scrape::Asked(_) = subject.scrape {
-            // Nobody wants the answer any more.
-            subject.client.abort(&mut self.decoders);
-            subject.scrape = Scrape::Idle;
-        }
-        self.settle(id, ground);
-    }
-
-    fn drain(&mut self, ground: &mut Ground<'_>) {
-        self.drains = true;
-        for id in 0..self.subjects.len() {
-            self.end(id, ground);
-        }
-    }
-
     /// What is due of a target.
     fn look(&mut self, id: usize, now_ns: u64, ground: &mut Ground<'_>) {
         let Some(subject) = &mut self.subjects[id] else { return };
         if let Scrape::Asked(moment) = subject.scrape {
             if now_ns >= moment.deadline_ns {
-                let reading = subject.client.waits_for();
+                let (reading, is_short) = (subject.client.waits_for(), subject.client.is_short());
                 subject.client.abort(&mut self.decoders);
                 let why = match reading {
+                    _ if is_short => Failure::NoMemory,
                     "reading body" => Failure::Answer("context deadline exceeded".to_owned()),
                     stage => Failure::Transport(format!("context deadline exceeded ({stage})")),
                 };
@@ -263,7 +226,13 @@ impl Rounds {
             }
         }
         let Some(subject) = &mut self.subjects[id] else { return };
-        if now_ns < subject.slots.next_ns() || matches!(subject.after, After::End(_)) {
+        if let Some(absence) = subject.absence {
+            if now_ns >= absence.until_ns && matches!(subject.after, After::Nothing) {
+                self.end(id, ground);
+            }
+            return;
+        }
+        if now_ns < subject.slots.next_ns() || matches!(subject.after, After::Leave | After::End(_)) {
             return;
         }
         let counters = ground.engine.counters();
@@ -327,6 +296,7 @@ impl Rounds {
         let mut means = Means {
             registry: &self.registry,
             resolver: &self.shared.resolver,
+            tokens: &self.shared.tokens,
             tls: &mut self.tls,
             proxies: &self.shared.proxies,
             decoders: &mut self.decoders,
@@ -341,6 +311,11 @@ impl Rounds {
                 until_ns.into_iter().for_each(|until_ns| self.agenda.add(until_ns, id));
                 if subject.client.is_finding() {
                     self.finding.push(id);
+                }
+            }
+            Step::NoMemory => {
+                if !std::mem::replace(&mut subject.is_short, true) {
+                    self.short.push_back(id);
                 }
             }
             Step::Again => self.queue(id),
@@ -367,7 +342,7 @@ impl Rounds {
                 }
             }
             Err(failure) => {
-                if failure == Failure::BodyTooLarge {
+                if let Failure::BodyTooLarge(_) = failure {
                     told.body_bytes = -1;
                 }
                 News::Failure(subject.describe(&failure))
@@ -407,91 +382,53 @@ impl Rounds {
             other => other,
         };
         let Scrape::Taking(taking) = &mut subject.scrape else { return true };
-        let (series, target) = (&mut subject.series, &subject.wanted.target);
-        while taking.report.is_none() {
-            let mut intake = ground.engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
-            match self.reader.push(&mut series.page, &mut intake, &mut self.result) {
-                Ok(()) => {
-                    let ends = taking.ends;
-                    let report = if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
-                    taking.report = Some((report, 0));
+        let stamp_ns = taking.moment.stamp_ns;
+        let reported = loop {
+            match &mut taking.stage {
+                Stage::Rows => {
+                    if subject.series.push(&mut self.reader, ground.engine, &mut self.result).is_err() {
+                        return false;
+                    }
+                    taking.stage = match &mut subject.before {
+                        Some(before) => {
+                            before.end_but(&subject.series.page, stamp_ns, &mut self.reader, ground.engine);
+                            Stage::Former
+                        }
+                        None => taking.report(&subject.wanted.target, subject.report.told),
+                    };
                 }
-                Err(Full) if ground.engine.make_room() => {}
-                Err(Full) => return false,
-            }
-        }
-        while let Some((report, from)) = &mut taking.report {
-            let labels = &series.report_labels;
-            let mut intake = ground.engine.writer(&mut series.report_stream).rewriting(Some(labels));
-            match report.push(*from, taking.moment.stamp_ns, &mut intake, &mut self.result) {
-                Ok(()) => break,
-                Err(at) => {
-                    *from = at;
+                Stage::Former => {
+                    if let Some(before) = &mut subject.before
+                        && before.series.push(&mut self.reader, ground.engine, &mut self.result).is_err()
+                    {
+                        return false;
+                    }
+                    subject.before = None;
+                    taking.stage = taking.report(&subject.wanted.target, subject.report.told);
+                }
+                Stage::Report(report, from) => {
+                    let ReportSeries { stream, labels, .. } = &mut subject.report;
+                    let mut intake = ground.engine.writer(stream).rewriting(Some(labels));
+                    match report.push(*from, stamp_ns, &mut intake, &mut self.result) {
+                        Ok(()) => break report.told(),
+                        Err(at) => *from = at,
+                    }
                     if !ground.engine.make_room() {
                         return false;
                     }
                 }
             }
-        }
-        series.reported = !taking.ends;
-        subject.last_stamp_ns = taking.moment.stamp_ns;
+        };
+        subject.report.told = reported;
+        subject.last_stamp_ns = stamp_ns;
         if !taking.ends {
             let outcome = taking.failure.as_deref().map_or(Ok(()), Err);
-            subject.status.report(taking.moment.stamp_ns, taking.told.duration_ns, outcome);
+            subject.status.report(stamp_ns, taking.told.duration_ns, outcome);
             ground.engine.counters().scrapes_failed.add(u64::from(outcome.is_err()));
         }
         subject.scrape = Scrape::Idle;
         count(&mut self.result, ground.engine.counters());
         true
-    }
-
-    /// A target's scrape may be over: does what was to be done then.
-    fn settle(&mut self, id: usize, ground: &mut Ground<'_>) {
-        let Some(subject) = &mut self.subjects[id] else { return };
-        if !matches!(subject.scrape, Scrape::Idle) {
-            return;
-        }
-        match std::mem::replace(&mut subject.after, After::Nothing) {
-            After::Nothing => {}
-            After::Replace(wanted, status) => {
-                let (now, then) = (&subject.wanted.target, &wanted.target);
-                let moved = (now.interval, &now.key) != (then.interval, &then.key);
-                subject.become_other(wanted.clone(), status);
-                if moved {
-                    self.move_slots(id, &wanted, ground);
-                }
-            }
-            After::End(next) if subject.series.reported || subject.series.page.is_live() => {
-                let now_ns = ground.engine.monotonic_ns();
-                // Not the time of rows that are there already.
-                let stamp_ns = whole_ms(ground.engine.wall_ns()).max(subject.last_stamp_ns + NS_PER_MS);
-                let moment = Moment { stamp_ns, began_ns: now_ns, deadline_ns: now_ns };
-                subject.after = After::End(next);
-                subject.scrape = Scrape::Arrived(moment, News::End, Told::default());
-                self.arrived.push_back(id);
-            }
-            After::End(None) => {
-                self.by_key.remove(&subject.keyed.key);
-                self.subjects[id] = None;
-                self.vacant.push(id);
-                ground.engine.counters().scrape_targets.set(self.by_key.len() as u64);
-            }
-            After::End(Some((wanted, status))) => {
-                let context = self.contexts();
-                let Some(subject) = &mut self.subjects[id] else { return };
-                subject.become_other(wanted.clone(), status);
-                subject.series = TargetSeries::new(&wanted.target, context);
-                self.move_slots(id, &wanted, ground);
-            }
-        }
-    }
-
-    fn move_slots(&mut self, id: usize, wanted: &Wanted, ground: &Ground<'_>) {
-        let slots = self.slots(wanted, ground);
-        self.agenda.add(slots.next_ns(), id);
-        if let Some(subject) = &mut self.subjects[id] {
-            subject.slots = slots;
-        }
     }
 }
 
@@ -505,14 +442,7 @@ fn read(
     engine: &mut Worker,
 ) -> Taking {
     let began_ns = engine.monotonic_ns();
-    let job = &subject.wanted.target.job;
-    let options = ReadOptions {
-        honor_timestamps: job.honor_timestamps,
-        track_timestamps_staleness: job.track_timestamps_staleness,
-        keep_empty_labels: job.honor_labels,
-        samples_max: job.limits.samples_max,
-        histograms: job.histograms.into(),
-    };
+    let options = read_options(&subject.wanted.target.job);
     let series = &mut subject.series;
     let mut intake = engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
     let ends = matches!(news, News::End);
@@ -533,7 +463,7 @@ fn read(
         reader.end(&mut series.page, moment.stamp_ns, &options, &mut intake);
     }
     told.duration_ns += engine.monotonic_ns() - began_ns;
-    Taking { moment, told, failure, ends, report: None }
+    Taking { moment, told, failure, ends, stage: Stage::Rows }
 }
 
 /// Counts what became of rows, and begins anew.
@@ -544,9 +474,3 @@ fn count(result: &mut WriteResult, counters: &WorkerCounters) {
     }
     result.clear();
 }
-
-fn whole_ms(ns: i64) -> i64 {
-    ns.div_euclid(NS_PER_MS) * NS_PER_MS
-}
-
-const NS_PER_MS: i64 = 1_000_000;

@@ -70,6 +70,11 @@ impl Slots {
         }
     }
 
+    /// How long a slot lasts.
+    pub(super) fn interval_ns(&self) -> u64 {
+        self.interval_ns
+    }
+
     /// Lets pass what is due: the last scrape is still under way. How many slots that are.
     pub(super) fn skip(&mut self, now_ns: u64) -> u64 {
         let Some(late_ns) = now_ns.checked_sub(self.next_ns) else { return 0 };

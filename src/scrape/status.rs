@@ -86,9 +86,9 @@ impl StatusBoard {
         Arc::clone(board.entry(key.clone()).or_default())
     }
 
-    /// A target is gone.
-    pub fn leave(&self, key: &TargetKey) {
-        lock(&self.0).remove(key);
+    /// A target is gone. Its status, if it was taken up.
+    pub fn leave(&self, key: &TargetKey) -> Option<Arc<TargetStatus>> {
+        lock(&self.0).remove(key)
     }
 
     /// The last report of a target; one that nobody has taken up is unknown.

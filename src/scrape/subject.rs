@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use mio::Token;
 
-use crate::engine::Reservation;
+use crate::engine::{Reservation, Worker};
 use crate::ingest::{ContextId, Stream};
-use crate::model::Rewrite;
-use crate::wire::exposition::{Format, HistogramOptions, Page};
+use crate::model::{Full, Rewrite, WriteResult};
+use crate::wire::exposition::{Format, HistogramOptions, Page, ScrapeOptions as ReadOptions, Scraper};
 
 use super::client::{Ask, Client, Failure, Origin, Url};
 use super::control::Wanted;
@@ -28,10 +28,16 @@ pub(super) struct Subject {
     pub(super) slots: Slots,
     pub(super) client: Client,
     pub(super) series: TargetSeries,
+    /// Those before a reload, until a scrape tells which of them are still there.
+    pub(super) before: Option<Box<FormerSeries>>,
+    pub(super) report: ReportSeries,
     pub(super) scrape: Scrape,
     pub(super) after: After,
+    pub(super) absence: Option<Absence>,
     /// It is to be gone on with, and that is noted.
     pub(super) queued: bool,
+    /// It waits for memory, and that is noted.
+    pub(super) is_short: bool,
     /// Bytes of its last body: the next one will be about as long.
     pub(super) body_bytes: usize,
     /// The time of its last rows.
@@ -46,10 +52,29 @@ pub(super) struct TargetSeries {
     pub(super) page: Page,
     pub(super) stream: Stream,
     pub(super) labels: Arc<dyn Rewrite>,
-    pub(super) report_stream: Stream,
-    pub(super) report_labels: ReportLabels,
-    /// It has been reported on, and is to be told stale when it ends.
-    pub(super) reported: bool,
+}
+
+/// What a target's rows were when they were read in another way.
+pub(super) struct FormerSeries {
+    pub(super) series: TargetSeries,
+    pub(super) options: ReadOptions,
+}
+
+/// What the rows are that scrapes say of themselves.
+pub(super) struct ReportSeries {
+    pub(super) stream: Stream,
+    pub(super) labels: ReportLabels,
+    /// How many series the last report had, which are to be told stale when it ends.
+    pub(super) told: usize,
+}
+
+/// A target is gone, and may come back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absence {
+    /// The time of the stale markers: that of the first scrape that it missed.
+    pub(super) stamp_ns: i64,
+    /// When it was gone for too long, by the monotonic clock.
+    pub(super) until_ns: u64,
 }
 
 /// How far a scrape has come.
@@ -80,8 +105,17 @@ pub(super) struct Taking {
     /// Why the scrape failed; `None` also where there was none.
     pub(super) failure: Option<String>,
     pub(super) ends: bool,
-    /// Once the others are pushed: from which on its rows are not.
-    pub(super) report: Option<(Report, usize)>,
+    pub(super) stage: Stage,
+}
+
+/// Which rows are being pushed.
+pub(super) enum Stage {
+    /// The target's.
+    Rows,
+    /// The stale markers of those before a reload.
+    Former,
+    /// The report's; from which on they are not pushed.
+    Report(Report, usize),
 }
 
 /// When a scrape began.
@@ -105,8 +139,10 @@ pub(super) struct Arrival {
 pub(super) enum After {
     /// It goes on.
     Nothing,
-    /// Another one of the same key takes its place.
+    /// Another one of the same series takes its place.
     Replace(Wanted, Arc<TargetStatus>),
+    /// It is gone: its series are no more unless it comes back.
+    Leave,
     /// Its series are no more, and then neither is it; or the other one takes its place.
     End(Option<(Wanted, Arc<TargetStatus>)>),
 }
@@ -119,21 +155,72 @@ impl From<Histograms> for HistogramOptions {
 }
 
 impl TargetSeries {
-    /// The series of a target nothing is known of. `context` and the one after it are its own.
-    pub(super) fn new(target: &Arc<Target>, context: u32) -> TargetSeries {
-        let stream = |n| Stream::of_dialect(ContextId(ContextId::TARGETS), ContextId(context + n));
-        TargetSeries {
-            page: Page::new(),
-            stream: stream(0),
-            labels: Arc::new(TargetLabels::new(target)),
-            report_stream: stream(1),
-            report_labels: ReportLabels(Arc::clone(target)),
-            reported: false,
+    /// The series of a target nothing is known of.
+    fn new(target: &Arc<Target>, stream: Stream) -> TargetSeries {
+        TargetSeries { page: Page::new(), stream, labels: Arc::new(TargetLabels::new(target)) }
+    }
+
+    /// Pushes what was read of it, as far as there is room or room can be made.
+    ///
+    /// # Errors
+    /// [`Full`]: come again after the next commit.
+    pub(super) fn push(
+        &mut self,
+        reader: &mut Scraper,
+        engine: &mut Worker,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        loop {
+            let mut intake = engine.writer(&mut self.stream).rewriting(Some(&*self.labels));
+            match reader.push(&mut self.page, &mut intake, result) {
+                Err(Full) if engine.make_room() => {}
+                pushed => return pushed,
+            }
         }
     }
 }
 
+impl FormerSeries {
+    /// Has those marked as stale that are not in `now`, which was just pushed: [`TargetSeries::push`] does it.
+    pub(super) fn end_but(&mut self, now: &Page, stamp_ns: i64, reader: &mut Scraper, engine: &mut Worker) {
+        let TargetSeries { page, stream, labels } = &mut self.series;
+        let mut intake = engine.writer(stream).rewriting(Some(&**labels));
+        reader.end_but(page, now, stamp_ns, &self.options, &mut intake);
+    }
+}
+
+impl Taking {
+    /// On to the report, the last of which had so many values.
+    pub(super) fn report(&self, target: &Target, told_before: usize) -> Stage {
+        let report = match self.ends {
+            true => Report::stale(told_before),
+            false => Report::new(target, &self.told, told_before),
+        };
+        Stage::Report(report, 0)
+    }
+}
+
+/// How bodies of a job's targets are read.
+pub(super) fn read_options(job: &Job) -> ReadOptions {
+    ReadOptions {
+        honor_timestamps: job.honor_timestamps,
+        track_timestamps_staleness: job.track_timestamps_staleness,
+        keep_empty_labels: job.honor_labels,
+        samples_max: job.limits.samples_max,
+        histograms: job.histograms.into(),
+    }
+}
+
+/// With it a target's label names the socket that it is reached by, in place of its address.
+const UNIX_SOCKET: &str = "__unix_socket__";
+
+/// A stream of a target in a context of its own.
+fn stream(context: u32) -> Stream {
+    Stream::of_dialect(ContextId(ContextId::TARGETS), ContextId(context))
+}
+
 impl Subject {
+    /// A target nothing is known of. `context` and the one after it are its own.
     pub(super) fn new(
         (wanted, status): (Wanted, Arc<TargetStatus>),
         token: Token,
@@ -141,7 +228,13 @@ impl Subject {
         slots: Slots,
     ) -> Subject {
         Subject {
-            series: TargetSeries::new(&wanted.target, context),
+            series: TargetSeries::new(&wanted.target, stream(context)),
+            before: None,
+            report: ReportSeries {
+                stream: stream(context + 1),
+                labels: ReportLabels(Arc::clone(&wanted.target)),
+                told: 0,
+            },
             accept: negotiate::accept(&wanted.target.job).into(),
             keyed: Arc::clone(&wanted.target),
             wanted,
@@ -150,27 +243,43 @@ impl Subject {
             client: Client::new(token),
             scrape: Scrape::Idle,
             after: After::Nothing,
+            absence: None,
             queued: false,
+            is_short: false,
             body_bytes: 0,
             last_stamp_ns: i64::MIN,
         }
     }
 
-    /// Takes up another version of the same target whose series are the same.
-    pub(super) fn become_other(&mut self, wanted: Wanted, status: Arc<TargetStatus>) {
-        if self.target().job.client != wanted.target.job.client {
+    /// Takes up another version of the target, of the same labels. `context` is its own if it
+    /// [`names_differently`](Subject::names_differently).
+    pub(super) fn become_other(&mut self, wanted: Wanted, status: Arc<TargetStatus>, context: Option<u32>) {
+        let (now, then) = (Arc::clone(&self.target().job), &wanted.target.job);
+        if now.client != then.client {
             self.client.forget();
         }
+        if context.is_some() || now.honor_timestamps != then.honor_timestamps {
+            let options = read_options(&now);
+            let next = TargetSeries::new(&wanted.target, context.map_or(self.series.stream, stream));
+            let series = std::mem::replace(&mut self.series, next);
+            if series.page.is_live() {
+                self.before = Some(Box::new(FormerSeries { series, options }));
+            }
+        } else {
+            self.series.labels = Arc::new(TargetLabels::new(&wanted.target));
+        }
+        self.report.labels = ReportLabels(Arc::clone(&wanted.target));
         self.accept = negotiate::accept(&wanted.target.job).into();
         self.wanted = wanted;
         self.status = status;
+        self.absence = None;
     }
 
     pub(super) fn target(&self) -> &Arc<Target> {
         &self.wanted.target
     }
 
-    /// Whether `next` gives series their labels in another way: then those of now are others' than those to come.
+    /// Whether `next` makes other series of the same lines.
     pub(super) fn names_differently(&self, next: &Target) -> bool {
         let (now, then) = (&*self.target().job, &*next.job);
         let limits = |job: &Job| {
@@ -180,12 +289,19 @@ impl Subject {
         (now.honor_labels, now.names, limits(now)) != (then.honor_labels, then.names, limits(then))
             || now.metric_relabel != then.metric_relabel
             || now.histograms != then.histograms
-            || now.extra_metrics != then.extra_metrics
+    }
+
+    /// Whether there is anything that is to be told stale when the target is gone.
+    pub(super) fn has_series(&self) -> bool {
+        self.report.told > 0 || self.series.page.is_live() || self.before.is_some()
     }
 
     /// Where its body is.
     pub(super) fn url(&self) -> Result<Url, String> {
         let target = self.target();
+        if target.key.labels.iter().any(|(name, value)| name == UNIX_SOCKET && !value.is_empty()) {
+            return Err(format!("{UNIX_SOCKET} is not built into tidegate"));
+        }
         let origin = Origin::parse(target.scheme, &target.address);
         let origin = origin.ok_or_else(|| format!("{:?} is no host and port", target.address))?;
         Ok(Url { origin, path: target.path.clone(), user: None })
@@ -193,7 +309,9 @@ impl Subject {
 
     /// Bytes held, those of a body that is under way left out: they are paid for.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of::<Subject>() + self.series.page.memory_bytes() + self.client.memory_bytes()
+        let former = self.before.as_ref();
+        let former = former.map_or(0, |b| size_of::<FormerSeries>() + b.series.page.memory_bytes());
+        size_of::<Subject>() + self.series.page.memory_bytes() + former + self.client.memory_bytes()
     }
 
     /// The client, and what it asks for.

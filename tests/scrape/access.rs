@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate::scrape::status::Health;
 use tidegate::scrape::{
-    Authorization, BasicAuth, ClientOptions, Credential, Job, ProxyEnvironment, ProxyOptions,
+    Authorization, BasicAuth, ClientOptions, ClientTls, Credential, Discovery, Job, OAuth2, ProxyEnvironment,
+    ProxyOptions,
 };
 
 use super::gateway::{Gateway, job, job_of};
@@ -45,10 +46,15 @@ fn credentials_and_headers_are_shown_and_never_told() {
 #[test]
 fn redirects_are_followed_and_take_no_credentials_elsewhere() {
     let other = Target::saying("a 1\n");
-    let to = other.address;
+    let elsewhere = other.address.port();
+    let moved = Target::start(move |_| {
+        let location = format!("Location: http://localhost:{elsewhere}/there?x=1\r\n");
+        answer("302 Found", &location, b"")
+    });
+    let to = moved.address;
     let first = Target::start(move |asked| match asked.path() {
         "/metrics" => answer("302 Found", "Location: here\r\n", b"ignored"),
-        "/here" => answer("307 Temporary Redirect", &format!("Location: http://{to}/there?x=1\r\n"), b""),
+        "/here" => answer("307 Temporary Redirect", &format!("Location: http://{to}/moved\r\n"), b""),
         _ => answer("302 Found", "Location: /round\r\n", b""),
     });
     let gateway = Gateway::start();
@@ -67,8 +73,80 @@ fn redirects_are_followed_and_take_no_credentials_elsewhere() {
     let asked = first.asked();
     let here = asked.iter().find(|asked| asked.path() == "/here").unwrap();
     assert_eq!(here.header("Authorization"), Some("Bearer secret"), "the same server");
+    assert_eq!(moved.asked()[0].header("Authorization"), Some("Bearer secret"), "the same host");
     assert_eq!(other.asked()[0].path(), "/there?x=1");
-    assert_eq!(other.asked()[0].header("Authorization"), None, "another server");
+    assert_eq!(other.asked()[0].header("Authorization"), None, "another host");
+}
+
+#[test]
+fn tokens_are_fetched_once_for_all_targets_of_a_job() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let tokens = Target::start(move |asked| match asked.header("Authorization") {
+        // id:S3CRET
+        Some("Basic aWQ6UzNDUkVU") => {
+            let n = counted.fetch_add(1, Ordering::SeqCst);
+            let token = format!("{{\"access_token\":\"t{n}\",\"expires_in\":3600}}");
+            answer("200 OK", "Connection: close\r\n", token.as_bytes())
+        }
+        _ => answer("401 Unauthorized", "Connection: close\r\n", b""),
+    });
+    let guarded = Target::start(|asked| match asked.header("Authorization") {
+        Some("Bearer t0") => text("a 1\n"),
+        _ => answer("401 Unauthorized", "", b""),
+    });
+    let oauth2 = |secret: &str| OAuth2 {
+        client_id: "id".into(),
+        client_secret: Some(Credential::Text(secret.into())),
+        scopes: Vec::new(),
+        token_url: format!("http://u:PASSWORD@{}/token", tokens.address),
+        endpoint_params: Vec::new(),
+        tls: ClientTls::default(),
+        proxy: ProxyOptions::default(),
+    };
+    let patient = std::time::Duration::from_secs(2);
+    let job_with = |name: &str, secret: &str| Job {
+        client: ClientOptions { oauth2: Some(oauth2(secret)), ..ClientOptions::default() },
+        interval: patient,
+        timeout: patient,
+        ..job(name, guarded.address)
+    };
+    let jobs = [job_with("one", "S3CRET"), job_with("two", "S3CRET"), job_with("bad", "wrong")];
+    let gateway = Gateway::start();
+    gateway.scrape(jobs.to_vec());
+    gateway.wait_for(&jobs[0], Health::Up);
+    gateway.wait_for(&jobs[1], Health::Up);
+    let error = gateway.wait_for(&jobs[2], Health::Down);
+    assert!(error.contains("oauth2: ") && error.contains("401"), "{error}");
+    assert!(!error.contains("PASSWORD") && !error.contains("wrong"), "{error}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_address_with_a_zone_is_reached_and_a_socket_in_a_label_is_refused() {
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let mut head = [0; 4096];
+            let n = socket.read(&mut head).unwrap();
+            let closing = answer("200 OK", "Content-Type: text/plain\r\nConnection: close\r\n", b"a 1\n");
+            _ = socket.write_all(&closing);
+            _ = told.send(String::from_utf8_lossy(&head[..n]).into_owned());
+        }
+    });
+    let gateway = Gateway::start();
+    let zoned = job_of("zoned", &[format!("[::1%lo]:{port}")]);
+    let mut by_socket = job_of("socket", &[format!("[::1]:{port}")]);
+    let Discovery::Static(groups) = &mut by_socket.discovery[0] else { unreachable!() };
+    groups[0].labels = vec![("__unix_socket__".into(), "/run/x".into())];
+    gateway.scrape(vec![zoned.clone(), by_socket.clone()]);
+    gateway.wait_for(&zoned, Health::Up);
+    assert!(heard.recv().unwrap().contains(&format!("\r\nHost: [::1]:{port}\r\n")));
+    let error = gateway.wait_for(&by_socket, Health::Down);
+    assert_eq!(error, "__unix_socket__ is not built into tidegate");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tidegate::engine::{CommitPolicy, Engine, Options};
 use tidegate::scrape::status::{Health, ScrapeReport};
 use tidegate::scrape::targets::{JobTargets, Shard};
 use tidegate::scrape::{Discovery, Group, Job, ProxyEnvironment};
-use tidegate::serve::{Control, ServeOptions, Server};
+use tidegate::serve::{Control, ServeOptions, Server, Settings};
 
 /// How long anything may take before the test has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,6 +44,16 @@ impl Gateway {
     }
 
     pub(crate) fn with(workers: u32, proxies: ProxyEnvironment) -> Gateway {
+        Gateway::set(workers, proxies, Settings::default())
+    }
+
+    /// With so many bytes of memory.
+    pub(crate) fn in_memory_of(memory_bytes_max: u64) -> Gateway {
+        let settings = Settings { memory_bytes_max, ..Settings::default() };
+        Gateway::set(1, ProxyEnvironment::default(), settings)
+    }
+
+    fn set(workers: u32, proxies: ProxyEnvironment, settings: Settings) -> Gateway {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let options = Options {
             workers,
@@ -53,6 +63,7 @@ impl Gateway {
         let scraping = Scraping::new(workers as usize, proxies);
         let serve = ServeOptions {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            settings,
             companion: Some(scraping.hook()),
             ..ServeOptions::default()
         };

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value as Json;
 
 use super::gateway::{Row, cat, wait_until};
+use super::target::Target;
 
 /// A program, which ends with the test.
 struct Program(Child);
@@ -19,6 +20,14 @@ impl Program {
         let mut program = Command::new(command);
         program.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Program(program.spawn().unwrap_or_else(|error| panic!("{command}: {error}; see tests/packages.sh")))
+    }
+}
+
+impl Program {
+    /// Has it read its configuration anew.
+    fn reload(&self) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     }
 }
 
@@ -109,6 +118,10 @@ fn file(directory: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// A page as a textfile collector has it.
+const FIXED: &str = "# HELP fixed_a Whole, and signed.\n# TYPE fixed_a gauge\nfixed_a -42\n# TYPE fixed_b counter\n\
+    fixed_b 1e308\nfixed_c{path=\"C:\\\\x\\n\\\"y\\\"\",empty=\"\"} 0.1\nfixed_c{path=\"ü\"} NaN\nfixed_d +Inf\n";
+
 #[test]
 fn what_prometheus_would_have_stored_is_stored() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -123,6 +136,8 @@ fn what_prometheus_would_have_stored_is_stored() {
         ask(push, "PUT /metrics/job/batch/instance/one", body);
         ask(push, "GET /metrics", "").contains("pushed{")
     });
+    // What never changes is stored the same to the last value.
+    let fixed = Target::saying(FIXED);
     let config = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s, external_labels: {{never: stored}}}}\n\
          scrape_configs:\n\
@@ -135,14 +150,17 @@ fn what_prometheus_would_have_stored_is_stored() {
          \x20 honor_labels: true\n\
          \x20 static_configs: [{{targets: ['127.0.0.1:{push}']}}]\n\
          - job_name: prometheus\n\
-         \x20 static_configs: [{{targets: ['127.0.0.1:{prometheus}']}}]\n"
+         \x20 static_configs: [{{targets: ['127.0.0.1:{prometheus}']}}]\n\
+         - job_name: fixed\n\
+         \x20 static_configs: [{{targets: ['{}']}}]\n",
+        fixed.address
     );
     let file = file(directory, "prometheus.yml", &config);
     let data = directory.join("data");
     let storage = format!("--storage.tsdb.path={}", directory.join("tsdb").display());
-    let _peer = Program::start("prometheus", &[format!("--config.file={file}"), storage, at(prometheus)]);
+    let peer = Program::start("prometheus", &[format!("--config.file={file}"), storage, at(prometheus)]);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &file, "--data", data.to_str().unwrap()];
-    let _ours = Program::start(env!("CARGO_BIN_EXE_tidegate"), &serve.map(str::to_owned));
+    let tidegate = Program::start(env!("CARGO_BIN_EXE_tidegate"), &serve.map(str::to_owned));
 
     // Both scrape all the time, and see a new series within a second of each other.
     let mut rows = Vec::new();
@@ -184,6 +202,40 @@ fn what_prometheus_would_have_stored_is_stored() {
         }
     }
     assert!(unchanging > 300, "only {unchanging} of {} series did not change", ours.len());
+
+    let is_fixed = |series: &str| series.contains(",job=\"fixed\"") && !series.starts_with("scrape_");
+    for (series, samples) in theirs.iter().filter(|(series, _)| is_fixed(series)) {
+        let values: Vec<f64> = ours[&**series].iter().map(|value| number(value).unwrap()).collect();
+        let first = samples[0].1;
+        assert!(
+            samples.iter().map(|(_, v)| v).chain(&values).all(|v| same(*v, first)),
+            "{series}: {values:?}"
+        );
+    }
+    let fixed_series =
+        |names: &BTreeMap<String, Vec<(i64, f64)>>| names.keys().filter(|s| is_fixed(s)).count();
+    assert_eq!(fixed_series(&theirs), FIXED.lines().filter(|line| !line.starts_with('#')).count() + 1);
+
+    // Another rule: one series ends for both, the others go on.
+    let more = "  metric_relabel_configs: [{source_labels: [__name__], regex: 'fixed_b', action: drop}]\n";
+    std::fs::write(&file, config + more).unwrap();
+    peer.reload();
+    tidegate.reload();
+    let name = |name: &str| format!("{name}{{instance=\"{}\",job=\"fixed\"}}", fixed.address);
+    wait_until("both have ended the series that a rule drops", || {
+        let now = ask(prometheus, "POST /api/v1/query", "query=fixed_b");
+        let now: Json = serde_json::from_str(&now).unwrap_or_default();
+        rows = cat(&data);
+        now["data"]["result"].as_array().is_some_and(Vec::is_empty)
+            && by_series(&rows)[&*name("fixed_b")].last() == Some(&&Json::from("stale"))
+    });
+    for (series, values) in by_series(&rows).iter().filter(|(series, _)| series.contains(",job=\"fixed\"")) {
+        let stale = values.iter().filter(|value| **value == "stale").count();
+        assert_eq!(stale, usize::from(series.starts_with("fixed_b")), "{series}: {values:?}");
+    }
+    let now = ask(prometheus, "POST /api/v1/query", "query=fixed_c");
+    let now: Json = serde_json::from_str(&now).unwrap();
+    assert_eq!(now["data"]["result"].as_array().map(Vec::len), Some(2), "they go on for Prometheus");
 
     // A target that goes: its series end for both.
     drop(gateway);

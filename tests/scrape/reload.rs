@@ -1,12 +1,15 @@
 //! Another list of targets: who stays is not disturbed, who changes is another one, who goes is gone.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tidegate::relabel::{NameValidation, Rule, RuleText, Rules};
 use tidegate::scrape::status::Health;
 use tidegate::scrape::{Discovery, Group, Job};
 
-use super::gateway::{Gateway, job, values};
+use super::gateway::{Gateway, Row, job, times, values, wait_until};
 use super::target::Target;
 
 fn labeled(job: Job, name: &str, value: &str) -> Job {
@@ -41,10 +44,9 @@ fn an_unchanged_target_keeps_its_connection_and_its_series() {
     let added = values(&rows, &of("scrape_series_added"));
     assert_eq!(added.iter().filter(|v| **v != 0.0).count(), 1, "its series are known: {added:?}");
     let n = |n: u32| format!("a{{instance=\"{}\",job=\"more\",n=\"{n}\"}}", other.address);
-    for gone in 0..4 {
-        assert_eq!(values(&rows, &n(gone)).last(), Some(&json!("stale")), "{gone}");
-    }
-    assert_ne!(values(&rows, &n(4)).last(), Some(&json!("stale")));
+    let ended = |rows: &[Row], at| values(rows, &n(at)).last() == Some(&json!("stale"));
+    let rows = gateway.wait_for_rows("those of before end", |rows| (0..4).all(|at| ended(rows, at)));
+    assert!(!ended(&rows, 4));
 }
 
 #[test]
@@ -66,10 +68,159 @@ fn a_target_whose_job_changes_goes_on_in_the_new_way() {
     assert!(!values(&rows, &old).contains(&json!("stale")));
     // Other series: those of before end.
     gateway.scrape(vec![Job { honor_labels: true, ..path }]);
-    let rows =
-        gateway.wait_for_rows("the labels are the target's own", |rows| !values(rows, &new).is_empty());
-    assert_eq!(values(&rows, &old).last(), Some(&json!("stale")));
+    let rows = gateway.wait_for_rows("the labels are the target's own", |rows| {
+        !values(rows, &new).is_empty() && values(rows, &old).last() == Some(&json!("stale"))
+    });
     assert_eq!(values(&rows, &old).iter().filter(|v| **v == "stale").count(), 1);
+}
+
+/// Two targets whose labels are the same, as a kubelet and the cAdvisor in it are.
+fn twins(address: SocketAddr) -> Job {
+    let target = |path: &str| {
+        vec![
+            ("__address__".to_owned(), address.to_string()),
+            ("__metrics_path__".to_owned(), path.to_owned()),
+        ]
+    };
+    let groups =
+        vec![Group { source: "0".into(), targets: vec![target("/one"), target("/two")], labels: Vec::new() }];
+    Job { discovery: vec![Discovery::Static(groups)], ..job("twins", address) }
+}
+
+fn saying_their_paths() -> Target {
+    Target::start(|asked| super::target::text(&format!("of{} 1\n", asked.path().replace('/', "_"))))
+}
+
+#[test]
+fn two_targets_of_the_same_labels_are_both_gone_when_they_go() {
+    let (pair, witness) = (saying_their_paths(), Target::saying("a 1\n"));
+    let gateway = Gateway::with(2, Default::default());
+    let (twins, witness_job) = (twins(pair.address), job("witness", witness.address));
+    gateway.scrape(vec![twins, witness_job.clone()]);
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"twins\"}}", pair.address);
+    let ends = |rows: &[Row], name| values(rows, &of(name)).last() == Some(&json!("stale"));
+    gateway.wait_for_rows("both are scraped", |rows| {
+        ["of_one", "of_two"].iter().all(|name| !values(rows, &of(name)).is_empty())
+    });
+    gateway.scrape(vec![witness_job]);
+    gateway.wait_for_rows("both are stale", |rows| ends(rows, "of_one") && ends(rows, "of_two"));
+    let (asked, of_witness) = (pair.asked().len(), witness.asked().len());
+    wait_until("others are scraped three times more", || witness.asked().len() >= of_witness + 3);
+    assert_eq!(pair.asked().len(), asked, "nobody asks them any more");
+    assert_eq!(gateway.metric("tidegate_scrape_targets"), 1.0);
+    let rows = gateway.stop();
+    for name in ["of_one", "of_two"] {
+        assert_eq!(values(&rows, &of(name)).iter().filter(|v| **v == "stale").count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn two_targets_of_the_same_labels_go_on_as_themselves_at_another_interval() {
+    let pair = saying_their_paths();
+    let gateway = Gateway::with(2, Default::default());
+    let before = twins(pair.address);
+    gateway.scrape(vec![before.clone()]);
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"twins\"}}", pair.address);
+    gateway.wait_for_rows("both are scraped", |rows| {
+        ["of_one", "of_two"].iter().all(|name| !values(rows, &of(name)).is_empty())
+    });
+    let slower = Duration::from_millis(500);
+    gateway.scrape(vec![Job { interval: slower, ..before }]);
+    let seen = |rows: &[Row], name: &str| values(rows, &of(name)).len();
+    let rows = gateway.wait_for_rows("both go on", |_| true);
+    let (one, two) = (seen(&rows, "of_one"), seen(&rows, "of_two"));
+    let rows = gateway
+        .wait_for_rows("both go on", |rows| seen(rows, "of_one") > one + 3 && seen(rows, "of_two") > two + 3);
+    assert_eq!(gateway.metric("tidegate_scrape_targets"), 2.0);
+    for name in ["of_one", "of_two"] {
+        assert!(!values(&rows, &of(name)).contains(&json!("stale")), "{name}");
+        let times = times(&rows, &of(name));
+        let apart = times[times.len() - 3..].windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(apart.clone().all(|ns| ns >= 400_000_000), "each is scraped once: {times:?}");
+    }
+    assert!(!values(&rows, &of("up")).contains(&json!("stale")));
+}
+
+#[test]
+fn other_rules_end_only_the_series_that_do_not_come_back() {
+    let target = Target::saying("a 1\nb 2\n");
+    let gateway = Gateway::start();
+    let before = Job { extra_metrics: true, ..job("j", target.address) };
+    gateway.scrape(vec![before.clone()]);
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"j\"}}", target.address);
+    gateway.wait_for_rows("it is scraped", |rows| !values(rows, &of("b")).is_empty());
+    let drop_b = RuleText {
+        source_labels: Some(vec!["__name__".into()]),
+        regex: Some("b".into()),
+        action: Some("drop".into()),
+        ..RuleText::default()
+    };
+    let drop_b = Rules::new(vec![Rule::new(&drop_b, NameValidation::Utf8).unwrap()]);
+    let without_b = Job { metric_relabel: Arc::new(drop_b), extra_metrics: false, ..before };
+    gateway.scrape(vec![without_b]);
+    gateway.wait_for_rows("b ends", |rows| values(rows, &of("b")).last() == Some(&json!("stale")));
+    let seen = target.asked().len();
+    wait_until("it is scraped twice more", || target.asked().len() > seen + 2);
+    let (at_a, at_up);
+    let rows = {
+        let rows = gateway.wait_for_rows("its extra series end", |rows| {
+            values(rows, &of("scrape_sample_limit")).last() == Some(&json!("stale"))
+        });
+        (at_a, at_up) = (times(&rows, &of("a")), times(&rows, &of("up")));
+        rows
+    };
+    for name in ["b", "scrape_sample_limit", "scrape_timeout_seconds", "scrape_body_size_bytes"] {
+        assert_eq!(values(&rows, &of(name)).iter().filter(|v| **v == "stale").count(), 1, "{name}");
+    }
+    let goes_on = ["a", "up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added"];
+    for name in goes_on {
+        assert!(!values(&rows, &of(name)).contains(&json!("stale")), "{name}");
+    }
+    assert_eq!(at_a, at_up);
+    let ends = times(&rows, &of("b")).pop().unwrap();
+    assert!(at_up.contains(&ends), "b ends with the scrape that found it gone");
+}
+
+#[test]
+fn what_is_said_of_times_counts_for_lines_that_did_not_change() {
+    let target = Target::saying("# TYPE a gauge\na 1 1700000000000\nb 2\n");
+    let gateway = Gateway::start();
+    let ignored = Job { honor_timestamps: false, ..job("j", target.address) };
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"j\"}}", target.address);
+    let own = 1_700_000_000_000_000_000;
+    let owned = |rows: &[Row]| times(rows, &of("a")).iter().filter(|time| **time == own).count();
+    gateway.scrape(vec![ignored.clone()]);
+    gateway.wait_for_rows("it is scraped twice", |rows| times(rows, &of("a")).len() >= 2);
+    gateway.scrape(vec![Job { honor_timestamps: true, ..ignored.clone() }]);
+    let rows = gateway.wait_for_rows("its times are taken", |rows| owned(rows) >= 2);
+    let (count, owns) = (times(&rows, &of("a")).len(), owned(&rows));
+    gateway.scrape(vec![ignored]);
+    let rows = gateway.wait_for_rows("they are ignored again", |rows| {
+        times(rows, &of("a")).len() - owned(rows) > count - owns + 2
+    });
+    for name in ["a", "b", "up"] {
+        assert!(!values(&rows, &of(name)).contains(&json!("stale")), "{name}");
+    }
+}
+
+#[test]
+fn a_target_that_is_back_within_two_intervals_was_never_gone() {
+    let target = Target::saying("a 1\n");
+    let gateway = Gateway::with(2, Default::default());
+    let interval = Duration::from_secs(4);
+    let job = Job { interval, timeout: interval, ..job("j", target.address) };
+    gateway.scrape(vec![job.clone()]);
+    gateway.wait_for(&job, Health::Up);
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"j\"}}", target.address);
+    gateway.scrape(vec![]);
+    wait_until("it is gone", || gateway.metric("tidegate_scrape_targets") == 0.0);
+    gateway.scrape(vec![job]);
+    let rows = gateway.wait_for_rows("it is scraped again", |rows| values(rows, &of("a")).len() >= 3);
+    for name in ["a", "up"] {
+        assert!(!values(&rows, &of(name)).contains(&json!("stale")), "{name}");
+    }
+    let added = values(&rows, &of("scrape_series_added"));
+    assert_eq!(added[1..], [0.0, 0.0], "its series are known");
 }
 
 #[test]

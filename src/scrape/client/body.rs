@@ -1,24 +1,47 @@
 //! A body as it comes in: decoded, within its limits and the memory budget.
+//!
+//! Memory is reserved as bytes come, whatever a server says that it will send. Where there is none the body waits, and
+//! whoever reads it pauses: nothing is lost, and the server notices by itself.
 
 use crate::engine::{MemoryBudget, Reservation};
 use crate::http::HttpLimits;
 use crate::http::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
 
-use super::Failure;
+use super::{Bound, Failure};
 
 /// Bytes of any body, whatever its job allows: the largest pages of large clusters, several times over.
-pub(in crate::scrape) const BODY_BYTES_MAX: u64 = 256 << 20;
+pub(super) const BODY_BYTES_MAX: u64 = 256 << 20;
 
-/// Room for a body whose length is not known.
+/// One body gets at most this part of the memory budget.
+const BUDGET_PART: u64 = 4;
+
+/// Room for a body of which nothing is known yet.
 const ROOM_BYTES_MIN: usize = 16 << 10;
+
+/// Bytes of a compressed body read at once: they may become a thousand times as many.
+const CODED_READ_BYTES: usize = 16 << 10;
 
 /// A body that is being received.
 pub(super) struct Incoming {
     data: Vec<u8>,
     decoder: Option<ContentDecoder>,
+    /// Compressed bytes for whose data there was no memory.
+    held: Vec<u8>,
     reservation: Reservation,
-    /// The data must stay shorter.
-    bytes_max: u64,
+    /// The data must stay shorter, and who says so.
+    bytes_max: (u64, Bound),
+}
+
+/// What is known of a body before it comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    pub(super) encoding: Encoding,
+    /// Bytes that will come, as its server says, where it does.
+    pub(super) announced: Option<u64>,
+    /// Bytes of the target's last body, decompressed.
+    pub(super) like_last: usize,
+    /// Bytes that are there already.
+    pub(super) begun: usize,
 }
 
 /// Where memory comes from.
@@ -29,34 +52,59 @@ pub(in crate::scrape) struct Purse<'a> {
     pub(in crate::scrape) held: u64,
 }
 
+impl Purse<'_> {
+    /// What a body must stay below, and who says so; 0 of the job is any size.
+    pub(super) fn bytes_max(&self, job_bytes_max: u64) -> (u64, Bound) {
+        let part = (self.budget.max() / BUDGET_PART, Bound::Memory);
+        let any = (BODY_BYTES_MAX, Bound::Any);
+        let job = (if job_bytes_max == 0 { u64::MAX } else { job_bytes_max }, Bound::Job);
+        // The first of equals: what a user has said is what a user is told.
+        [job, any, part].into_iter().min_by_key(|(bytes, _)| *bytes).unwrap_or(any)
+    }
+}
+
+impl Expected {
+    /// Room to begin with. A server is believed as far as its last answer bears it out.
+    fn room(&self) -> usize {
+        let like_last = self.like_last + self.like_last / 16;
+        let room = match self.announced.filter(|_| self.encoding == Encoding::Identity) {
+            Some(bytes) => {
+                usize::try_from(bytes).unwrap_or(usize::MAX).min((2 * self.like_last).max(ROOM_BYTES_MIN))
+            }
+            // A little more, so that growing by a few lines does not mean to copy it all.
+            None => like_last,
+        };
+        if self.encoding == Encoding::Identity { room.max(self.begun) } else { room }
+    }
+}
+
 impl Incoming {
-    /// A body of this coding; `expected` is how long it may become.
+    /// A body that begins; `None` while there is no memory for it.
+    ///
+    /// # Errors
+    /// There is no memory for a decoder.
     pub(super) fn new(
-        encoding: Encoding,
-        expected: usize,
-        bytes_max: u64,
+        expected: &Expected,
+        bytes_max: (u64, Bound),
         decoders: &mut DecoderPool,
         purse: Purse<'_>,
-    ) -> Result<Incoming, Failure> {
-        let bytes_max = if bytes_max == 0 { BODY_BYTES_MAX } else { bytes_max.min(BODY_BYTES_MAX) };
+    ) -> Result<Option<Incoming>, Failure> {
         let limits = HttpLimits {
             body_bytes_max: BODY_BYTES_MAX,
             decoded_bytes_max: u64::MAX,
             ..HttpLimits::default()
         };
-        let room = (expected as u64).min(bytes_max) as usize;
-        let bytes = room + encoding.memory_bytes_max();
-        let reservation = purse.budget.reserve(bytes as u64, purse.held).ok_or(Failure::NoMemory)?;
-        let decoder = match encoding {
-            Encoding::Identity | Encoding::Snappy => None,
+        let coded = expected.encoding != Encoding::Identity;
+        let held = if coded { CODED_READ_BYTES.max(expected.begun) } else { 0 };
+        let room = expected.room().min(usize::try_from(bytes_max.0).unwrap_or(usize::MAX));
+        let bytes = room + held + expected.encoding.memory_bytes_max();
+        let Some(reservation) = purse.budget.reserve(bytes as u64, purse.held) else { return Ok(None) };
+        let decoder = match expected.encoding {
+            Encoding::Identity => None,
             coded => Some(decoders.take(coded, &limits).ok_or(Failure::NoMemory)?),
         };
-        Ok(Incoming { data: Vec::with_capacity(room), decoder, reservation, bytes_max })
-    }
-
-    /// Whether what comes is to be decoded.
-    pub(super) fn is_coded(&self) -> bool {
-        self.decoder.is_some()
+        let data = Vec::with_capacity(room);
+        Ok(Some(Incoming { data, decoder, held: Vec::new(), reservation, bytes_max }))
     }
 
     /// Bytes so far, decoded.
@@ -64,54 +112,88 @@ impl Incoming {
         self.data.len()
     }
 
-    /// Takes a piece as it came.
-    pub(super) fn take(&mut self, piece: &[u8], purse: Purse<'_>) -> Result<(), Failure> {
-        let Some(mut decoder) = self.decoder.take() else {
-            if self.data.len() as u64 + piece.len() as u64 >= self.bytes_max {
-                return Err(Failure::BodyTooLarge);
-            }
-            self.make_room(piece.len(), purse)?;
-            self.data.extend_from_slice(piece);
-            return Ok(());
-        };
-        let decoded = self.decode(&mut decoder, piece, purse);
-        self.decoder = Some(decoder);
-        decoded
+    /// How many bytes may be read and [taken](Incoming::take) next; 0 while there is no memory for any.
+    pub(super) fn room(&mut self, purse: Purse<'_>) -> usize {
+        if !self.make_room(1, purse) {
+            0
+        } else if self.decoder.is_some() {
+            CODED_READ_BYTES
+        } else {
+            self.data.capacity() - self.data.len()
+        }
     }
 
-    fn decode(
-        &mut self,
-        decoder: &mut ContentDecoder,
-        piece: &[u8],
-        purse: Purse<'_>,
-    ) -> Result<(), Failure> {
-        let mut rest = piece;
-        loop {
-            self.make_room(1, purse)?;
-            let decoded = decoder.decode(rest, &mut self.data).map_err(broken)?;
-            rest = &rest[decoded.consumed..];
-            if self.data.len() as u64 >= self.bytes_max {
-                return Err(Failure::BodyTooLarge);
-            }
-            if rest.is_empty() && !decoded.output_full {
+    /// Takes a piece as it came, no longer than there is [room](Incoming::room) or than was expected to have begun.
+    pub(super) fn take(&mut self, piece: &[u8], purse: Purse<'_>) -> Result<(), Failure> {
+        if self.decoder.is_some() {
+            if self.holds() {
+                self.held.extend_from_slice(piece);
                 return Ok(());
             }
-        }
-    }
-
-    /// Room for so many bytes more: the room doubles, which is paid for first.
-    fn make_room(&mut self, bytes: usize, purse: Purse<'_>) -> Result<(), Failure> {
-        let spare = self.data.capacity() - self.data.len();
-        if spare >= bytes {
+            let consumed = self.decode(piece, purse)?;
+            self.held.extend_from_slice(&piece[consumed..]);
             return Ok(());
         }
-        let room = (self.data.capacity() * 2).max(self.data.len() + bytes).max(ROOM_BYTES_MIN);
+        if self.data.len() as u64 + piece.len() as u64 >= self.bytes_max.0 {
+            return Err(Failure::BodyTooLarge(self.bytes_max.1));
+        }
+        debug_assert!(piece.len() <= self.data.capacity() - self.data.len());
+        self.data.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Whether some of what was taken waits for memory.
+    fn holds(&self) -> bool {
+        !self.held.is_empty() || self.decoder.as_ref().is_some_and(ContentDecoder::holds_output)
+    }
+
+    /// Goes on with what waits; whether none is left.
+    pub(super) fn catch_up(&mut self, purse: Purse<'_>) -> Result<bool, Failure> {
+        if self.holds() {
+            let mut held = std::mem::take(&mut self.held);
+            let consumed = self.decode(&held, purse)?;
+            held.drain(..consumed);
+            self.held = held;
+        }
+        Ok(!self.holds())
+    }
+
+    /// Decodes as far as there is memory; how many bytes of the piece.
+    fn decode(&mut self, piece: &[u8], purse: Purse<'_>) -> Result<usize, Failure> {
+        let mut at = 0;
+        while let Some(mut decoder) = self.decoder.take() {
+            if !self.make_room(1, purse) {
+                self.decoder = Some(decoder);
+                break;
+            }
+            let decoded = decoder.decode(&piece[at..], &mut self.data);
+            self.decoder = Some(decoder);
+            let decoded = decoded.map_err(broken)?;
+            at += decoded.consumed;
+            if self.data.len() as u64 >= self.bytes_max.0 {
+                return Err(Failure::BodyTooLarge(self.bytes_max.1));
+            }
+            if at == piece.len() && !decoded.output_full {
+                break;
+            }
+        }
+        Ok(at)
+    }
+
+    /// Room for so many bytes more, if there is memory: the room doubles, which is paid for first.
+    fn make_room(&mut self, bytes: usize, purse: Purse<'_>) -> bool {
+        let spare = self.data.capacity() - self.data.len();
+        if spare >= bytes {
+            return true;
+        }
+        let most = usize::try_from(self.bytes_max.0).unwrap_or(usize::MAX);
+        let room = (self.data.capacity() * 2).max(ROOM_BYTES_MIN).min(most).max(self.data.len() + bytes);
         let more = room - self.data.capacity();
         if !self.reservation.grow(more as u64, purse.held) {
-            return Err(Failure::NoMemory);
+            return false;
         }
         self.data.reserve_exact(room - self.data.len());
-        Ok(())
+        true
     }
 
     /// The framing has ended: gives the data.
@@ -132,12 +214,114 @@ impl Incoming {
 
 fn broken(error: BodyError) -> Failure {
     match error {
-        BodyError::EncodedTooLarge | BodyError::DecodedTooLarge => Failure::BodyTooLarge,
+        BodyError::EncodedTooLarge | BodyError::DecodedTooLarge => Failure::BodyTooLarge(Bound::Any),
         BodyError::Corrupt(why) => Failure::Answer(format!("the body is corrupt: {why}")),
         BodyError::WindowTooLarge => Failure::Answer("the body's zstd window is too large".to_owned()),
         BodyError::TrailingGarbage => {
             Failure::Answer("the body goes on after its compressed data".to_owned())
         }
         BodyError::Truncated => Failure::Answer("the body ends inside its compressed data".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    const ANY: (u64, Bound) = (BODY_BYTES_MAX, Bound::Any);
+
+    fn purse(budget: &MemoryBudget) -> Purse<'_> {
+        Purse { budget, held: 0 }
+    }
+
+    fn expected(encoding: Encoding, announced: Option<u64>, like_last: usize) -> Expected {
+        Expected { encoding, announced, like_last, begun: 0 }
+    }
+
+    #[test]
+    fn a_server_is_believed_as_far_as_its_last_answer_bears_it_out() {
+        let budget = MemoryBudget::new(1 << 30);
+        let reserved = |announced, like_last| {
+            let expected = expected(Encoding::Identity, announced, like_last);
+            let incoming = Incoming::new(&expected, ANY, &mut DecoderPool::new(), purse(&budget)).unwrap();
+            incoming.unwrap().reservation.bytes()
+        };
+        assert_eq!(reserved(Some(250 << 20), 0), ROOM_BYTES_MIN as u64);
+        assert_eq!(reserved(Some(250 << 20), 100_000), 200_000);
+        assert_eq!(reserved(Some(1000), 100_000), 1000);
+        assert_eq!(reserved(None, 100_000), 106_250);
+    }
+
+    #[test]
+    fn a_body_waits_for_memory_and_goes_on_where_it_was() {
+        let budget = MemoryBudget::new(1 << 20);
+        let purse = purse(&budget);
+        let mut decoders = DecoderPool::new();
+        let others = budget.reserve((1 << 20) - 20_000, 0).unwrap();
+        let announced = expected(Encoding::Identity, Some(100_000), 20_000);
+        assert!(
+            Incoming::new(&announced, ANY, &mut decoders, purse).unwrap().is_none(),
+            "none for the start"
+        );
+        let announced = expected(Encoding::Identity, Some(100_000), 0);
+        let mut incoming = Incoming::new(&announced, ANY, &mut decoders, purse).unwrap().unwrap();
+        let body: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
+        let (mut at, mut others) = (0, Some(others));
+        while at < body.len() {
+            let room = incoming.room(purse).min(body.len() - at);
+            if room == 0 {
+                assert_eq!(at, ROOM_BYTES_MIN, "all that there was room for was read");
+                others.take().expect("it waits only as long as others have the memory");
+            }
+            incoming.take(&body[at..at + room], purse).unwrap();
+            at += room;
+        }
+        let (data, paid) = incoming.finish(&mut decoders).unwrap();
+        assert!(data == body && paid.bytes() >= 100_000 && others.is_none());
+    }
+
+    #[test]
+    fn compressed_bytes_are_held_until_there_is_memory_for_what_they_hold() {
+        let body = vec![b'a'; 300_000];
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&body).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let budget = MemoryBudget::new(1 << 20);
+        let purse = purse(&budget);
+        let mut decoders = DecoderPool::new();
+        let begins = expected(Encoding::Gzip, Some(gzip.len() as u64), 0);
+        let mut incoming = Incoming::new(&begins, ANY, &mut decoders, purse).unwrap().unwrap();
+        let left = (1 << 20) - incoming.reservation.bytes();
+        let others = budget.reserve(left - 100_000, 0).unwrap();
+        assert!(gzip.len() <= incoming.room(purse));
+        incoming.take(&gzip, purse).unwrap();
+        assert!(!incoming.catch_up(purse).unwrap(), "{}", incoming.len());
+        assert!(incoming.len() > 0 && incoming.len() < body.len());
+        drop(others);
+        assert!(incoming.catch_up(purse).unwrap());
+        assert_eq!(incoming.finish(&mut decoders).unwrap().0, body);
+    }
+
+    #[test]
+    fn a_body_over_a_bound_is_told_whose_it_is() {
+        let budget = MemoryBudget::new(4 << 30);
+        assert_eq!(purse(&budget).bytes_max(0), (BODY_BYTES_MAX, Bound::Any));
+        assert_eq!(purse(&budget).bytes_max(1 << 40), (BODY_BYTES_MAX, Bound::Any));
+        assert_eq!(purse(&budget).bytes_max(1 << 20), (1 << 20, Bound::Job));
+        let budget = MemoryBudget::new(4 << 20);
+        assert_eq!(purse(&budget).bytes_max(0), (1 << 20, Bound::Memory));
+        assert_eq!(purse(&budget).bytes_max(1 << 20), (1 << 20, Bound::Job));
+        let mut decoders = DecoderPool::new();
+        let begins = expected(Encoding::Identity, None, 0);
+        let bound = (10, Bound::Job);
+        let mut incoming = Incoming::new(&begins, bound, &mut decoders, purse(&budget)).unwrap().unwrap();
+        assert!(incoming.room(purse(&budget)) >= 9);
+        incoming.take(b"012345678", purse(&budget)).unwrap();
+        assert_eq!(incoming.take(b"9", purse(&budget)), Err(Failure::BodyTooLarge(Bound::Job)));
     }
 }

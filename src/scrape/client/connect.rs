@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -16,17 +16,20 @@ const CONNECT_NS_MIN: u64 = 2_000_000_000;
 pub(super) struct Connecting {
     pub(super) socket: Option<TcpStream>,
     to: Option<SocketAddr>,
-    pub(super) rest: VecDeque<IpAddr>,
-    port: u16,
+    pub(super) rest: VecDeque<SocketAddr>,
     pub(super) until_ns: u64,
     /// Of the first address that failed.
     pub(super) failure: String,
 }
 
 impl Connecting {
-    pub(super) fn new(addresses: &[IpAddr], port: u16) -> Connecting {
-        let rest = addresses.iter().copied().collect();
-        Connecting { socket: None, to: None, rest, port, until_ns: 0, failure: String::new() }
+    pub(super) fn new(addresses: &[SocketAddr], port: u16) -> Connecting {
+        let at = |mut address: SocketAddr| {
+            address.set_port(port);
+            address
+        };
+        let rest = addresses.iter().copied().map(at).collect();
+        Connecting { socket: None, to: None, rest, until_ns: 0, failure: String::new() }
     }
 
     /// Goes on connecting: the socket, once there is one. With none under way all have failed.
@@ -45,12 +48,11 @@ impl Connecting {
                     Err(error) => self.fail(&error),
                 }
             }
-            let Some(address) = self.rest.pop_front() else { return Ok(None) };
+            let Some(to) = self.rest.pop_front() else { return Ok(None) };
             let left_ns = deadline_ns.saturating_sub(means.now_ns);
             // Each address gets its part of the time, as Go's dialer has it.
             let part_ns = left_ns / (self.rest.len() as u64 + 1);
             self.until_ns = means.now_ns + part_ns.max(CONNECT_NS_MIN.min(left_ns));
-            let to = SocketAddr::new(address, self.port);
             self.to = Some(to);
             match TcpStream::connect(to) {
                 Err(error) => self.fail(&error),

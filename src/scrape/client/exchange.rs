@@ -1,7 +1,7 @@
 //! One GET, wherever it leads: a machine that goes on when its socket does.
 //!
 //! ```text
-//! Finding -> Connecting -> (Tunnel) -> Sending -> Head -> Body -> done
+//! Finding -> Connecting -> (Tunnel) -> Sending -> Head -> Room -> Body -> done
 //!    ^                                              |
 //!    +------------------ redirect ------------------+
 //! ```
@@ -15,25 +15,23 @@ use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
 use crate::scrape::job::Scheme;
 
-use super::body::{BODY_BYTES_MAX, Incoming};
+use super::body::{BODY_BYTES_MAX, Expected, Incoming};
 use super::connect::{Connecting, spoken};
 use super::proxy::proxy_for;
 use super::request::{Addressed, Ask, write_connect};
 use super::resolver::Lookup;
 use super::response::{HEAD_BYTES_MAX, Head};
 use super::tls::server_name;
+use super::tokens::TokenLookup;
 use super::transport::Transport;
 use super::url::{Origin, Url};
-use super::{Answer, Failure, Means};
+use super::{Answer, Bound, Failure, Means};
 
 /// Servers that a scrape is led to, the first not counted: as Go's client allows.
 const REDIRECTS_MAX: u32 = 10;
 
 /// Reads a server gets in a row before others have their turn.
 const READS_IN_A_ROW_MAX: usize = 8;
-
-/// Bytes of a compressed body read at once: they may become a thousand times as many.
-const CODED_READ_BYTES: usize = 16 << 10;
 
 /// After so many at once others have their turn.
 const DECODED_BYTES_AT_ONCE: usize = 1 << 20;
@@ -54,6 +52,8 @@ pub(super) struct Exchange {
     first: Origin,
     redirects: u32,
     proxy: Option<Url>,
+    /// The token that was fetched by OAuth 2.
+    bearer: Option<String>,
     stage: Stage,
     link: Option<Link>,
     /// The link has served before: its server may have closed it.
@@ -67,6 +67,8 @@ pub(super) struct Exchange {
     head: Vec<u8>,
     content_type: String,
     keep_alive: bool,
+    /// It waits for memory.
+    is_short: bool,
 }
 
 enum Stage {
@@ -79,9 +81,13 @@ enum Stage {
     Tunnel(TcpStream),
     Sending,
     Head,
+    /// The head has come; there is to be memory for the body.
+    Room(Box<Head>),
     Body {
         framing: Option<Framing>,
         incoming: Box<Incoming>,
+        /// All of it was read.
+        ended: bool,
     },
     Over,
 }
@@ -89,6 +95,7 @@ enum Stage {
 /// What became of a step.
 pub(super) enum Progress {
     Waits { until_ns: Option<u64> },
+    NoMemory,
     Again,
     Done(Answer),
 }
@@ -101,6 +108,8 @@ enum Turn {
 }
 
 const WAITS: Turn = Turn::Stay(Progress::Waits { until_ns: None });
+
+const NO_MEMORY: Turn = Turn::Stay(Progress::NoMemory);
 
 impl Exchange {
     pub(super) fn new(
@@ -117,6 +126,7 @@ impl Exchange {
             url,
             redirects: 0,
             proxy: None,
+            bearer: None,
             stage: Stage::Finding { asked_ns: means.resolver.now_ns() },
             link,
             reused: false,
@@ -126,6 +136,7 @@ impl Exchange {
             head: Vec::new(),
             content_type: String::new(),
             keep_alive: false,
+            is_short: false,
         }
     }
 
@@ -138,12 +149,16 @@ impl Exchange {
                 Stage::Tunnel(_) => self.open_tunnel(ask, means),
                 Stage::Sending => self.send(),
                 Stage::Head => self.read_head(ask, means, &mut reads_left),
+                Stage::Room(_) => self.begin_body(ask, means),
                 Stage::Body { .. } => self.read_body(means, &mut reads_left),
                 Stage::Over => Ok(WAITS),
             };
             match turn {
                 Ok(Turn::Next) => {}
-                Ok(Turn::Stay(progress)) => return Ok(progress),
+                Ok(Turn::Stay(progress)) => {
+                    self.is_short = matches!(progress, Progress::NoMemory);
+                    return Ok(progress);
+                }
                 // Its server had closed it before it was asked.
                 Err(_) if self.reused && !self.answered => {
                     self.link = None;
@@ -176,14 +191,18 @@ impl Exchange {
         matches!(self.stage, Stage::Finding { .. })
     }
 
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
     pub(super) fn waits_for(&self) -> &'static str {
         match self.stage {
-            Stage::Finding { .. } => "looking up its name",
+            Stage::Finding { .. } => "looking up its name, or fetching a token for it",
             Stage::Connecting(_) => "connecting",
             Stage::Tunnel(_) => "waiting for its proxy",
             Stage::Sending => "sending the request",
             Stage::Head => "awaiting headers",
-            Stage::Body { .. } | Stage::Over => "reading body",
+            Stage::Room(_) | Stage::Body { .. } | Stage::Over => "reading body",
         }
     }
 
@@ -195,6 +214,13 @@ impl Exchange {
     /// Finds the way to the server: the connection there is, or addresses.
     fn find(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
         let Stage::Finding { asked_ns } = self.stage else { return Ok(Turn::Next) };
+        if let Some(oauth2) = ask.client.oauth2.as_ref().filter(|_| self.is_trusted()) {
+            self.bearer = match means.tokens.find(oauth2) {
+                TokenLookup::Known(token) => Some(token),
+                TokenLookup::Pending => return Ok(WAITS),
+                TokenLookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
+            };
+        }
         self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
         let proxy = self.proxy.as_ref().map(|proxy| &proxy.origin);
         if let Some(link) =
@@ -283,7 +309,7 @@ impl Exchange {
             Scheme::Http => Transport::Plain(socket),
             Scheme::Https => {
                 let options = &ask.client.tls;
-                let name = server_name(options, &origin.host)?;
+                let name = server_name(options, origin.name())?;
                 let config = means.tls.get(options)?;
                 Transport::tls(socket, config, name)
                     .map_err(|error| Failure::Transport(format!("tls: {error}")))?
@@ -294,14 +320,20 @@ impl Exchange {
         Ok(Turn::Next)
     }
 
+    /// Whether credentials are meant for the server that is asked.
+    fn is_trusted(&self) -> bool {
+        self.first.trusts(&self.url.origin)
+    }
+
     fn begin_to_send(&mut self, link: Link, reused: bool, ask: &Ask<'_>) -> Result<(), Failure> {
         let forwarded = self.url.origin.scheme == Scheme::Http;
         let proxy = self.proxy.as_ref().filter(|_| forwarded);
-        let trusted = self.url.origin == self.first;
+        let trusted = self.is_trusted();
         self.out.clear();
         self.sent = 0;
         self.head.clear();
-        ask.write(Addressed { url: &self.url, proxy, trusted }, &mut self.out)?;
+        let token = self.bearer.as_deref();
+        ask.write(Addressed { url: &self.url, proxy, trusted, token }, &mut self.out)?;
         self.link = Some(link);
         self.reused = reused;
         self.answered = false;
@@ -358,7 +390,7 @@ impl Exchange {
         }
     }
 
-    fn take_head(&mut self, mut head: Head, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+    fn take_head(&mut self, mut head: Head, ask: &Ask<'_>, means: &Means<'_>) -> Result<Turn, Failure> {
         if ask.client.follow_redirects
             && let Some(location) = head.redirects_to()
         {
@@ -367,29 +399,37 @@ impl Exchange {
         if head.status != 200 {
             return Err(Failure::Answer(format!("server returned HTTP status {}", head.status_text)));
         }
-        let encoding = head.encoding.unwrap_or(Encoding::Identity);
+        // What is not known here, or no coding of answers, is taken as it is.
+        let encoding = head.encoding.filter(|coding| *coding != Encoding::Snappy);
+        head.encoding = Some(encoding.unwrap_or(Encoding::Identity));
+        let (bytes_max, bound) = means.purse.bytes_max(ask.body_bytes_max);
         let announced = head.framing.as_ref().and_then(Framing::left_bytes);
-        let expected = match announced {
-            Some(bytes) if encoding == Encoding::Identity => {
-                let bytes_max = if ask.body_bytes_max == 0 { BODY_BYTES_MAX } else { ask.body_bytes_max };
-                if bytes >= bytes_max.min(BODY_BYTES_MAX) {
-                    return Err(Failure::BodyTooLarge);
-                }
-                // The head said how long the body is; it is believed as far as it can be paid for.
-                usize::try_from(bytes).unwrap_or(usize::MAX)
-            }
-            // A little more, so that growing by a few lines does not mean to copy it all.
-            _ => ask.body_bytes_expected + ask.body_bytes_expected / 16,
+        if head.encoding == Some(Encoding::Identity) && announced.is_some_and(|bytes| bytes >= bytes_max) {
+            return Err(Failure::BodyTooLarge(bound));
+        }
+        self.stage = Stage::Room(Box::new(head));
+        Ok(Turn::Next)
+    }
+
+    /// Begins to read the body once there is memory for its first bytes.
+    fn begin_body(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+        let Stage::Room(head) = &mut self.stage else { return Ok(Turn::Next) };
+        let expected = Expected {
+            encoding: head.encoding.unwrap_or(Encoding::Identity),
+            announced: head.framing.as_ref().and_then(Framing::left_bytes),
+            like_last: ask.body_bytes_expected,
+            begun: self.head.len() - head.bytes,
         };
-        let mut incoming = Incoming::new(encoding, expected, ask.body_bytes_max, means.decoders, means.purse)
-            .map(Box::new)?;
+        let bytes_max = means.purse.bytes_max(ask.body_bytes_max);
+        let incoming = Incoming::new(&expected, bytes_max, means.decoders, means.purse)?;
+        let Some(mut incoming) = incoming.map(Box::new) else { return Ok(NO_MEMORY) };
         self.content_type = std::mem::take(&mut head.content_type);
         self.keep_alive = head.keep_alive;
-        let begun = self.head.split_off(head.bytes);
-        self.head = Vec::new();
-        let done = take(&mut head.framing, &mut incoming, &begun, means, &mut self.keep_alive);
-        self.stage = Stage::Body { framing: head.framing, incoming };
-        if done? { self.finish(means) } else { Ok(Turn::Next) }
+        let mut framing = head.framing.take();
+        let begun = std::mem::take(&mut self.head).split_off(head.bytes);
+        let taken = take(&mut framing, &mut incoming, &begun, means, &mut self.keep_alive);
+        self.stage = Stage::Body { framing, incoming, ended: *taken.as_ref().unwrap_or(&false) };
+        taken.map(|_| Turn::Next)
     }
 
     fn follow(&mut self, location: &str, means: &Means<'_>) -> Result<Turn, Failure> {
@@ -407,14 +447,22 @@ impl Exchange {
 
     fn read_body(&mut self, means: &mut Means<'_>, reads_left: &mut usize) -> Result<Turn, Failure> {
         let Some(link) = &mut self.link else { return Err(lost()) };
-        let Stage::Body { framing, incoming } = &mut self.stage else { return Ok(Turn::Next) };
-        let room =
-            if incoming.is_coded() { CODED_READ_BYTES.min(means.buffer.len()) } else { means.buffer.len() };
+        let Stage::Body { framing, incoming, ended } = &mut self.stage else { return Ok(Turn::Next) };
+        let before = incoming.len();
+        if !incoming.catch_up(means.purse)? {
+            return Ok(NO_MEMORY);
+        }
+        if *ended {
+            return self.finish(means);
+        }
+        let room = incoming.room(means.purse).min(means.buffer.len());
+        if room == 0 {
+            return Ok(NO_MEMORY);
+        }
         let n = match read(&mut link.transport, &mut means.buffer[..room], reads_left)? {
             Read::Bytes(n) => n,
             Read::Stay(turn) => return Ok(turn),
         };
-        let before = incoming.len();
         if n == 0 {
             // Where nothing says how long the body is, it ends here; over TLS a goodbye has come before.
             return if framing.is_none() {
@@ -424,16 +472,11 @@ impl Exchange {
             };
         }
         let buffer = std::mem::take(&mut means.buffer);
-        let done = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
+        let taken = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);
         means.buffer = buffer;
+        *ended = taken?;
         let grown = incoming.len() - before;
-        if done? {
-            self.finish(means)
-        } else if grown > DECODED_BYTES_AT_ONCE {
-            Ok(Turn::Stay(Progress::Again))
-        } else {
-            Ok(Turn::Next)
-        }
+        Ok(if grown > DECODED_BYTES_AT_ONCE { Turn::Stay(Progress::Again) } else { Turn::Next })
     }
 
     fn finish(&mut self, means: &mut Means<'_>) -> Result<Turn, Failure> {
@@ -495,7 +538,7 @@ fn take(
     let mut rest = input;
     loop {
         let body = framing.read(rest, &limits).map_err(|refusal| match refusal {
-            Refusal::BodyTooLarge => Failure::BodyTooLarge,
+            Refusal::BodyTooLarge => Failure::BodyTooLarge(Bound::Any),
             refusal => Failure::Transport(format!("malformed HTTP response: {refusal}")),
         })?;
         match body {

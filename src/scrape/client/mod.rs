@@ -2,8 +2,8 @@
 //!
 //! Comes in: what to [`Ask`], where, and word of what the poll said. Goes out: the [`Answer`] of a 200, or the
 //! [`Failure`]. Keeps: no call waits; a server gets so many reads before others have their turn; not a byte of a body
-//! is kept that was not paid for. It refuses to know what the body means, and when it was to be there: who drives it
-//! looks at the clock and [aborts](Client::abort).
+//! is kept that was not paid for, and where there is no memory nothing is read until there is some. It refuses to know
+//! what the body means, and when it was to be there: who drives it looks at the clock and [aborts](Client::abort).
 
 mod body;
 mod connect;
@@ -13,6 +13,7 @@ mod request;
 mod resolver;
 mod response;
 mod tls;
+mod tokens;
 mod transport;
 mod url;
 
@@ -24,6 +25,7 @@ use mio::{Registry, Token};
 use crate::engine::Reservation;
 use crate::http::body::DecoderPool;
 
+use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
 
 pub(super) use body::Purse;
@@ -31,12 +33,14 @@ pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
 pub(super) use tls::TlsConfigs;
+pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 
 /// What all clients of a worker share.
 pub(super) struct Means<'a> {
     pub(super) registry: &'a Registry,
     pub(super) resolver: &'a Arc<Resolver>,
+    pub(super) tokens: &'a Tokens,
     pub(super) tls: &'a mut TlsConfigs,
     pub(super) proxies: &'a ProxyEnvironment,
     pub(super) decoders: &'a mut DecoderPool,
@@ -58,14 +62,25 @@ pub(super) struct Answer {
 /// Why there is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Failure {
-    /// It reached the bound on its size.
-    BodyTooLarge,
-    /// The memory budget has no room for it.
+    /// It reached a bound on its size.
+    BodyTooLarge(Bound),
+    /// The memory budget had no room for it in all that time.
     NoMemory,
     /// Nothing came, or not whole.
     Transport(String),
     /// What came is not what was asked for.
     Answer(String),
+}
+
+/// Whose bound on a body's size it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Bound {
+    /// The job's.
+    Job,
+    /// That of all bodies.
+    Any,
+    /// A part of the memory budget.
+    Memory,
 }
 
 /// What became of a step.
@@ -76,6 +91,8 @@ pub(super) enum Step {
         /// Go on then at the latest.
         until_ns: Option<u64>,
     },
+    /// There is no memory to go on with: try again later.
+    NoMemory,
     /// There is more to do at once: others first.
     Again,
     /// It is over.
@@ -108,7 +125,7 @@ impl Client {
         self.exchange.is_some()
     }
 
-    /// Whether it waits for the resolver.
+    /// Whether it waits for the resolver, or for a token.
     pub(super) fn is_finding(&self) -> bool {
         self.exchange.as_ref().is_some_and(|exchange| exchange.is_finding())
     }
@@ -118,6 +135,7 @@ impl Client {
         let Some(exchange) = &mut self.exchange else { return Step::Waits { until_ns: None } };
         let ended = match exchange.advance(ask, means) {
             Ok(Progress::Waits { until_ns }) => return Step::Waits { until_ns },
+            Ok(Progress::NoMemory) => return Step::NoMemory,
             Ok(Progress::Again) => return Step::Again,
             Ok(Progress::Done(answer)) => Ok(answer),
             Err(failure) => Err(failure),
@@ -147,6 +165,11 @@ impl Client {
         }
     }
 
+    /// Whether it waits for memory.
+    pub(super) fn is_short(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_short())
+    }
+
     /// What an exchange that is under way waits for, in words.
     pub(super) fn waits_for(&self) -> &'static str {
         self.exchange.as_ref().map_or("", |exchange| exchange.waits_for())
@@ -162,7 +185,13 @@ impl Client {
 impl Display for Failure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::BodyTooLarge => f.write_str("body size limit exceeded"),
+            Failure::BodyTooLarge(Bound::Job) => f.write_str("body size limit exceeded"),
+            Failure::BodyTooLarge(Bound::Any) => {
+                write!(f, "the body is longer than {} MiB, which none may be", BODY_BYTES_MAX >> 20)
+            }
+            Failure::BodyTooLarge(Bound::Memory) => {
+                f.write_str("the body is longer than its part of limits.memory")
+            }
             Failure::NoMemory => f.write_str("no memory for the body: limits.memory is reached"),
             Failure::Transport(why) | Failure::Answer(why) => f.write_str(why),
         }

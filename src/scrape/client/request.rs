@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::scrape::job::{ClientOptions, Credential};
+use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
 
 use super::url::{Origin, Url};
 
@@ -34,13 +35,12 @@ pub(super) struct Addressed<'a> {
     pub(super) proxy: Option<&'a Url>,
     /// Credentials are meant for this server.
     pub(super) trusted: bool,
+    /// The token that was fetched by OAuth 2.
+    pub(super) token: Option<&'a str>,
 }
 
 /// Who we are, as servers are told.
 const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
-
-/// A secret's file that is longer is none.
-const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 impl Ask<'_> {
     /// Appends the head.
@@ -63,17 +63,16 @@ impl Ask<'_> {
             proxy_authorization(proxy, out)?;
         }
         if to.trusted {
-            self.write_credentials(out)?;
+            self.write_credentials(to.token, out)?;
         }
         out.extend_from_slice(b"\r\n");
         Ok(())
     }
 
-    fn write_credentials(&self, out: &mut Vec<u8>) -> Result<(), String> {
-        if self.client.oauth2.is_some() {
-            return Err("oauth2 is not supported for scrapes".to_owned());
-        }
-        if let Some(basic) = &self.client.basic_auth {
+    fn write_credentials(&self, token: Option<&str>, out: &mut Vec<u8>) -> Result<(), String> {
+        if let Some(token) = token {
+            header(out, "Authorization", format!("Bearer {token}").as_bytes())?;
+        } else if let Some(basic) = &self.client.basic_auth {
             let password = basic.password.as_ref().map(read).transpose()?.unwrap_or_default();
             let pair = [&read(&basic.username)?, &b":"[..], &password].concat();
             header(out, "Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())?;
@@ -169,11 +168,7 @@ fn read(credential: &Credential) -> Result<Vec<u8>, String> {
         Credential::Text(text) => Ok(text.clone().into_bytes()),
         Credential::File(path) => {
             let failed = |why: String| format!("unable to read file {}: {why}", path.display());
-            let len = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-            if len > SECRET_BYTES_MAX {
-                return Err(failed(format!("it is longer than {SECRET_BYTES_MAX} bytes")));
-            }
-            let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let text = plain_file::read(path, SECRET_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
             Ok(text.trim_ascii().to_vec())
         }
     }
@@ -200,7 +195,7 @@ mod tests {
     #[test]
     fn a_head_names_what_prometheus_names() {
         let url = Url::parse("http://a:9100/metrics?x=a b").unwrap();
-        let to = Addressed { url: &url, proxy: None, trusted: true };
+        let to = Addressed { url: &url, proxy: None, trusted: true, token: None };
         let expected = format!(
             "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {USER_AGENT}\r\nAccept: text/plain\r\n\
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
@@ -223,7 +218,7 @@ mod tests {
         client.headers =
             vec![("X-Key".into(), vec![Credential::Text("k1".into()), Credential::Text("k2".into())])];
         let url = Url::parse("http://a/").unwrap();
-        let to = Addressed { url: &url, proxy: None, trusted: true };
+        let to = Addressed { url: &url, proxy: None, trusted: true, token: None };
         assert!(
             head(&client, to)
                 .unwrap()

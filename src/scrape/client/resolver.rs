@@ -4,7 +4,7 @@
 //! used while a newer one is looked up, so that a resolver that hangs costs only names that were never found.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,15 +30,15 @@ struct State {
 }
 
 struct Found {
-    answer: Result<Arc<[IpAddr]>, Arc<str>>,
+    answer: Result<Arc<[SocketAddr]>, Arc<str>>,
     at_ns: u64,
 }
 
 /// What is known of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Lookup {
-    /// Its addresses, in the system's order; at least one.
-    Known(Arc<[IpAddr]>),
+    /// Its addresses, in the system's order, without a port; at least one.
+    Known(Arc<[SocketAddr]>),
     /// It is being looked up: ask again when woken.
     Pending,
     /// It has none, or cannot be looked up now.
@@ -53,7 +53,7 @@ impl Resolver {
     /// The addresses of a host. `asked_ns` is when whoever asks began to: a failure from before is looked up anew.
     pub(super) fn find(self: &Arc<Resolver>, host: &str, asked_ns: u64) -> Lookup {
         if let Ok(address) = host.parse::<IpAddr>() {
-            return Lookup::Known(Arc::new([address]));
+            return Lookup::Known(Arc::new([SocketAddr::new(address, 0)]));
         }
         let now_ns = self.clock.monotonic_ns();
         let mut state = self.lock();
@@ -145,10 +145,15 @@ impl Resolver {
                     found.at_ns = at_ns;
                 }
             }
-            // Whoever is woken sees it: waking and being woken go through the system.
-            self.answers.fetch_add(1, Ordering::Relaxed);
-            (self.wake)();
+            self.answered();
         }
+    }
+
+    /// There is an answer: those who wait for one ask again.
+    pub(super) fn answered(&self) {
+        // Whoever is woken sees it: waking and being woken go through the system.
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        (self.wake)();
     }
 
     /// No code that could panic runs under the lock: what a poisoned one holds is sound.
@@ -157,10 +162,13 @@ impl Resolver {
     }
 }
 
-fn look_up(host: &str) -> Result<Arc<[IpAddr]>, Arc<str>> {
+fn look_up(host: &str) -> Result<Arc<[SocketAddr]>, Arc<str>> {
+    if let Some(address) = in_zone(host) {
+        return Ok(Arc::new([address.into()]));
+    }
     let found = (host, 0).to_socket_addrs().map_err(|error| format!("lookup {host}: {error}"))?;
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in found.map(|found| found.ip()) {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in found {
         if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
             addresses.push(address);
         }
@@ -170,6 +178,18 @@ fn look_up(host: &str) -> Result<Arc<[IpAddr]>, Arc<str>> {
     } else {
         Ok(addresses.into())
     }
+}
+
+/// A long address whose zone is the name or number of an interface. The system's resolver knows names only where the
+/// address is of one link alone.
+fn in_zone(host: &str) -> Option<SocketAddrV6> {
+    let (address, zone) = host.split_once('%')?;
+    let named = || {
+        let file = (!zone.contains('/')).then(|| format!("/sys/class/net/{zone}/ifindex"))?;
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    };
+    let scope = zone.parse().ok().or_else(named)?;
+    Some(SocketAddrV6::new(address.parse().ok()?, 0, 0, scope))
 }
 
 /// For so long an answer is not asked for again: as long as resolvers on a host keep one at least.
@@ -200,7 +220,7 @@ mod tests {
     #[test]
     fn an_address_is_its_own_answer() {
         let (resolver, _) = resolver();
-        assert_eq!(resolver.find("::1", 0), Lookup::Known(Arc::new(["::1".parse().unwrap()])));
+        assert_eq!(resolver.find("::1", 0), Lookup::Known(Arc::new(["[::1]:0".parse().unwrap()])));
     }
 
     #[test]
@@ -210,7 +230,18 @@ mod tests {
         assert_eq!(resolver.find("localhost", asked_ns), Lookup::Pending);
         wake.recv().unwrap();
         let Lookup::Known(addresses) = resolver.find("localhost", asked_ns) else { panic!("not found") };
-        assert!(addresses.iter().all(IpAddr::is_loopback) && !addresses.is_empty());
+        assert!(addresses.iter().all(|at| at.ip().is_loopback()) && !addresses.is_empty());
+    }
+
+    #[test]
+    fn an_address_keeps_its_zone() {
+        let (resolver, wake) = resolver();
+        let asked_ns = resolver.now_ns();
+        assert_eq!(resolver.find("::1%lo", asked_ns), Lookup::Pending);
+        wake.recv().unwrap();
+        let Lookup::Known(addresses) = resolver.find("::1%lo", asked_ns) else { panic!("not found") };
+        assert!(matches!(*addresses, [SocketAddr::V6(at)] if at.scope_id() > 0), "{addresses:?}");
+        assert_eq!(in_zone("fe80::1%3").map(|at| at.scope_id()), Some(3));
     }
 
     #[test]

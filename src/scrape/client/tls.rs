@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::scrape::job::{ClientTls, Credential};
+use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
 
 /// What was made of the options of jobs: few, and asked for at each new connection only.
 #[derive(Default)]
@@ -142,7 +143,8 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
 fn read(part: &Credential) -> Result<Vec<u8>, String> {
     match part {
         Credential::Text(text) => Ok(text.clone().into_bytes()),
-        Credential::File(path) => fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display())),
+        Credential::File(path) => plain_file::read(path, SECRET_BYTES_MAX)
+            .map_err(|error| format!("tls: {}: {error}", path.display())),
     }
 }
 

@@ -5,13 +5,14 @@
 use std::fmt::{self, Display, Formatter};
 use std::net::Ipv6Addr;
 
+use crate::scrape::Redacted;
 use crate::scrape::job::Scheme;
 
 /// Where a server is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::scrape) struct Origin {
     pub(in crate::scrape) scheme: Scheme,
-    /// A name or an address; a long address without brackets.
+    /// A name or an address; a long address without brackets, and with its zone if it has one.
     pub(in crate::scrape) host: String,
     pub(in crate::scrape) port: u16,
 }
@@ -62,6 +63,12 @@ impl Origin {
         sound.then(|| Origin { scheme, host: host.to_ascii_lowercase(), port })
     }
 
+    /// Whether what this server may be told may be told to where its redirect leads: to the same host, and not in the
+    /// clear what was not.
+    pub(in crate::scrape) fn trusts(&self, next: &Origin) -> bool {
+        self.host == next.host && (next.scheme == Scheme::Https || self.scheme == Scheme::Http)
+    }
+
     /// As `Host` has it: without the port that its scheme has anyway.
     pub(in crate::scrape) fn authority(&self) -> String {
         if self.port == self.scheme.port() { self.bracketed() } else { self.with_port() }
@@ -72,8 +79,15 @@ impl Origin {
         format!("{}:{}", self.bracketed(), self.port)
     }
 
+    /// The host, without a zone.
+    pub(in crate::scrape) fn name(&self) -> &str {
+        self.host.split_once('%').map_or(&self.host, |(host, _)| host)
+    }
+
     fn bracketed(&self) -> String {
-        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+        // A zone means something on this machine alone.
+        let host = self.name();
+        if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
     }
 }
 
@@ -83,7 +97,8 @@ impl Url {
     /// # Errors
     /// Why it is none.
     pub(in crate::scrape) fn parse(text: &str) -> Result<Url, String> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("{text:?} is no absolute URL"))?;
+        let (scheme, rest) =
+            text.split_once("://").ok_or_else(|| format!("{:?} is no absolute URL", Redacted(text)))?;
         let scheme = if scheme.eq_ignore_ascii_case("http") {
             Scheme::Http
         } else if scheme.eq_ignore_ascii_case("https") {
@@ -189,6 +204,7 @@ mod tests {
             ("127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1"),
             ("[::1]:9100", "::1", 9100, "[::1]:9100"),
             ("[::1]", "::1", 80, "[::1]"),
+            ("[fe80::1%eth0]:9100", "fe80::1%eth0", 9100, "[fe80::1]:9100"),
         ] {
             let origin = Origin::parse(Scheme::Http, text).unwrap();
             assert_eq!((&*origin.host, origin.port, &*origin.authority()), (host, port, shown), "{text}");
@@ -219,6 +235,21 @@ mod tests {
         }
         for bad in ["ftp://x/", "http://", "a b", "http://x:y/", "mailto:x", "a\r\nb"] {
             assert!(base.join(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_server_trusts_itself_at_any_port_and_nobody_in_the_clear_with_what_was_not() {
+        let origin = |url: &str| Url::parse(url).unwrap().origin;
+        for (from, to, trusted) in [
+            ("http://a:1/", "http://a:2/", true),
+            ("http://a/", "https://a/", true),
+            ("https://a:1/", "https://A:2/", true),
+            ("https://a/", "http://a/", false),
+            ("http://a/", "http://b/", false),
+            ("http://a/", "http://a.b/", false),
+        ] {
+            assert_eq!(origin(from).trusts(&origin(to)), trusted, "{from} {to}");
         }
     }
 

@@ -4,7 +4,10 @@
 //! The system's servers and search list are read again for every look-up; nothing is cached here, since whoever asks
 //! every 30 seconds wants to know what is true now.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
@@ -103,10 +106,13 @@ impl Refresh for Dns {
     /// Looks up all names; those that nobody answers for keep what they had.
     async fn refresh(&mut self, counts: &KindCounts) -> Result<Vec<Group>, String> {
         let mut failures = Vec::new();
-        for at in 0..self.names.len() {
-            match self.look_up(&self.names[at]).await {
-                Ok(group) => self.groups[at] = Some(group),
-                Err(why) => failures.push(why),
+        for (at, names) in self.names.chunks(NAMES_AT_ONCE_MAX).enumerate() {
+            let found = all(names.iter().map(|name| self.look_up(name))).await;
+            for (group, found) in self.groups[at * NAMES_AT_ONCE_MAX..].iter_mut().zip(found) {
+                match found {
+                    Ok(found) => *group = Some(found),
+                    Err(why) => failures.push(why),
+                }
             }
         }
         // One failure is counted by whoever asked; the names beside it were answered nevertheless.
@@ -124,6 +130,25 @@ impl Refresh for Dns {
         self.names.join(",")
     }
 }
+
+/// What all of them come to, in their order; they run at once.
+async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
+    let mut found: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, found) in running.iter_mut().zip(&mut found).filter(|(_, found)| found.is_none()) {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                *found = Some(output);
+            }
+        }
+        if found.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    found.into_iter().flatten().collect()
+}
+
+/// Names of one configuration that are looked up at once.
+const NAMES_AT_ONCE_MAX: usize = 32;
 
 impl DnsRecord {
     fn wire(self) -> RecordType {
@@ -210,6 +235,20 @@ fn host_port(host: &str, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn names_are_asked_for_at_once() {
+        // Each waits for the others.
+        let barrier = tokio::sync::Barrier::new(3);
+        let wait = |n: usize| {
+            let barrier = &barrier;
+            async move {
+                barrier.wait().await;
+                n
+            }
+        };
+        assert_eq!(all((0..3).map(wait)).await, [0, 1, 2]);
+    }
 
     #[test]
     fn a_name_means_itself_and_itself_in_each_domain() {

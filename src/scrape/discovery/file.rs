@@ -7,14 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::scrape::Group;
+use crate::scrape::{Group, plain_file};
 
 use super::counts::KindCounts;
 use super::desk::Publisher;
@@ -125,15 +124,8 @@ fn read(path: &Path) -> Result<Vec<Group>, String> {
         Some("yml" | "yaml") => groups_from_yaml,
         _ => return Err("its name ends neither in .json nor in .yml nor in .yaml".to_owned()),
     };
-    let text = text_of(path).map_err(|e| e.to_string())?;
+    let text = plain_file::read_text(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     parse(&text, &path.to_string_lossy(), PATH_LABEL).map_err(|e| e.to_string())
-}
-
-fn text_of(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("more than {FILE_BYTES_MAX} bytes")));
-    }
-    fs::read_to_string(path)
 }
 
 /// Names the file that a group is of.

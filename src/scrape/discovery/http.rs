@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 
-use crate::scrape::{ClientOptions, Group};
+use crate::scrape::{ClientOptions, Group, Redacted};
 
 use super::client::Client;
 use super::counts::KindCounts;
@@ -43,7 +43,7 @@ impl Http {
             return Err(format!("unsupported content type {kind:?}"));
         }
         let text = answer.text(BODY_BYTES_MAX).await.map_err(|e| e.to_string())?;
-        groups_from_json(&text, &self.url, URL_LABEL).map_err(|e| e.to_string())
+        groups_from_json(&text, &self.name(), URL_LABEL).map_err(|e| e.to_string())
     }
 }
 
@@ -53,7 +53,7 @@ impl Refresh for Http {
     }
 
     fn name(&self) -> String {
-        self.url.clone()
+        Redacted(&self.url).to_string()
     }
 }
 
@@ -73,3 +73,23 @@ const URL_LABEL: &str = "__meta_url";
 
 /// The longest answer: some hundred thousand targets.
 const BODY_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn passwords_of_urls_are_not_told() {
+        let asked = |url: &'static str| async move {
+            let mut http = Http::new(url, Duration::from_secs(5), ClientOptions::default());
+            let error = http.refresh(&KindCounts::default()).await.unwrap_err();
+            format!("{} {error}", http.name())
+        };
+        for url in
+            ["http://u:S3CRET@127.0.0.1:1/x", "ftp://u:S3CRET@h/", "http://u:S3CRET@h:x/", "http://u:S3CRET@"]
+        {
+            let said = asked(url).await;
+            assert!(said.contains("u:xxxxx@") && !said.contains("S3CRET"), "{said}");
+        }
+    }
+}

@@ -169,6 +169,28 @@ fn read_oauth2(mut section: Section<'_>, remarks: &mut Remarks) -> Result<OAuth2
     Ok(oauth2)
 }
 
+/// Refuses proxies that whoever uses these options cannot speak to.
+pub(super) fn refuse_proxies(
+    section: &Section<'_>,
+    options: &ClientOptions,
+    schemes: &[&str],
+) -> Result<(), ConfigError> {
+    let scheme = options.proxy.url.as_deref().and_then(|url| url::parse(url).ok()).map(|url| url.scheme);
+    match scheme.filter(|scheme| schemes.contains(&scheme.as_str())) {
+        Some(scheme) => {
+            let message = format!("a proxy that speaks {scheme} is not built into tidegate");
+            Err(section.refuse_value("proxy_url", message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Schemes of proxies that nothing here speaks.
+pub(super) const PROXIES_NOT_BUILT: [&str; 2] = ["socks5", "socks5h"];
+
+/// Those that scrapes do not speak.
+pub(super) const PROXIES_NOT_SCRAPED_BY: [&str; 3] = ["https", "socks5", "socks5h"];
+
 fn proxy(section: &mut Section<'_>) -> Result<ProxyOptions, ConfigError> {
     let proxy_url = section.setting("proxy_url")?;
     if let Some(setting) = &proxy_url {

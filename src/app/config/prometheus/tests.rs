@@ -415,6 +415,23 @@ fn sections_without_a_use_are_taken_and_named() {
 }
 
 #[test]
+fn proxies_that_are_not_spoken_to_are_refused_by_name() {
+    let job = |keys: &str| format!("scrape_configs: [{{job_name: a, {keys}}}]");
+    for (keys, scheme) in [
+        ("proxy_url: 'https://u:S3CRET@p'", "https"),
+        ("proxy_url: 'socks5://p:1'", "socks5"),
+        ("http_sd_configs: [{url: 'http://h', proxy_url: 'SOCKS5H://p:1'}]", "socks5h"),
+    ] {
+        let error = load(&job(keys)).unwrap_err();
+        let message = format!("proxy_url: a proxy that speaks {scheme} is not built into tidegate");
+        assert!(error.contains(&message) && !error.contains("S3CRET"), "{error}");
+    }
+    for keys in ["proxy_url: 'http://p:1'", "http_sd_configs: [{url: 'http://h', proxy_url: 'https://p'}]"] {
+        assert!(load(&job(keys)).is_ok(), "{keys}");
+    }
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let client = "basic_auth: {username: u, password: S3CRET}, proxy_url: 'http://u:S3CRET@p', \
                   proxy_connect_header: {a: [S3CRET]}, http_headers: {b: {secrets: [S3CRET]}}, \

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use crate::scrape::Redacted;
+
 use super::tls::Tls;
 use super::{Client, ClientError, Payload, header_value};
 
@@ -49,7 +51,9 @@ pub(super) fn proxies(options: &crate::scrape::ProxyOptions) -> Matcher {
 
 impl Connection {
     pub(super) async fn open(client: &Client, url: &Url) -> Result<Connection, ClientError> {
-        let host = url.host_str().ok_or_else(|| ClientError::Url(format!("{url} names no host")))?;
+        let host = url
+            .host_str()
+            .ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
         let port = url.port_or_known_default().unwrap_or(80);
         let uri: Uri = url.as_str().parse().map_err(|e| ClientError::Url(format!("{e}")))?;
         let proxy = client.proxies.intercept(&uri);

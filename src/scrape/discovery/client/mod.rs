@@ -12,7 +12,6 @@ mod error;
 mod oauth2;
 mod tls;
 
-use std::fs;
 use std::time::Duration;
 
 use base64::Engine;
@@ -26,13 +25,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-use crate::scrape::{BasicAuth, ClientOptions, Credential};
+use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use crate::scrape::{BasicAuth, ClientOptions, Credential, Redacted};
 
 use connection::{Connection, Driver, header_name, sensitive};
-use oauth2::Token;
 use tls::Tls;
 
 pub use error::ClientError;
+pub(in crate::scrape) use oauth2::{KeptToken, Token};
 
 /// The body of a request.
 type Payload = Full<Bytes>;
@@ -82,7 +82,7 @@ impl Client {
         let first = parse(url)?;
         let mut url = first.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let known = same_host(&first, &url);
+            let known = is_trusted(&first, &url);
             let mut request = self.request(Method::GET, &url, Bytes::new())?;
             for (name, value) in headers {
                 request.headers_mut().insert(name, header_value("a header", value)?);
@@ -145,7 +145,7 @@ impl Client {
             let password = password.as_ref().map(secret).transpose()?.unwrap_or_default();
             Some(basic(&secret(username)?, &password))
         } else if let Some(token) = &self.token {
-            Some(format!("Bearer {}", token.read().await?))
+            Some(format!("Bearer {}", token.read().await?.token))
         } else if !url.username().is_empty() {
             Some(basic(url.username(), url.password().unwrap_or_default()))
         } else {
@@ -234,15 +234,17 @@ impl Answer {
 }
 
 fn parse(url: &str) -> Result<Url, ClientError> {
-    let parsed = Url::parse(url).map_err(|e| ClientError::Url(format!("{url}: {e}")))?;
+    let parsed = Url::parse(url).map_err(|e| ClientError::Url(format!("{}: {e}", Redacted(url))))?;
     if matches!(parsed.scheme(), "http" | "https") {
         return Ok(parsed);
     }
-    Err(ClientError::Url(format!("{url}: neither http nor https")))
+    Err(ClientError::Url(format!("{}: neither http nor https", Redacted(url))))
 }
 
-fn same_host(a: &Url, b: &Url) -> bool {
-    a.host_str() == b.host_str() && a.port_or_known_default() == b.port_or_known_default()
+/// Whether what the first server may be told may be told to where a redirect leads: to the same host, and not in the
+/// clear what was not.
+fn is_trusted(first: &Url, next: &Url) -> bool {
+    first.host_str() == next.host_str() && (next.scheme() == "https" || first.scheme() == "http")
 }
 
 /// What a secret is now. A file's blanks at both ends are no part of it.
@@ -250,7 +252,8 @@ fn secret(of: &Credential) -> Result<String, ClientError> {
     match of {
         Credential::Text(text) => Ok(text.clone()),
         Credential::File(path) => {
-            let text = fs::read_to_string(path).map_err(|error| ClientError::secret(of, error))?;
+            let text = plain_file::read_text(path, SECRET_BYTES_MAX);
+            let text = text.map_err(|error| ClientError::secret(of, error))?;
             Ok(text.trim().to_owned())
         }
     }

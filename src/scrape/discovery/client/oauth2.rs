@@ -1,26 +1,34 @@
 //! Tokens by OAuth 2's client credentials: fetched when they are needed, kept until shortly before they end.
 
+use std::fmt::{self, Debug, Formatter};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::scrape::{ClientOptions, OAuth2};
+use crate::scrape::{ClientOptions, OAuth2, Redacted};
 
 use super::{Client, ClientError, basic, header_value, secret};
 
 /// Where tokens come from, and the last one.
 #[derive(Debug)]
-pub(super) struct Token {
+pub(in crate::scrape) struct Token {
     options: OAuth2,
     client: Box<Client>,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<KeptToken>>,
 }
 
-#[derive(Debug)]
-struct Kept {
-    token: String,
-    until: Option<Instant>,
+/// A token, and until when it is to be used.
+#[derive(Clone)]
+pub(in crate::scrape) struct KeptToken {
+    pub(in crate::scrape) token: String,
+    pub(in crate::scrape) until: Option<Instant>,
+}
+
+impl Debug for KeptToken {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptToken").field("until", &self.until).finish_non_exhaustive()
+    }
 }
 
 #[derive(Deserialize)]
@@ -31,7 +39,7 @@ struct Given {
 }
 
 impl Token {
-    pub(super) fn new(options: OAuth2) -> Token {
+    pub(in crate::scrape) fn new(options: OAuth2) -> Token {
         let to_server = ClientOptions {
             tls: options.tls.clone(),
             proxy: options.proxy.clone(),
@@ -41,18 +49,19 @@ impl Token {
     }
 
     /// The token that is valid now.
-    pub(super) async fn read(&self) -> Result<String, ClientError> {
+    pub(in crate::scrape) async fn read(&self) -> Result<KeptToken, ClientError> {
         let mut kept = self.kept.lock().await;
-        if let Some(Kept { token, until }) = kept.as_ref()
-            && until.is_none_or(|until| Instant::now() < until)
+        if let Some(known) =
+            kept.as_ref().filter(|kept| kept.until.is_none_or(|until| Instant::now() < until))
         {
-            return Ok(token.clone());
+            return Ok(known.clone());
         }
         let Given { access_token: token, expires_in } = Box::pin(self.fetch()).await?;
         let until =
             expires_in.map(|s| Instant::now() + Duration::from_secs(s.min(LIFE_S_MAX)).saturating_sub(EARLY));
-        *kept = Some(Kept { token: token.clone(), until });
-        Ok(token)
+        let new = KeptToken { token, until };
+        *kept = Some(new.clone());
+        Ok(new)
     }
 
     /// Asks with the secret in a header, and if that is refused in the form: servers know the one or the other.
@@ -79,9 +88,11 @@ impl Token {
             (status, text)
         };
         if !status.is_success() {
-            return Err(ClientError::Token(format!("{} answered {status}", options.token_url)));
+            return Err(ClientError::Token(format!("{} answered {status}", Redacted(&options.token_url))));
         }
-        serde_json::from_str(&text).map_err(|e| ClientError::Token(e.to_string()))
+        // What is wrong with it may quote it.
+        serde_json::from_str(&text)
+            .map_err(|_| ClientError::Token("the answer holds no access_token".to_owned()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Where the API server is and who we are there: as the options say, as a kubeconfig says, or as every pod is told.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
 use crate::scrape::{
     Authorization, BasicAuth, ClientOptions, ClientTls, Credential, KubernetesOptions, ProxyOptions,
 };
@@ -37,7 +37,8 @@ impl Access {
     /// What is missing or not built in.
     pub fn find(options: &KubernetesOptions, around: &Surroundings<'_>) -> Result<Access, String> {
         if let Some(path) = &options.kubeconfig {
-            let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            let text = plain_file::read_text(path, SECRET_BYTES_MAX)
+                .map_err(|e| format!("{}: {e}", path.display()))?;
             let folder = path.parent().unwrap_or(Path::new("."));
             return kubeconfig(&text, folder).map_err(|why| format!("{}: {why}", path.display()));
         }
@@ -62,7 +63,8 @@ fn in_cluster(options: &KubernetesOptions, around: &Surroundings<'_>) -> Result<
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let own_namespace = if options.own_namespace {
         let path = around.account.join("namespace");
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let text =
+            plain_file::read_text(&path, SECRET_BYTES_MAX).map_err(|e| format!("{}: {e}", path.display()))?;
         let text = text.trim().to_owned();
         if text.is_empty() {
             return Err(format!("{} names no namespace", path.display()));
@@ -202,6 +204,8 @@ struct User {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const FILE: &str = "

@@ -256,6 +256,28 @@ impl Scraper {
         page.live = false;
     }
 
+    /// As [`end`](Scraper::end), for a target that goes on and whose lines are read in another way from now on: `now`,
+    /// all of which was just pushed, is what it says, and only the series that are not in it are marked.
+    pub fn end_but<I: Intake>(
+        &mut self,
+        page: &mut Page,
+        now: &Page,
+        time_ns: i64,
+        options: &ScrapeOptions,
+        intake: &mut I,
+    ) {
+        self.begin(time_ns, options);
+        self.renew(page, intake);
+        if now.live {
+            debug_assert_eq!(now.epoch, intake.epoch());
+            // A series that is there is not gone, whoever says its times.
+            self.lines
+                .extend(now.lines.iter().map(|line| Line { flags: line.flags & !Line::TIMED, ..*line }));
+        }
+        self.settle_end(page, options, intake);
+        page.live = false;
+    }
+
     fn begin(&mut self, time_ns: i64, options: &ScrapeOptions) {
         self.time_ns = time_ns;
         self.with_empty = options.keep_empty_labels;

@@ -62,6 +62,7 @@ impl From<CloseError> for Failure {
             CloseError::TimedOut => TDG_E_TIMEOUT,
             CloseError::Panicked => TDG_E_POISONED,
             CloseError::Closed => TDG_E_CLOSED,
+            CloseError::InDoubt { .. } => TDG_E_IN_DOUBT,
             CloseError::Log(error) => return error.into(),
         };
         Failure::new(status, error.to_string())

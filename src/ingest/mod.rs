@@ -33,7 +33,7 @@ mod writer;
 pub use columns::{Column, Values};
 pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
-pub use packer::{FieldValue, NotPushed, Packer};
+pub use packer::{FieldValue, NotPushed, Packer, ROW_BYTES_MAX};
 pub use parcel::{PARCEL_BYTES_MAX, PARCEL_ROWS_MAX, Parcel};
 pub use registry::{Registry, SeriesHandle};
 pub use rehearsal::Rehearsal;

@@ -243,8 +243,8 @@ impl Packer {
             };
             self.values.push(word);
         }
-        if self.heap.len() > ROW_HEAP_BYTES_MAX {
-            let max = ROW_HEAP_BYTES_MAX as u64;
+        if self.heap.len() > ROW_BYTES_MAX {
+            let max = ROW_BYTES_MAX as u64;
             return Err(NotPushed::Refused(Refusal::TooLarge { what: "the row", max }));
         }
         let known = self.ingest.shapes().shape(shape);
@@ -462,7 +462,7 @@ impl Packer {
 }
 
 /// The bytes that the strings of one row have at most: a row must fit a block whatever else is in it.
-const ROW_HEAP_BYTES_MAX: usize = 4 << 20;
+pub const ROW_BYTES_MAX: usize = 4 << 20;
 
 fn heap_value(heap: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     heap.extend_from_slice(bytes);

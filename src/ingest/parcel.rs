@@ -17,7 +17,7 @@ use crate::model::{Batch, FieldType, LabelsBuf, Shape};
 pub const PARCEL_ROWS_MAX: usize = 8_192;
 
 /// Bytes that a parcel's rows hold at most, a single longer row aside.
-pub const PARCEL_BYTES_MAX: usize = 1 << 20;
+pub const PARCEL_BYTES_MAX: usize = 1 << 19;
 
 /// Bytes of definitions after which a parcel is full.
 const DEFINITION_BYTES_MAX: usize = 1 << 20;

@@ -258,7 +258,8 @@ unsafe extern "C" fn release_stream(stream: *mut ArrowArrayStream) {
     // SAFETY: invariant 1.
     let owned = unsafe { Box::from_raw(stream.private_data.cast::<OwnedStream>()) };
     // A panic must not come out of here; what was being dropped is lost.
-    _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+    // A payload's drop may panic, too.
+    _ = catch_unwind(AssertUnwindSafe(|| drop(owned))).map_err(std::mem::forget);
     stream.release = None;
     stream.private_data = ptr::null_mut();
 }
@@ -292,7 +293,9 @@ impl OwnedStream {
         if self.broken {
             return Err(broken());
         }
-        catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or_else(|payload| {
+            // Its drop may panic, too, and nothing may come out of here.
+            std::mem::forget(payload);
             self.broken = true;
             Err(broken())
         })

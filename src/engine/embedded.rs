@@ -187,7 +187,8 @@ impl Embedded {
             threads: Mutex::default(),
             cursors: None,
         };
-        for (number, worker) in workers.into_iter().enumerate() {
+        for (number, mut worker) in workers.into_iter().enumerate() {
+            worker.know(Arc::clone(&registry));
             let (sender, receiver) = ring(LOADS_MAX);
             let seat = Arc::new(Seat::new(
                 sender,

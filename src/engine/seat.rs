@@ -231,6 +231,7 @@ impl Seat {
 
     /// Gives a load back from a writer that has not used it, or will not.
     pub(super) fn give_back(&self, mut load: Box<Load>) {
+        self.series.give_back(load.parcel.take_claims());
         load.parcel.clear();
         // A full pool would mean more loads than were made; then this one goes.
         let _ = self.pool.give(load);

@@ -86,10 +86,10 @@ pub struct Packer {
 struct Bits(Vec<u64>);
 
 impl Packer {
-    /// A packer of rows whose series are in `registry`. `budget` is looked at, and counted in by who takes the parcels
-    /// in.
+    /// A packer of rows whose series are in `registry`. New series that are not take places of `budget`; each parcel
+    /// says how many its taker is to [give back](SeriesBudget::give_back).
     pub fn new(registry: Arc<Registry>, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
-        let limits = IngestLimits { series: budget.observed(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+        let limits = IngestLimits { series: budget.for_packer(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
         let mut ingest = Ingest::new(hasher, limits);
         ingest.keep_all_metadata();
         Packer {
@@ -266,6 +266,7 @@ impl Packer {
         self.ingest.swap_batch(&mut parcel.batch);
         let decoded = decode(&mut self.ingest.writer(&mut self.lines));
         self.ingest.swap_batch(&mut parcel.batch);
+        parcel.claims += self.ingest.take_claims();
         decoded
     }
 
@@ -389,8 +390,11 @@ impl Packer {
         }
         let spelled = self.registry.labels(handle).ok_or(NotPushed::Unknown)?;
         parcel::labels_of(&spelled, &mut self.labels);
-        let mut writer = self.ingest.writer(&mut self.own);
+        // It has its place, and needs none of the budget's.
+        let mut writer = self.ingest.writer(&mut self.own).rehearsed(true);
         let found = writer.find(&spelled).map_or_else(|| writer.define(&spelled, &mut self.labels), Ok);
+        let claims = self.ingest.take_claims();
+        self.ingest.series_budget().give_back(claims);
         let key = found.map_err(NotPushed::Refused)?.key;
         Ok(Met::new(handle, self.ingest.table().key(key).series, key))
     }

@@ -10,6 +10,7 @@ use crate::sync::SharedCount;
 
 use super::hash::KeyHasher;
 use super::keys::DROPPED;
+use super::registry::{Registry, SeriesHandle};
 use super::rehearsal::Rehearsal;
 use super::said::Said;
 use super::shapes::Shapes;
@@ -33,25 +34,52 @@ pub struct IngestLimits {
 pub struct SeriesBudget {
     /// `limits.series_max`.
     pub max: Arc<SharedCount>,
-    /// Series in the workers' present tables.
+    /// Places taken: by series in the workers' present tables, by registered ones wherever they are, and by new ones on
+    /// their way to a worker.
     pub used: Arc<SharedCount>,
-    /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
-    pub counted: bool,
-    /// Series counted in `used` and not yet there: workers don't all write to one place for each new series.
+    place: Place,
+    /// Of a worker: places taken for series that are not yet there; workers don't all write to one count for each new
+    /// series.
     ahead: u64,
+    /// Of a packer: places of new series that no parcel has been told to give back.
+    claimed: u64,
+}
+
+/// How long a series keeps the place that it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// As long as the table that it is in: a worker's.
+    Table,
+    /// Until the parcel that brings it was taken in: a packer's.
+    Parcel,
+    /// Until it is released: a registered one's.
+    Registration,
 }
 
 impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
-        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), counted: true, ahead: 0 };
+        let (place, ahead, claimed) = (Place::Table, 0, 0);
+        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), place, ahead, claimed };
         budget.max.set(max);
         budget
     }
 
-    /// The same budget for one whose series others count.
-    pub(super) fn observed(&self) -> SeriesBudget {
-        SeriesBudget { counted: false, ahead: 0, ..self.clone() }
+    /// The same budget for a packer.
+    pub(super) fn for_packer(&self) -> SeriesBudget {
+        SeriesBudget { place: Place::Parcel, ahead: 0, claimed: 0, ..self.clone() }
+    }
+
+    /// The same budget for a registry.
+    pub(super) fn for_registry(&self) -> SeriesBudget {
+        SeriesBudget { place: Place::Registration, ahead: 0, claimed: 0, ..self.clone() }
+    }
+
+    /// Gives back the places of new series that a parcel has brought: who took it in counts them now.
+    pub fn give_back(&self, claims: u64) {
+        if claims > 0 {
+            self.used.subtract(claims);
+        }
     }
 
     /// How many more there may be.
@@ -65,7 +93,12 @@ impl SeriesBudget {
     }
 
     fn add(&mut self, series: u64) {
-        if !self.counted || series == 0 {
+        if series == 0 {
+            return;
+        }
+        if self.place != Place::Table {
+            self.used.add(series);
+            self.claimed += series;
             return;
         }
         if self.ahead < series {
@@ -78,8 +111,8 @@ impl SeriesBudget {
         self.ahead -= series;
     }
 
-    fn subtract(&self, series: u64) {
-        if self.counted {
+    fn end_table(&self, series: u64) {
+        if self.place == Place::Table {
             self.used.subtract(series);
         }
     }
@@ -105,6 +138,9 @@ pub struct Ingest {
     /// Bytes that the batch's block will have to define, about; past [`DEFINE_BYTES_MAX`] the batch is full.
     define_bytes: u64,
     limits: IngestLimits,
+    registry: Option<Arc<Registry>>,
+    /// Series of the table whose places the registry has.
+    joined: Vec<SeriesHandle>,
     rows_far_off: u64,
     rows_dropped: u64,
     announced: Announced,
@@ -183,6 +219,8 @@ impl Ingest {
             defined: DictionaryMark::default(),
             define_bytes: 0,
             limits,
+            registry: None,
+            joined: Vec::new(),
             rows_far_off: 0,
             rows_dropped: 0,
             announced: Announced::default(),
@@ -306,7 +344,7 @@ impl Ingest {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());
         let old = Arc::new(std::mem::replace(&mut self.table, next));
-        self.limits.series.subtract(old.series_count());
+        self.give_back_places(old.series_count());
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
         if self.shapes.is_running_out() {
@@ -344,6 +382,24 @@ impl Ingest {
         &self.limits.series
     }
 
+    /// Series that come in parcels may be registered ones: they have their places.
+    pub fn know(&mut self, registry: Arc<Registry>) {
+        self.registry = Some(registry);
+    }
+
+    /// The places that new series took since this was last asked, of which somebody else is to give them back.
+    pub(super) fn take_claims(&mut self) -> u64 {
+        std::mem::take(&mut self.limits.series.claimed)
+    }
+
+    /// The places of a table with so many series.
+    fn give_back_places(&mut self, series: u64) {
+        self.limits.series.end_table(series - self.joined.len() as u64);
+        if let Some(registry) = &self.registry {
+            self.joined.drain(..).for_each(|handle| registry.leave(handle));
+        }
+    }
+
     /// Leaves it to others to find out what was said before.
     pub(super) fn keep_all_metadata(&mut self) {
         self.said = None;
@@ -367,12 +423,19 @@ impl Ingest {
         labels: &mut LabelsBuf,
     ) -> Result<SeriesId, Refusal> {
         let hash = self.table.hash(context, key);
+        let before = self.table.series_count();
         let found = self.table.find(context, key, hash).or_else(|| self.promote(context, key, hash));
-        let key = match found {
-            Some(key) => key,
+        let known = match found {
+            Some(known) => known,
             None => self.define(context, key, hash, labels)?,
         };
-        Ok(self.table.key(key).series)
+        if self.table.series_count() > before
+            && let Some(handle) = self.registry.as_ref().and_then(|registry| registry.join(key))
+        {
+            self.joined.push(handle);
+            self.limits.series.end_table(1);
+        }
+        Ok(self.table.key(known).series)
     }
 
     /// The number of a shape: see [`Shapes`].
@@ -541,7 +604,9 @@ impl SideSymbols {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.limits.series.subtract(self.table.series_count() + self.limits.series.ahead);
+        self.give_back_places(self.table.series_count());
+        self.limits.series.end_table(self.limits.series.ahead);
+        self.limits.series.give_back(self.limits.series.claimed);
     }
 }
 

@@ -164,7 +164,8 @@ impl Guests {
         for seated in self.all.values() {
             let desk = &*seated.desk;
             if let Some(last) = desk.tray.departed() {
-                match seated.is_over(last) {
+                // While loads are ready one of them may be this writer's.
+                match seated.is_over(last) && self.ready.is_empty() {
                     true => over.push(desk.number),
                     false => again = true,
                 }

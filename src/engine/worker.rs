@@ -14,8 +14,8 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Registry, Rehearsal, SeriesBudget, Stream, Table, TakenIn,
-    Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Registry, Rehearsal, SeriesBudget, Stream, Table,
+    TakenIn, Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::bytes::write_varint;
 use crate::model::{
-    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
+    Batch, FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
 };
 
 use super::acquaintance::{Acquaintance, Met};
@@ -81,6 +81,12 @@ pub struct Packer {
     heap: Vec<u8>,
 }
 
+/// A parcel's batch while it is the ingest's: it is given back also when a decoder panics.
+struct Lent<'a> {
+    ingest: &'a mut Ingest,
+    batch: &'a mut Batch,
+}
+
 /// A set of small numbers.
 #[derive(Default, Debug)]
 struct Bits(Vec<u64>);
@@ -89,7 +95,8 @@ impl Packer {
     /// A packer of rows whose series are in `registry`. New series that are not take places of `budget`; each parcel
     /// says how many its taker is to [give back](SeriesBudget::give_back).
     pub fn new(registry: Arc<Registry>, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
-        let limits = IngestLimits { series: budget.for_packer(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+        let limits =
+            IngestLimits { series: budget.for_packer(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
         let mut ingest = Ingest::new(hasher, limits);
         ingest.keep_all_metadata();
         Packer {
@@ -263,9 +270,9 @@ impl Packer {
         decode: impl FnOnce(&mut Writer<'_>) -> R,
     ) -> R {
         self.lines.set_context(context);
-        self.ingest.swap_batch(&mut parcel.batch);
-        let decoded = decode(&mut self.ingest.writer(&mut self.lines));
-        self.ingest.swap_batch(&mut parcel.batch);
+        let lent = Lent::new(&mut self.ingest, &mut parcel.batch);
+        let decoded = decode(&mut lent.ingest.writer(&mut self.lines));
+        drop(lent);
         parcel.claims += self.ingest.take_claims();
         decoded
     }
@@ -471,6 +478,19 @@ pub const ROW_BYTES_MAX: usize = 4 << 20;
 fn heap_value(heap: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     heap.extend_from_slice(bytes);
     heap_word(heap.len() - bytes.len(), bytes.len())
+}
+
+impl<'a> Lent<'a> {
+    fn new(ingest: &'a mut Ingest, batch: &'a mut Batch) -> Lent<'a> {
+        ingest.swap_batch(batch);
+        Lent { ingest, batch }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.ingest.swap_batch(self.batch);
+    }
 }
 
 impl FieldValue<'_> {

@@ -322,3 +322,35 @@ impl OwnedStream {
 fn text(text: &str) -> CString {
     CString::new(text.split('\0').next().unwrap_or_default()).expect("the part before a NUL has none")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_panics_says_so_and_lets_nothing_out() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("while dropped");
+            }
+        }
+        let (schema, kept) = (|| unreachable!("not asked for"), Bomb);
+        let next = move || {
+            let _ = &kept;
+            std::panic::panic_any(Bomb)
+        };
+        let mut stream = ArrowArrayStream::of(Box::new(schema), Box::new(next));
+        let mut array = ArrowArray::released();
+        for _ in 0..2 {
+            // SAFETY: a live stream of ours, and a place.
+            unsafe {
+                assert_eq!(stream_next(&raw mut stream, &raw mut array), libc::EIO);
+                let said = std::ffi::CStr::from_ptr(stream_last_error(&raw mut stream));
+                assert_eq!(said, c"the stream has panicked");
+            }
+        }
+        // Releasing it drops what panics, too.
+        drop(stream);
+    }
+}

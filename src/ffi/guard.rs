@@ -110,6 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn who_made_it_is_asked_before_whether_it_is_poisoned() {
+        for poisoned in [false, true] {
+            let parents = Health(AtomicU32::new((fork::current() + 5) << 1));
+            if poisoned {
+                parents.poison();
+            }
+            assert_eq!(guard(&parents, || TDG_OK), TDG_E_FORKED);
+            assert!(parents.is_forked());
+        }
+    }
+
+    #[test]
     fn a_payload_whose_drop_panics_crosses_nothing() {
         struct Bomb;
         impl Drop for Bomb {

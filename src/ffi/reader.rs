@@ -27,7 +27,7 @@ pub struct tdg_reader {
 
 /// What a reader does.
 #[derive(Debug)]
-struct Reading {
+pub(super) struct Reading {
     reader: CursorReader,
     /// The engine's.
     told: Option<tracing::Dispatch>,
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn tdg_directory_read(
 ///
 /// # Safety
 /// The pointers are NULL or valid, and no other thread uses the reader.
-unsafe fn on_reader(
+pub(super) unsafe fn on_reader(
     reader: *mut tdg_reader,
     error: *mut *mut tdg_error,
     call: impl FnOnce(&mut Reading) -> Result<(), Failure>,
@@ -270,3 +270,6 @@ impl tdg_block {
         BlockId { log: LogId(self.log), worker: self.worker, sequence: self.sequence }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,8 @@ impl Embedded {
     }
 
     /// Takes what the writers have pushed, commits it, seals the segments, and ends the threads. Writers that are left
-    /// are told that it is closed; a call of theirs that is under way is waited for. Dropping an engine does the same, with a timeout of ten seconds.
+    /// are told that it is closed; a call of theirs that is under way is waited for. Dropping an engine does the same,
+    /// with a timeout of ten seconds.
     ///
     /// # Errors
     /// [`CloseError`].

@@ -29,7 +29,7 @@ use super::signal::Signal;
 /// that. The ring needs a power of two.
 pub const LOADS_MAX: usize = 64;
 
-/// Who waits for a load asks the worker for those in trays again after this: they may have been in their writers' hands.
+/// Who waits for a load has the worker look into the trays again after this: loads may have been in writers' hands.
 const ASK_AGAIN_NS: u64 = 10_000_000;
 
 /// A parcel on its way.

@@ -51,8 +51,8 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `data.directory` | a path; made if it is missing | none: it must be set |
 /// | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
 /// | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
-/// | `data.free_space_min` | the share of the file system that is kept free: the oldest rows go, whatever a cursor has passed | `5%` |
-/// | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them, while there is that space | `10GiB` |
+/// | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows | `5%` |
+/// | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
 /// | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
 /// | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
 /// | `data.commits_per_second_max` | a cap on commits; `0` is none | `0` |
@@ -60,6 +60,9 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `limits.series_max` | series at one time | `10000000` |
 /// | `workers` | threads that encode and commit | `1` |
 /// | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
+///
+/// Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
+/// `data.cursor_size_max` would keep: they count as the cursor's losses.
 ///
 /// Errors: `TDG_E_CONFIG` for a key that is not known or a value that is not understood; the message says which.
 #[unsafe(no_mangle)]

@@ -96,8 +96,8 @@ pub unsafe extern "C" fn tdg_reader_open(
 }
 
 /// Gives the next block, waiting for one at most `timeout_ns` (-1: for ever; 0: not at all): what it is to `block`,
-/// and its values to `batches`, a stream of one record batch that the caller owns and releases. A block whose rows have
-/// no value (nulls alone) gives a stream without a batch. The stream outlives reader and engine. The columns are listed
+/// and its values to `batches`, a stream of one record batch that the caller owns and releases. A block of which
+/// no value could be read gives a stream without a batch. The stream outlives reader and engine. The columns are listed
 /// in docs/arrow.md; every block has the same.
 ///
 /// `block` may be NULL; `batches` may not, and what it holds is not released.
@@ -132,8 +132,8 @@ pub unsafe extern "C" fn tdg_reader_next(
 }
 
 /// Moves the cursor behind a block that this reader gave, and so behind all earlier ones of its worker; with NULL
-/// behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come again, and retention may take
-/// them. Commit what is safe elsewhere, and nothing else.
+/// behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come
+/// again, and retention may take them. Commit what is safe elsewhere, and nothing else.
 ///
 /// Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
 /// it was to be.

@@ -13,6 +13,7 @@
 //! parse the labels.
 
 mod acquaintance;
+mod budget;
 mod columns;
 mod guest;
 mod hash;
@@ -30,6 +31,7 @@ mod survey;
 mod table;
 mod writer;
 
+pub use budget::SeriesBudget;
 pub use columns::{Column, Values};
 pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
@@ -41,4 +43,4 @@ pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};
 pub use survey::{Survey, SurveyCounts};
 pub use table::Table;
-pub use writer::{Ingest, IngestLimits, Mark, SeriesBudget, SideSymbols, Writer};
+pub use writer::{Ingest, IngestLimits, Mark, SideSymbols, Writer};

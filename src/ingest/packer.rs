@@ -13,11 +13,12 @@ use crate::model::{
 };
 
 use super::acquaintance::{Acquaintance, Met};
+use super::budget::SeriesBudget;
 use super::hash::KeyHasher;
 use super::parcel::{self, Parcel, write_sized};
 use super::registry::{Registry, SeriesHandle};
 use super::stream::{ContextId, Stream};
-use super::writer::{Ingest, IngestLimits, SeriesBudget, Writer};
+use super::writer::{Ingest, IngestLimits, Writer};
 
 /// The context of series that are registered by their labels, here and in the worker that takes them in.
 pub(super) const LIBRARY: ContextId = ContextId(u16::MAX as u32);

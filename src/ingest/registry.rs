@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::model::{LabelsBuf, Refusal};
 use crate::sync::SharedCount;
 
+use super::budget::SeriesBudget;
 use super::keys::KEY_BYTES_MAX;
 use super::parcel::write_sized;
 use super::table::KEY_TOO_LONG;
-use super::writer::SeriesBudget;
 
 /// A registered series, good for every writer of the engine that gave it.
 ///
@@ -172,7 +172,7 @@ impl Registry {
         self.lock().entry(handle).and_then(|entry| entry.labels.clone())
     }
 
-    /// A table has got the series of these labels, spelled as a packer's keys are. If it is registered gives the handle,
+    /// A table has got the series of these labels, spelled as a packer's keys are. If it is registered gives its handle,
     /// with which to [`leave`](Registry::leave): until then the table needs no place for it.
     pub(super) fn join(&self, key: &[u8]) -> Option<SeriesHandle> {
         let inner = &mut *self.lock();
@@ -285,6 +285,25 @@ mod tests {
         registry.release(a);
         registry.release(a);
         assert!(register("c").is_ok());
+    }
+
+    #[test]
+    fn a_place_goes_from_the_registration_to_the_tables_that_have_the_series() {
+        let registry = registry(4);
+        let used = || registry.budget.used.value();
+        let a = registry.register(&mut labels(&[("k", "a")])).unwrap();
+        let key = registry.labels(a).unwrap();
+        assert_eq!((registry.join(&key), registry.join(&key), used()), (Some(a), Some(a), 1));
+        assert_eq!(registry.join(b"unknown"), None);
+        registry.leave(a);
+        registry.release(a);
+        assert_eq!((registry.join(&key), used()), (None, 1), "one table has it, and its place");
+        let again = registry.register(&mut labels(&[("k", "a")])).unwrap();
+        assert_eq!(used(), 2, "the table has not joined this one");
+        registry.leave(a);
+        assert_eq!(used(), 1);
+        registry.release(again);
+        assert_eq!(used(), 0);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn damage_is_told_once_and_the_rest_is_given() {
     unsafe {
         let setting = Setting::new(directory.path().to_str().unwrap(), &notes);
         (1..=3).for_each(|time_ns| setting.block(time_ns));
-        damage(directory.path(), 2, 200);
+        damage(directory.path(), 2, 20);
         notes.lock().unwrap().clear();
         assert_eq!(setting.next(), Ok((1, 1)));
         let (status, message) = setting.next().unwrap_err();
@@ -166,7 +166,7 @@ fn a_block_that_waits_behind_damage_cannot_be_committed() {
     unsafe {
         let setting = Setting::new(directory.path().to_str().unwrap(), &notes);
         (1..=3).for_each(|time_ns| setting.block(time_ns));
-        damage(directory.path(), 2, 200);
+        damage(directory.path(), 2, 20);
         let mut block = std::mem::MaybeUninit::<tdg_block>::zeroed();
         let mut stream = std::mem::MaybeUninit::<ArrowArrayStream>::zeroed();
         let next = |block, stream| tdg_reader_next(setting.reader, 0, block, stream, null_mut());
@@ -185,16 +185,19 @@ fn a_block_that_waits_behind_damage_cannot_be_committed() {
 }
 
 #[test]
-fn a_block_of_nulls_gives_a_stream_without_a_batch() {
+fn damage_in_a_block_is_told_before_what_could_be_read_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let notes = Mutex::new(Vec::new());
     // SAFETY: the handles live until they are freed at the end.
     unsafe {
         let setting = Setting::new(directory.path().to_str().unwrap(), &notes);
-        let null = tdg_field { name: str("n"), value: tdg_value { u64: 0 }, kind: TDG_NULL };
-        assert_eq!(tdg_writer_push_row(setting.writer, setting.series, 1, &raw const null, 1), TDG_OK);
-        setting.flush(&mut 0);
-        assert_eq!(setting.next(), Ok((1, 0)));
+        (1..=3).for_each(|time_ns| setting.block(time_ns));
+        // The second block's definitions, which its row does not need.
+        damage(directory.path(), 2, 200);
+        assert_eq!(setting.next(), Ok((1, 1)));
+        assert_eq!(setting.next().unwrap_err().0, TDG_E_CORRUPT);
+        assert_eq!(setting.next(), Ok((2, 1)));
+        assert_eq!(setting.next(), Ok((3, 1)));
         setting.free();
     }
 }

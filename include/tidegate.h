@@ -485,8 +485,8 @@ typedef struct {
  * Told of a message: its level, and its text of one line, borrowed for the call.
  *
  * Threads: called by any of the engine's, and by those that open, close or read it; by several at once. It must
- * return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any
- * more.
+ * return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called
+ * any more.
  */
 typedef void (*tdg_log_fn)(void *userdata, int32_t level, tdg_str message);
 
@@ -1098,7 +1098,7 @@ tdg_status tdg_reader_open(const tdg_engine *engine,
  * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
  * damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
  * `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
- * passed over; `TDG_E_CLOSED` if the engine is closed; `TDG_E_IO`.
+ * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more; `TDG_E_IO`.
  */
 tdg_status tdg_reader_next(tdg_reader *reader,
                            int64_t timeout_ns,

@@ -25,8 +25,8 @@ pub const TDG_LOG_DEBUG: i32 = 4;
 /// Told of a message: its level, and its text of one line, borrowed for the call.
 ///
 /// Threads: called by any of the engine's, and by those that open, close or read it; by several at once. It must
-/// return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any
-/// more.
+/// return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called
+/// any more.
 pub type tdg_log_fn = Option<unsafe extern "C" fn(userdata: *mut c_void, level: i32, message: tdg_str)>;
 
 /// Has an engine that is opened with these options tell messages of `level_max` and graver to `log`, together with

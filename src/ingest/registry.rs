@@ -172,8 +172,8 @@ impl Registry {
         self.lock().entry(handle).and_then(|entry| entry.labels.clone())
     }
 
-    /// A table has got the series of these labels, spelled as a packer's keys are. If it is registered gives its handle,
-    /// with which to [`leave`](Registry::leave): until then the table needs no place for it.
+    /// A table has got the series of these labels, spelled as a packer's keys are. If it is registered gives its
+    /// handle, with which to [`leave`](Registry::leave): until then the table needs no place for it.
     pub(super) fn join(&self, key: &[u8]) -> Option<SeriesHandle> {
         let inner = &mut *self.lock();
         let number = *inner.by_labels.get(key)?;

@@ -260,7 +260,9 @@ static int messages_of(int level_max, const char *directory) {
     pthread_mutex_unlock(&heard.lock);
     /* What outlives the engine tells nothing. */
     struct ArrowArrayStream stream;
-    IS(tdg_reader_next(reader, 0, NULL, &stream, NULL), TDG_E_CLOSED);
+    tdg_status status;
+    while ((status = tdg_reader_next(reader, 0, NULL, &stream, NULL)) == TDG_OK) stream.release(&stream);
+    IS(status, TDG_E_CLOSED);
     tdg_reader_free(reader);
     return heard.messages;
 }

@@ -66,10 +66,13 @@
  *     a push gave TDG_OK           it is in the engine's memory; on disk within data.commit_interval, if the disk is sound
  *     a push gave anything else    it was not taken
  *     tdg_writer_wait gave TDG_OK  all rows of the token are on stable storage, and found after any crash
- *     it gave TDG_E_IN_DOUBT       a commit failed: each of the rows is found, or not; sent again it may be there twice
+ *     it gave TDG_E_IN_DOUBT       a commit failed, or some row found no room in the series table: each of the rows is
+ *                                  found, or not; sent again it may be there twice
  *     it gave TDG_E_TIMEOUT        not yet: wait again
  *     tdg_writer_free              rows not flushed, nor older than the interval, are discarded, and counted
- *     tdg_engine_close gave TDG_OK all rows that were pushed before are on stable storage, and the directory is free
+ *     tdg_engine_close gave TDG_OK all rows that were pushed before, and any that a push was told TDG_OK of meanwhile, are
+ *                                  on stable storage, but those that rows_in_doubt, rows_rejected and rows_discarded
+ *                                  counted before; and the directory is free
  *
  * What is read back, by whoever hands it on:
  *
@@ -82,14 +85,22 @@
  * Rules for all calls. Text is UTF-8, a pointer and a length; NULL with length 0 is empty. NULL for a handle gives
  * TDG_E_NULL. What a call is given is borrowed until it returns, unless it says otherwise. Out parameters come last and are
  * written on success alone, unless their call says otherwise. Cold calls take an optional place for a tdg_error, which
- * the caller frees; it is written on failure alone. Hot calls give a status and allocate nothing once series and fields
- * are known. Times are nanoseconds since the Unix epoch, timeouts nanoseconds, -1 for ever.
+ * the caller frees; it is written on failure alone. Hot calls give a status and, once series and fields are known, allocate
+ * nothing where they do not say so. Times are nanoseconds since the Unix epoch, timeouts nanoseconds, -1 for ever.
  *
  * In your process. The library installs no allocator, no signal handler and no logger; its threads block all signals, and
  * are named tdg-. It is not to be unloaded: dlclose leaves it where it is. A forked child can do nothing with its parent's
  * handles: all calls give TDG_E_FORKED, and freeing frees nothing; the directory stays locked until both are gone, unless
- * the child execs. Memory is bounded: 32 MiB of rows between writers and each of the engine's threads, then TDG_E_FULL or a
- * wait (writer.full_wait); series tables by limits.series_max.
+ * the child execs.
+ *
+ * Memory is bounded. Between writers and each of the engine's threads are at most 64 batches of rows, each of up to 512
+ * KiB or one longer row (4 MiB at most): 32 MiB, and 256 MiB should all rows be of the longest; beside them the names of
+ * series that are new in the batch, up to 1 MiB. Behind that are the thread's own batch and two blocks on their way to
+ * the disk. Then calls wait (writer.full_wait) or give TDG_E_FULL. Series tables, of each writer too, are bounded by
+ * limits.series_max: a registered series has its place until it is released; a new one in a body is refused when no
+ * place is left, and takes one from then on. What a writer has pushed before goes on whatever the limit says, as far as
+ * the engine's tables can count (4 GiB of names and values): rows of a series beyond that are refused after their push,
+ * counted in rows_rejected, and their tokens give TDG_E_IN_DOUBT.
  *
  * Within one TDG_ABI, calls, statuses and fields are only added; the shared library's name carries the number.
  */
@@ -212,7 +223,7 @@ struct ArrowArrayStream {
 #define TDG_E_TIMEOUT 6
 
 /**
- * A commit failed: each of the rows will be found on disk, or not.
+ * A commit failed, or the engine ended without one: each of the rows will be found on disk, or not.
  */
 #define TDG_E_IN_DOUBT 7
 
@@ -473,9 +484,9 @@ typedef struct {
 /**
  * Told of a message: its level, and its text of one line, borrowed for the call.
  *
- * Threads: called by any of the engine's, and by those that open and close it; by several at once. It must return
- * soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any
- * more.
+ * Threads: called by any of the engine's, and by those that open, close or read it; by several at once. It must
+ * return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called
+ * any more.
  */
 typedef void (*tdg_log_fn)(void *userdata, int32_t level, tdg_str message);
 
@@ -668,7 +679,8 @@ typedef struct {
      */
     uint64_t bytes_behind;
     /**
-     * Blocks that retention took before they were passed, ever: see the option data.cursor_size_max.
+     * Blocks that retention took before they were passed, ever: see the options data.cursor_size_max and
+     * data.free_space_min.
      */
     uint64_t blocks_lost;
     /**
@@ -732,6 +744,13 @@ const char *tdg_version(void);
 const char *tdg_status_text(tdg_status status);
 
 /**
+ * Whether rows may be on disk all the same after a call that gave this status: who sends them again may have them
+ * twice, who does not may lack them. So it is of `TDG_E_IN_DOUBT`, `TDG_E_POISONED` and `TDG_E_INTERNAL`, whatever the
+ * call. `TDG_E_TIMEOUT` is no answer yet: ask again; who does not is in doubt of what was asked about.
+ */
+bool tdg_status_in_doubt(tdg_status status);
+
+/**
  * The status that the failed call gave. `TDG_OK` for NULL.
  */
 tdg_status tdg_error_status(const tdg_error *error);
@@ -742,7 +761,7 @@ tdg_status tdg_error_status(const tdg_error *error);
 tdg_str tdg_error_message(const tdg_error *error);
 
 /**
- * Whether rows may be on disk all the same: who sends them again may have them twice, who does not may lack them.
+ * `tdg_status_in_doubt` of the error's status.
  */
 bool tdg_error_in_doubt(const tdg_error *error);
 
@@ -757,14 +776,15 @@ void tdg_error_free(tdg_error *error);
 tdg_options *tdg_options_new(void);
 
 /**
- * Sets an option. Keys and values are those of the configuration file, sections and keys joined by a dot:
+ * Sets an option. Keys and values are those of the configuration file, sections and keys joined by a dot;
+ * `writer.full_wait`, of calls that the file knows nothing of, is the one that is not in it:
  *
  * | key | value | default |
  * |---|---|---|
  * | `data.directory` | a path; made if it is missing | none: it must be set |
  * | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
  * | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
- * | `data.free_space_min` | the share of the file system that is kept free | `5%` |
+ * | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows | `5%` |
  * | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
  * | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
  * | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
@@ -773,6 +793,9 @@ tdg_options *tdg_options_new(void);
  * | `limits.series_max` | series at one time | `10000000` |
  * | `workers` | threads that encode and commit | `1` |
  * | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
+ *
+ * Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
+ * `data.cursor_size_max` would keep: they count as the cursor's losses.
  *
  * Errors: `TDG_E_CONFIG` for a key that is not known or a value that is not understood; the message says which.
  */
@@ -812,10 +835,11 @@ tdg_status tdg_engine_open(const tdg_options *options,
 
 /**
  * Takes in what writers have pushed, commits it, seals the log and ends the engine's threads; waits for that at most
- * `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave
- * `TDG_OK`.
+ * `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`; calls of theirs that are under way are
+ * waited for, and what such a call was told taken is committed, too. The directory is free when it gave `TDG_OK`.
  *
- * Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_CLOSED` if it was
+ * Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_IN_DOUBT` if it is
+ * closed, and rows that it took could not be committed, or a writer's panic had lost some; `TDG_E_CLOSED` if it was
  * closed before; `TDG_E_POISONED` if a thread of the engine had panicked; `TDG_E_IO`. What was told durable is so in
  * any case.
  */
@@ -847,9 +871,11 @@ tdg_status tdg_engine_stats(const tdg_engine *engine,
  * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
  * the call.
  *
+ * A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
+ *
  * Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
- * if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and
- * released.
+ * if no place is left: so many are registered or in the tables; `TDG_E_CLOSED` never: series of a closed engine may
+ * be registered and released.
  */
 tdg_status tdg_engine_series(tdg_engine *engine,
                              tdg_str name,
@@ -876,7 +902,7 @@ tdg_status tdg_writer_new(tdg_engine *engine, tdg_writer **writer, tdg_error **e
 
 /**
  * Frees a writer. Rows that it was given and that were not flushed, nor taken by the engine for their age, are
- * discarded, and counted in `rows_discarded`. NULL is fine.
+ * discarded, and counted in `rows_discarded`; while the engine closes they are committed. NULL is fine.
  */
 void tdg_writer_free(tdg_writer *writer);
 
@@ -891,8 +917,8 @@ tdg_status tdg_writer_set_full_wait(tdg_writer *writer,
  * Pushes a sample: a row whose only field is the float `value`. `time_ns` is nanoseconds since the Unix epoch, or
  * `TDG_TIME_NOW`. Every bit of `value` is kept, a NaN's too.
  *
- * Errors: `TDG_E_FULL` after at most the writer's wait for room; `TDG_E_INPUT` if the series is none; `TDG_E_LIMIT`,
- * `TDG_E_CLOSED`, `TDG_E_POISONED`. The row was not taken then.
+ * Errors: `TDG_E_FULL` after at most the writer's wait for room; `TDG_E_INPUT` if the series is none; `TDG_E_LIMIT` if
+ * the row is too large; `TDG_E_CLOSED`, `TDG_E_POISONED`. The row was not taken then.
  */
 tdg_status tdg_writer_push(tdg_writer *writer,
                            tdg_series series,
@@ -939,7 +965,7 @@ tdg_status tdg_writer_push_samples(tdg_writer *writer,
 
 /**
  * Pushes a row of any fields: a sample of several values, an event with text. It is cheapest if rows of a series have
- * the same fields in the same order.
+ * the same fields in the same order; one of more than 32 takes memory for the call.
  *
  * Errors: `TDG_E_INPUT` also if there is no field, two of one name, text that is no UTF-8 or a `kind` that is none;
  * else as of `tdg_writer_push`.
@@ -952,7 +978,7 @@ tdg_status tdg_writer_push_row(tdg_writer *writer,
 
 /**
  * Pushes rows of one series that come as columns: `len` times, and for each of the columns as many values. `taken` as
- * of `tdg_writer_push_times`.
+ * of `tdg_writer_push_times`. Columns of text take memory for the call, and so do more than 32 of any kind.
  *
  * Errors: as of `tdg_writer_push_row`, for the first row that was not taken.
  */
@@ -986,7 +1012,7 @@ tdg_status tdg_writer_write(tdg_writer *writer,
  * Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token
  * that stands for all rows since the last flush that had any.
  *
- * Errors: `TDG_E_CLOSED`, `TDG_E_POISONED`.
+ * Errors: `TDG_E_CLOSED`: what was pushed before is committed by the closing; `TDG_E_POISONED`.
  */
 tdg_status tdg_writer_flush(tdg_writer *writer,
                             tdg_token *token);
@@ -995,7 +1021,7 @@ tdg_status tdg_writer_flush(tdg_writer *writer,
  * Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an
  * end, durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
  * `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
- * closed with it.
+ * closed by `tdg_writer_free`: take it out of the loop before that.
  *
  * Errors: `TDG_E_IO` if the process has no descriptor left.
  */
@@ -1006,8 +1032,9 @@ tdg_status tdg_writer_fd(tdg_writer *writer,
  * Waits until the rows of a token are on stable storage, at most `timeout_ns`: 0 asks and does not wait, -1 waits for
  * ever. Any thread may wait, while others do and while the writer's own pushes on.
  *
- * Errors: `TDG_E_TIMEOUT` if they are not yet; `TDG_E_IN_DOUBT` if a commit failed: each of the rows is on disk, or
- * not; `TDG_E_CLOSED` if the engine ended first: as in doubt; `TDG_E_INPUT` if the writer gave no such token.
+ * Errors: `TDG_E_TIMEOUT` if they are not yet; `TDG_E_IN_DOUBT` if a commit failed, a row found no room in the series
+ * table, or the engine ended first: each of the rows is on disk, or not; `TDG_E_INPUT` if the writer gave no such
+ * token.
  */
 tdg_status tdg_writer_wait(const tdg_writer *writer,
                            tdg_token token,
@@ -1062,13 +1089,16 @@ tdg_status tdg_reader_open(const tdg_engine *engine,
 
 /**
  * Gives the next block, waiting for one at most `timeout_ns` (-1: for ever; 0: not at all): what it is to `block`,
- * and its values to `batches`, a stream of one record batch that the caller owns and releases. It outlives reader and
- * engine. The columns are listed in docs/arrow.md; every block has the same.
+ * and its values to `batches`, a stream of one record batch that the caller owns and releases. A block of which
+ * no value could be read gives a stream without a batch. The stream outlives reader and engine. The columns are listed
+ * in docs/arrow.md; every block has the same.
  *
  * `block` may be NULL; `batches` may not, and what it holds is not released.
  *
- * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CLOSED` if the engine is closed; `TDG_E_LIMIT` if the
- * block, which is passed over, has more text than Arrow's columns can count; `TDG_E_IO`.
+ * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
+ * damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
+ * `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
+ * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more; `TDG_E_IO`.
  */
 tdg_status tdg_reader_next(tdg_reader *reader,
                            int64_t timeout_ns,
@@ -1078,8 +1108,8 @@ tdg_status tdg_reader_next(tdg_reader *reader,
 
 /**
  * Moves the cursor behind a block that this reader gave, and so behind all earlier ones of its worker; with NULL
- * behind all that it gave. That is on disk when this returns: the blocks do not come again, and retention may take
- * them. Commit what is safe elsewhere, and nothing else.
+ * behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come
+ * again, and retention may take them. Commit what is safe elsewhere, and nothing else.
  *
  * Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
  * it was to be.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tidegate::block::Value;
 use tidegate::engine::{
-    Column, CommitPolicy, Embedded, FieldValue, NotDurable, Options, RowWriter, Values, WriteError,
+    Column, CommitPolicy, Embedded, FieldValue, LOADS_MAX, NotDurable, Options, RowWriter, Values, WriteError,
 };
 use tidegate::log::LogError;
 use tidegate::reader::{Query, Reader};
@@ -347,6 +347,63 @@ fn a_limit_on_series_refuses_new_ones_and_lets_known_ones_go_on() {
     expected.extend(push(&mut writer, "h0", 1, 1));
     writer.flush().unwrap().wait(LONG).unwrap();
     assert_eq!(rows(directory.path()), once(expected));
+}
+
+#[test]
+fn registered_series_keep_their_place_whatever_comes_in_bodies() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(Options { series_max: 6, ..options(directory.path()) }).unwrap();
+    let mut writers = [engine.writer().unwrap(), engine.writer().unwrap()];
+    let registered = ["a", "b", "c", "d"].map(|host| engine.series(&[("host", host)]).unwrap());
+    // At the same moment, for all that the writers know: neither has come to the worker.
+    let accepted = |writer: &mut RowWriter, metric| {
+        let body: String = (0..4).map(|n| format!("{metric},x={n} v=1 1\n")).collect();
+        writer.write_lines(body.as_bytes(), Dialect::V1, Precision::Nanos).result.accepted
+    };
+    assert_eq!(accepted(&mut writers[0], "m") + accepted(&mut writers[1], "n"), 2, "so many places are left");
+    for (time, writer) in (1..).zip(&mut writers) {
+        registered.iter().for_each(|&series| writer.push(series, time, 0.5).unwrap());
+        writer.flush().unwrap().wait(LONG).unwrap();
+    }
+    assert_eq!(accepted(&mut writers[0], "m"), 2, "known ones go on");
+    assert!(engine.series(&[("host", "e")]).is_err());
+    // What was released stays in the table for now; only one that has no rows gives its place back.
+    engine.release(registered[0]);
+    assert!(engine.series(&[("host", "e")]).is_err());
+    writers[0].flush().unwrap().wait(LONG).unwrap();
+    let bodies = 2 * 2;
+    assert_eq!(rows(directory.path()).values().sum::<u64>(), bodies + 2 * registered.len() as u64);
+}
+
+#[test]
+fn a_series_that_never_had_rows_gives_its_place_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(Options { series_max: 2, ..options(directory.path()) }).unwrap();
+    let a = engine.series(&[("host", "a")]).unwrap();
+    engine.series(&[("host", "b")]).unwrap();
+    assert!(engine.series(&[("host", "c")]).is_err());
+    engine.release(a);
+    let c = engine.series(&[("host", "c")]).unwrap();
+    let mut writer = engine.writer().unwrap();
+    writer.push(c, 1, 0.5).unwrap();
+    writer.flush().unwrap().wait(LONG).unwrap();
+    assert_eq!(rows(directory.path()).len(), 1);
+}
+
+#[test]
+fn writers_with_a_row_each_do_not_fill_the_engine() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(options(directory.path())).unwrap();
+    let series = engine.series(&[("__name__", "idle")]).unwrap();
+    let mut writers: Vec<_> = (0..3 * LOADS_MAX).map(|_| engine.writer().unwrap()).collect();
+    for (time, writer) in (0..).zip(&mut writers) {
+        writer.push(series, time, 0.5).unwrap();
+    }
+    // Fetched for their room, not to be committed: nobody waits for them.
+    let commits: u64 = engine.counters().map(|counters| counters.commits.value()).sum();
+    assert_eq!(commits, 0);
+    engine.close(LONG).unwrap();
+    assert_eq!(rows(directory.path()).len(), writers.len());
 }
 
 #[test]

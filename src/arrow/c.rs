@@ -258,7 +258,8 @@ unsafe extern "C" fn release_stream(stream: *mut ArrowArrayStream) {
     // SAFETY: invariant 1.
     let owned = unsafe { Box::from_raw(stream.private_data.cast::<OwnedStream>()) };
     // A panic must not come out of here; what was being dropped is lost.
-    _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+    // A payload's drop may panic, too.
+    _ = catch_unwind(AssertUnwindSafe(|| drop(owned))).map_err(std::mem::forget);
     stream.release = None;
     stream.private_data = ptr::null_mut();
 }
@@ -292,7 +293,9 @@ impl OwnedStream {
         if self.broken {
             return Err(broken());
         }
-        catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| make(self))).unwrap_or_else(|payload| {
+            // Its drop may panic, too, and nothing may come out of here.
+            std::mem::forget(payload);
             self.broken = true;
             Err(broken())
         })
@@ -318,4 +321,36 @@ impl OwnedStream {
 /// As a C string; up to its first NUL, should it have one.
 fn text(text: &str) -> CString {
     CString::new(text.split('\0').next().unwrap_or_default()).expect("the part before a NUL has none")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_panics_says_so_and_lets_nothing_out() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("while dropped");
+            }
+        }
+        let (schema, kept) = (|| unreachable!("not asked for"), Bomb);
+        let next = move || {
+            let _ = &kept;
+            std::panic::panic_any(Bomb)
+        };
+        let mut stream = ArrowArrayStream::of(Box::new(schema), Box::new(next));
+        let mut array = ArrowArray::released();
+        for _ in 0..2 {
+            // SAFETY: a live stream of ours, and a place.
+            unsafe {
+                assert_eq!(stream_next(&raw mut stream, &raw mut array), libc::EIO);
+                let said = std::ffi::CStr::from_ptr(stream_last_error(&raw mut stream));
+                assert_eq!(said, c"the stream has panicked");
+            }
+        }
+        // Releasing it drops what panics, too.
+        drop(stream);
+    }
 }

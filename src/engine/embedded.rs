@@ -66,6 +66,12 @@ pub enum CloseError {
     Panicked,
     /// A segment could not be sealed; the next start will do it.
     Log(LogError),
+    /// Rows that had been taken could not be committed while it closed, or were in the hands of a writer that
+    /// panicked: each of them will be found, or not.
+    InDoubt {
+        /// How many.
+        rows: u64,
+    },
     /// It was closed before, by somebody who has been told how that ended.
     Closed,
 }
@@ -144,7 +150,8 @@ impl Embedded {
     }
 
     /// Takes what the writers have pushed, commits it, seals the segments, and ends the threads. Writers that are left
-    /// are told that it is closed. Dropping an engine does the same, with a timeout of ten seconds.
+    /// are told that it is closed; a call of theirs that is under way is waited for. Dropping an engine does the same,
+    /// with a timeout of ten seconds.
     ///
     /// # Errors
     /// [`CloseError`].
@@ -181,7 +188,8 @@ impl Embedded {
             threads: Mutex::default(),
             cursors: None,
         };
-        for (number, worker) in workers.into_iter().enumerate() {
+        for (number, mut worker) in workers.into_iter().enumerate() {
+            worker.know(Arc::clone(&registry));
             let (sender, receiver) = ring(LOADS_MAX);
             let seat = Arc::new(Seat::new(
                 sender,
@@ -223,7 +231,11 @@ impl Running {
         if self.seat.state() == SeatState::Poisoned {
             return Err(CloseError::Panicked);
         }
-        outcome.map_or(Ok(()), |error| Err(CloseError::Log(error)))
+        match (self.seat.rows_lost.value(), outcome) {
+            (0, None) => Ok(()),
+            (0, Some(error)) => Err(CloseError::Log(error)),
+            (rows, _) => Err(CloseError::InDoubt { rows }),
+        }
     }
 }
 
@@ -248,6 +260,7 @@ impl std::fmt::Display for CloseError {
             CloseError::TimedOut => f.write_str("the engine is still closing"),
             CloseError::Panicked => f.write_str("the engine has panicked"),
             CloseError::Log(error) => error.fmt(f),
+            CloseError::InDoubt { rows } => write!(f, "{rows} rows were not committed: they are in doubt"),
             CloseError::Closed => f.write_str("the engine was closed before"),
         }
     }

@@ -85,6 +85,13 @@ impl Guests {
         }
     }
 
+    /// Whether a load that was begun has not come yet. For a worker that closes, after
+    /// [`Tray::await_begun`](crate::sync::Tray::await_begun).
+    pub(super) fn expect_loads(&mut self, seat: &Seat) -> bool {
+        self.meet(seat);
+        self.all.values().any(Seated::expects_load)
+    }
+
     /// The next load to take in. Its writer's guest has learned it.
     pub(super) fn next(&mut self) -> Option<Box<Load>> {
         let load = self.ready.pop_front()?;
@@ -148,15 +155,17 @@ impl Guests {
         }
     }
 
-    /// Takes what lies in trays. Whether something is to be looked for again soon.
-    pub(super) fn sweep(&mut self, seat: &Seat) -> bool {
+    /// Takes what lies in trays, to be committed at once if it has lain there for `long`. Whether something is to be
+    /// looked for again soon.
+    pub(super) fn sweep(&mut self, seat: &Seat, long: bool) -> bool {
         self.meet(seat);
         seat.calm();
         let (mut again, mut found, mut over) = (false, Vec::new(), Vec::new());
         for seated in self.all.values() {
             let desk = &*seated.desk;
             if let Some(last) = desk.tray.departed() {
-                match seated.is_over(last) {
+                // While loads are ready one of them may be this writer's.
+                match seated.is_over(last) && self.ready.is_empty() {
                     true => over.push(desk.number),
                     false => again = true,
                 }
@@ -176,7 +185,7 @@ impl Guests {
             }
         }
         for mut load in found {
-            load.urgent = true;
+            load.urgent = long;
             self.arrive(load, seat);
         }
         if !over.is_empty() {
@@ -210,6 +219,12 @@ impl Seated {
         if told {
             self.desk.tell_settled();
         }
+    }
+
+    fn expects_load(&self) -> bool {
+        let tray = &self.desk.tray;
+        let begun = tray.departed().map_or_else(|| tray.has_begun(self.next), |last| last >= self.next);
+        begun || self.early.is_some()
     }
 
     /// Whether a writer that is gone, and whose last load was this, has nothing to come.

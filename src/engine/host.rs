@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::log::LogError;
 use crate::log::disk::Disk;
-use crate::sync::Receiver;
+use crate::sync::{Receiver, Tray};
 use crate::telemetry::Protocol;
 
 use super::guests::Guests;
@@ -20,8 +20,11 @@ const LOADS_IN_A_ROW_MAX: usize = 16;
 /// A disk that cannot be polled is asked this often: simulated ones.
 const DISK_PAUSE_NS: u64 = 1_000_000;
 
-/// A load that was in its writer's hands when it was looked for is looked for again after this part of the interval.
+/// A load that was in its writer's hands when it was looked for is looked for again after this part of the interval...
 const SWEEP_AGAIN_PART: u64 = 8;
+
+/// ...and so soon if the engine closes.
+const CLOSING_PAUSE_NS: u64 = 1_000_000;
 
 /// Runs a worker for its writers.
 pub(super) struct Host<D: Disk, C: Clock> {
@@ -33,6 +36,12 @@ pub(super) struct Host<D: Disk, C: Clock> {
     pending: Option<(Box<Load>, usize)>,
     /// When to look into the trays.
     sweep_ns: Option<u64>,
+    /// Rows came out of the trays before it was time: what is in the batch at that time is to be committed then.
+    swept_early: bool,
+    /// Since it closes: the rows that were in doubt before.
+    closing_from: Option<u64>,
+    /// Rows rejected since then.
+    refused_closing: u64,
     events: Vec<Event>,
 }
 
@@ -45,25 +54,37 @@ impl<D: Disk, C: Clock> Host<D, C> {
             guests: Guests::default(),
             pending: None,
             sweep_ns: None,
+            swept_early: false,
+            closing_from: None,
+            refused_closing: 0,
             events: Vec::new(),
         }
     }
 
     /// Serves writers until it is asked to close; then takes what they have pushed, commits it and seals the segment.
+    /// What it could not commit is counted in the seat's `rows_lost`.
     pub(super) fn run(mut self) -> Result<(), LogError> {
         loop {
             // Asked first: what was pushed before the wish to close is found after it.
             let closing = self.seat.state() != SeatState::Open;
+            if closing {
+                Tray::<Load>::await_begun();
+                self.closing_from.get_or_insert(self.worker.counters().rows_in_doubt.value());
+            }
             if self.seat.take_hurry() {
                 // For rows that are in the batch by now. Those that are not are seen to be waited for when they come.
                 self.worker.wait();
             }
-            let sweep_ns = self.sweep(closing);
+            let mut sweep_ns = self.sweep(closing);
+            let all_here = closing && self.have_all();
+            if closing && !all_here {
+                sweep_ns = Some(self.worker.monotonic_ns() + CLOSING_PAUSE_NS);
+            }
             let more = self.receive();
             let was_open = self.worker.accepts().is_ok();
             let due_ns = self.worker.turn(Arrivals::None, &mut self.events);
             let told = self.tell();
-            if closing && !more && (self.pending.is_none() || self.worker.accepts().is_err()) {
+            if all_here && !more && (self.pending.is_none() || self.worker.accepts().is_err()) {
                 break;
             }
             let reopened = !was_open && self.worker.accepts().is_ok();
@@ -128,6 +149,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
                 return Some(from);
             }
         }
+        self.refused_closing += if self.closing_from.is_some() { refused } else { 0 };
         if self.guests.is_waited_for(load) {
             self.worker.wait();
         }
@@ -140,9 +162,18 @@ impl<D: Disk, C: Clock> Host<D, C> {
         None
     }
 
-    /// Looks into the trays if it is time; says when it will be.
+    /// Whether all loads have come that were begun before the wish to close was seen; nothing is begun after that.
+    fn have_all(&mut self) -> bool {
+        while let Some(load) = self.arriving.receive() {
+            self.guests.arrive(load, &self.seat);
+        }
+        !self.guests.expect_loads(&self.seat)
+    }
+
+    /// Looks into the trays if it is time, or a writer has found no load; says when it will be.
     fn sweep(&mut self, now: bool) -> Option<u64> {
-        if self.sweep_ns.is_none() && !self.seat.is_stirred() && !now {
+        let short = self.seat.take_short();
+        if self.sweep_ns.is_none() && !self.seat.is_stirred() && !short && !now {
             return None;
         }
         let now_ns = self.worker.monotonic_ns();
@@ -150,9 +181,15 @@ impl<D: Disk, C: Clock> Host<D, C> {
         // Half of the interval for lying in the tray, which leaves half of it for the commit.
         let due_ns = *self.sweep_ns.get_or_insert(now_ns + interval_ns / 2);
         if now || due_ns <= now_ns {
-            let again = self.guests.sweep(&self.seat);
+            if std::mem::take(&mut self.swept_early) {
+                self.worker.wait();
+            }
+            let again = self.guests.sweep(&self.seat, true);
             self.sweep_ns = again.then_some(now_ns + interval_ns / SWEEP_AGAIN_PART);
             self.worker.hold(self.guests.memory_bytes());
+        } else if short {
+            self.guests.sweep(&self.seat, false);
+            self.swept_early = true;
         }
         self.sweep_ns
     }
@@ -174,15 +211,18 @@ impl<D: Disk, C: Clock> Host<D, C> {
 
     fn end(self) -> Result<(), LogError> {
         let Host { worker, seat, mut arriving, mut guests, pending, mut events, .. } = self;
-        // The log has failed and could not be opened again, else there is none of these.
+        // The log has failed and is not open again, else there is none of these.
         let mut rest: u64 =
             pending.map_or(0, |(load, from)| load.parcel.batch().rows().saturating_sub(from) as u64);
         while let Some(load) = guests.next().or_else(|| arriving.receive()) {
             rest += load.parcel.batch().rows() as u64;
         }
         seat.counters.rows_discarded.add(rest);
+        let counters = Arc::clone(worker.counters());
         let closed = worker.close(&mut events);
         events.iter().for_each(|event| guests.tell(event));
+        let in_doubt = counters.rows_in_doubt.value() - self.closing_from.unwrap_or_default();
+        seat.rows_lost.add(rest + in_doubt + self.refused_closing);
         closed
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
@@ -36,11 +36,21 @@ pub struct RowWriter {
     number: u64,
     /// It was left in the tray.
     filling: bool,
+    /// The worker was told of it.
+    stirred: bool,
     /// The first load that no token is about.
     unflushed: u64,
     /// The first and last load that the last token is about.
     flushed: (u64, u64),
     patience: Duration,
+    signal: OnceLock<Arc<Signal>>,
+}
+
+/// A load in its writer's hands. If what is done with it panics it is given up, and its rows with it.
+struct Hand<'a> {
+    writer: &'a mut RowWriter,
+    /// There until it is put back, or handed over.
+    load: Option<Box<Load>>,
 }
 
 /// Why a row was not taken.
@@ -84,9 +94,11 @@ impl RowWriter {
             decoder: None,
             number: 0,
             filling: false,
+            stirred: false,
             unflushed: 1,
             flushed: (1, 0),
             patience: PATIENCE,
+            signal: OnceLock::new(),
         }
     }
 
@@ -195,22 +207,24 @@ impl RowWriter {
     pub fn write_body(&mut self, body: &[u8], decoder: &mut impl Decode, context: ContextId) -> BodyWritten {
         let mut written = BodyWritten { result: WriteResult::default(), consumed: 0, stopped: None };
         loop {
-            let mut filled = match self.take_load() {
-                Ok(load) => load,
+            let mut hand = match self.take_load() {
+                Ok(hand) => hand,
                 Err(why) => {
                     written.stopped = Some(why);
                     break;
                 }
             };
-            let fed = self.packer.fill(&mut filled.parcel, context, |intake| {
-                decoder.feed(&body[written.consumed..], true, intake, &mut written.result)
+            let fed = hand.fill(|packer, load| {
+                packer.fill(&mut load.parcel, context, |intake| {
+                    decoder.feed(&body[written.consumed..], true, intake, &mut written.result)
+                })
             });
             written.consumed += fed.consumed;
             if fed.state != FedState::Full {
-                self.put_back(filled);
+                hand.put_back();
                 break;
             }
-            self.hand_over(filled);
+            hand.hand_over();
         }
         for &(reason, rows) in &written.result.reasons {
             self.seat.counters.count_rejected(Protocol::Library, reason, rows);
@@ -222,7 +236,8 @@ impl RowWriter {
     /// that had any; without rows since then it is that flush's token again.
     ///
     /// # Errors
-    /// [`WriteError::Closed`], [`WriteError::Poisoned`]: of rows not handed over before, nothing will come.
+    /// [`WriteError::Closed`]: closing commits what was pushed before, of which no token tells;
+    /// [`WriteError::Poisoned`]: of rows not handed over before, nothing will come.
     pub fn flush(&mut self) -> Result<Token, WriteError> {
         self.check()?;
         self.desk.tray.flush(self.number);
@@ -247,7 +262,15 @@ impl RowWriter {
     /// # Errors
     /// The operating system has no descriptor left.
     pub fn signal(&self) -> io::Result<BorrowedFd<'_>> {
-        self.desk.signal().map(Signal::fd)
+        if let Some(signal) = self.signal.get() {
+            return Ok(signal.fd());
+        }
+        let made = Arc::new(Signal::new()?);
+        // Who asks has yet to look.
+        made.ring();
+        let signal = self.signal.get_or_init(|| made);
+        self.desk.set_signal(Some(Arc::clone(signal)));
+        Ok(signal.fd())
     }
 
     /// This writer's tokens by their numbers.
@@ -265,14 +288,14 @@ impl RowWriter {
         &mut self,
         push: impl Fn(&mut Packer, &mut Load) -> Result<(), NotPushed>,
     ) -> Result<(), WriteError> {
-        let mut load = self.take_load()?;
-        let mut pushed = push(&mut self.packer, &mut load);
+        let mut hand = self.take_load()?;
+        let mut pushed = hand.fill(&push);
         if pushed == Err(NotPushed::Full) {
-            self.hand_over(load);
-            load = self.take_load()?;
-            pushed = push(&mut self.packer, &mut load);
+            hand.hand_over();
+            hand = self.take_load()?;
+            pushed = hand.fill(&push);
         }
-        self.put_back(load);
+        hand.put_back();
         pushed.map_err(WriteError::from)
     }
 
@@ -283,17 +306,17 @@ impl RowWriter {
     ) -> (usize, Result<(), WriteError>) {
         let mut taken = 0;
         loop {
-            let mut load = match self.take_load() {
-                Ok(load) => load,
+            let mut hand = match self.take_load() {
+                Ok(hand) => hand,
                 Err(why) => return (taken, Err(why)),
             };
-            let (more, pushed) = push(&mut self.packer, &mut load, taken);
+            let (more, pushed) = hand.fill(|packer, load| push(packer, load, taken));
             taken += more;
             if pushed != Err(NotPushed::Full) {
-                self.put_back(load);
+                hand.put_back();
                 return (taken, pushed.map_err(WriteError::from));
             }
-            self.hand_over(load);
+            hand.hand_over();
         }
     }
 
@@ -308,16 +331,15 @@ impl RowWriter {
 
     /// The load being filled, or a new one.
     #[inline]
-    fn take_load(&mut self) -> Result<Box<Load>, WriteError> {
+    fn take_load(&mut self) -> Result<Hand<'_>, WriteError> {
         self.check()?;
-        if self.filling {
-            if let Some(load) = self.desk.tray.take() {
-                return Ok(load);
-            }
-            // The engine has it.
-            self.filling = false;
-        }
-        self.start_load()
+        let left = if std::mem::take(&mut self.filling) { self.desk.tray.take() } else { None };
+        let load = match left {
+            Some(load) => load,
+            // There was none, or the engine has it.
+            None => self.start_load()?,
+        };
+        Ok(Hand { writer: self, load: Some(load) })
     }
 
     #[cold]
@@ -327,6 +349,13 @@ impl RowWriter {
             return Err(WriteError::Full);
         };
         self.number += 1;
+        self.stirred = false;
+        self.desk.tray.begin(self.number);
+        // Again: a worker that has not seen the load begin is seen closing.
+        if let Err(why) = self.check() {
+            self.drop_load(load);
+            return Err(why);
+        }
         (load.writer, load.number, load.urgent) = (self.desk.number, self.number, false);
         self.packer.start(&mut load.parcel);
         Ok(load)
@@ -342,18 +371,17 @@ impl RowWriter {
             return self.drop_load(load);
         }
         self.packer.pack(&mut load.parcel);
-        let begun = !std::mem::replace(&mut self.filling, true);
-        if begun {
-            self.desk.tray.begin(self.number);
-        }
+        self.filling = true;
         self.desk.tray.put(load);
-        if begun {
+        if !std::mem::replace(&mut self.stirred, true) {
             self.seat.stir();
         }
     }
 
-    /// A load without rows was not begun.
+    /// A load that the worker is not to get: the next one has its number again.
+    #[cold]
     fn drop_load(&mut self, load: Box<Load>) {
+        self.desk.tray.withdraw(self.number);
         self.number -= 1;
         self.filling = false;
         self.seat.give_back(load);
@@ -374,13 +402,51 @@ impl RowWriter {
     }
 }
 
+impl Hand<'_> {
+    #[inline]
+    fn fill<R>(&mut self, fill: impl FnOnce(&mut Packer, &mut Load) -> R) -> R {
+        fill(&mut self.writer.packer, self.load.as_mut().expect("there until put back"))
+    }
+
+    #[inline]
+    fn put_back(mut self) {
+        if let Some(load) = self.load.take() {
+            self.writer.put_back(load);
+        }
+    }
+
+    fn hand_over(mut self) {
+        if let Some(load) = self.load.take() {
+            self.writer.hand_over(load);
+        }
+    }
+}
+
+impl Drop for Hand<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(load) = self.load.take() {
+            let rows = load.parcel.batch().rows() as u64;
+            self.writer.seat.counters.rows_discarded.add(rows);
+            self.writer.seat.rows_lost.add(rows);
+            self.writer.drop_load(load);
+        }
+    }
+}
+
 impl Drop for RowWriter {
     fn drop(&mut self) {
         let left = if self.filling { self.desk.tray.take() } else { None };
-        if let Some(load) = left {
-            self.seat.counters.rows_discarded.add(load.parcel.batch().rows() as u64);
-            self.drop_load(load);
+        match left {
+            // Closing takes what was pushed before it: also of writers that go meanwhile.
+            Some(load) if self.seat.state() == SeatState::Closing => self.hand_over(load),
+            Some(load) => {
+                self.seat.counters.rows_discarded.add(load.parcel.batch().rows() as u64);
+                self.drop_load(load);
+            }
+            None => {}
         }
+        self.desk.set_signal(None);
         self.seat.writers.subtract(1);
         self.desk.tray.depart(self.number);
         self.seat.stir();

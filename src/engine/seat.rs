@@ -12,9 +12,7 @@
 //! Invariants: there are [`LOADS_MAX`] loads, each in one place at a time; the ring has room for all of them; loads of
 //! one writer are numbered from 1 without gaps, and the writer's watermark settles them in that order.
 
-use std::io;
-use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
@@ -26,9 +24,13 @@ use super::bell::Bell;
 use super::signal::Signal;
 
 /// Loads that go round between the writers of one worker and the worker: the bound on rows that are not in its batch
-/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB. The ring needs a
-/// power of two.
-pub const LOADS_MAX: usize = 32;
+/// yet. With [`PARCEL_BYTES_MAX`](crate::ingest::PARCEL_BYTES_MAX) of rows in each that is 32 MiB; a load has room for
+/// one row, however long it is, so rows of [`ROW_BYTES_MAX`](crate::ingest::ROW_BYTES_MAX) can make it eight times
+/// that. The ring needs a power of two.
+pub const LOADS_MAX: usize = 64;
+
+/// Who waits for a load has the worker look into the trays again after this: loads may have been in writers' hands.
+const ASK_AGAIN_NS: u64 = 10_000_000;
 
 /// A parcel on its way.
 #[derive(Default, Debug)]
@@ -54,10 +56,14 @@ pub(super) struct Seat {
     stirred: Flag,
     /// Somebody waits for rows that were handed over before.
     hurry: Flag,
+    /// A writer found no load: those in the trays of the others are to be fetched.
+    short: Flag,
     state: Level,
     /// Settles 1 when the thread has ended.
     end: Watermark,
     desks: Mutex<Desks>,
+    /// Rows that were taken and are lost, without anybody's having freed their writer: who closes is to know.
+    pub(super) rows_lost: SharedCount,
     /// How many writers there are now, to spread them.
     pub(super) writers: SharedCount,
     pub(super) counters: Arc<WorkerCounters>,
@@ -74,8 +80,9 @@ pub(super) struct Desk {
     pub(super) tray: Tray<Load>,
     /// The writer's loads, as they come to an end.
     pub(super) watermark: Watermark,
-    /// Rung when loads have come to an end, if the host asked for it.
-    signal: OnceLock<Signal>,
+    /// Rung when loads have come to an end, if the host asked for it and the writer is there. Rung under the lock:
+    /// a signal that was taken out is the writer's alone.
+    signal: Mutex<Option<Arc<Signal>>>,
 }
 
 #[derive(Default, Debug)]
@@ -98,28 +105,24 @@ pub(super) enum SeatState {
 
 impl Desk {
     pub(super) fn new(number: u32) -> Desk {
-        Desk { number, tray: Tray::new(), watermark: Watermark::new(0), signal: OnceLock::new() }
+        Desk { number, tray: Tray::new(), watermark: Watermark::new(0), signal: Mutex::default() }
     }
 
-    /// The signal, made when it is first asked for. It is rung at once: who asks has yet to look.
-    pub(super) fn signal(&self) -> io::Result<&Signal> {
-        if let Some(signal) = self.signal.get() {
-            return Ok(signal);
-        }
-        let made = Signal::new()?;
-        made.ring();
-        let signal = self.signal.get_or_init(|| made);
-        // Pairs with the fence in the watermark's settling, between what is settled and the look at the signal: the
-        // host, who looks after this, sees it settled, or the worker sees the signal.
-        fence(Ordering::SeqCst);
-        Ok(signal)
+    /// Has a signal rung from now on; `None` ends that, and nobody holds the one before when this returns. The host,
+    /// who looks at the tokens after this, sees what was settled before the lock, or the worker sees the signal.
+    pub(super) fn set_signal(&self, signal: Option<Arc<Signal>>) {
+        *self.signal() = signal;
     }
 
     /// Loads have come to an end. For the worker's thread, after it settled them.
     pub(super) fn tell_settled(&self) {
-        if let Some(signal) = self.signal.get() {
+        if let Some(signal) = &*self.signal() {
             signal.ring();
         }
+    }
+
+    fn signal(&self) -> MutexGuard<'_, Option<Arc<Signal>>> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,9 +146,11 @@ impl Seat {
             bell,
             stirred: Flag::new(),
             hurry: Flag::new(),
+            short: Flag::new(),
             state: Level::new(SeatState::Open as u8),
             end: Watermark::new(0),
             desks: Mutex::default(),
+            rows_lost: SharedCount::default(),
             writers: SharedCount::default(),
             counters,
             hasher,
@@ -167,10 +172,10 @@ impl Seat {
         self.state.rise(state as u8);
     }
 
-    /// A desk for a new writer; `None` if the worker has ended.
+    /// A desk for a new writer; `None` if the worker has ended, or is about to.
     pub(super) fn add_desk(&self) -> Option<Arc<Desk>> {
         let mut desks = self.desks();
-        if desks.closed {
+        if desks.closed || self.state() != SeatState::Open {
             return None;
         }
         desks.made += 1;
@@ -190,6 +195,7 @@ impl Seat {
         if let Some(load) = self.pool.take() {
             return Some(load);
         }
+        self.ask_for_loads();
         if patience.is_zero() {
             return None;
         }
@@ -202,16 +208,30 @@ impl Seat {
                 return Some(load);
             }
             let left_ns = patience_ns.checked_sub(clock.monotonic_ns()).filter(|&left| left > 0)?;
-            if self.returned.wait(seen.saturating_add(1), Duration::from_nanos(left_ns))
-                == Some(Outcome::Closed)
-            {
-                return None;
+            let pause = Duration::from_nanos(left_ns.min(ASK_AGAIN_NS));
+            match self.returned.wait(seen.saturating_add(1), pause) {
+                Some(Outcome::Closed) => return None,
+                Some(_) => {}
+                None => self.ask_for_loads(),
             }
         }
     }
 
+    /// Has the worker fetch what lies in trays: it may be a row or two in each.
+    fn ask_for_loads(&self) {
+        if self.short.raise() {
+            self.bell.ring();
+        }
+    }
+
+    /// Whether a writer found no load since this was last asked.
+    pub(super) fn take_short(&self) -> bool {
+        self.short.take()
+    }
+
     /// Gives a load back from a writer that has not used it, or will not.
     pub(super) fn give_back(&self, mut load: Box<Load>) {
+        self.series.give_back(load.parcel.take_claims());
         load.parcel.clear();
         // A full pool would mean more loads than were made; then this one goes.
         let _ = self.pool.give(load);

@@ -14,8 +14,8 @@ use crate::block::{BlockEntry, Checkpoint, EncodeInput, Encoder, ShapeView, enco
 use crate::bytes::AlignedBuf;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{
-    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Rehearsal, SeriesBudget, Stream, Table, TakenIn,
-    Writer,
+    Guest, Ingest, IngestLimits, KeyHasher, Mark, Parcel, Registry, Rehearsal, SeriesBudget, Stream, Table,
+    TakenIn, Writer,
 };
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
@@ -334,6 +334,11 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// The series that all workers together may have.
     pub(super) fn series_budget(&self) -> &SeriesBudget {
         &self.shared.series
+    }
+
+    /// Series of parcels may be registered ones.
+    pub(super) fn know(&mut self, registry: Arc<Registry>) {
+        self.ingest.know(registry);
     }
 
     /// Says how many bytes are held for this worker beside its ingest.

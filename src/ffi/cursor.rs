@@ -23,7 +23,8 @@ pub struct tdg_cursor_stats {
     pub rows_behind: u64,
     /// Their bytes on disk.
     pub bytes_behind: u64,
-    /// Blocks that retention took before they were passed, ever: see the option data.cursor_size_max.
+    /// Blocks that retention took before they were passed, ever: see the options data.cursor_size_max and
+    /// data.free_space_min.
     pub blocks_lost: u64,
     /// Their rows.
     pub rows_lost: u64,

@@ -17,7 +17,7 @@ pub struct tdg_engine {
     pub(super) health: Health,
     pub(super) embedded: Embedded,
     pub(super) patience: Duration,
-    voice: Option<Voice>,
+    pub(super) voice: Option<Voice>,
 }
 
 /// Opens a data directory and starts the engine's threads. What an earlier process left unfinished is recovered.
@@ -49,10 +49,11 @@ pub unsafe extern "C" fn tdg_engine_open(
 }
 
 /// Takes in what writers have pushed, commits it, seals the log and ends the engine's threads; waits for that at most
-/// `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`. The directory is free when it gave
-/// `TDG_OK`.
+/// `timeout_ns` (-1: for ever). From its start on writers get `TDG_E_CLOSED`; calls of theirs that are under way are
+/// waited for, and what such a call was told taken is committed, too. The directory is free when it gave `TDG_OK`.
 ///
-/// Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_CLOSED` if it was
+/// Errors: `TDG_E_TIMEOUT` if it is not done yet: it goes on, and the call may be repeated; `TDG_E_IN_DOUBT` if it is
+/// closed, and rows that it took could not be committed, or a writer's panic had lost some; `TDG_E_CLOSED` if it was
 /// closed before; `TDG_E_POISONED` if a thread of the engine had panicked; `TDG_E_IO`. What was told durable is so in
 /// any case.
 #[unsafe(no_mangle)]

@@ -62,6 +62,7 @@ impl From<CloseError> for Failure {
             CloseError::TimedOut => TDG_E_TIMEOUT,
             CloseError::Panicked => TDG_E_POISONED,
             CloseError::Closed => TDG_E_CLOSED,
+            CloseError::InDoubt { .. } => TDG_E_IN_DOUBT,
             CloseError::Log(error) => return error.into(),
         };
         Failure::new(status, error.to_string())
@@ -91,8 +92,7 @@ pub(super) fn status_of(error: &WriteError) -> tdg_status {
 pub(super) fn status_of_wait(error: NotDurable) -> tdg_status {
     match error {
         NotDurable::TimedOut => TDG_E_TIMEOUT,
-        NotDurable::InDoubt => TDG_E_IN_DOUBT,
-        NotDurable::Closed => TDG_E_CLOSED,
+        NotDurable::InDoubt | NotDurable::Closed => TDG_E_IN_DOUBT,
     }
 }
 
@@ -121,12 +121,11 @@ pub unsafe extern "C" fn tdg_error_message(error: *const tdg_error) -> tdg_str {
     tdg_str::of(unsafe { error.as_ref() }.map_or("", |error| &error.0.message))
 }
 
-/// Whether rows may be on disk all the same: who sends them again may have them twice, who does not may lack them.
+/// `tdg_status_in_doubt` of the error's status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_error_in_doubt(error: *const tdg_error) -> bool {
     // SAFETY: NULL, or a live error.
-    let status = unsafe { tdg_error_status(error) };
-    matches!(status, TDG_E_IN_DOUBT | TDG_E_CLOSED | TDG_E_INTERNAL | TDG_E_POISONED | TDG_E_TIMEOUT)
+    tdg_status_in_doubt(unsafe { tdg_error_status(error) })
 }
 
 /// Frees an error. NULL is fine.

@@ -12,16 +12,16 @@ use super::status::{TDG_E_FORKED, TDG_E_INTERNAL, TDG_E_POISONED, TDG_OK, tdg_st
 #[cfg(panic = "abort")]
 compile_error!("the C ABI catches panics: build it with panic = \"unwind\"");
 
-/// Whether a handle may be used: the generation of the process that made it, or [`POISONED`].
+/// Whether a handle may be used: twice the generation of the process that made it, and [`POISONED`].
 #[derive(Debug)]
 pub(super) struct Health(AtomicU32);
 
-const POISONED: u32 = u32::MAX;
+const POISONED: u32 = 1;
 
 impl Health {
     /// That of a new handle.
     pub(super) fn sound() -> Health {
-        Health(AtomicU32::new(fork::generation()))
+        Health(AtomicU32::new(fork::generation() << 1))
     }
 
     /// # Errors
@@ -29,15 +29,17 @@ impl Health {
     #[inline]
     pub(super) fn check(&self) -> Result<(), tdg_status> {
         // Relaxed: who poisons and who is refused need to agree on nothing else.
-        match self.0.load(Ordering::Relaxed) {
-            generation if generation == fork::current() => Ok(()),
+        let own = fork::current() << 1;
+        match self.0.load(Ordering::Relaxed) ^ own {
+            0 => Ok(()),
             POISONED => Err(TDG_E_POISONED),
+            // Also of one that was poisoned before the fork: the parent has its threads.
             _ => Err(TDG_E_FORKED),
         }
     }
 
     fn poison(&self) {
-        self.0.store(POISONED, Ordering::Relaxed);
+        self.0.fetch_or(POISONED, Ordering::Relaxed);
     }
 
     /// Whether it is another process's.
@@ -105,6 +107,18 @@ mod tests {
         assert_eq!((status, error.is_null()), (TDG_E_POISONED, false));
         // SAFETY: it was just made.
         unsafe { super::super::tdg_error_free(error) };
+    }
+
+    #[test]
+    fn who_made_it_is_asked_before_whether_it_is_poisoned() {
+        for poisoned in [false, true] {
+            let parents = Health(AtomicU32::new((fork::current() + 5) << 1));
+            if poisoned {
+                parents.poison();
+            }
+            assert_eq!(guard(&parents, || TDG_OK), TDG_E_FORKED);
+            assert!(parents.is_forked());
+        }
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub const TDG_LOG_DEBUG: i32 = 4;
 
 /// Told of a message: its level, and its text of one line, borrowed for the call.
 ///
-/// Threads: called by any of the engine's, and by those that open and close it; by several at once. It must return
-/// soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called any
-/// more.
+/// Threads: called by any of the engine's, and by those that open, close or read it; by several at once. It must
+/// return soon, must not call the engine, and must not jump out. After `tdg_engine_free` has returned it is not called
+/// any more.
 pub type tdg_log_fn = Option<unsafe extern "C" fn(userdata: *mut c_void, level: i32, message: tdg_str)>;
 
 /// Has an engine that is opened with these options tell messages of `level_max` and graver to `log`, together with
@@ -129,10 +129,13 @@ impl Subscriber for Listener {
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        line.message.push_str(&line.fields);
-        catch(|| self.voice.tell(*event.metadata().level(), &line.message));
+        // A field that cannot be written is as little a reason to take a thread of the engine down.
+        catch(|| {
+            let mut line = Line::default();
+            event.record(&mut line);
+            line.message.push_str(&line.fields);
+            self.voice.tell(*event.metadata().level(), &line.message);
+        });
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -192,5 +195,22 @@ mod tests {
         let told = notes.lock().unwrap();
         let line = "two words worker=3 name=\"a b\"".to_owned();
         assert_eq!(*told, [(TDG_LOG_INFO, line), (TDG_LOG_ERROR, "bad".into())]);
+    }
+
+    #[test]
+    fn a_message_that_panics_while_it_is_written_harms_nobody() {
+        struct Bomb;
+        impl Debug for Bomb {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("on purpose")
+            }
+        }
+        let notes = Mutex::new(Vec::<(i32, String)>::new());
+        let ear = Ear { call: note, userdata: (&raw const notes).cast_mut().cast(), level_max: Level::INFO };
+        tracing::dispatcher::with_default(&Voice::new(ear).dispatch(), || {
+            tracing::info!(bomb = ?Bomb, "struck");
+            tracing::info!("sound");
+        });
+        assert_eq!(*notes.lock().unwrap(), [(TDG_LOG_INFO, "sound".to_owned())]);
     }
 }

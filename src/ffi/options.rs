@@ -10,7 +10,7 @@ use super::status::{TDG_E_CONFIG, tdg_status};
 use super::text::tdg_str;
 use crate::engine::{self, WORKERS_MAX};
 use crate::log::disk::Backend;
-use crate::model::units::{SIZE_BYTES_MAX, SPAN_MS_MAX, Share, Size, TimeSpan};
+use crate::model::units::{Count, SIZE_BYTES_MAX, SPAN_MS_MAX, Share, Size, TimeSpan};
 
 /// What an engine is told when it is opened. One set of options may open several engines.
 ///
@@ -43,14 +43,15 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
     made.unwrap_or(std::ptr::null_mut())
 }
 
-/// Sets an option. Keys and values are those of the configuration file, sections and keys joined by a dot:
+/// Sets an option. Keys and values are those of the configuration file, sections and keys joined by a dot;
+/// `writer.full_wait`, of calls that the file knows nothing of, is the one that is not in it:
 ///
 /// | key | value | default |
 /// |---|---|---|
 /// | `data.directory` | a path; made if it is missing | none: it must be set |
 /// | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
 /// | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
-/// | `data.free_space_min` | the share of the file system that is kept free | `5%` |
+/// | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows | `5%` |
 /// | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
 /// | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
 /// | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
@@ -59,6 +60,9 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `limits.series_max` | series at one time | `10000000` |
 /// | `workers` | threads that encode and commit | `1` |
 /// | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
+///
+/// Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
+/// `data.cursor_size_max` would keep: they count as the cursor's losses.
 ///
 /// Errors: `TDG_E_CONFIG` for a key that is not known or a value that is not understood; the message says which.
 #[unsafe(no_mangle)]
@@ -188,10 +192,8 @@ impl Value<'_> {
     }
 
     fn count(&self, least: u64, most: u64) -> Result<u64, Failure> {
-        match self.text.parse() {
-            Ok(count) if (least..=most).contains(&count) && self.text.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(count)
-            }
+        match self.text.parse::<Count>() {
+            Ok(Count { number }) if (least..=most).contains(&number) => Ok(number),
             _ => Err(self.refuse(&format!("is not a number from {least} to {most}"))),
         }
     }
@@ -229,7 +231,7 @@ mod tests {
             ("data.commit_interval", "50ms"),
             ("data.commits_per_second_max", "100"),
             ("data.disk", "threads"),
-            ("limits.series_max", "5"),
+            ("limits.series_max", "1_000_005"),
             ("workers", "2"),
             ("writer.full_wait", "0"),
         ] {
@@ -242,7 +244,7 @@ mod tests {
         assert_eq!((engine.retention.bytes_max, engine.retention.free_percent_min), (Some(3 << 29), 10));
         assert_eq!((engine.commit.linger_ns, engine.commit.interval_ns), (1_000_000, 50_000_000));
         assert_eq!((engine.commits_per_second_max, engine.backend), (100, Some(Backend::Threads)));
-        assert_eq!((engine.series_max, engine.workers, options.patience), (5, 2, Duration::ZERO));
+        assert_eq!((engine.series_max, engine.workers, options.patience), (1_000_005, 2, Duration::ZERO));
     }
 
     #[test]
@@ -260,6 +262,7 @@ mod tests {
             ("data.commit_interval", "0"),
             ("data.commit_interval", "2m"),
             ("data.commits_per_second_max", "+1"),
+            ("data.commits_per_second_max", "_"),
             ("data.disk", "floppy"),
             ("limits.series_max", "0"),
             ("workers", "0"),

@@ -4,12 +4,16 @@ use super::cursor::cursors;
 use super::engine::{on_engine, tdg_engine, timeout};
 use super::error::{Failure, tdg_error};
 use super::guard::{Health, catch, guard_telling};
-use super::status::{TDG_E_INPUT, TDG_E_LIMIT, TDG_E_TIMEOUT, tdg_status};
+use super::log::Voice;
+use super::status::{TDG_E_CORRUPT, TDG_E_INPUT, TDG_E_LIMIT, TDG_E_TIMEOUT, tdg_status};
 use super::text::tdg_str;
-use crate::arrow::{self, ArrowArrayStream, Batch};
+use crate::arrow::{self, ArrowArrayStream, Batch, TooMuchText};
+use crate::log::{CursorError, Positions};
 use crate::model::LogId;
-use crate::reader::{BlockId, CursorReader, Query, Reader};
+use crate::reader::{BlockId, CursorReader, Loss, Query, Reader};
+use std::collections::VecDeque;
 use std::path::Path;
+use std::time::Duration;
 
 /// A reader on a cursor: gives the log's blocks as they become durable, and moves the cursor behind them. A cursor has
 /// one at a time.
@@ -18,13 +22,33 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct tdg_reader {
     health: Health,
+    reading: Reading,
+}
+
+/// What a reader does.
+#[derive(Debug)]
+pub(super) struct Reading {
     reader: CursorReader,
+    /// The engine's.
+    told: Option<tracing::Dispatch>,
+    /// What could not be read, and the caller has not been told: before the block that was read after it.
+    losses: VecDeque<Loss>,
+    next: Option<Next>,
+}
+
+/// A block that is to be given.
+#[derive(Debug)]
+struct Next {
+    block: tdg_block,
+    batch: Result<Batch, TooMuchText>,
+    /// How far blocks had been given before it.
+    before: Positions,
 }
 
 /// A block that was given. `log`, `worker` and `sequence` tell it from every other one for ever: it is given again if
 /// it was not committed, and whoever remembers the highest `sequence` of each worker takes nothing twice.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct tdg_block {
     /// Its place among its worker's blocks: rising, with gaps.
     pub sequence: u64,
@@ -58,21 +82,30 @@ pub unsafe extern "C" fn tdg_reader_open(
             if reader.is_null() {
                 return Err(Failure::null("reader"));
             }
-            let opened = CursorReader::open(cursors(&engine.embedded)?, cursor.text("cursor")?)?;
-            reader.write(Box::into_raw(Box::new(tdg_reader { health: Health::sound(), reader: opened })));
+            let reading = Reading {
+                reader: CursorReader::open(cursors(&engine.embedded)?, cursor.text("cursor")?)?,
+                told: engine.voice.as_ref().map(Voice::dispatch),
+                losses: VecDeque::new(),
+                next: None,
+            };
+            let opened = tdg_reader { health: Health::sound(), reading };
+            reader.write(Box::into_raw(Box::new(opened)));
             Ok(())
         })
     }
 }
 
 /// Gives the next block, waiting for one at most `timeout_ns` (-1: for ever; 0: not at all): what it is to `block`,
-/// and its values to `batches`, a stream of one record batch that the caller owns and releases. It outlives reader and
-/// engine. The columns are listed in docs/arrow.md; every block has the same.
+/// and its values to `batches`, a stream of one record batch that the caller owns and releases. A block of which
+/// no value could be read gives a stream without a batch. The stream outlives reader and engine. The columns are listed
+/// in docs/arrow.md; every block has the same.
 ///
 /// `block` may be NULL; `batches` may not, and what it holds is not released.
 ///
-/// Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CLOSED` if the engine is closed; `TDG_E_LIMIT` if the
-/// block, which is passed over, has more text than Arrow's columns can count; `TDG_E_IO`.
+/// Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
+/// damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
+/// `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
+/// passed over; `TDG_E_CLOSED` if the engine is closed and there is no more; `TDG_E_IO`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_reader_next(
     reader: *mut tdg_reader,
@@ -87,16 +120,11 @@ pub unsafe extern "C" fn tdg_reader_next(
             if batches.is_null() {
                 return Err(Failure::null("batches"));
             }
-            let taken = reader.next(timeout(timeout_ns), |block| (Batch::of(block), tdg_block::of(block)))?;
-            for loss in reader.take_losses() {
-                tracing::error!(%loss, "left out");
-            }
-            let (batch, mut given) = taken.ok_or_else(|| Failure::plain(TDG_E_TIMEOUT))?;
-            let batch = batch.map_err(|error| Failure::new(TDG_E_LIMIT, error.to_string()))?;
-            given.values = batch.values() as u64;
+            let next = reader.advance(timeout(timeout_ns))?;
             if !block.is_null() {
-                block.write(given);
+                block.write(next.block);
             }
+            let batch = next.batch.map_err(|error| Failure::new(TDG_E_LIMIT, error.to_string()))?;
             batches.write(batch.into_stream());
             Ok(())
         })
@@ -104,8 +132,8 @@ pub unsafe extern "C" fn tdg_reader_next(
 }
 
 /// Moves the cursor behind a block that this reader gave, and so behind all earlier ones of its worker; with NULL
-/// behind all that it gave. That is on disk when this returns: the blocks do not come again, and retention may take
-/// them. Commit what is safe elsewhere, and nothing else.
+/// behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come
+/// again, and retention may take them. Commit what is safe elsewhere, and nothing else.
 ///
 /// Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
 /// it was to be.
@@ -119,9 +147,8 @@ pub unsafe extern "C" fn tdg_reader_commit(
     unsafe {
         on_reader(reader, error, |reader| {
             match block.as_ref() {
-                None => reader.commit(&reader.position())?,
-                Some(block) if reader.log() == LogId(block.log) => reader.commit_block(block.id())?,
-                Some(_) => return Err(Failure::new(TDG_E_INPUT, "the block is of another log")),
+                None => reader.reader.commit(&reader.given())?,
+                Some(block) => reader.commit_block(block)?,
             }
             Ok(())
         })
@@ -173,17 +200,61 @@ pub unsafe extern "C" fn tdg_directory_read(
 ///
 /// # Safety
 /// The pointers are NULL or valid, and no other thread uses the reader.
-unsafe fn on_reader(
+pub(super) unsafe fn on_reader(
     reader: *mut tdg_reader,
     error: *mut *mut tdg_error,
-    call: impl FnOnce(&mut CursorReader) -> Result<(), Failure>,
+    call: impl FnOnce(&mut Reading) -> Result<(), Failure>,
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe {
         match reader.as_mut() {
-            Some(tdg_reader { health, reader }) => guard_telling(Some(health), error, || call(reader)),
+            Some(tdg_reader { health, reading }) => guard_telling(Some(health), error, || call(reading)),
             None => guard_telling(None, error, || Err(Failure::null("reader"))),
         }
+    }
+}
+
+impl Reading {
+    /// The next block, or what could not be read before it and in it: one loss a call.
+    fn advance(&mut self, timeout: Duration) -> Result<Next, Failure> {
+        if self.losses.is_empty() && self.next.is_none() {
+            self.look(timeout)?;
+        }
+        if let Some(loss) = self.losses.pop_front() {
+            return Err(Failure::new(TDG_E_CORRUPT, format!("left out: {loss}")));
+        }
+        self.next.take().ok_or_else(|| Failure::plain(TDG_E_TIMEOUT))
+    }
+
+    fn look(&mut self, timeout: Duration) -> Result<(), CursorError> {
+        let before = self.reader.position();
+        let taken = self.reader.next(timeout, |block| (Batch::of(block), tdg_block::of(block)));
+        self.losses.extend(self.reader.take_losses());
+        let tell = || self.losses.iter().for_each(|loss| tracing::error!(%loss, "left out"));
+        match &self.told {
+            Some(dispatch) => tracing::dispatcher::with_default(dispatch, tell),
+            None => tell(),
+        }
+        self.next = taken?.map(|(batch, mut block)| {
+            block.values = batch.as_ref().map_or(0, |batch| batch.values() as u64);
+            Next { block, batch, before }
+        });
+        Ok(())
+    }
+
+    /// How far the caller has been given blocks.
+    fn given(&self) -> Positions {
+        self.next.as_ref().map_or_else(|| self.reader.position(), |next| next.before.clone())
+    }
+
+    fn commit_block(&self, block: &tdg_block) -> Result<(), Failure> {
+        if self.reader.log() != LogId(block.log) {
+            return Err(Failure::new(TDG_E_INPUT, "the block is of another log"));
+        }
+        if block.sequence > self.given().passed(block.worker) {
+            return Err(Failure::new(TDG_E_INPUT, "the block was not given by this reader"));
+        }
+        Ok(self.reader.commit_block(block.id())?)
     }
 }
 
@@ -199,3 +270,6 @@ impl tdg_block {
         BlockId { log: LogId(self.log), worker: self.worker, sequence: self.sequence }
     }
 }
+
+#[cfg(test)]
+mod tests;

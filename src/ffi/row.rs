@@ -2,10 +2,10 @@
 
 use std::ffi::c_void;
 
-use super::error::{Failure, status_of};
+use super::error::status_of;
 use super::series::tdg_series;
 use super::status::{TDG_E_INPUT, TDG_OK, tdg_status};
-use super::text::{slice, tdg_str};
+use super::text::{Unfit, slice, tdg_str};
 use super::writer::{done, moment, moments, tdg_writer, tell_taken, with_rows};
 use crate::engine::{Column, FieldValue, SeriesHandle, Values};
 
@@ -66,7 +66,7 @@ pub struct tdg_column {
 }
 
 /// Pushes a row of any fields: a sample of several values, an event with text. It is cheapest if rows of a series have
-/// the same fields in the same order.
+/// the same fields in the same order; one of more than 32 takes memory for the call.
 ///
 /// Errors: `TDG_E_INPUT` also if there is no field, two of one name, text that is no UTF-8 or a `kind` that is none;
 /// else as of `tdg_writer_push`.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn tdg_writer_push_row(
 }
 
 /// Pushes rows of one series that come as columns: `len` times, and for each of the columns as many values. `taken` as
-/// of `tdg_writer_push_times`.
+/// of `tdg_writer_push_times`. Columns of text take memory for the call, and so do more than 32 of any kind.
 ///
 /// Errors: as of `tdg_writer_push_row`, for the first row that was not taken.
 #[unsafe(no_mangle)]
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn tdg_writer_push_columns(
     }
 }
 
-/// Rows of so many fields cost no memory of their own.
+/// Rows of so many fields, and so many columns, cost no memory of their own.
 const FIELDS_USUAL: usize = 32;
 
 impl tdg_field {
@@ -173,7 +173,7 @@ struct Texts<'a> {
 impl<'a> Texts<'a> {
     /// # Safety
     /// The columns' values are there, so many of each.
-    unsafe fn read(columns: &[tdg_column], len: usize) -> Result<Texts<'a>, Failure> {
+    unsafe fn read(columns: &[tdg_column], len: usize) -> Result<Texts<'a>, Unfit> {
         let mut texts = Texts { strings: Vec::new(), bytes: Vec::new() };
         for column in columns.iter().filter(|column| matches!(column.kind, TDG_STRING | TDG_BYTES)) {
             // SAFETY: as of the caller.
@@ -199,9 +199,9 @@ impl<'a> Texts<'a> {
         columns: &[tdg_column],
         len: usize,
         pass: impl FnOnce(&[Column<'_>]) -> R,
-    ) -> Result<R, Failure> {
+    ) -> Result<R, Unfit> {
         let (mut strings, mut bytes) = (self.strings.iter(), self.bytes.iter());
-        let read = |column: &tdg_column| {
+        let mut read = |column: &tdg_column| {
             let what = "a column";
             // SAFETY: as of the caller.
             let values = unsafe {
@@ -212,12 +212,19 @@ impl<'a> Texts<'a> {
                     TDG_BOOL => Values::Bool(slice(column.values.cast(), len, what)?),
                     TDG_STRING => Values::String(strings.next().map_or(&[], |texts| texts)),
                     TDG_BYTES => Values::Bytes(bytes.next().map_or(&[], |texts| texts)),
-                    _ => return Err(Failure::new(TDG_E_INPUT, "a column is of no kind")),
+                    _ => return Err(Unfit::new(TDG_E_INPUT, what, "is of no kind")),
                 }
             };
             // SAFETY: the same.
             Ok(Column { name: unsafe { column.name.text("a column's name") }?, values })
         };
+        if columns.len() <= FIELDS_USUAL {
+            let mut few = [Column { name: "", values: Values::Bool(&[]) }; FIELDS_USUAL];
+            for (column, place) in columns.iter().zip(&mut few) {
+                *place = read(column)?;
+            }
+            return Ok(pass(&few[..columns.len()]));
+        }
         let columns: Vec<_> = columns.iter().map(read).collect::<Result<_, _>>()?;
         Ok(pass(&columns))
     }

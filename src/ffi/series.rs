@@ -27,9 +27,11 @@ pub struct tdg_label {
 /// `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
 /// the call.
 ///
+/// A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
+///
 /// Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
-/// if `limits.series_max` are registered; `TDG_E_CLOSED` never: series of a closed engine may be registered and
-/// released.
+/// if no place is left: so many are registered or in the tables; `TDG_E_CLOSED` never: series of a closed engine may
+/// be registered and released.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_engine_series(
     engine: *mut tdg_engine,

@@ -20,7 +20,7 @@ pub const TDG_E_LIMIT: i32 = 4;
 pub const TDG_E_FULL: i32 = 5;
 /// The time is over. What was waited for may still come.
 pub const TDG_E_TIMEOUT: i32 = 6;
-/// A commit failed: each of the rows will be found on disk, or not.
+/// A commit failed, or the engine ended without one: each of the rows will be found on disk, or not.
 pub const TDG_E_IN_DOUBT: i32 = 7;
 /// The engine is closed, or closing.
 pub const TDG_E_CLOSED: i32 = 8;
@@ -47,6 +47,14 @@ pub extern "C" fn tdg_status_text(status: tdg_status) -> *const c_char {
     text(status).as_ptr()
 }
 
+/// Whether rows may be on disk all the same after a call that gave this status: who sends them again may have them
+/// twice, who does not may lack them. So it is of `TDG_E_IN_DOUBT`, `TDG_E_POISONED` and `TDG_E_INTERNAL`, whatever the
+/// call. `TDG_E_TIMEOUT` is no answer yet: ask again; who does not is in doubt of what was asked about.
+#[unsafe(no_mangle)]
+pub extern "C" fn tdg_status_in_doubt(status: tdg_status) -> bool {
+    matches!(status, TDG_E_IN_DOUBT | TDG_E_POISONED | TDG_E_INTERNAL)
+}
+
 fn text(status: tdg_status) -> &'static CStr {
     match status {
         TDG_OK => c"done",
@@ -56,7 +64,7 @@ fn text(status: tdg_status) -> &'static CStr {
         TDG_E_LIMIT => c"a limit is reached",
         TDG_E_FULL => c"the engine has no room",
         TDG_E_TIMEOUT => c"the time is over",
-        TDG_E_IN_DOUBT => c"a commit failed: the rows are in doubt",
+        TDG_E_IN_DOUBT => c"rows were not committed: they are in doubt",
         TDG_E_CLOSED => c"the engine is closed",
         TDG_E_CONFIG => c"an option is not understood",
         TDG_E_LOCKED => c"the data directory is open elsewhere",

@@ -2,6 +2,7 @@
 
 use super::engine::{on_engine, tdg_engine};
 use super::error::tdg_error;
+use super::reader::{on_reader, tdg_reader};
 use super::status::tdg_status;
 use super::writer::{tdg_writer, with_rows};
 
@@ -20,4 +21,14 @@ pub unsafe extern "C" fn tdg_test_panic_engine(
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe { on_engine(engine, error, |_| panic!("on purpose, on an engine")) }
+}
+
+/// Panics within a call on a reader.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tdg_test_panic_reader(
+    reader: *mut tdg_reader,
+    error: *mut *mut tdg_error,
+) -> tdg_status {
+    // SAFETY: as of the caller.
+    unsafe { on_reader(reader, error, |_| panic!("on purpose, on a reader")) }
 }

@@ -3,7 +3,27 @@
 use std::ffi::c_char;
 
 use super::error::Failure;
-use super::status::{TDG_E_INPUT, TDG_E_NULL};
+use super::status::{TDG_E_INPUT, TDG_E_NULL, tdg_status};
+
+/// What is wrong with what a pointer and a length are to be: hot calls pass on the status, cold ones make words of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfit {
+    pub(super) status: tdg_status,
+    what: &'static str,
+    why: &'static str,
+}
+
+impl Unfit {
+    pub(super) fn new(status: tdg_status, what: &'static str, why: &'static str) -> Unfit {
+        Unfit { status, what, why }
+    }
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Failure {
+        Failure::new(unfit.status, format!("{} {}", unfit.what, unfit.why))
+    }
+}
 
 /// Text or bytes: a pointer and a length, not terminated. Borrowed for the call, unless its giver says otherwise. NULL
 /// with length 0 is the empty string.
@@ -25,7 +45,7 @@ impl tdg_str {
     ///
     /// # Safety
     /// They are there, or the length is 0, and stay there unchanged for `'a`.
-    pub(super) unsafe fn bytes<'a>(self) -> Result<&'a [u8], Failure> {
+    pub(super) unsafe fn bytes<'a>(self) -> Result<&'a [u8], Unfit> {
         // SAFETY: as of the caller.
         unsafe { slice(self.ptr.cast(), self.len, "text") }
     }
@@ -34,10 +54,10 @@ impl tdg_str {
     ///
     /// # Safety
     /// As of [`bytes`](tdg_str::bytes).
-    pub(super) unsafe fn text<'a>(self, what: &'static str) -> Result<&'a str, Failure> {
+    pub(super) unsafe fn text<'a>(self, what: &'static str) -> Result<&'a str, Unfit> {
         // SAFETY: as of the caller.
         let bytes = unsafe { slice(self.ptr.cast(), self.len, what) }?;
-        std::str::from_utf8(bytes).map_err(|_| Failure::new(TDG_E_INPUT, format!("{what} is not UTF-8")))
+        std::str::from_utf8(bytes).map_err(|_| Unfit::new(TDG_E_INPUT, what, "is not UTF-8"))
     }
 }
 
@@ -45,15 +65,15 @@ impl tdg_str {
 ///
 /// # Safety
 /// So many items are there, or the length is 0, and stay there unchanged for `'a`.
-pub(super) unsafe fn slice<'a, T>(ptr: *const T, len: usize, what: &'static str) -> Result<&'a [T], Failure> {
+pub(super) unsafe fn slice<'a, T>(ptr: *const T, len: usize, what: &'static str) -> Result<&'a [T], Unfit> {
     if len == 0 {
         return Ok(&[]);
     }
     if ptr.is_null() {
-        return Err(Failure::new(TDG_E_NULL, format!("{what} is NULL and its length is not 0")));
+        return Err(Unfit::new(TDG_E_NULL, what, "is NULL and its length is not 0"));
     }
     if len > isize::MAX as usize / size_of::<T>().max(1) || !ptr.is_aligned() {
-        return Err(Failure::new(TDG_E_INPUT, format!("{what} cannot be so long, or is not aligned")));
+        return Err(Unfit::new(TDG_E_INPUT, what, "cannot be so long, or is not aligned"));
     }
     // SAFETY: the caller's, for a pointer that is not NULL and aligned, and a length that an object can have.
     Ok(unsafe { std::slice::from_raw_parts(ptr, len) })

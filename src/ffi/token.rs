@@ -15,7 +15,7 @@ pub type tdg_token = u64;
 /// Hands over what was pushed, to be committed at once; waits for nothing. `token`, which may be NULL, gets a token
 /// that stands for all rows since the last flush that had any.
 ///
-/// Errors: `TDG_E_CLOSED`, `TDG_E_POISONED`.
+/// Errors: `TDG_E_CLOSED`: what was pushed before is committed by the closing; `TDG_E_POISONED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_flush(writer: *mut tdg_writer, token: *mut tdg_token) -> tdg_status {
     // SAFETY: as of the caller.
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn tdg_writer_flush(writer: *mut tdg_writer, token: *mut t
 /// Gives a descriptor for the host's own event loop: it becomes readable whenever rows of this writer have come to an
 /// end, durable or not, and is readable at first. Read it empty (on Linux it is an eventfd: eight bytes), then ask
 /// `tdg_writer_wait` with a timeout of 0 for each token that is still of interest, then poll. It is the writer's, and
-/// closed with it.
+/// closed by `tdg_writer_free`: take it out of the loop before that.
 ///
 /// Errors: `TDG_E_IO` if the process has no descriptor left.
 #[unsafe(no_mangle)]
@@ -56,8 +56,9 @@ pub unsafe extern "C" fn tdg_writer_fd(writer: *mut tdg_writer, fd: *mut i32) ->
 /// Waits until the rows of a token are on stable storage, at most `timeout_ns`: 0 asks and does not wait, -1 waits for
 /// ever. Any thread may wait, while others do and while the writer's own pushes on.
 ///
-/// Errors: `TDG_E_TIMEOUT` if they are not yet; `TDG_E_IN_DOUBT` if a commit failed: each of the rows is on disk, or
-/// not; `TDG_E_CLOSED` if the engine ended first: as in doubt; `TDG_E_INPUT` if the writer gave no such token.
+/// Errors: `TDG_E_TIMEOUT` if they are not yet; `TDG_E_IN_DOUBT` if a commit failed, a row found no room in the series
+/// table, or the engine ended first: each of the rows is on disk, or not; `TDG_E_INPUT` if the writer gave no such
+/// token.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_wait(
     writer: *const tdg_writer,

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn tdg_writer_new(
 }
 
 /// Frees a writer. Rows that it was given and that were not flushed, nor taken by the engine for their age, are
-/// discarded, and counted in `rows_discarded`. NULL is fine.
+/// discarded, and counted in `rows_discarded`; while the engine closes they are committed. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_free(writer: *mut tdg_writer) {
     if writer.is_null() {
@@ -86,8 +86,8 @@ pub unsafe extern "C" fn tdg_writer_set_full_wait(writer: *mut tdg_writer, full_
 /// Pushes a sample: a row whose only field is the float `value`. `time_ns` is nanoseconds since the Unix epoch, or
 /// `TDG_TIME_NOW`. Every bit of `value` is kept, a NaN's too.
 ///
-/// Errors: `TDG_E_FULL` after at most the writer's wait for room; `TDG_E_INPUT` if the series is none; `TDG_E_LIMIT`,
-/// `TDG_E_CLOSED`, `TDG_E_POISONED`. The row was not taken then.
+/// Errors: `TDG_E_FULL` after at most the writer's wait for room; `TDG_E_INPUT` if the series is none; `TDG_E_LIMIT` if
+/// the row is too large; `TDG_E_CLOSED`, `TDG_E_POISONED`. The row was not taken then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_push(
     writer: *mut tdg_writer,
@@ -121,8 +121,22 @@ pub unsafe extern "C" fn tdg_writer_push_times(
                 (Ok(times), Ok(values)) => (times, values),
                 (Err(failure), _) | (_, Err(failure)) => return tell_taken(taken, 0, failure.status),
             };
-            let (count, pushed) = rows.push_times(SeriesHandle::from_bits(series), &moments(times), values);
-            tell_taken(taken, count, done(pushed))
+            let series = SeriesHandle::from_bits(series);
+            if !times.contains(&TDG_TIME_NOW) {
+                let (count, pushed) = rows.push_times(series, times, values);
+                return tell_taken(taken, count, done(pushed));
+            }
+            let mut count = 0;
+            for (times, values) in times.chunks(MOMENTS_AT_ONCE).zip(values.chunks(MOMENTS_AT_ONCE)) {
+                let mut read = [0; MOMENTS_AT_ONCE];
+                times.iter().zip(&mut read).for_each(|(&time_ns, place)| *place = moment(time_ns));
+                let (more, pushed) = rows.push_times(series, &read[..times.len()], values);
+                count += more;
+                if pushed.is_err() {
+                    return tell_taken(taken, count, done(pushed));
+                }
+            }
+            tell_taken(taken, count, TDG_OK)
         })
     }
 }
@@ -236,7 +250,10 @@ pub(super) fn moment(time_ns: i64) -> i64 {
     if time_ns == TDG_TIME_NOW { now_ns() } else { time_ns }
 }
 
-/// Times as the header has them.
+/// Times with [`TDG_TIME_NOW`] among them are read so many at once.
+const MOMENTS_AT_ONCE: usize = 256;
+
+/// Times as the header has them; of some that are to be read from the clock a copy.
 pub(super) fn moments(times_ns: &[i64]) -> Cow<'_, [i64]> {
     match times_ns.contains(&TDG_TIME_NOW) {
         false => times_ns.into(),

@@ -13,6 +13,7 @@
 //! parse the labels.
 
 mod acquaintance;
+mod budget;
 mod columns;
 mod guest;
 mod hash;
@@ -30,10 +31,11 @@ mod survey;
 mod table;
 mod writer;
 
+pub use budget::SeriesBudget;
 pub use columns::{Column, Values};
 pub use guest::{Guest, TakenIn};
 pub use hash::KeyHasher;
-pub use packer::{FieldValue, NotPushed, Packer};
+pub use packer::{FieldValue, NotPushed, Packer, ROW_BYTES_MAX};
 pub use parcel::{PARCEL_BYTES_MAX, PARCEL_ROWS_MAX, Parcel};
 pub use registry::{Registry, SeriesHandle};
 pub use rehearsal::Rehearsal;
@@ -41,4 +43,4 @@ pub use shapes::{ShapeSymbols, Shapes};
 pub use stream::{ContextId, Stream};
 pub use survey::{Survey, SurveyCounts};
 pub use table::Table;
-pub use writer::{Ingest, IngestLimits, Mark, SeriesBudget, SideSymbols, Writer};
+pub use writer::{Ingest, IngestLimits, Mark, SideSymbols, Writer};

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use crate::bytes::write_varint;
 use crate::model::{
-    FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
+    Batch, FieldText, FieldType, Full, Intake, LabelsBuf, Refusal, SeriesId, ShapeField, ShapeId, heap_word,
 };
 
 use super::acquaintance::{Acquaintance, Met};
+use super::budget::SeriesBudget;
 use super::hash::KeyHasher;
 use super::parcel::{self, Parcel, write_sized};
 use super::registry::{Registry, SeriesHandle};
 use super::stream::{ContextId, Stream};
-use super::writer::{Ingest, IngestLimits, SeriesBudget, Writer};
+use super::writer::{Ingest, IngestLimits, Writer};
 
 /// The context of series that are registered by their labels, here and in the worker that takes them in.
 pub(super) const LIBRARY: ContextId = ContextId(u16::MAX as u32);
@@ -81,15 +82,22 @@ pub struct Packer {
     heap: Vec<u8>,
 }
 
+/// A parcel's batch while it is the ingest's: it is given back also when a decoder panics.
+struct Lent<'a> {
+    ingest: &'a mut Ingest,
+    batch: &'a mut Batch,
+}
+
 /// A set of small numbers.
 #[derive(Default, Debug)]
 struct Bits(Vec<u64>);
 
 impl Packer {
-    /// A packer of rows whose series are in `registry`. `budget` is looked at, and counted in by who takes the parcels
-    /// in.
+    /// A packer of rows whose series are in `registry`. New series that are not take places of `budget`; each parcel
+    /// says how many its taker is to [give back](SeriesBudget::give_back).
     pub fn new(registry: Arc<Registry>, hasher: KeyHasher, budget: &SeriesBudget) -> Packer {
-        let limits = IngestLimits { series: budget.observed(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
+        let limits =
+            IngestLimits { series: budget.for_packer(), time_min_ns: i64::MIN, time_max_ns: i64::MAX };
         let mut ingest = Ingest::new(hasher, limits);
         ingest.keep_all_metadata();
         Packer {
@@ -243,8 +251,8 @@ impl Packer {
             };
             self.values.push(word);
         }
-        if self.heap.len() > ROW_HEAP_BYTES_MAX {
-            let max = ROW_HEAP_BYTES_MAX as u64;
+        if self.heap.len() > ROW_BYTES_MAX {
+            let max = ROW_BYTES_MAX as u64;
             return Err(NotPushed::Refused(Refusal::TooLarge { what: "the row", max }));
         }
         let known = self.ingest.shapes().shape(shape);
@@ -263,9 +271,10 @@ impl Packer {
         decode: impl FnOnce(&mut Writer<'_>) -> R,
     ) -> R {
         self.lines.set_context(context);
-        self.ingest.swap_batch(&mut parcel.batch);
-        let decoded = decode(&mut self.ingest.writer(&mut self.lines));
-        self.ingest.swap_batch(&mut parcel.batch);
+        let lent = Lent::new(&mut self.ingest, &mut parcel.batch);
+        let decoded = decode(&mut lent.ingest.writer(&mut self.lines));
+        drop(lent);
+        parcel.claims += self.ingest.take_claims();
         decoded
     }
 
@@ -389,8 +398,11 @@ impl Packer {
         }
         let spelled = self.registry.labels(handle).ok_or(NotPushed::Unknown)?;
         parcel::labels_of(&spelled, &mut self.labels);
-        let mut writer = self.ingest.writer(&mut self.own);
+        // It has its place, and needs none of the budget's.
+        let mut writer = self.ingest.writer(&mut self.own).rehearsed(true);
         let found = writer.find(&spelled).map_or_else(|| writer.define(&spelled, &mut self.labels), Ok);
+        let claims = self.ingest.take_claims();
+        self.ingest.series_budget().give_back(claims);
         let key = found.map_err(NotPushed::Refused)?.key;
         Ok(Met::new(handle, self.ingest.table().key(key).series, key))
     }
@@ -462,11 +474,24 @@ impl Packer {
 }
 
 /// The bytes that the strings of one row have at most: a row must fit a block whatever else is in it.
-const ROW_HEAP_BYTES_MAX: usize = 4 << 20;
+pub const ROW_BYTES_MAX: usize = 4 << 20;
 
 fn heap_value(heap: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     heap.extend_from_slice(bytes);
     heap_word(heap.len() - bytes.len(), bytes.len())
+}
+
+impl<'a> Lent<'a> {
+    fn new(ingest: &'a mut Ingest, batch: &'a mut Batch) -> Lent<'a> {
+        ingest.swap_batch(batch);
+        Lent { ingest, batch }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.ingest.swap_batch(self.batch);
+    }
 }
 
 impl FieldValue<'_> {

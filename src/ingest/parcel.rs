@@ -17,10 +17,14 @@ use crate::model::{Batch, FieldType, LabelsBuf, Shape};
 pub const PARCEL_ROWS_MAX: usize = 8_192;
 
 /// Bytes that a parcel's rows hold at most, a single longer row aside.
-pub const PARCEL_BYTES_MAX: usize = 1 << 20;
+pub const PARCEL_BYTES_MAX: usize = 1 << 19;
 
 /// Bytes of definitions after which a parcel is full.
 const DEFINITION_BYTES_MAX: usize = 1 << 20;
+
+/// A parcel whose rows hold more memory than this gives it back when it is emptied: vectors that grow to their bound
+/// may be twice as large.
+const MEMORY_BYTES_MAX: usize = 4 * PARCEL_BYTES_MAX;
 
 /// A batch with its definitions.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Parcel {
     pub(super) packed_rows: usize,
     /// Exemplars whose series are.
     pub(super) packed_exemplars: usize,
+    /// Places that its new series take, until they have others in their taker's table.
+    pub(super) claims: u64,
     pub(super) series: Vec<u8>,
     pub(super) shapes: Vec<u8>,
 }
@@ -46,6 +52,7 @@ impl Default for Parcel {
             shapes_from: 0,
             packed_rows: 0,
             packed_exemplars: 0,
+            claims: 0,
             series: Vec::new(),
             shapes: Vec::new(),
         }
@@ -68,8 +75,17 @@ impl Parcel {
         self.batch.is_full() || self.series.len() + self.shapes.len() > DEFINITION_BYTES_MAX
     }
 
-    /// Empties it and keeps its memory.
+    /// The places that are to be given back to the [budget](super::SeriesBudget) now that the parcel was taken in, or
+    /// will not be.
+    pub fn take_claims(&mut self) -> u64 {
+        std::mem::take(&mut self.claims)
+    }
+
+    /// Empties it and keeps its memory, but for what a few long rows needed.
     pub fn clear(&mut self) {
+        if self.batch.memory_bytes() > MEMORY_BYTES_MAX {
+            self.batch = Batch::bounded(PARCEL_ROWS_MAX, PARCEL_BYTES_MAX);
+        }
         self.batch.clear();
         self.packed_rows = 0;
         self.packed_exemplars = 0;

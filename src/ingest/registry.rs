@@ -2,7 +2,8 @@
 //!
 //! In: labels. Out: a [`SeriesHandle`], and from it the labels again, for a packer that meets the handle for the first
 //! time or under a new table. Kept: a handle means one series until it has been released as often as it was registered,
-//! and nothing after that, whoever gets its number next. Rows do not come by here: each packer remembers what it
+//! and nothing after that, whoever gets its number next; a registered series has a place among those that the engine
+//! may have, and needs no other one in a worker's table. Rows do not come by here: each packer remembers what it
 //! learned, and looks only at [`released`](Registry::released), a count that changes when it may have to forget.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::model::{LabelsBuf, Refusal};
 use crate::sync::SharedCount;
 
+use super::budget::SeriesBudget;
 use super::keys::KEY_BYTES_MAX;
 use super::parcel::write_sized;
 use super::table::KEY_TOO_LONG;
-use super::writer::SeriesBudget;
 
 /// A registered series, good for every writer of the engine that gave it.
 ///
@@ -49,6 +50,8 @@ struct Entry {
     labels: Option<Arc<[u8]>>,
     tag: u32,
     users: u64,
+    /// Workers' tables that have the series, and took no place for it.
+    tables: u64,
 }
 
 /// Of so many series that went a packer learns the numbers; one that comes later forgets all it remembers.
@@ -96,7 +99,7 @@ impl Registry {
                 scratch: Vec::new(),
             }),
             released: SharedCount::default(),
-            budget: budget.observed(),
+            budget: budget.for_registry(),
         }
     }
 
@@ -120,12 +123,13 @@ impl Registry {
         if inner.scratch.len() > KEY_BYTES_MAX {
             return Err(KEY_TOO_LONG);
         }
-        if inner.by_labels.len() as u64 >= self.budget.max.value().min(NUMBERS_MAX) {
+        if self.budget.left() == 0 || inner.by_labels.len() as u64 >= NUMBERS_MAX {
             return Err(self.budget.refusal());
         }
+        self.budget.used.add(1);
         let labels: Arc<[u8]> = inner.scratch[..].into();
         let tag = inner.take_tag();
-        let entry = Entry { labels: Some(Arc::clone(&labels)), tag, users: 1 };
+        let entry = Entry { labels: Some(Arc::clone(&labels)), tag, users: 1, tables: 0 };
         let number = match inner.free.pop() {
             Some(number) => {
                 inner.entries[number as usize] = entry;
@@ -148,6 +152,9 @@ impl Registry {
         if entry.users > 0 {
             return true;
         }
+        // From now on each table has its own place.
+        self.budget.used.add(entry.tables);
+        self.budget.used.subtract(1);
         if let Some(labels) = entry.labels.take() {
             inner.by_labels.remove(&labels);
         }
@@ -163,6 +170,25 @@ impl Registry {
     /// The labels of a handle, as a packer's keys spell them; `None` if it means no series.
     pub(super) fn labels(&self, handle: SeriesHandle) -> Option<Arc<[u8]>> {
         self.lock().entry(handle).and_then(|entry| entry.labels.clone())
+    }
+
+    /// A table has got the series of these labels, spelled as a packer's keys are. If it is registered gives its
+    /// handle, with which to [`leave`](Registry::leave): until then the table needs no place for it.
+    pub(super) fn join(&self, key: &[u8]) -> Option<SeriesHandle> {
+        let inner = &mut *self.lock();
+        let number = *inner.by_labels.get(key)?;
+        let entry = &mut inner.entries[number as usize];
+        entry.tables += 1;
+        Some(SeriesHandle::new(number, entry.tag))
+    }
+
+    /// A table that has joined a series is no more.
+    pub(super) fn leave(&self, handle: SeriesHandle) {
+        match self.lock().entry(handle) {
+            Some(entry) => entry.tables -= 1,
+            // It was released, and the table's place was taken then.
+            None => self.budget.used.subtract(1),
+        }
     }
 
     /// How many series have gone so far.
@@ -259,6 +285,25 @@ mod tests {
         registry.release(a);
         registry.release(a);
         assert!(register("c").is_ok());
+    }
+
+    #[test]
+    fn a_place_goes_from_the_registration_to_the_tables_that_have_the_series() {
+        let registry = registry(4);
+        let used = || registry.budget.used.value();
+        let a = registry.register(&mut labels(&[("k", "a")])).unwrap();
+        let key = registry.labels(a).unwrap();
+        assert_eq!((registry.join(&key), registry.join(&key), used()), (Some(a), Some(a), 1));
+        assert_eq!(registry.join(b"unknown"), None);
+        registry.leave(a);
+        registry.release(a);
+        assert_eq!((registry.join(&key), used()), (None, 1), "one table has it, and its place");
+        let again = registry.register(&mut labels(&[("k", "a")])).unwrap();
+        assert_eq!(used(), 2, "the table has not joined this one");
+        registry.leave(a);
+        assert_eq!(used(), 1);
+        registry.release(again);
+        assert_eq!(used(), 0);
     }
 
     #[test]

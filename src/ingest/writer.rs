@@ -6,10 +6,11 @@ use crate::model::{
     BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata,
     Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, Verdict,
 };
-use crate::sync::SharedCount;
 
+use super::budget::SeriesBudget;
 use super::hash::KeyHasher;
 use super::keys::DROPPED;
+use super::registry::{Registry, SeriesHandle};
 use super::rehearsal::Rehearsal;
 use super::said::Said;
 use super::shapes::Shapes;
@@ -27,68 +28,6 @@ pub struct IngestLimits {
     pub time_max_ns: i64,
 }
 
-/// How many series all workers together may have, and have. Each has a table of its own: a series that comes to two of
-/// them counts twice.
-#[derive(Clone, Debug)]
-pub struct SeriesBudget {
-    /// `limits.series_max`.
-    pub max: Arc<SharedCount>,
-    /// Series in the workers' present tables.
-    pub used: Arc<SharedCount>,
-    /// Whether this ingest's series are counted in `used`. Who only packs for a worker looks and does not count.
-    pub counted: bool,
-    /// Series counted in `used` and not yet there: workers don't all write to one place for each new series.
-    ahead: u64,
-}
-
-impl SeriesBudget {
-    /// A budget of which nothing is used.
-    pub fn new(max: u64) -> SeriesBudget {
-        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), counted: true, ahead: 0 };
-        budget.max.set(max);
-        budget
-    }
-
-    /// The same budget for one whose series others count.
-    pub(super) fn observed(&self) -> SeriesBudget {
-        SeriesBudget { counted: false, ahead: 0, ..self.clone() }
-    }
-
-    /// How many more there may be.
-    pub(super) fn left(&self) -> u64 {
-        self.max.value().saturating_sub(self.used.value()) + self.ahead
-    }
-
-    /// What is said of one more than there may be.
-    pub(super) fn refusal(&self) -> Refusal {
-        Refusal::SeriesLimit { limit: self.max.value() }
-    }
-
-    fn add(&mut self, series: u64) {
-        if !self.counted || series == 0 {
-            return;
-        }
-        if self.ahead < series {
-            // Far from the limit some more at once; near it one by one, so that it is met exactly.
-            let left = self.max.value().saturating_sub(self.used.value());
-            let more = series + (left / AHEAD_LEFT_MIN).min(AHEAD_MAX);
-            self.used.add(more);
-            self.ahead += more;
-        }
-        self.ahead -= series;
-    }
-
-    fn subtract(&self, series: u64) {
-        if self.counted {
-            self.used.subtract(series);
-        }
-    }
-}
-
-/// Series counted ahead at most, and for how many left one is.
-const AHEAD_MAX: u64 = 64;
-const AHEAD_LEFT_MIN: u64 = 1024;
-
 /// The memory of one worker's ingest.
 #[derive(Debug)]
 pub struct Ingest {
@@ -105,6 +44,9 @@ pub struct Ingest {
     /// Bytes that the batch's block will have to define, about; past [`DEFINE_BYTES_MAX`] the batch is full.
     define_bytes: u64,
     limits: IngestLimits,
+    registry: Option<Arc<Registry>>,
+    /// Series of the table whose places the registry has.
+    joined: Vec<SeriesHandle>,
     rows_far_off: u64,
     rows_dropped: u64,
     announced: Announced,
@@ -183,6 +125,8 @@ impl Ingest {
             defined: DictionaryMark::default(),
             define_bytes: 0,
             limits,
+            registry: None,
+            joined: Vec::new(),
             rows_far_off: 0,
             rows_dropped: 0,
             announced: Announced::default(),
@@ -306,7 +250,7 @@ impl Ingest {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());
         let old = Arc::new(std::mem::replace(&mut self.table, next));
-        self.limits.series.subtract(old.series_count());
+        self.give_back_places(old.series_count());
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
         if self.shapes.is_running_out() {
@@ -344,6 +288,24 @@ impl Ingest {
         &self.limits.series
     }
 
+    /// Series that come in parcels may be registered ones: they have their places.
+    pub fn know(&mut self, registry: Arc<Registry>) {
+        self.registry = Some(registry);
+    }
+
+    /// The places that new series took since this was last asked, of which somebody else is to give them back.
+    pub(super) fn take_claims(&mut self) -> u64 {
+        self.limits.series.take_claims()
+    }
+
+    /// The places of a table with so many series.
+    fn give_back_places(&mut self, series: u64) {
+        self.limits.series.end_table(series - self.joined.len() as u64);
+        if let Some(registry) = &self.registry {
+            self.joined.drain(..).for_each(|handle| registry.leave(handle));
+        }
+    }
+
     /// Leaves it to others to find out what was said before.
     pub(super) fn keep_all_metadata(&mut self) {
         self.said = None;
@@ -367,12 +329,19 @@ impl Ingest {
         labels: &mut LabelsBuf,
     ) -> Result<SeriesId, Refusal> {
         let hash = self.table.hash(context, key);
+        let before = self.table.series_count();
         let found = self.table.find(context, key, hash).or_else(|| self.promote(context, key, hash));
-        let key = match found {
-            Some(key) => key,
+        let known = match found {
+            Some(known) => known,
             None => self.define(context, key, hash, labels)?,
         };
-        Ok(self.table.key(key).series)
+        if self.table.series_count() > before
+            && let Some(handle) = self.registry.as_ref().and_then(|registry| registry.join(key))
+        {
+            self.joined.push(handle);
+            self.limits.series.end_table(1);
+        }
+        Ok(self.table.key(known).series)
     }
 
     /// The number of a shape: see [`Shapes`].
@@ -541,7 +510,8 @@ impl SideSymbols {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.limits.series.subtract(self.table.series_count() + self.limits.series.ahead);
+        self.give_back_places(self.table.series_count());
+        self.limits.series.end();
     }
 }
 

@@ -36,6 +36,14 @@ pub struct Share {
     pub basis_points: u32,
 }
 
+/// A whole number: `1000000`, `1_000_000`. One of more digits than a u64 has is the greatest that it has: above every
+/// bound.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Count {
+    /// The number.
+    pub number: u64,
+}
+
 /// What is wrong with such a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnitError {
@@ -45,6 +53,8 @@ pub enum UnitError {
     Size,
     /// Not of the form of a percentage.
     Share,
+    /// Not of the form of a whole number.
+    Count,
     /// Of the right form, but more than can be kept.
     TooLarge,
 }
@@ -54,6 +64,19 @@ impl Share {
     pub fn of(self, whole: u64) -> u64 {
         let part = u128::from(whole) * u128::from(self.basis_points) / u128::from(BASIS_POINTS_WHOLE);
         u64::try_from(part).expect("a share is at most the whole")
+    }
+}
+
+impl FromStr for Count {
+    type Err = UnitError;
+
+    /// Digits, which `_` may group.
+    fn from_str(text: &str) -> Result<Count, UnitError> {
+        let digits = text.replace('_', "");
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(UnitError::Count);
+        }
+        Ok(Count { number: digits.parse().unwrap_or(u64::MAX) })
     }
 }
 
@@ -196,6 +219,7 @@ impl Display for UnitError {
             UnitError::Duration => "not a duration such as 15d, 1h30m or 500ms",
             UnitError::Size => "not a size such as 512MB, 4GiB or 0",
             UnitError::Share => "not a percentage such as 25% or 2.5%",
+            UnitError::Count => "not a whole number",
             UnitError::TooLarge => "too large",
         })
     }

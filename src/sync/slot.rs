@@ -49,7 +49,11 @@ impl<T: Send> Slot<T> {
         // Relaxed: this thread alone stores anything but null.
         debug_assert!(self.place.load(Ordering::Relaxed).is_null());
         // Release pairs with the Acquire of `take`. A take at the same moment finds null or the box, whole.
+        #[cfg(not(loom))]
         self.place.store(raw, Ordering::Release);
+        // Loom 0.7 does not order a store behind the swap that found null before it, and lets a later take miss it.
+        #[cfg(loom)]
+        self.place.swap(raw, Ordering::Release);
     }
 
     /// Puts a box into the slot.

@@ -4,21 +4,27 @@
 //! ```text
 //! writer, each call:  take, or begin another load; fill it; wanted? hand it over by the ring : put it back
 //! worker, a sweep:    take the flag down; for each tray: departed? | begun, but not arrived? collect, or wish
+//! worker, to close:   sweep until no load is begun that did not arrive
 //! ```
 //!
-//! Loads are numbered from 1 without gaps. A writer begins a load, puts it, and then raises the worker's
-//! [`Flag`](super::Flag): a worker that has taken the flag and finds the tray empty, though a load was begun that did
-//! not arrive, knows that it is in the writer's hands or in the ring. It wishes for it, and looks again by and by; a
-//! wish that the writer misses costs that while, never a row. Neither ever waits for the other.
+//! Loads are numbered from 1 without gaps. A writer begins a load before it fills it, puts it, and then raises the
+//! worker's [`Flag`](super::Flag): a worker that has taken the flag and finds the tray empty, though a load was begun
+//! that did not arrive, knows that it is in the writer's hands or in the ring. It wishes for it, and looks again by and
+//! by; a wish that the writer misses costs that while, never a row. Neither ever waits for the other.
+//!
+//! Closing and beginning meet as follows. A writer begins a load, then looks whether the worker closes, and withdraws
+//! the load if so; the worker sees that it is to close, then looks for loads that were begun. With a SeqCst fence
+//! between the two steps on both sides, at least one of them sees the other: no load is filled that a worker about to
+//! end does not wait for.
 
-use super::primitive::{AtomicBool, AtomicU64, Ordering};
+use super::primitive::{AtomicBool, AtomicU64, Ordering, fence};
 use super::slot::Slot;
 
 /// A writer's tray.
 #[derive(Debug)]
 pub struct Tray<T> {
     slot: Slot<T>,
-    /// The load that the writer last put here for the first time.
+    /// The load that the writer began last.
     begun: AtomicU64,
     /// The worker looked for a load that was begun and found none.
     wanted: AtomicBool,
@@ -49,10 +55,19 @@ impl<T: Send> Tray<T> {
         self.slot.take()
     }
 
-    /// The load of this number will be put here for the first time.
+    /// The load of this number will be filled, unless the worker is found closing now: then it is to be withdrawn.
     pub fn begin(&self, number: u64) {
         // Release pairs with the Acquire in `has_begun`: all loads before it are in the ring or were collected.
         self.begun.store(number, Ordering::Release);
+        // Pairs with the fence in `await_begun`: see the module comment.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The load that was begun will not come: the next one has its number again. A wish for it is done with.
+    pub fn withdraw(&self, number: u64) {
+        self.take_wish();
+        // Release as in `begin`.
+        self.begun.store(number - 1, Ordering::Release);
     }
 
     /// Puts the load that was taken, or begun.
@@ -100,8 +115,15 @@ impl<T: Send> Tray<T> {
         (last != PRESENT).then_some(last)
     }
 
+    /// To be called when the worker has seen that it is to close, and before it asks [`has_begun`](Tray::has_begun) of
+    /// any tray: what is begun unseen after this sees it closing.
+    pub fn await_begun() {
+        // Pairs with the fence in `begin`: see the module comment.
+        fence(Ordering::SeqCst);
+    }
+
     /// Whether the load of this number was begun: if it did not arrive it is here, in the writer's hands, or in the
-    /// ring.
+    /// ring, or will be withdrawn.
     pub fn has_begun(&self, number: u64) -> bool {
         // Acquire pairs with the Release in `begin`.
         self.begun.load(Ordering::Acquire) >= number
@@ -137,7 +159,7 @@ impl<T: Send> Default for Tray<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flag::Flag;
+    use super::super::flag::{Flag, Level};
     use super::super::primitive::{Arc, Watched, model, thread};
     use super::super::ring::{Receiver, Sender, ring};
     use super::*;
@@ -152,6 +174,8 @@ mod tests {
         tray: Tray<Load>,
         stirred: Flag,
         hurry: Flag,
+        /// 1 when the worker is to close.
+        state: Level,
     }
 
     /// A writer as the engine's is.
@@ -174,7 +198,12 @@ mod tests {
     }
 
     fn meet() -> (Writer, Worker) {
-        let desk = Arc::new(Desk { tray: Tray::new(), stirred: Flag::new(), hurry: Flag::new() });
+        let desk = Arc::new(Desk {
+            tray: Tray::new(),
+            stirred: Flag::new(),
+            hurry: Flag::new(),
+            state: Level::new(0),
+        });
         let (sender, receiver) = ring(4);
         (
             Writer { desk: desk.clone(), ring: sender, number: 0, filling: false },
@@ -183,29 +212,48 @@ mod tests {
     }
 
     impl Writer {
-        fn push(&mut self) {
-            let mut load = self.desk.tray.take().unwrap_or_else(|| {
-                self.filling = false;
-                self.number += 1;
-                Box::new(Load { number: self.number, rows: Watched::new(0) })
-            });
+        /// Pushes a row; whether it was taken.
+        fn push(&mut self) -> bool {
+            if self.desk.state.value() != 0 {
+                return false;
+            }
+            let taken = if self.filling { self.desk.tray.take() } else { None };
+            let begun = taken.is_none();
+            let mut load = match taken {
+                Some(load) => load,
+                None => match self.begin() {
+                    Some(load) => load,
+                    None => return false,
+                },
+            };
             load.rows.add(1);
             if self.desk.tray.is_wanted() {
-                return self.hand_over(load);
+                self.hand_over(load);
+                return true;
             }
-            let begun = !std::mem::replace(&mut self.filling, true);
-            if begun {
-                self.desk.tray.begin(self.number);
-            }
+            self.filling = true;
             self.desk.tray.put(load);
             if begun {
                 self.desk.stirred.raise();
             }
+            true
+        }
+
+        fn begin(&mut self) -> Option<Box<Load>> {
+            self.filling = false;
+            self.number += 1;
+            self.desk.tray.begin(self.number);
+            if self.desk.state.value() != 0 {
+                self.desk.tray.withdraw(self.number);
+                self.number -= 1;
+                return None;
+            }
+            Some(Box::new(Load { number: self.number, rows: Watched::new(0) }))
         }
 
         fn flush(&mut self) {
             self.desk.tray.flush(self.number);
-            match self.desk.tray.take() {
+            match if self.filling { self.desk.tray.take() } else { None } {
                 Some(load) => self.hand_over(load),
                 None => drop(self.desk.hurry.raise()),
             }
@@ -228,6 +276,17 @@ mod tests {
                 self.arrive(load);
             }
             self.sweep()
+        }
+
+        /// A round of its loop when it closes. Whether it may end.
+        fn close(&mut self) -> bool {
+            self.desk.state.rise(1);
+            Tray::<Load>::await_begun();
+            self.turn();
+            while let Some(load) = self.ring.receive() {
+                self.arrive(load);
+            }
+            !self.desk.tray.has_begun(self.next) && self.early.is_none()
         }
 
         fn sweep(&mut self) -> bool {
@@ -270,7 +329,7 @@ mod tests {
     fn each_row_is_taken_once_and_none_is_forgotten() {
         model(|| {
             let (mut writer, mut worker) = meet();
-            let thread = thread::spawn(move || (0..2).for_each(|_| writer.push()));
+            let thread = thread::spawn(move || (0..2).for_each(|_| assert!(writer.push())));
             let mut again = worker.turn();
             thread.join().unwrap();
             // It looks because it means to, because the flag is up, or because something is in the ring.
@@ -318,6 +377,38 @@ mod tests {
             worker.turn();
             assert_eq!(worker.rows, 3, "wished: {wished}");
             assert!(worker.early.is_none());
+        });
+    }
+
+    #[test]
+    fn a_worker_that_closes_has_all_rows_that_were_taken() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            let thread = thread::spawn(move || (0..2).map(|_| u32::from(writer.push())).sum::<u32>());
+            let ended = worker.close();
+            let pushed = thread.join().unwrap();
+            assert!(ended || worker.close(), "what was in the writer's hands is here by now");
+            assert_eq!(worker.rows, pushed, "ended at once: {ended}");
+        });
+    }
+
+    #[test]
+    fn one_that_closes_waits_for_what_is_handed_over() {
+        model(|| {
+            let (mut writer, mut worker) = meet();
+            let thread = thread::spawn(move || {
+                let pushed = writer.push();
+                writer.flush();
+                u32::from(pushed) + u32::from(writer.push())
+            });
+            let ended = worker.close();
+            let pushed = thread.join().unwrap();
+            // Twice: one that lies in the tray may be found before the one in the ring.
+            assert!(
+                ended || worker.close() || worker.close(),
+                "what was in the writer's hands is here by now"
+            );
+            assert_eq!(worker.rows, pushed, "ended at once: {ended}");
         });
     }
 

@@ -222,34 +222,54 @@ static void rows_of_a_freed_writer_are_counted(tdg_engine *engine) {
 
 struct heard {
     pthread_mutex_t lock;
-    int messages;
+    int messages, level_max;
+    bool hushed;
 };
 
 static void hear(void *userdata, int32_t level, tdg_str message) {
     struct heard *heard = userdata;
     CHECK(level >= TDG_LOG_ERROR && level <= TDG_LOG_DEBUG && message.len > 0);
     pthread_mutex_lock(&heard->lock);
+    CHECK(!heard->hushed && level <= heard->level_max);
     heard->messages++;
     pthread_mutex_unlock(&heard->lock);
 }
 
-static void messages_are_told(const char *directory) {
-    struct heard heard = {PTHREAD_MUTEX_INITIALIZER, 0};
+/* Opens an engine that tells messages of this level and graver; gives how many came. */
+static int messages_of(int level_max, const char *directory) {
+    struct heard heard = {PTHREAD_MUTEX_INITIALIZER, 0, level_max, false};
     tdg_options *options = tdg_options_new();
     tdg_engine *engine = NULL;
     OK(tdg_options_set(options, TDG_STR("data.directory"), TDG_CSTR(directory), NULL));
     OK(tdg_options_set(options, TDG_STR("data.disk"), TDG_STR("threads"), NULL));
-    OK(tdg_options_set_log(options, hear, &heard, TDG_LOG_DEBUG, NULL));
+    OK(tdg_options_set_log(options, hear, &heard, level_max, NULL));
     OK(tdg_engine_open(options, &engine, NULL));
     tdg_options_free(options);
     /* A row of the far future is worth a warning. */
     tdg_writer *writer = new_writer(engine);
     OK(tdg_writer_push(writer, new_series(engine, "future", "a"), INT64_MAX, 1.0));
     make_durable(writer);
+    OK(tdg_cursor_create(engine, TDG_STR("c"), TDG_CURSOR_NOW, NULL));
+    tdg_reader *reader = NULL;
+    OK(tdg_reader_open(engine, TDG_STR("c"), &reader, NULL));
     OK(tdg_engine_close(engine, LONG, NULL));
     tdg_writer_free(writer);
     tdg_engine_free(engine);
-    CHECK(heard.messages > 0);
+    pthread_mutex_lock(&heard.lock);
+    heard.hushed = true;
+    pthread_mutex_unlock(&heard.lock);
+    /* What outlives the engine tells nothing. */
+    struct ArrowArrayStream stream;
+    tdg_status status;
+    while ((status = tdg_reader_next(reader, 0, NULL, &stream, NULL)) == TDG_OK) stream.release(&stream);
+    IS(status, TDG_E_CLOSED);
+    tdg_reader_free(reader);
+    return heard.messages;
+}
+
+static void messages_are_told(const char *directory) {
+    CHECK(messages_of(TDG_LOG_ERROR, directory) == 0);
+    CHECK(messages_of(TDG_LOG_WARN, directory) > 0);
 }
 
 int main(int argc, char **argv) {
@@ -282,5 +302,7 @@ int main(int argc, char **argv) {
     tdg_writer_free(writer);
     tdg_writer_free(NULL);
     messages_are_told(argv[2]);
+    CHECK(tdg_status_in_doubt(TDG_E_IN_DOUBT) && tdg_status_in_doubt(TDG_E_INTERNAL));
+    CHECK(!tdg_status_in_doubt(TDG_OK) && !tdg_status_in_doubt(TDG_E_CLOSED) && !tdg_status_in_doubt(TDG_E_TIMEOUT));
     return 0;
 }

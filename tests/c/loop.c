@@ -32,6 +32,16 @@ int main(int argc, char **argv) {
         OK(status);
         round++, woken = 0;
     }
+    /* A descriptor goes with its writer, also while the engine is busy with that writer's rows. */
+    tdg_writer *other = new_writer(engine);
+    int others = -1;
+    OK(tdg_writer_fd(other, &others));
+    CHECK(others >= 0 && others != fd);
+    OK(tdg_writer_push(other, series, -1, 0.5));
+    OK(tdg_writer_flush(other, NULL));
+    tdg_writer_free(other);
+    struct pollfd gone = {others, POLLIN, 0};
+    CHECK(poll(&gone, 1, 0) == 1 && (gone.revents & POLLNVAL));
     /* The end of the engine wakes, too. */
     OK(tdg_writer_push(writer, series, 50, 25.0));
     OK(tdg_engine_close(engine, LONG, NULL));
@@ -39,6 +49,6 @@ int main(int argc, char **argv) {
     CHECK(poll(&polled, 1, 60000) == 1);
     tdg_engine_free(engine);
     tdg_writer_free(writer);
-    CHECK(poll(&polled, 1, 0) == 1 && (polled.revents & POLLNVAL)); /* Closed with its writer. */
+    CHECK(poll(&polled, 1, 0) == 1 && (polled.revents & POLLNVAL)); /* Also after the engine. */
     return 0;
 }

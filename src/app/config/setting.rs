@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::{ConfigError, Place};
-use crate::app::units::{Share, Size, TimeSpan};
+use crate::app::units::{Count, Share, Size, TimeSpan};
 
 /// A setting as it was written: by the file, a flag or a variable. It may be a secret, and can't be printed.
 #[derive(Clone)]
@@ -64,12 +64,7 @@ impl Setting {
 
     /// A whole number within bounds; `_` may group its digits.
     pub(super) fn count(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
-        let digits = self.text.replace('_', "");
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(self.refuse(format!("{:?}: not a whole number", self.text)));
-        }
-        // More digits than a u64 has is surely above every bound.
-        let count = digits.parse().unwrap_or(u64::MAX);
+        let count = self.parse::<Count>()?.number;
         self.bounded(count, count, range)
     }
 

@@ -42,9 +42,7 @@ impl TargetLabels {
             }
             labels.set(renamed.as_bytes(), &value);
         }
-        let empty = |(name, value): (&[u8], &[u8])| value.is_empty().then(|| name.to_vec());
-        let empty: Vec<Vec<u8>> = labels.iter().filter_map(empty).collect();
-        labels.retain(|name| !empty.iter().any(|empty| **empty == *name));
+        labels.retain(|_, value| !value.is_empty());
     }
 
     /// Why a series with these labels fails the scrape.
@@ -62,7 +60,7 @@ impl TargetLabels {
         }
         let over = |len: usize, max: u64| max > 0 && len as u64 > max;
         if over(labels.len(), job.limits.labels_max) {
-            return Some("label_limit exceeded");
+            return Some(LABEL_LIMIT);
         }
         if labels.iter().any(|(name, _)| over(name.len(), job.limits.label_name_bytes_max)) {
             return Some("label_name_length_limit exceeded");
@@ -74,6 +72,12 @@ impl TargetLabels {
 
 impl Rewrite for TargetLabels {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+        if labels.len() > LABELS_MAX {
+            // What joins and rules do costs labels times labels.
+            let is_limited = (1..=LABELS_MAX as u64).contains(&self.0.job.limits.labels_max);
+            let why = if is_limited { LABEL_LIMIT } else { "a series has at most 1024 labels" };
+            return Verdict::Refuse(why);
+        }
         self.join(labels);
         let rules = &self.0.job.metric_relabel;
         if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
@@ -93,6 +97,11 @@ fn is_metric_name(names: NameValidation, name: &[u8]) -> bool {
         }
     }
 }
+
+/// Labels of a series at most, whatever the job's limit and rules are.
+const LABELS_MAX: usize = 1024;
+
+const LABEL_LIMIT: &str = "label_limit exceeded";
 
 /// What stands before a label's name that gave way to the target's.
 const EXPORTED: &str = "exported_";
@@ -236,6 +245,22 @@ pub(super) mod tests {
         let limits =
             BodyLimits { labels_max: 3, label_name_bytes_max: 8, label_value_bytes_max: 5, ..limits };
         assert!(rewritten(limited(limits), &[("job", "j")], &own).is_ok());
+    }
+
+    #[test]
+    fn no_series_has_labels_without_end() {
+        let names: Vec<String> = (0..LABELS_MAX).map(|i| format!("l{i}")).collect();
+        let mut own: Vec<(&str, &str)> = names[1..].iter().map(|name| (name.as_str(), "")).collect();
+        own.push(("__name__", "a"));
+        let honor = |labels_max| {
+            let limits = BodyLimits { labels_max, ..BodyLimits::default() };
+            Job { honor_labels: true, limits, ..job() }
+        };
+        assert_eq!(rewritten(honor(1), &[], &own).unwrap(), "__name__=a");
+        own.push((&names[0], ""));
+        for (limit, why) in [(0, "a series has at most 1024 labels"), (9, LABEL_LIMIT)] {
+            assert_eq!(rewritten(honor(limit), &[], &own), Err(Verdict::Refuse(why)));
+        }
     }
 
     #[test]

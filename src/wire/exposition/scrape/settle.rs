@@ -136,15 +136,17 @@ impl Scraper {
         collect(&self.lines, numbers, intake, |line| line.key != NO_KEY && !line.has(Line::DROPPED));
         self.lines.iter_mut().for_each(|line| line.flags &= !Line::TWICE);
         for group in numbers.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() > 1) {
-            for (i, &later) in group.iter().enumerate().skip(1) {
-                let later = self.lines[later as u32 as usize];
-                // Prometheus knows a line by its text and a sample by its time.
-                let twin = |&earlier: &u64| {
-                    let earlier = self.lines[earlier as u32 as usize];
-                    earlier.key == later.key || !earlier.has(Line::TIMED)
-                };
-                if !later.has(Line::TIMED) && group[..i].iter().any(twin) {
-                    self.lines[group[i] as u32 as usize].flags |= Line::TWICE;
+            let line = |number: u64| number as u32 as usize;
+            let untimed = |&number: &u64| !self.lines[line(number)].has(Line::TIMED);
+            let Some(first) = group.iter().position(untimed) else { continue };
+            // Prometheus knows a line by its text and a sample by its time: the first without a time of its own comes
+            // again if its text does, and those behind it do in any case.
+            let (timed, others) = group.split_at(first);
+            let key = self.lines[line(others[0])].key;
+            let is_first = !timed.iter().any(|&number| self.lines[line(number)].key == key);
+            for &number in &others[usize::from(is_first)..] {
+                if !self.lines[line(number)].has(Line::TIMED) {
+                    self.lines[line(number)].flags |= Line::TWICE;
                 }
             }
         }

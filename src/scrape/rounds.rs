@@ -20,6 +20,7 @@ use crate::wire::exposition::{ScrapeOptions as ReadOptions, Scraper};
 
 use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step, TlsConfigs};
 use super::control::{Control, Order, Shared, Wanted};
+use super::job::Job;
 use super::negotiate;
 use super::report::{Report, Told};
 use super::schedule::{Agenda, Slots};
@@ -362,7 +363,7 @@ impl Rounds {
                 told.body_bytes = answer.body.len() as i64;
                 subject.body_bytes = answer.body.len();
                 match negotiate::format(&answer.content_type, subject.target().job.fallback_protocol) {
-                    Ok(format) => News::Body(Arrival { body: answer.body, format, paid: answer.paid }),
+                    Ok(format) => News::Body(Arrival { body: answer.body, format, _paid: answer.paid }),
                     Err(why) => News::Failure(why),
                 }
             }
@@ -381,13 +382,21 @@ impl Rounds {
     fn take_bodies(&mut self, until_ns: u64, ground: &mut Ground<'_>) {
         while let Some(&id) = self.arrived.front() {
             let held = ground.engine.memory_held_bytes();
-            if ground.engine.accepts().is_err() || ground.budget.exhausted(held) {
+            let exhausted = ground.budget.exhausted(held);
+            if exhausted {
+                self.give_up(id);
+            }
+            if exhausted || ground.engine.accepts().is_err() {
                 self.full = true;
                 return;
             }
-            if !self.take_body(id, ground) {
-                self.full = true;
-                return;
+            match self.take_body(id, until_ns, ground) {
+                Turn::Done => {}
+                Turn::Full => {
+                    self.full = true;
+                    return;
+                }
+                Turn::Later => return,
             }
             self.arrived.pop_front();
             self.settle(id, ground);
@@ -397,27 +406,73 @@ impl Rounds {
         }
     }
 
-    /// Makes rows of what has arrived of a target, or goes on; whether all of them are in the engine.
-    fn take_body(&mut self, id: usize, ground: &mut Ground<'_>) -> bool {
-        let Some(subject) = &mut self.subjects[id] else { return true };
+    /// Memory is short: a body that is half read may be why, and would wait for itself.
+    fn give_up(&mut self, id: usize) {
+        let Some(subject) = &mut self.subjects[id] else { return };
+        let options = read_options(&subject.wanted.target.job);
+        if let Scrape::Taking(taking) = &mut subject.scrape
+            && taking.arrival.is_some()
+        {
+            taking.fail(Failure::NoMemory.to_string());
+            self.reader.begin_end(taking.moment.stamp_ns, &options);
+        }
+    }
+
+    /// Reads what has arrived of a target and makes rows of it, or goes on with that.
+    fn take_body(&mut self, id: usize, until_ns: u64, ground: &mut Ground<'_>) -> Turn {
+        let Some(subject) = &mut self.subjects[id] else { return Turn::Done };
+        let options = read_options(&subject.wanted.target.job);
         subject.scrape = match std::mem::replace(&mut subject.scrape, Scrape::Idle) {
             Scrape::Arrived(moment, news, told) => {
-                Scrape::Taking(read(&mut self.reader, subject, moment, news, told, ground.engine))
+                match &news {
+                    News::Body(arrival) => self.reader.begin(arrival.format, moment.stamp_ns, &options),
+                    // A failed scrape is an empty one: what the target said is no more.
+                    News::Failure(_) | News::End => self.reader.begin_end(moment.stamp_ns, &options),
+                }
+                Scrape::Taking(Taking::new(moment, news, told))
             }
             other => other,
         };
-        let Scrape::Taking(taking) = &mut subject.scrape else { return true };
+        let Scrape::Taking(taking) = &mut subject.scrape else { return Turn::Done };
         let (series, target) = (&mut subject.series, &subject.wanted.target);
         while taking.report.is_none() {
+            let began_ns = ground.engine.monotonic_ns();
             let mut intake = ground.engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
-            match self.reader.push(&mut series.page, &mut intake, &mut self.result) {
-                Ok(()) => {
-                    let ends = taking.ends;
-                    let report = if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
-                    taking.report = Some((report, 0));
+            let goes_on = if taking.reads {
+                let body = taking.arrival.as_ref().map_or(&[][..], |arrival| &arrival.body);
+                let read = self.reader.step(&mut series.page, body, &mut intake);
+                taking.told.duration_ns += ground.engine.monotonic_ns() - began_ns;
+                match read {
+                    Ok(None) => true,
+                    Ok(Some(counts)) => {
+                        taking.reads = false;
+                        if taking.arrival.take().is_some() {
+                            taking.count(&counts);
+                        }
+                        false
+                    }
+                    Err(failure) => {
+                        taking.count(&failure.counts);
+                        taking.fail(failure.why.to_string());
+                        self.reader.begin_end(taking.moment.stamp_ns, &options);
+                        true
+                    }
                 }
-                Err(Full) if ground.engine.make_room() => {}
-                Err(Full) => return false,
+            } else {
+                match self.reader.push_step(&mut series.page, &mut intake, &mut self.result) {
+                    Ok(true) => {
+                        let ends = taking.ends;
+                        let report = if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
+                        taking.report = Some((report, 0));
+                        false
+                    }
+                    Ok(false) => true,
+                    Err(Full) if ground.engine.make_room() => true,
+                    Err(Full) => return Turn::Full,
+                }
+            };
+            if goes_on && ground.engine.monotonic_ns() >= until_ns {
+                return Turn::Later;
             }
         }
         while let Some((report, from)) = &mut taking.report {
@@ -428,7 +483,7 @@ impl Rounds {
                 Err(at) => {
                     *from = at;
                     if !ground.engine.make_room() {
-                        return false;
+                        return Turn::Full;
                     }
                 }
             }
@@ -442,7 +497,7 @@ impl Rounds {
         }
         subject.scrape = Scrape::Idle;
         count(&mut self.result, ground.engine.counters());
-        true
+        Turn::Done
     }
 
     /// A target's scrape may be over: does what was to be done then.
@@ -495,45 +550,25 @@ impl Rounds {
     }
 }
 
-/// Reads what has arrived against what the target said before.
-fn read(
-    reader: &mut Scraper,
-    subject: &mut Subject,
-    moment: Moment,
-    news: News,
-    mut told: Told,
-    engine: &mut Worker,
-) -> Taking {
-    let began_ns = engine.monotonic_ns();
-    let job = &subject.wanted.target.job;
-    let options = ReadOptions {
+/// How far a turn with what has arrived came.
+enum Turn {
+    /// All of its rows are in the engine.
+    Done,
+    /// The engine has no room.
+    Full,
+    /// Others have their turn first.
+    Later,
+}
+
+/// How a job's bodies are read.
+fn read_options(job: &Job) -> ReadOptions {
+    ReadOptions {
         honor_timestamps: job.honor_timestamps,
         track_timestamps_staleness: job.track_timestamps_staleness,
         keep_empty_labels: job.honor_labels,
         samples_max: job.limits.samples_max,
         histograms: job.histograms.into(),
-    };
-    let series = &mut subject.series;
-    let mut intake = engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
-    let ends = matches!(news, News::End);
-    let failure = match news {
-        News::End => None,
-        News::Failure(why) => Some(why),
-        // The body and what pays for it go here: the page has what it needs of it.
-        News::Body(Arrival { body, format, paid: _paid }) => {
-            let read = reader.read(&mut series.page, format, &body, moment.stamp_ns, &options, &mut intake);
-            let counts = read.as_ref().map_or_else(|failure| failure.counts, |counts| *counts);
-            (told.scraped, told.kept, told.added) = (counts.scraped, counts.kept, counts.added);
-            read.err().map(|failure| failure.why.to_string())
-        }
-    };
-    told.up = failure.is_none();
-    if !told.up || ends {
-        // A failed scrape is an empty one: what the target said is no more.
-        reader.end(&mut series.page, moment.stamp_ns, &options, &mut intake);
     }
-    told.duration_ns += engine.monotonic_ns() - began_ns;
-    Taking { moment, told, failure, ends, report: None }
 }
 
 /// Counts what became of rows, and begins anew.

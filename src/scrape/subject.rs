@@ -7,7 +7,7 @@ use mio::Token;
 use crate::engine::Reservation;
 use crate::ingest::{ContextId, Stream};
 use crate::model::Rewrite;
-use crate::wire::exposition::{Format, HistogramOptions, Page};
+use crate::wire::exposition::{Counts, Format, HistogramOptions, Page};
 
 use super::client::{Ask, Client, Failure, Origin, Url};
 use super::control::Wanted;
@@ -60,7 +60,7 @@ pub(super) enum Scrape {
     Asked(Moment),
     /// Something is to be made rows of.
     Arrived(Moment, News, Told),
-    /// Rows are being pushed; then those of the report.
+    /// It is being read, then its rows are being pushed; then those of the report.
     Taking(Taking),
 }
 
@@ -73,9 +73,13 @@ pub(super) enum News {
     End,
 }
 
-/// Rows that are being pushed.
+/// What came is being read, and then rows are being pushed.
 pub(super) struct Taking {
     pub(super) moment: Moment,
+    /// Until it is read. The body and what pays for it go then: the page has what it needs of it.
+    pub(super) arrival: Option<Arrival>,
+    /// It is not read to its end.
+    pub(super) reads: bool,
     pub(super) told: Told,
     /// Why the scrape failed; `None` also where there was none.
     pub(super) failure: Option<String>,
@@ -98,7 +102,8 @@ pub(super) struct Moment {
 pub(super) struct Arrival {
     pub(super) body: Vec<u8>,
     pub(super) format: Format,
-    pub(super) paid: Reservation,
+    /// What pays for it, until both go.
+    pub(super) _paid: Reservation,
 }
 
 /// What becomes of a target when its scrape is over.
@@ -109,6 +114,30 @@ pub(super) enum After {
     Replace(Wanted, Arc<TargetStatus>),
     /// Its series are no more, and then neither is it; or the other one takes its place.
     End(Option<(Wanted, Arc<TargetStatus>)>),
+}
+
+impl Taking {
+    /// What came is to be read.
+    pub(super) fn new(moment: Moment, news: News, mut told: Told) -> Taking {
+        told.up = matches!(news, News::Body(_));
+        let ends = matches!(news, News::End);
+        let (arrival, failure) = match news {
+            News::Body(arrival) => (Some(arrival), None),
+            News::Failure(why) => (None, Some(why)),
+            News::End => (None, None),
+        };
+        Taking { moment, arrival, reads: true, told, failure, ends, report: None }
+    }
+
+    /// Notes what the body brought.
+    pub(super) fn count(&mut self, counts: &Counts) {
+        (self.told.scraped, self.told.kept, self.told.added) = (counts.scraped, counts.kept, counts.added);
+    }
+
+    /// Nothing of the body is taken.
+    pub(super) fn fail(&mut self, why: String) {
+        (self.arrival, self.failure, self.told.up) = (None, Some(why), false);
+    }
 }
 
 impl From<Histograms> for HistogramOptions {

@@ -36,6 +36,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 mod text;
+mod work;
 
 pub use decoder::Decoder;
 pub use protobuf::{HistogramOptions, ProtobufDecoder};

@@ -462,7 +462,8 @@ impl Rounds {
                 match self.reader.push_step(&mut series.page, &mut intake, &mut self.result) {
                     Ok(true) => {
                         let ends = taking.ends;
-                        let report = if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
+                        let report =
+                            if ends { Report::stale(target) } else { Report::new(target, &taking.told) };
                         taking.report = Some((report, 0));
                         false
                     }

@@ -114,22 +114,23 @@ impl Decode for ProtobufDecoder {
         let (taker, given, labels) = (&mut self.taker, &self.given, &self.labels);
         let time_ns = self.default_time_ns;
         loop {
-            let read = self.walk.go(&mut self.reader, input, &self.options, &mut Work::whole(), |said, spot| {
-                match said {
-                    Said::Metadata(metadata) => {
-                        // Nobody can be told of what is no text; it was checked.
-                        intake.metadata(&metadata).map_err(|Full| Stop::Full)
-                    }
-                    Said::Sample(sample) => {
-                        let taken = taker.take(sample, given, labels, time_ns, intake, result)?;
-                        if let Err(refusal) = taken {
-                            let name = sample.family;
-                            result.reject(spot.family, refusal.reason(), name, || refusal.to_string());
+            let read =
+                self.walk.go(&mut self.reader, input, &self.options, &mut Work::whole(), |said, spot| {
+                    match said {
+                        Said::Metadata(metadata) => {
+                            // Nobody can be told of what is no text; it was checked.
+                            intake.metadata(&metadata).map_err(|Full| Stop::Full)
                         }
-                        Ok(())
+                        Said::Sample(sample) => {
+                            let taken = taker.take(sample, given, labels, time_ns, intake, result)?;
+                            if let Err(refusal) = taken {
+                                let name = sample.family;
+                                result.reject(spot.family, refusal.reason(), name, || refusal.to_string());
+                            }
+                            Ok(())
+                        }
                     }
-                }
-            });
+                });
             match read {
                 Ok(()) => return Fed { consumed: input.len(), state: FedState::Done },
                 Err(Halt::By(Stop::Full) | Halt::Paused) => {

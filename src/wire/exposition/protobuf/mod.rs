@@ -24,10 +24,10 @@ use walk::SPELLED_BYTES_MAX;
 pub use decoder::ProtobufDecoder;
 pub(super) use native::NativeReader;
 pub(super) use nhcb::Classic;
-pub(super) use walk::{Halt, Spot, Walk};
 pub(super) use series::{
     fill_labels, key_labels, key_of_histogram, split_key, write_exemplar, write_key, write_own, write_shared,
 };
+pub(super) use walk::{Halt, Spot, Walk};
 
 /// What becomes of histograms.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -92,9 +92,14 @@ impl std::fmt::Display for Fault {
             Fault::TooManySeries => f.write_str("a push has at most 131072 series"),
             Fault::TooMuchText => f.write_str("a push has at most 64 MiB of labels"),
             Fault::LongMetric => write!(f, "a metric is longer than {LINE_BYTES_MAX} bytes"),
-            Fault::LongSeries => write!(f, "the name and labels of a series are longer than {LINE_BYTES_MAX} bytes"),
+            Fault::LongSeries => {
+                write!(f, "the name and labels of a series are longer than {LINE_BYTES_MAX} bytes")
+            }
             Fault::SpelledOut => {
-                write!(f, "the names and labels of the series are longer than {SPELLED_BYTES_MAX} bytes together")
+                write!(
+                    f,
+                    "the names and labels of the series are longer than {SPELLED_BYTES_MAX} bytes together"
+                )
             }
             Fault::Time => f.write_str("timestamp out of range"),
             Fault::Histogram(why) => write!(f, "native histogram: {why}"),
@@ -328,12 +333,7 @@ fn read_value<E: From<Fault>>(
         Ok((bits, start_ms, exemplar))
     };
     let (bits, start_ms, exemplar) = read().map_err(E::from)?;
-    visit(&Sample {
-        value: Value::Float(bits),
-        start_ms,
-        exemplars: exemplar.as_slice(),
-        ..sample
-    })
+    visit(&Sample { value: Value::Float(bits), start_ms, exemplars: exemplar.as_slice(), ..sample })
 }
 
 fn read_summary<E: From<Fault>>(

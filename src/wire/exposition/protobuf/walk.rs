@@ -212,7 +212,10 @@ impl Walk {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call, of which half is what is used again for each metric")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, of which half is what is used again for each metric"
+    )]
     fn metric<'a, E: From<Fault>>(
         &mut self,
         head: &Head<'a>,

@@ -101,7 +101,7 @@ struct Target {
 impl Target {
     fn new() -> Target {
         let options = ScrapeOptions { honor_timestamps: true, ..ScrapeOptions::default() };
-        Target { options, ..Target::default() }
+        Target { options, time_ns: NOW_NS, ..Target::default() }
     }
 
     /// Reads a body and pushes what it brought; how many bytes were found equal to the page.
@@ -137,6 +137,7 @@ impl Target {
     }
 }
 
+const NOW_NS: i64 = 1_700_000_000_000_000_000;
 const TEXT: Format = Format::Lines(Syntax::Text);
 const OPEN_METRICS: Format = Format::Lines(Syntax::OpenMetrics);
 
@@ -155,18 +156,16 @@ fn lines_with_times_cost_a_comparison_and_their_times() {
             assert!(equal <= 2 * body.len(), "{equal} of {}", body.len());
             assert_eq!(target.tally.lookups, 0, "none is read anew");
             let unit_ns = if format == TEXT { 1_000_000 } else { 1_000_000_000 };
-            let times = target.tally.rows.iter().enumerate();
-            assert!(times.clone().all(|(i, row)| row.0 == (time + i) as i64 * unit_ns.min(i64::MAX)));
-            assert_eq!(times.count(), 4_000);
+            let times: Vec<i64> = target.tally.rows.iter().map(|row| row.0).collect();
+            assert_eq!(times, (0..4_000).map(|i| (time + i) as i64 * unit_ns).collect::<Vec<_>>());
         }
     }
 }
 
 #[test]
 fn families_with_start_times_are_compared_once() {
-    let family = |i: usize| {
-        format!("# TYPE c{i} counter\nc{i}_total{{a=\"b\"}} {i}\nc{i}_created{{a=\"b\"}} 17\n")
-    };
+    let family =
+        |i: usize| format!("# TYPE c{i} counter\nc{i}_total{{a=\"b\"}} {i}\nc{i}_created{{a=\"b\"}} 17\n");
     let body = (0..2_000).map(family).collect::<String>() + "# EOF\n";
     let mut target = Target::new();
     for _ in 0..2 {
@@ -213,7 +212,7 @@ fn what_the_buckets_of_a_histogram_share_is_held_once() {
         target.scrape(Format::Protobuf, &body).unwrap();
         // Buckets up to the one of infinity, count and sum.
         assert_eq!(target.tally.rows.len(), 503);
-        let first = usize::from(target.time_ns == 1_000_000_000);
+        let first = usize::from(target.time_ns == NOW_NS + 1_000_000_000);
         assert_eq!(target.tally.lookups - lookups, 503 * (first + renews));
         assert!(target.page.memory_bytes() < body.len() + 503 * 40, "{}", target.page.memory_bytes());
     }
@@ -279,7 +278,8 @@ fn buckets_in_falling_order_are_those_in_rising_order() {
 
 #[test]
 fn a_large_body_is_read_in_steps_of_bounded_work() {
-    const STEP_LOOKUPS_MAX: usize = 2_100;
+    // Two thousand lines, each of a new series that is asked for twice.
+    const STEP_LOOKUPS_MAX: usize = 4_200;
     let text = |from: usize| (from..from + 20_000).map(|i| format!("a{{l=\"{i}\"}} 1\n")).collect::<String>();
     let families: Vec<u8> = (0..400).flat_map(|i| histogram(i, 50)).collect();
     for (format, bodies) in [
@@ -293,7 +293,7 @@ fn a_large_body_is_read_in_steps_of_bounded_work() {
             }
             target.scrape(format, body).unwrap();
             assert!(target.lookups_a_step <= STEP_LOOKUPS_MAX, "{}", target.lookups_a_step);
-            assert!(target.steps >= 9, "{}", target.steps);
+            assert!(target.steps >= 5, "{}", target.steps);
         }
         // The series are found again in steps, too.
         target.tally.epoch += 1;

@@ -50,8 +50,8 @@ use super::starts::Starts;
 use super::work::{LOOK_WORK, Work};
 
 use lines::Equal;
-use page::{Line, NO_KEY};
 pub use page::Page;
+use page::{Line, NO_KEY};
 
 /// The format of a scraped body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -60,7 +60,7 @@ impl TargetLabels {
         }
         let over = |len: usize, max: u64| max > 0 && len as u64 > max;
         if over(labels.len(), job.limits.labels_max) {
-            return Some(LABEL_LIMIT);
+            return Some("label_limit exceeded");
         }
         if labels.iter().any(|(name, _)| over(name.len(), job.limits.label_name_bytes_max)) {
             return Some("label_name_length_limit exceeded");
@@ -72,12 +72,6 @@ impl TargetLabels {
 
 impl Rewrite for TargetLabels {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
-        if labels.len() > LABELS_MAX {
-            // What joins and rules do costs labels times labels.
-            let is_limited = (1..=LABELS_MAX as u64).contains(&self.0.job.limits.labels_max);
-            let why = if is_limited { LABEL_LIMIT } else { "a series has at most 1024 labels" };
-            return Verdict::Refuse(why);
-        }
         self.join(labels);
         let rules = &self.0.job.metric_relabel;
         if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
@@ -97,11 +91,6 @@ fn is_metric_name(names: NameValidation, name: &[u8]) -> bool {
         }
     }
 }
-
-/// Labels of a series at most, whatever the job's limit and rules are.
-const LABELS_MAX: usize = 1024;
-
-const LABEL_LIMIT: &str = "label_limit exceeded";
 
 /// What stands before a label's name that gave way to the target's.
 const EXPORTED: &str = "exported_";
@@ -248,19 +237,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn no_series_has_labels_without_end() {
-        let names: Vec<String> = (0..LABELS_MAX).map(|i| format!("l{i}")).collect();
-        let mut own: Vec<(&str, &str)> = names[1..].iter().map(|name| (name.as_str(), "")).collect();
+    fn labels_without_a_value_are_gone_however_many() {
+        let names: Vec<String> = (0..1000).map(|i| format!("l{i}")).collect();
+        let mut own: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         own.push(("__name__", "a"));
-        let honor = |labels_max| {
-            let limits = BodyLimits { labels_max, ..BodyLimits::default() };
-            Job { honor_labels: true, limits, ..job() }
-        };
-        assert_eq!(rewritten(honor(1), &[], &own).unwrap(), "__name__=a");
-        own.push((&names[0], ""));
-        for (limit, why) in [(0, "a series has at most 1024 labels"), (9, LABEL_LIMIT)] {
-            assert_eq!(rewritten(honor(limit), &[], &own), Err(Verdict::Refuse(why)));
-        }
+        let honor = Job { honor_labels: true, ..job() };
+        assert_eq!(rewritten(honor, &[], &own).unwrap(), "__name__=a");
     }
 
     #[test]

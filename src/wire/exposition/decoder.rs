@@ -79,7 +79,8 @@ enum Fast {
 
 impl Decoder {
     /// A decoder for a body.
-    pub fn new(options: Options) -> Decoder {
+    pub fn new(mut options: Options) -> Decoder {
+        super::sort_given(&mut options.labels);
         Decoder {
             prefix: Prefix::new(&options.labels),
             options,

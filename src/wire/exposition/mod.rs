@@ -82,6 +82,16 @@ impl GivenLabel {
     }
 }
 
+/// Brings given labels into the order in which [`is_given`] looks for them.
+fn sort_given(labels: &mut [GivenLabel]) {
+    labels.sort_by(|a, b| a.name.cmp(&b.name));
+}
+
+/// Whether a label of this name is among sorted ones.
+fn is_given(labels: &[GivenLabel], name: &[u8]) -> bool {
+    labels.binary_search_by(|label| (*label.name).cmp(name)).is_ok()
+}
+
 /// How a body is to be read.
 #[derive(Clone, Debug)]
 pub struct Options {

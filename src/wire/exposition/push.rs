@@ -16,7 +16,7 @@ use super::line::{Content, Metadata, Said, Tokens};
 use super::prefix::key_by_labels;
 use super::protobuf::{self, HistogramOptions, ProtobufDecoder};
 use super::series::RowShapes;
-use super::{Faults, Format, GivenLabel, Options, Syntax};
+use super::{Faults, Format, GivenLabel, Options, Syntax, sort_given};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 /// What a push is.
@@ -78,7 +78,8 @@ pub struct Push {
 
 impl Push {
     /// A decoder for a push.
-    pub fn new(options: PushOptions) -> Push {
+    pub fn new(mut options: PushOptions) -> Push {
+        sort_given(&mut options.group);
         let (time_ns, group) = (options.time_ns, options.group.clone());
         let rows = match options.format {
             Format::Lines(syntax) => {

@@ -51,7 +51,12 @@ impl From<Fault> for Stop {
 impl ProtobufDecoder {
     /// A decoder for a body, whose samples without a time get this one, and all of whose series get these labels in
     /// place of their own of these names.
-    pub fn new(options: HistogramOptions, default_time_ns: i64, labels: Vec<GivenLabel>) -> ProtobufDecoder {
+    pub fn new(
+        options: HistogramOptions,
+        default_time_ns: i64,
+        mut labels: Vec<GivenLabel>,
+    ) -> ProtobufDecoder {
+        super::super::sort_given(&mut labels);
         let mut given = Vec::new();
         for part in labels.iter().flat_map(|label| [&label.name, &label.value]) {
             write_varint(&mut given, part.len() as u64);

@@ -10,8 +10,8 @@
 use crate::bytes::{ProtobufFields, read_varint, write_varint};
 use crate::model::{LabelsBuf, METRIC_NAME};
 
-use super::super::GivenLabel;
 use super::super::number::append_canonical;
+use super::super::{GivenLabel, is_given};
 use super::{Fault, Role, Sample, time_ms};
 
 /// The first byte of keys, to which the role is added.
@@ -133,7 +133,7 @@ fn fill<'a>(
     scratch: &mut Vec<u8>,
     labels: &mut LabelsBuf,
 ) -> Result<(), Fault> {
-    let is_given = |name: &[u8]| given.iter().any(|label| *label.name == *name);
+    let is_given = |name: &[u8]| is_given(given, name);
     if !is_given(METRIC_NAME) {
         let suffix: &[u8] = match role {
             r if r == Role::Count as u8 => b"_count",

@@ -233,11 +233,11 @@ impl Walk {
             work.spend(message.len());
         }
         let metric = metric(message, head.kind, labels)?;
-        let sizes = labels.iter().map(|label| label.len() + SIZE_BYTES);
-        let series_bytes = head.name.len() + sizes.sum::<usize>();
-        if series_bytes > LINE_BYTES_MAX {
+        let text_bytes = head.name.len() + labels.iter().map(|label| label.len()).sum::<usize>();
+        if text_bytes > LINE_BYTES_MAX {
             return Err(Fault::LongSeries.into());
         }
+        let series_bytes = text_bytes + labels.len() * LABEL_BYTES;
         let family = self.family_number();
         let Walk { given, spelled_bytes, .. } = self;
         let (mut nth, first) = (0, *given + 1);
@@ -277,8 +277,9 @@ impl Family {
 /// Bytes of a metric at most, as of a line: what comes again with each step that ends in it.
 const METRIC_BYTES_MAX: usize = LINE_BYTES_MAX;
 
-/// Bytes of names and labels that the series of a body come to at most, each spelled out: half a million of 256 bytes.
-pub(super) const SPELLED_BYTES_MAX: usize = 128 << 20;
+/// Bytes of names and labels that the series of a body come to at most, each spelled out: as many as a body in text may
+/// have, half a million series of 512 bytes.
+pub(super) const SPELLED_BYTES_MAX: usize = 256 << 20;
 
-/// What the size of a label may take in a key.
-const SIZE_BYTES: usize = 4;
+/// What a label costs besides its text.
+const LABEL_BYTES: usize = 16;

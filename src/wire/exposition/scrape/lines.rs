@@ -24,7 +24,9 @@ use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
 use super::page::{Line, NO_KEY, Page};
 use super::settle::Trail;
-use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, Progress, ScrapeOptions, Scraper};
+use super::{
+    AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper,
+};
 
 /// How far a body was read.
 pub(super) struct Reading<'a> {
@@ -314,6 +316,9 @@ impl Scraper {
         len: usize,
         intake: &mut I,
     ) -> Result<(), Failure> {
+        if self.tokens.labels.len() > LABELS_MAX {
+            return Err(Failure::labels(sample.key.of(text)));
+        }
         line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
         let mut start = Start::None;
         if self.starts.are_known() {

@@ -1,7 +1,7 @@
 //! A page: what a target said last, line by line, and which series its lines are.
 //!
-//! A body in protobuf has no lines: what stands for them are the keys of its samples. What the samples of a metric share
-//! stands in the text once, behind what is the first one's own.
+//! A body in protobuf has no lines: what stands for them are the keys of its samples. What the samples of a metric
+//! share stands in the text once, behind what is the first one's own.
 
 use crate::model::MetricType;
 

@@ -9,7 +9,7 @@ use super::super::protobuf::{
 use super::super::work::Work;
 use super::page::{Line, NO_KEY, Page};
 use super::settle::Trail;
-use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, Scraper};
+use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Scraper};
 
 /// Why a family is not read to its end.
 enum Stop {
@@ -89,6 +89,9 @@ impl Scraper {
         trail: &mut Trail<'_>,
         intake: &mut I,
     ) -> Result<(), Stop> {
+        if sample.labels.len() > LABELS_MAX {
+            return Err(Stop::Failure(Failure::labels(sample.family)));
+        }
         let mut flags = Line::SAMPLE | Line::KEYED;
         let line = self.lines.len() as u32;
         let start = self.text.len();

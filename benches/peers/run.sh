@@ -50,6 +50,8 @@ main() {
     local write="$cpu --protocol remote-write"
     row "remote write 1.0"                     "tidegate victoria"          "$write --workload prom"
     row "remote write 1.0 / random order"      "tidegate victoria"          "$write --workload prom --order random"
+    # As many shards as Prometheus opens for such a rate, 50 at most.
+    row "remote write 1.0 / 16 connections"    "tidegate victoria"          "$write --workload prom --connections 16"
     row "remote write 1.0, a million series"   "tidegate victoria"          "$write --workload single"
     row "remote write 1.0, a million series / random order" "tidegate victoria" "$write --workload single --order random"
     # VictoriaMetrics takes no 2.0.

@@ -10,6 +10,7 @@
 
 mod cursor;
 mod number;
+mod plain;
 mod string;
 
 pub use cursor::{JSON_DEPTH_MAX, Json, JsonFault, strings_object_len};

@@ -8,10 +8,20 @@ use super::schema::{Field, Kind, Message};
 
 /// Checks that `bytes` are a `message`: sound, strings in UTF-8, lists and maps not too deep.
 pub(super) fn check(message: &'static Message, bytes: &[u8]) -> Result<(), Malformed> {
-    walk(message, bytes, 0).map_err(|fault| Malformed { error: fault.to_string() })
+    walk(message, bytes, None, 0).map_err(|fault| Malformed { error: fault.to_string() })
 }
 
-fn walk(message: &'static Message, bytes: &[u8], nesting: usize) -> Result<(), Fault> {
+/// The same, but for what is in the fields of number `items`: those are the caller's to check.
+pub(super) fn check_around(message: &'static Message, items: u32, bytes: &[u8]) -> Result<(), Malformed> {
+    walk(message, bytes, Some(items), 0).map_err(|fault| Malformed { error: fault.to_string() })
+}
+
+fn walk(
+    message: &'static Message,
+    bytes: &[u8],
+    items: Option<u32>,
+    nesting: usize,
+) -> Result<(), Fault> {
     let nesting = nesting + usize::from(message.nests);
     if nesting > NESTED_DEPTH_MAX {
         return Err(Fault::TooDeep);
@@ -21,7 +31,10 @@ fn walk(message: &'static Message, bytes: &[u8], nesting: usize) -> Result<(), F
         let (number, value) = field.map_err(wrong)?;
         let Some(field) = message.field(number) else { continue };
         if let Kind::Message(inner) = field.kind {
-            walk(inner, value.bytes().map_err(wrong)?, nesting)?;
+            let bytes = value.bytes().map_err(wrong)?;
+            if items != Some(number) {
+                walk(inner, bytes, None, nesting)?;
+            }
         } else {
             check_scalar(field, value).map_err(|error| Fault::Protobuf {
                 message: message.name,

@@ -4,15 +4,17 @@ use crate::bytes::{ProtobufError, ProtobufFields};
 use crate::model::{Full, Intake, Refusal, Series, WriteResult};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
-use super::check::check;
+use super::check::{check, check_around};
 use super::exemplar::ExemplarReader;
 use super::json::Transcoder;
 use super::log_record::LogReader;
 use super::metric::MetricHead;
+use super::plain::PlainPoint;
 use super::point::{PointReader, VALUE, exemplars_number, nanos};
 use super::row::RowBuf;
 use super::schema::{
-    LOGS_REQUEST, METRICS_REQUEST, Message, REQUEST_RESOURCES, data, resource_items, scope_items,
+    LOG_RECORD, LOGS_REQUEST, METRIC, METRICS_REQUEST, Message, REQUEST_RESOURCES, data, resource_items,
+    scope_items,
 };
 use super::series::{Origin, SeriesBuf};
 
@@ -57,6 +59,8 @@ pub struct Decoder {
     encoding: Encoding,
     default_time_ns: i64,
     json: Transcoder,
+    /// The body was checked.
+    checked: bool,
     place: Place,
     scratch: Scratch,
 }
@@ -110,9 +114,13 @@ pub(super) enum Fault {
 pub(super) enum Stop {
     Full,
     Fault(Fault),
-    /// Not in a body that was checked.
-    Malformed(ProtobufError),
+    /// The body is no request. Never of one that was checked.
+    Malformed,
 }
+
+/// A body turned out to be no request.
+#[derive(Debug)]
+struct Unsound;
 
 impl Decoder {
     /// A decoder for a request about `signal` in `encoding`.
@@ -124,6 +132,7 @@ impl Decoder {
             encoding,
             default_time_ns,
             json: Transcoder::default(),
+            checked: false,
             place: Place::default(),
             scratch: Scratch::default(),
         }
@@ -134,12 +143,27 @@ impl Decoder {
         self.signal = signal;
         self.encoding = encoding;
         self.default_time_ns = default_time_ns;
+        self.checked = false;
         self.place = Place::default();
     }
 
-    fn walk<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) -> FedState {
+    fn request(&self) -> &'static Message {
+        match self.signal {
+            Signal::Metrics => &METRICS_REQUEST,
+            Signal::Logs => &LOGS_REQUEST,
+        }
+    }
+
+    fn walk<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<FedState, Unsound> {
         let mut walk = Walk {
             signal: self.signal,
+            request: self.request(),
+            checked: self.checked,
             default_time_ns: self.default_time_ns,
             place: &mut self.place,
             scratch: &mut self.scratch,
@@ -148,31 +172,22 @@ impl Decoder {
             result,
         };
         match walk.each(body, REQUEST_RESOURCES, RESOURCE_LEVEL, Walk::resource) {
-            Ok(()) => FedState::Done,
-            Err(Stop::Full) => FedState::Full,
-            Err(Stop::Fault(fault)) => {
-                unreachable!("a row's fault ends at the row: {fault}")
-            }
-            Err(Stop::Malformed(error)) => {
-                // Fed without a check: what came before stays, and the loss is named.
-                let index = self.place.rows + 1;
-                result.reject(index, "syntax", b"", || error.to_string());
-                FedState::Done
-            }
+            Ok(()) => Ok(FedState::Done),
+            Err(Stop::Full) => Ok(FedState::Full),
+            Err(Stop::Malformed) => Err(Unsound),
+            Err(Stop::Fault(fault)) => unreachable!("a row's fault ends at the row: {fault}"),
         }
     }
 }
 
 impl Decode for Decoder {
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
-        let message: &'static Message = match self.signal {
-            Signal::Metrics => &METRICS_REQUEST,
-            Signal::Logs => &LOGS_REQUEST,
-        };
         match self.encoding {
-            Encoding::Protobuf => check(message, body),
-            Encoding::Json => self.json.transcode(message, body),
+            Encoding::Protobuf => check(self.request(), body)?,
+            Encoding::Json => self.json.transcode(self.request(), body)?,
         }
+        self.checked = true;
+        Ok(())
     }
 
     fn check_bytes(&self, body: &[u8]) -> u64 {
@@ -186,28 +201,67 @@ impl Decode for Decoder {
         self.place = Place::default();
     }
 
-    /// Takes the rows of a body that [`check`](Decode::check) has passed.
+    /// Takes the rows of a body that is there whole. One that was not checked is checked first, and one that is no
+    /// request is rejected as one row.
     ///
     /// Rows are counted from 1 over the request: data points, or log records. Of JSON, what counts is the body that was
     /// checked last.
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         debug_assert!(last, "a request is fed whole");
-        let state = match self.encoding {
+        if !self.checked
+            && let Err(malformed) = self.check(input)
+        {
+            result.reject(1, "syntax", b"", || malformed.error);
+            return Fed { consumed: input.len(), state: FedState::Done };
+        }
+        let walked = match self.encoding {
             Encoding::Protobuf => self.walk(input, intake, result),
             Encoding::Json => {
                 let body = std::mem::take(self.json.protobuf());
-                let state = self.walk(&body, intake, result);
+                let walked = self.walk(&body, intake, result);
                 *self.json.protobuf() = body;
-                state
+                walked
             }
         };
-        Fed { consumed: if state == FedState::Done { input.len() } else { 0 }, state }
+        fed(walked.expect("the body was checked"), input)
     }
+
+    /// Checks protobuf as it is taken, point by point, but for points that are known already. Where the intake is full
+    /// all of it is checked.
+    fn feed_unchecked<I: Intake>(
+        &mut self,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<Fed, Malformed> {
+        if self.encoding == Encoding::Json {
+            self.check(body)?;
+            return Ok(self.feed(body, true, intake, result));
+        }
+        match self.walk(body, intake, result) {
+            Ok(FedState::Done) => Ok(fed(FedState::Done, body)),
+            Ok(state) => {
+                self.check(body)?;
+                Ok(fed(state, body))
+            }
+            // The check says what is wrong, and where.
+            Err(Unsound) => {
+                self.check(body)?;
+                Err(Malformed { error: "not a request".to_owned() })
+            }
+        }
+    }
+}
+
+fn fed(state: FedState, body: &[u8]) -> Fed {
+    Fed { consumed: if state == FedState::Done { body.len() } else { 0 }, state }
 }
 
 /// A `feed` under way.
 struct Walk<'d, 'b, I> {
     signal: Signal,
+    request: &'static Message,
+    checked: bool,
     default_time_ns: i64,
     place: &'d mut Place,
     scratch: &'d mut Scratch,
@@ -243,12 +297,16 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
 
     fn resource(&mut self, message: &'b [u8]) -> Result<(), Stop> {
         self.origin.resource = message;
+        let schema = self.request.inner(REQUEST_RESOURCES);
+        self.check_around(schema, resource_items::SCOPES, message)?;
         self.scratch.series.enter_resource(self.signal, message)?;
         self.each(message, resource_items::SCOPES, SCOPE_LEVEL, Walk::scope)
     }
 
     fn scope(&mut self, message: &'b [u8]) -> Result<(), Stop> {
         self.origin.scope = message;
+        let schema = self.request.inner(REQUEST_RESOURCES).inner(resource_items::SCOPES);
+        self.check_around(schema, scope_items::ITEMS, message)?;
         self.scratch.series.enter_scope(message)?;
         match self.signal {
             Signal::Metrics => self.each(message, scope_items::ITEMS, ITEM_LEVEL, Walk::metric),
@@ -257,9 +315,14 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
     }
 
     fn metric(&mut self, message: &'b [u8]) -> Result<(), Stop> {
-        let Some(metric) = MetricHead::read(message)? else { return Ok(()) };
+        let Some(metric) = MetricHead::read(message)? else { return self.check(&METRIC, message) };
+        self.check_around(&METRIC, metric.kind as u32, message)?;
         self.scratch.series.enter_metric(&metric);
         self.each(message, metric.kind as u32, DATA_LEVEL, |walk, data| {
+            // Others hold nothing but points.
+            if metric.kind.has_temporality() {
+                walk.check_around(metric.kind.data(), data::POINTS, data)?;
+            }
             walk.each(data, data::POINTS, POINT_LEVEL, |walk, point| walk.point(&metric, point))
         })?;
         self.place.metadata_taken = false;
@@ -272,6 +335,7 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
     }
 
     fn log_record(&mut self, message: &'b [u8]) -> Result<(), Stop> {
+        self.check(&LOG_RECORD, message)?;
         let taken = self.take_log_record(message);
         self.settle(b"", taken)
     }
@@ -292,21 +356,60 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
         Ok(())
     }
 
+    #[inline]
     fn take_point(&mut self, metric: &MetricHead<'b>, message: &'b [u8]) -> Result<(), Stop> {
+        if metric.kind.is_number()
+            && let Some(attributes) = self.scratch.series.attributes_in(self.intake.predicted())
+            && let Some(point) = PlainPoint::read(message, attributes)
+        {
+            return self.take_plain(metric, &point);
+        }
+        self.check(metric.kind.data().inner(data::POINTS), message)?;
         metric.check()?;
         let Scratch { series, row, points, .. } = &mut *self.scratch;
         let head = points.read(metric.kind, message, row, series)?;
         let time_ns = if head.time == 0 { self.default_time_ns } else { nanos(head.time)? };
         let series = series.find(&self.origin, Some(metric), self.intake)?;
-        if !self.place.metadata_taken {
-            self.intake.metadata(&metric.metadata())?;
-            self.place.metadata_taken = true;
-        }
+        self.take_metadata(metric)?;
         self.take_row(series, time_ns)?;
         if head.has_exemplars {
             self.take_exemplars(metric, series, time_ns, message)?;
         }
         Ok(())
+    }
+
+    /// Takes a point of the predicted series. That there is one says that the metric can be taken.
+    #[inline]
+    fn take_plain(&mut self, metric: &MetricHead<'b>, point: &PlainPoint) -> Result<(), Stop> {
+        let row = &mut self.scratch.row;
+        row.clear();
+        row.push(VALUE, point.kind, point.word);
+        if point.start_time > 0 {
+            row.push_start_time(nanos(point.start_time)?);
+        }
+        let time_ns = if point.time == 0 { self.default_time_ns } else { nanos(point.time)? };
+        let series = self.intake.confirm();
+        self.take_metadata(metric)?;
+        self.take_row(series, time_ns)
+    }
+
+    #[inline]
+    fn take_metadata(&mut self, metric: &MetricHead<'b>) -> Result<(), Stop> {
+        if !self.place.metadata_taken {
+            self.intake.metadata(&metric.metadata())?;
+            self.place.metadata_taken = true;
+        }
+        Ok(())
+    }
+
+    /// Checks a message of a body that was not checked.
+    fn check(&self, schema: &'static Message, message: &[u8]) -> Result<(), Stop> {
+        if self.checked { Ok(()) } else { check(schema, message).map_err(|_| Stop::Malformed) }
+    }
+
+    /// The same, but for its items.
+    fn check_around(&self, schema: &'static Message, items: u32, message: &[u8]) -> Result<(), Stop> {
+        if self.checked { Ok(()) } else { check_around(schema, items, message).map_err(|_| Stop::Malformed) }
     }
 
     fn take_log_record(&mut self, message: &'b [u8]) -> Result<(), Stop> {
@@ -382,8 +485,8 @@ impl std::fmt::Display for Fault {
 }
 
 impl From<ProtobufError> for Stop {
-    fn from(error: ProtobufError) -> Stop {
-        Stop::Malformed(error)
+    fn from(_: ProtobufError) -> Stop {
+        Stop::Malformed
     }
 }
 

@@ -4,7 +4,7 @@ use crate::bytes::{ProtobufError, ProtobufFields};
 use crate::model::{Metadata, MetricType};
 
 use super::decoder::Fault;
-use super::schema::{TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, data, metric};
+use super::schema::{METRIC, Message, TEMPORALITY_CUMULATIVE, TEMPORALITY_DELTA, data, metric};
 
 /// A metric without its points.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +44,13 @@ impl<'b> MetricHead<'b> {
         }
         let Some(kind) = kind else { return Ok(None) };
         let (mut temporality, mut is_monotonic) = (0, false);
+        if !kind.has_temporality() {
+            return Ok(Some(MetricHead { name, unit, description, kind, temporality, is_monotonic }));
+        }
         let datas = ProtobufFields::new(message).flatten().filter(|(number, _)| *number == kind as u32);
         for field in datas.flat_map(|(_, value)| value.message()).flatten() {
             match field? {
-                (data::TEMPORALITY, value) if kind.has_temporality() => temporality = value.varint()?,
+                (data::TEMPORALITY, value) => temporality = value.varint()?,
                 (data::MONOTONIC, value) if kind == MetricKind::Sum => is_monotonic = value.varint()? != 0,
                 _ => {}
             }
@@ -101,8 +104,17 @@ impl MetricKind {
         })
     }
 
-    fn has_temporality(self) -> bool {
+    pub(super) fn has_temporality(self) -> bool {
         matches!(self, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram)
+    }
+
+    /// What holds its points.
+    pub(super) fn data(self) -> &'static Message {
+        METRIC.inner(self as u32)
+    }
+
+    pub(super) fn is_number(self) -> bool {
+        matches!(self, MetricKind::Gauge | MetricKind::Sum)
     }
 
     pub(super) fn name(self) -> &'static [u8] {

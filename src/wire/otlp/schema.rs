@@ -48,6 +48,14 @@ pub(super) enum Kind {
 pub(super) type Names = [&'static str];
 
 impl Message {
+    /// The message in the field of this number, which is one.
+    pub(super) fn inner(&self, number: u32) -> &'static Message {
+        match self.field(number).map(|field| field.kind) {
+            Some(Kind::Message(message)) => message,
+            _ => unreachable!("field {number} of {} is a message", self.name),
+        }
+    }
+
     /// The field of this number.
     #[inline]
     pub(super) fn field(&self, number: u32) -> Option<&'static Field> {
@@ -102,7 +110,7 @@ pub(super) mod resource_items {
     pub(in super::super) const SCHEMA_URL: u32 = 3;
 }
 
-static RESOURCE_METRICS: Message = message(
+pub(super) static RESOURCE_METRICS: Message = message(
     "ResourceMetrics",
     &[
         field(resource_items::RESOURCE, "resource", Kind::Message(&RESOURCE)),
@@ -111,7 +119,7 @@ static RESOURCE_METRICS: Message = message(
     ],
 );
 
-static RESOURCE_LOGS: Message = message(
+pub(super) static RESOURCE_LOGS: Message = message(
     "ResourceLogs",
     &[
         field(resource_items::RESOURCE, "resource", Kind::Message(&RESOURCE)),
@@ -140,7 +148,7 @@ pub(super) mod scope_items {
     pub(in super::super) const SCHEMA_URL: u32 = 3;
 }
 
-static SCOPE_METRICS: Message = message(
+pub(super) static SCOPE_METRICS: Message = message(
     "ScopeMetrics",
     &[
         field(scope_items::SCOPE, "scope", Kind::Message(&SCOPE)),
@@ -149,7 +157,7 @@ static SCOPE_METRICS: Message = message(
     ],
 );
 
-static SCOPE_LOGS: Message = message(
+pub(super) static SCOPE_LOGS: Message = message(
     "ScopeLogs",
     &[
         field(scope_items::SCOPE, "scope", Kind::Message(&SCOPE)),
@@ -186,7 +194,7 @@ pub(super) mod metric {
     pub(in super::super) const SUMMARY: u32 = 11;
 }
 
-static METRIC: Message = message(
+pub(super) static METRIC: Message = message(
     "Metric",
     &[
         field(metric::NAME, "name", Kind::String),
@@ -419,7 +427,7 @@ pub(super) mod log_record {
     pub(in super::super) const EVENT_NAME: u32 = 12;
 }
 
-static LOG_RECORD: Message = message(
+pub(super) static LOG_RECORD: Message = message(
     "LogRecord",
     &[
         field(log_record::TIME, "timeUnixNano", Kind::Fixed64),

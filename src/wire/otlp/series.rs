@@ -75,6 +75,12 @@ impl SeriesBuf {
         self.push_sized(message);
     }
 
+    /// What follows the present metric in this key: a point's attributes.
+    #[inline]
+    pub(super) fn attributes_in<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        key.strip_prefix(&self.key[..self.metric_end])
+    }
+
     /// Whatever a message has beside its items, each part with its number and length before it, and a 0 behind.
     fn push_parts(&mut self, message: &[u8], items: u32) -> Result<(), ProtobufError> {
         for field in ProtobufFields::new(message) {

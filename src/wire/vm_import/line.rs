@@ -92,6 +92,9 @@ fn read_metric(json: &mut Json<'_>, expected: &[u8]) -> Result<Metric, Fault> {
 /// A value: its bits.
 #[inline]
 fn value_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
+    if let Some(value) = json.plain_decimal() {
+        return Ok(value.to_bits());
+    }
     let next = json.peek();
     if matches!(next, Some(b'0'..=b'9'))
         || next == Some(b'-') && json.rest().get(1).is_some_and(u8::is_ascii_digit)
@@ -135,8 +138,11 @@ fn special_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
 fn time_ns(json: &mut Json<'_>) -> Result<i64, Fault> {
     json.peek();
     let fault = json.fault("a timestamp is expected: milliseconds, an integer");
-    let number = json.number().map_err(|_| Fault::Timestamp(fault))?;
-    number.i64().and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(fault))
+    let ms = match json.plain_integer() {
+        Some(ms) => i64::try_from(ms).ok(),
+        None => json.number().map_err(|_| Fault::Timestamp(fault))?.i64(),
+    };
+    ms.and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(fault))
 }
 
 /// Samples of which the room is kept for the next line, 1 MiB.

@@ -162,7 +162,7 @@ impl Rounds {
     /// Bytes held, bodies under way left out: they are paid for.
     pub fn memory_bytes(&self) -> u64 {
         let subjects: usize = self.subjects.iter().flatten().map(|subject| subject.memory_bytes()).sum();
-        (subjects + self.agenda.memory_bytes()) as u64
+        (subjects + self.agenda.memory_bytes() + self.reader.memory_bytes()) as u64
     }
 
     fn queue(&mut self, id: usize) {

@@ -359,7 +359,7 @@ fn a_page_that_is_not_live_holds_no_text() {
         assert!(target.tally.rows.iter().all(|row| row.1 == NAN_STALE_BITS));
         assert_eq!(target.tally.rows.len(), series);
         assert!(target.page.memory_bytes() <= series * 40, "{}", target.page.memory_bytes());
-        assert!(target.scraper.lines.capacity() * size_of::<Line>() <= KEPT_BYTES_MAX);
+        assert!(target.scraper.memory_bytes() <= 8 * KEPT_BYTES_MAX);
         // Their numbers are good yet, so that they are not new; in another epoch nothing is known of them.
         target.scraper.begin(format, 7, &target.options);
         let mut counts = None;

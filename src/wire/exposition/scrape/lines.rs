@@ -191,10 +191,9 @@ impl Scraper {
             return Err(reading.malformed(Fault::AfterEof.at(0)));
         }
         let first = reading.body[reading.at];
-        if reading.syntax == Syntax::OpenMetrics && (starts_name(first) || first == b'{') {
-            if !self.survey(reading, work) {
-                return Ok(false);
-            }
+        let is_row = starts_name(first) || first == b'{';
+        if reading.syntax == Syntax::OpenMetrics && is_row && !self.survey(reading, work) {
+            return Ok(false);
         }
         let converts = reading.options.histograms.convert_classic && self.kind == MetricType::Histogram;
         if !converts && self.read_known(reading, intake).is_some() {

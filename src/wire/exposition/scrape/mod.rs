@@ -275,6 +275,18 @@ impl Scraper {
         self.start(None, time_ns, options);
     }
 
+    /// Bytes of memory held: of the body that is read, most of all.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = self.text.capacity() + self.heap.capacity() + self.exemplar_labels.capacity();
+        texts
+            + self.lines.capacity() * size_of::<Line>()
+            + self.times.capacity() * size_of::<OwnTime>()
+            + self.starts_ns.capacity() * size_of::<(u32, i64)>()
+            + self.exemplars.capacity() * size_of::<HeldExemplar>()
+            + self.gone.memory_bytes()
+            + self.settling.memory_bytes()
+    }
+
     fn start(&mut self, format: Option<Format>, time_ns: i64, options: &ScrapeOptions) {
         (self.format, self.time_ns, self.options) = (format, time_ns, *options);
         (self.restarts, self.renewed) = (0, (0, 0));

@@ -82,6 +82,12 @@ impl Settling {
         (place >> 32 == u64::from(key) && key != NO_KEY).then_some(place as u32 as usize)
     }
 
+    /// Bytes of memory held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let numbers = self.places.capacity() + self.now.capacity() + self.before.capacity();
+        numbers * size_of::<u64>()
+    }
+
     /// The places of lines are no longer asked for.
     pub(super) fn forget_places(&mut self) {
         self.are_placed = false;

@@ -228,7 +228,7 @@ fn run(class: &Class) {
     let mut out = AlignedBuf::new();
     define_all(&mut workload, &mut encoder, &mut out);
     let wanted = std::env::args().find_map(|a| a.strip_prefix("--rows=")?.parse::<usize>().ok());
-    for rows in [5_000, 20_000, 65_536].into_iter().filter(|&r| wanted.is_none_or(|w| w == r)) {
+    for rows in [5_000, 10_000, 15_000, 65_536].into_iter().filter(|&r| wanted.is_none_or(|w| w == r)) {
         workload.fill(rows);
         out.clear();
         let stats = workload.segment.encode(&mut encoder, &mut out);

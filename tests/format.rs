@@ -213,12 +213,40 @@ fn golden_batches() -> Vec<(&'static str, Vec<Vec<PlainRow>>)> {
         host(1, 2, &[("b", Plain::I64(i64::MIN)), ("b", Plain::U64(u64::MAX)), ("n", Plain::Null)]),
         host(1, 3, &[("d", Plain::Nested(vec![16, 2, 4, 1, 7])), ("n", Plain::Null)]),
     ];
+    // Few rows of each of many hosts: columns by series, of all rows and of some.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut step = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % 5) as i64
+    };
+    let mut by_series = Vec::new();
+    for h in 0..250 {
+        let (mut usage, mut cents, mut bytes) =
+            ((h * 37 % 101) as i64, (h * 3571 % 9973) as i64, h as u64 * 0x1_2345 % 0xfff1);
+        for i in 0..2 + (h % 3) as i64 {
+            usage += step() - 2;
+            cents += step() - 2;
+            bytes += step() as u64;
+            let percent =
+                if (h, i) == (77, 1) { 0x7ff0_0000_0000_0002 } else { (cents as f64 / 100.0).to_bits() };
+            let fields = [
+                ("bytes", Plain::U64(bytes << 12)),
+                ("percent", Plain::F64(percent)),
+                ("usage", Plain::I64(usage)),
+            ];
+            let row = host(h, i, &fields[usize::from(step() == 0)..]);
+            by_series.push(if h % 4 > 0 { row.since(time(i) - bytes as i64) } else { row });
+        }
+    }
     let single =
         |i: i64| PlainRow::new(&[("__name__", "up"), ("job", "a b")], time(i), &[("value", Plain::f64(1.0))]);
     vec![
         ("metrics", metrics.collect()),
         ("floats", vec![floats.collect()]),
         ("kinds", vec![kinds]),
+        ("by-series", vec![by_series]),
         ("single", vec![(0..3).map(single).collect(), vec![single(3)]]),
     ]
 }

@@ -200,10 +200,13 @@ def known_entries(container, kinds):
 
 # Columns -------------------------------------------------------------------------------------------------------
 
-def integers(n, source, container):
+def integers(n, source, container, starts=None):
+    """`starts` says of each value whether it starts a run, where integers may be by series."""
     form = source.u8()
-    refuse_if(form >> 4, "form of integers")
+    refuse_if(form >> 5, "form of integers")
     order = form & 3
+    by_series = form & 16
+    check(not by_series or (starts is not None and order == 1 and sum(starts) < n), "integers by series")
     zigzagged, scaled = form & 4, form & 8
     check(order < 3 and order < n and not (order == 0 and zigzagged), "order of differences")
     origin = source.zigzag()
@@ -212,7 +215,7 @@ def integers(n, source, container):
     base = source.zigzag() if order > 0 and not zigzagged else 0
     low, planes = source.u8(), source.u8()
     check(low <= 64 and planes <= 8 and low + 8 * planes <= 71, "widths of integers")
-    m = n - order
+    m = n - sum(starts) if by_series else n - order
     words = [0] * m
     if low:
         words = unpack(container.stream(source, (m * low + 7) // 8), low, m)
@@ -223,7 +226,11 @@ def integers(n, source, container):
             plane = data[p * m:(p + 1) * m]
             words = [(w | b << shift) & MASK for w, b in zip(words, plane)]
     steps = [unzigzag(w) for w in words] if zigzagged else [base + w for w in words]
-    if order == 0:
+    if by_series:
+        q, steps, firsts = [], iter(steps), iter(integers(n - m, source, container))
+        for is_start in starts:
+            q.append(next(firsts) if is_start else q[-1] + next(steps))
+    elif order == 0:
         q = steps
     else:
         q = [0]
@@ -272,7 +279,7 @@ def strings_by_codec(codec, n, source, container):
     return [texts[i] for i in indices]
 
 
-def floats_from_decimals(n, source, container):
+def floats_from_decimals(n, source, container, starts):
     exponent = source.u8()
     check(exponent <= 15, "a decimal exponent")
     exceptions = source.count(n, "exceptions")
@@ -281,24 +288,24 @@ def floats_from_decimals(n, source, container):
         positions = integers(exceptions, source, container)
         bits = integers(exceptions, source, container)
     scale = float(10 ** exponent)
-    words = [to_bits(float(to_signed(d)) / scale) for d in integers(n, source, container)]
+    words = [to_bits(float(to_signed(d)) / scale) for d in integers(n, source, container, starts)]
     for position, word in zip(positions, bits):
         check(position < n, "an exception outside its column")
         words[position] = word
     return words
 
 
-def values(kind, codec, n, source, container):
+def values(kind, codec, n, source, container, starts):
     refuse_if(codec not in TYPES_OF_CODEC, "codec")
     check(kind in TYPES_OF_CODEC[codec], "a codec that is not for its type")
     if codec == 0:
         return [None] * n
     if codec == 1:
-        words = integers(n, source, container)
+        words = integers(n, source, container, starts)
         check(kind != BOOL or all(w < 2 for w in words), "a truth value")
         return words
     if codec == 2:
-        return floats_from_decimals(n, source, container)
+        return floats_from_decimals(n, source, container, starts)
     return strings_by_codec(codec, n, source, container)
 
 
@@ -405,27 +412,38 @@ class Table:
         check(self.rows > 0, "a table without rows")
         self.metric = source.varint()
         self.sections, self.fields, self.samples = {}, [], 0
+        sections = []
         for _ in range(source.count(262144 + 64, "sections")):
             kind = source.u8()
             section = Input(source.bytes(source.varint()))
-            if kind not in kinds:
+            if kind in kinds:
+                sections.append((kind, section))
+            else:
                 refuse_if(kind < 0x80, f"section kind {kind}")
-                continue
+        source.end()
+        # Series numbers first, since other columns may be by series.
+        for kind, section in sorted(sections, key=lambda s: s[0] != 1):
             if kind == 3:
                 self.fields.append(self.field(section, container))
             else:
                 check(kind not in self.sections, "a section twice")
                 self.sections[kind] = self.column(kind, section, container)
             section.end()
-        source.end()
 
     def column(self, kind, section, container):
-        if kind in (1, 2, 6, 7):
+        if kind in (1, 6, 7):
             return integers(self.rows, section, container)
+        if kind == 2:
+            return integers(self.rows, section, container, self.starts([True] * self.rows))
         if kind in (5, 8, 9):
             return strings_by_codec(section.u8(), self.rows, section, container)
         has = presence(self.rows, section, container)
-        return spread(has, integers(sum(has), section, container))
+        return spread(has, integers(sum(has), section, container, self.starts(has)))
+
+    def starts(self, has):
+        """Of a column that these rows have, which values start a run of one series."""
+        series = [number for number, h in zip(self.section(1), has) if h]
+        return [i == 0 or series[i] != series[i - 1] for i in range(len(series))]
 
     def field(self, section, container):
         name, kind = section.varint(), section.u8()
@@ -433,7 +451,7 @@ class Table:
         has = presence(self.rows, section, container)
         self.samples += sum(has)
         codec = section.u8()
-        return name, kind, spread(has, values(kind, codec, sum(has), section, container))
+        return name, kind, spread(has, values(kind, codec, sum(has), section, container, self.starts(has)))
 
     def section(self, kind):
         check(kind in self.sections, f"a table without section {kind}")

@@ -10,7 +10,7 @@ use super::allocation::peak_bytes;
 /// What `format.md` and [`decode_rows`] allow a decoder to hold: the directory and its lists, the frames, a table's
 /// rows, values and columns; doubled, since lists that grow are copied.
 const HELD_BYTES_MAX: u64 =
-    2 * ((32 << 20) + (12 << 20) + (256 << 20) + 24 * ((1 << 20) + (8 << 20)) + 256 * (1 << 18));
+    2 * ((32 << 20) + (12 << 20) + (256 << 20) + 32 * ((1 << 20) + (8 << 20)) + 256 * (1 << 18));
 
 /// Rows of a table that are looked at; a few bytes may claim a million.
 const ROWS_WALKED_MAX: usize = 4096;

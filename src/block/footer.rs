@@ -112,7 +112,7 @@ fn decode_blocks(
         let mut words = Vec::new();
         for field in 0..FIELDS {
             words.clear();
-            integers::decode(count, container, &mut input, &mut words)?;
+            integers::decode(count, None, container, &mut input, &mut words)?;
             for (block, &word) in blocks.iter_mut().zip(&words) {
                 block[field] = word;
             }

@@ -17,7 +17,7 @@ pub struct BlockRows<'a> {
 /// Opens the payload of a block whose checksum was right.
 ///
 /// Memory: the directory (32 MiB and 12 MiB of lists at most). What is decoded later: the payload's frames (256 MiB at
-/// most, as they are needed) and, for one table at a time, at most 24 bytes for each of 1,048,576 rows and 8,388,608
+/// most, as they are needed) and, for one table at a time, at most 32 bytes for each of 1,048,576 rows and 8,388,608
 /// values, and 256 bytes for each of 262,144 columns.
 ///
 /// # Errors

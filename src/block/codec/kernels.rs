@@ -63,6 +63,39 @@ fn deltas_any(words: &[u64], out: &mut [u64]) -> (i64, i64) {
     (min, max)
 }
 
+dispatch! {
+    /// Differences of neighbours within runs; how many. `out` has room for a word each, and [`STEPS_AT_ONCE`] more.
+    pub(super) fn steps(words: &[u64], starts: &[u32], out: &mut [u64]) -> usize => steps_any
+}
+
+#[inline(always)]
+fn steps_any(words: &[u64], starts: &[u32], out: &mut [u64]) -> usize {
+    let ends = starts[1..].iter().copied().chain(std::iter::once(words.len() as u32));
+    let mut at = 0;
+    for (&start, end) in starts.iter().zip(ends) {
+        let mut start = start as usize;
+        let next = at + end as usize - start - 1;
+        // Most runs are short. What is written past a run's end is written over by the next one.
+        while let Some(w) = words[start..].first_chunk::<{ STEPS_AT_ONCE + 1 }>() {
+            for (i, o) in out[at..at + STEPS_AT_ONCE].iter_mut().enumerate() {
+                *o = w[i + 1].wrapping_sub(w[i]);
+            }
+            start += STEPS_AT_ONCE;
+            at += STEPS_AT_ONCE;
+            if at >= next {
+                break;
+            }
+        }
+        while at < next {
+            out[at] = words[start + 1].wrapping_sub(words[start]);
+            start += 1;
+            at += 1;
+        }
+        at = next;
+    }
+    at
+}
+
 /// Exact division by a constant: a shift, and a multiplication by the inverse of its odd part modulo 2^64.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Divisor {
@@ -212,6 +245,24 @@ pub(super) fn sum(words: &mut [u64], start: u64, base: u64, zigzagged: bool) {
     }
 }
 
+/// Undoes [`steps`] in place, after making them signed: they are the last of `words`. Each run starts with its first.
+pub(super) fn sum_runs(words: &mut [u64], starts: &[u32], firsts: &[u64], base: u64, zigzagged: bool) {
+    let ends = starts[1..].iter().copied().chain(std::iter::once(words.len() as u32));
+    // As many as runs that are still to come lie between what is written and what is read.
+    let mut from = starts.len();
+    for ((&start, end), &first) in starts.iter().zip(ends).zip(firsts) {
+        let mut value = first;
+        words[start as usize] = value;
+        for to in start as usize + 1..end as usize {
+            let step = words[from];
+            from += 1;
+            let delta = if zigzagged { unzigzag(step) as u64 } else { step.wrapping_add(base) };
+            value = value.wrapping_add(delta);
+            words[to] = value;
+        }
+    }
+}
+
 /// Writes the low `width` bits of each word, made small, one behind the other, least bit first. `out` has 8 bytes to
 /// spare.
 pub(super) fn pack(words: &[u64], small: Small, width: u32, out: &mut [u8]) {
@@ -269,6 +320,9 @@ pub(in crate::block) fn prefetch<T>(items: &[T], index: usize) {
     let _ = (items, index);
 }
 
+/// Differences within a run that are taken together.
+pub(super) const STEPS_AT_ONCE: usize = 4;
+
 /// 64 bits that start within a byte touch nine; a load takes sixteen.
 const WINDOW: usize = 16;
 
@@ -291,6 +345,19 @@ mod tests {
             prop_assert_eq!(&a, &b);
             prop_assert_eq!(deltas(&words, &mut a), deltas_any(&words, &mut b));
             prop_assert_eq!(&a, &b);
+            let starts: Vec<u32> = (0..words.len() as u32).filter(|&i| i == 0 || words[i as usize] % 3 == 0).collect();
+            let naive = |i: usize| words[i].wrapping_sub(words[i - 1]);
+            let naive: Vec<u64> = (0..words.len()).filter(|&i| !starts.contains(&(i as u32))).map(naive).collect();
+            for steps in [steps, steps_any] {
+                let mut out = vec![0; words.len() + STEPS_AT_ONCE];
+                let count = steps(&words, &starts, &mut out);
+                prop_assert_eq!(&out[..count], &naive);
+                out.splice(..0, starts.iter().map(|_| 0));
+                out.truncate(words.len());
+                let firsts: Vec<u64> = starts.iter().map(|&start| words[start as usize]).collect();
+                sum_runs(&mut out, &starts, &firsts, 0, false);
+                prop_assert_eq!(&out, &words);
+            }
             for small in [Small::Zigzag, Small::From(base)] {
                 let (mut a, mut b) = (vec![0; words.len() * 2], vec![0; words.len() * 2]);
                 planes(&words, small, 5, &mut a);

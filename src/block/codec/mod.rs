@@ -13,6 +13,7 @@
 pub(super) mod floats;
 pub(super) mod integers;
 mod kernels;
+mod runs;
 pub(super) mod strings;
 
 /// The codec of a column, by its number on disk.
@@ -40,3 +41,4 @@ impl Codec {
 }
 
 pub(super) use kernels::prefetch;
+pub(super) use runs::{Runs, find_starts, ones};

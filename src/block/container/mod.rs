@@ -7,7 +7,7 @@ mod decode;
 mod encode;
 
 pub(super) use decode::Container;
-pub(super) use encode::ContainerWriter;
+pub(super) use encode::{ContainerWriter, Soft};
 
 /// How a frame lies on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -127,16 +127,16 @@ impl SeriesPart {
             return Err(DecodeError::Damaged("series without a list of names"));
         }
         let mut words = Vec::new();
-        integers::decode(lists, container, &mut input, &mut words)?;
+        integers::decode(lists, None, container, &mut input, &mut words)?;
         let name_ends = ends(&words)?;
         let name_total = name_ends.last().map_or(0, |&e| e as usize);
         let mut names = Vec::new();
         if name_total > 0 {
-            integers::decode(name_total, container, &mut input, &mut names)?;
+            integers::decode(name_total, None, container, &mut input, &mut names)?;
         }
         let names = numbers(&names)?;
         let mut list_of = Vec::new();
-        integers::decode(count, container, &mut input, &mut list_of)?;
+        integers::decode(count, None, container, &mut input, &mut list_of)?;
         if list_of.iter().any(|&l| l >= lists as u64) {
             return Err(DecodeError::Damaged("a series of an unknown list of names"));
         }
@@ -152,7 +152,7 @@ impl SeriesPart {
         for label in 0..longest {
             by_list.retain(|&s| len_of(list_of[s as usize]) > label as u64);
             values.clear();
-            integers::decode(by_list.len(), container, &mut input, &mut values)?;
+            integers::decode(by_list.len(), None, container, &mut input, &mut values)?;
             for (&s, value) in by_list.iter().zip(numbers(&values)?) {
                 let s = s as usize;
                 let list = list_of[s] as usize;

@@ -1,7 +1,7 @@
 //! From columns to rows.
 
 use super::super::DecodeError;
-use super::super::codec::{Codec, floats, integers, strings};
+use super::super::codec::{Codec, Runs, floats, integers, strings};
 use super::super::container::{Container, OPTIONAL, Stream};
 use super::super::input::Input;
 use super::super::limits::FIELDS_MAX;
@@ -169,23 +169,25 @@ impl<'a> TableHead<'a> {
         container: &'c Container<'_>,
     ) -> Result<Table<'c>, DecodeError> {
         let mut words = Vec::new();
-        decode_words(self.rows, container, self.series, &mut words)?;
+        decode_words(self.rows, None, container, self.series, &mut words)?;
         let number = |&w: &u64| u32::try_from(w).map(SeriesId);
-        let series = words.iter().map(number).collect::<Result<_, _>>();
+        let series = words.iter().map(number).collect::<Result<Vec<_>, _>>();
         let series = series.map_err(|_| DecodeError::Damaged("a series' number"))?;
+        let runs = Runs::new(&series, None);
         words.clear();
-        decode_words(self.rows, container, self.times, &mut words)?;
+        decode_words(self.rows, Some(&runs), container, self.times, &mut words)?;
         let times = words.iter().map(|&w| w as i64).collect();
         let start_times = match self.start_times {
             None => None,
             Some((presence, input)) => {
                 let presence = presence.decode(self.rows, container)?;
                 words.clear();
-                decode_words(presence.len, container, input, &mut words)?;
+                let own = presence.bits.map(|bits| runs.within(bits));
+                decode_words(presence.len, own.as_ref().or(Some(&runs)), container, input, &mut words)?;
                 Some(StartTimes { presence, times: words.iter().map(|&w| w as i64).collect() })
             }
         };
-        let columns = self.fields.iter().map(|f| f.decode(self.rows, container));
+        let columns = self.fields.iter().map(|f| f.decode(self.rows, &runs, container));
         let columns = columns.collect::<Result<_, _>>()?;
         Ok(Table { order: self.order, metric: self.metric, series, times, start_times, columns })
     }
@@ -198,11 +200,12 @@ pub(super) const SECTIONS_MAX: usize = FIELDS_MAX + 64;
 
 pub(super) fn decode_words(
     rows: usize,
+    runs: Option<&Runs<'_>>,
     container: &Container<'_>,
     mut input: Input<'_>,
     words: &mut Vec<u64>,
 ) -> Result<(), DecodeError> {
-    integers::decode(rows, container, &mut input, words)?;
+    integers::decode(rows, runs, container, &mut input, words)?;
     input.end()
 }
 
@@ -218,15 +221,22 @@ impl<'a> FieldHead<'a> {
         Ok(FieldHead { field, kind, presence, codec, description: input })
     }
 
-    fn decode<'c>(&self, rows: usize, container: &'c Container<'_>) -> Result<Column<'c>, DecodeError> {
+    fn decode<'c>(
+        &self,
+        rows: usize,
+        runs: &Runs<'_>,
+        container: &'c Container<'_>,
+    ) -> Result<Column<'c>, DecodeError> {
         let presence = self.presence.decode(rows, container)?;
         let len = presence.len;
+        let own = presence.bits.map(|bits| runs.within(bits));
+        let runs = own.as_ref().or(Some(runs));
         let mut input = self.description;
         let values = match self.codec {
             Codec::None => Values::Nothing,
             Codec::Words => {
                 let mut words = Vec::new();
-                integers::decode(len, container, &mut input, &mut words)?;
+                integers::decode(len, runs, container, &mut input, &mut words)?;
                 if self.kind == FieldType::Bool && words.iter().any(|&w| w > 1) {
                     return Err(DecodeError::Damaged("a truth value"));
                 }
@@ -234,7 +244,7 @@ impl<'a> FieldHead<'a> {
             }
             Codec::Decimal => {
                 let mut words = Vec::new();
-                floats::decode_decimals(len, container, &mut input, &mut words)?;
+                floats::decode_decimals(len, runs, container, &mut input, &mut words)?;
                 Values::Words(words)
             }
             Codec::Strings => Values::Strings(strings::decode(len, false, container, &mut input)?),

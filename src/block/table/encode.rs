@@ -2,8 +2,8 @@
 
 use rapidhash::RapidHashMap;
 
-use super::super::codec::{Codec, floats, integers, prefetch, strings};
-use super::super::container::{ContainerWriter, entry};
+use super::super::codec::{Codec, find_starts, floats, integers, ones, prefetch, strings};
+use super::super::container::{ContainerWriter, Soft, entry};
 use super::super::encoder::EncodeInput;
 use super::super::order::Sorter;
 use super::plan::{Plan, TableRows};
@@ -27,6 +27,9 @@ pub(in crate::block) struct Scratch {
     targets_of: Vec<u32>,
     /// Bit maps of the columns that not all rows have.
     present: Vec<u8>,
+    /// Where the runs start of a column that all rows have, and of one that not all have.
+    starts: Vec<u32>,
+    starts_of_some: Vec<u32>,
     pub(super) body: Vec<u8>,
     pub(super) section: Vec<u8>,
     /// The side records of a table.
@@ -71,11 +74,14 @@ impl Scratch {
         write_varint(&mut self.body, rows.len() as u64);
         write_varint(&mut self.body, table.metric.map_or(0, |m| u64::from(m.0) + 1));
         write_varint(&mut self.body, 2 + self.columns.len() as u64);
-        for (kind, start) in [(section::SERIES, 0), (section::TIME, rows.len() + COLUMN_GAP)] {
-            let words = &mut self.words[start..start + rows.len()];
-            integers::encode(words, &mut self.integers, container, &mut self.section);
-            close_section(kind, &mut self.section, &mut self.body);
-        }
+        let (series, rest) = self.words.split_at_mut(rows.len());
+        find_starts(series.iter().map(|&series| series as u32), rows.len(), &mut self.starts);
+        integers::encode(series, &mut self.integers, container, &mut self.section);
+        close_section(section::SERIES, &mut self.section, &mut self.body);
+        let times = &mut rest[COLUMN_GAP..COLUMN_GAP + rows.len()];
+        integers::encode_by_series(times, &self.starts, &mut self.integers, container, &mut self.section);
+        close_section(section::TIME, &mut self.section, &mut self.body);
+        let mut bits_before: &[u8] = &[];
         for column in &self.columns {
             let words = &mut self.words[column.start..column.start + column.len];
             let out = &mut self.section;
@@ -84,24 +90,33 @@ impl Scratch {
                 write_varint(out, u64::from(column.field.0));
                 out.push(column.kind as u8);
             }
+            let mut starts = &self.starts;
             match column.present {
                 None => out.push(0),
                 Some(at) => {
                     out.push(PARTIAL);
                     write_varint(out, column.rows as u64);
                     let len = rows.len().div_ceil(8);
-                    let (stream, room) = container.soft(len);
-                    room.copy_from_slice(&self.present[at..at + len]);
+                    let (stream, room) = container.soft(Soft::Common, len);
+                    let bits = &self.present[at..at + len];
+                    room.copy_from_slice(bits);
                     stream.write(out);
+                    // Columns of one shape have the same rows.
+                    if bits != bits_before {
+                        let series = ones(bits).map(|row| plan.series[rows[row] as usize]);
+                        find_starts(series, column.rows, &mut self.starts_of_some);
+                        bits_before = bits;
+                    }
+                    starts = &self.starts_of_some;
                 }
             }
             match column.kind {
                 FieldType::F64 => {
-                    floats::encode(words, &mut self.floats, &mut self.integers, container, out);
+                    floats::encode(words, starts, &mut self.floats, &mut self.integers, container, out);
                 }
                 FieldType::I64 | FieldType::U64 => {
                     out.push(Codec::Words as u8);
-                    integers::encode(words, &mut self.integers, container, out);
+                    integers::encode_by_series(words, starts, &mut self.integers, container, out);
                 }
                 FieldType::Bool => {
                     out.push(Codec::Words as u8);
@@ -112,7 +127,9 @@ impl Scratch {
                     strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
                 }
                 FieldType::Null => out.push(Codec::None as u8),
-                FieldType::StartTime => integers::encode(words, &mut self.integers, container, out),
+                FieldType::StartTime => {
+                    integers::encode_by_series(words, starts, &mut self.integers, container, out);
+                }
             }
             let kind = if is_field { section::FIELD } else { section::START_TIME };
             close_section(kind, &mut self.section, &mut self.body);

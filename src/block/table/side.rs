@@ -56,7 +56,7 @@ impl Scratch {
         // All have it.
         self.section.extend_from_slice(&[FieldType::F64 as u8, 0]);
         let Scratch { floats, integers, words, section, .. } = self;
-        floats::encode(words, floats, integers, container, section);
+        floats::encode(words, &[], floats, integers, container, section);
         close_section(section::FIELD, &mut self.section, &mut self.body);
 
         let labels = |e: &ExemplarRef| e.labels;

@@ -71,12 +71,12 @@ pub(in crate::block) fn decode_metadata<'c>(
         return Err(DecodeError::Damaged("metadata without names, types, units or help texts"));
     };
     let mut words = Vec::new();
-    decode_words(rows, container, names, &mut words)?;
+    decode_words(rows, None, container, names, &mut words)?;
     let name = |&word: &u64| u32::try_from(word).map(SymbolId);
     let names = words.iter().map(name).collect::<Result<_, _>>();
     let names = names.map_err(|_| DecodeError::Damaged("a metric's symbol"))?;
     words.clear();
-    decode_words(rows, container, types, &mut words)?;
+    decode_words(rows, None, container, types, &mut words)?;
     let kinds = words.iter().map(|&word| MetricType::from_number(word)).collect::<Option<_>>();
     Ok(MetadataTable {
         names,

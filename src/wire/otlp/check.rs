@@ -16,12 +16,7 @@ pub(super) fn check_around(message: &'static Message, items: u32, bytes: &[u8]) 
     walk(message, bytes, Some(items), 0).map_err(|fault| Malformed { error: fault.to_string() })
 }
 
-fn walk(
-    message: &'static Message,
-    bytes: &[u8],
-    items: Option<u32>,
-    nesting: usize,
-) -> Result<(), Fault> {
+fn walk(message: &'static Message, bytes: &[u8], items: Option<u32>, nesting: usize) -> Result<(), Fault> {
     let nesting = nesting + usize::from(message.nests);
     if nesting > NESTED_DEPTH_MAX {
         return Err(Fault::TooDeep);

@@ -66,7 +66,8 @@ const fn tag(number: u32, wire_type: u32) -> u8 {
 mod tests {
     use super::*;
 
-    const POINT: &[u8] = b"\x11\x01\0\0\0\0\0\0\0\x19\x02\0\0\0\0\0\0\0\x21\0\0\0\0\0\0\xf0\x3f\x3a\x01a\x3a\x02bc";
+    const POINT: &[u8] =
+        b"\x11\x01\0\0\0\0\0\0\0\x19\x02\0\0\0\0\0\0\0\x21\0\0\0\0\0\0\xf0\x3f\x3a\x01a\x3a\x02bc";
     const ATTRIBUTES: &[u8] = b"\x01a\x02bc";
 
     #[test]

@@ -3,12 +3,13 @@
 use super::super::super::DecodeError;
 use super::super::super::container::Container;
 use super::super::super::input::Input;
-use super::super::integers;
+use super::super::{Runs, integers};
 use super::SCALES;
 
 /// Reads the description of `count` decimals from `input`, and their bits to the end of `words`.
 pub(in crate::block) fn decode_decimals(
     count: usize,
+    runs: Option<&Runs<'_>>,
     container: &Container<'_>,
     input: &mut Input<'_>,
     words: &mut Vec<u64>,
@@ -17,11 +18,11 @@ pub(in crate::block) fn decode_decimals(
     let exceptions = input.count(count, "exceptions")?;
     let (mut positions, mut bits) = (Vec::new(), Vec::new());
     if exceptions > 0 {
-        integers::decode(exceptions, container, input, &mut positions)?;
-        integers::decode(exceptions, container, input, &mut bits)?;
+        integers::decode(exceptions, None, container, input, &mut positions)?;
+        integers::decode(exceptions, None, container, input, &mut bits)?;
     }
     let start = words.len();
-    integers::decode(count, container, input, words)?;
+    integers::decode(count, runs, container, input, words)?;
     let floats = &mut words[start..];
     for w in &mut *floats {
         *w = (*w as i64 as f64 / scale).to_bits();

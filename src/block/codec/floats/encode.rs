@@ -14,8 +14,10 @@ pub(in crate::block) struct Scratch {
 }
 
 /// Encodes floats by their bits, at least one, and writes codec and description to `out`. The words are used up.
+/// `starts` has the starts of the column's runs, or nothing.
 pub(in crate::block) fn encode(
     floats: &mut [u64],
+    starts: &[u32],
     scratch: &mut Scratch,
     integers: &mut integers::Scratch,
     container: &mut ContainerWriter,
@@ -23,7 +25,7 @@ pub(in crate::block) fn encode(
 ) {
     let Some(exponent) = find_exponent(floats).and_then(|e| scratch.scale(floats, e)) else {
         out.push(Codec::Words as u8);
-        integers::encode(floats, integers, container, out);
+        integers::encode_by_series(floats, starts, integers, container, out);
         return;
     };
     out.extend_from_slice(&[Codec::Decimal as u8, exponent as u8]);
@@ -32,7 +34,7 @@ pub(in crate::block) fn encode(
         integers::encode(&mut scratch.positions, integers, container, out);
         integers::encode(&mut scratch.bits, integers, container, out);
     }
-    integers::encode(&mut scratch.decimals, integers, container, out);
+    integers::encode_by_series(&mut scratch.decimals, starts, integers, container, out);
 }
 
 impl Scratch {

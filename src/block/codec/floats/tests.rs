@@ -14,7 +14,7 @@ fn through(floats: &[u64]) -> (Vec<u64>, Codec) {
     let mut container = ContainerWriter::new();
     let mut out = Vec::new();
     let mut integers = integers::Scratch::default();
-    encode(&mut floats.to_vec(), &mut Scratch::default(), &mut integers, &mut container, &mut out);
+    encode(&mut floats.to_vec(), &[], &mut Scratch::default(), &mut integers, &mut container, &mut out);
     container.entry(entry::ROWS, &out);
     let mut bytes = AlignedBuf::new();
     container.finish(&mut bytes);
@@ -23,8 +23,8 @@ fn through(floats: &[u64]) -> (Vec<u64>, Codec) {
     let codec = Codec::from_number(input.u8().unwrap()).unwrap();
     let mut back = Vec::new();
     match codec {
-        Codec::Decimal => decode_decimals(floats.len(), &container, &mut input, &mut back).unwrap(),
-        _ => integers::decode(floats.len(), &container, &mut input, &mut back).unwrap(),
+        Codec::Decimal => decode_decimals(floats.len(), None, &container, &mut input, &mut back).unwrap(),
+        _ => integers::decode(floats.len(), None, &container, &mut input, &mut back).unwrap(),
     }
     input.end().unwrap();
     (back, codec)

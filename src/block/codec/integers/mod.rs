@@ -7,6 +7,9 @@
 //!                `- packed: noise, where there is nothing to win: hard
 //! ```
 //!
+//! By series, the words at the starts of [runs](super::Runs) are no differences: they are integers themselves, whose
+//! planes are gathered apart.
+//!
 //! Packing everything to the last bit would hide the bytes' statistics from zstd; compressing everything would spend
 //! most of the time on bits that stay as they are. The split is measured, column by column.
 
@@ -16,7 +19,7 @@ mod encode;
 mod tests;
 
 pub(in crate::block) use decode::decode;
-pub(in crate::block) use encode::{Scratch, encode, encode_bits};
+pub(in crate::block) use encode::{Scratch, encode, encode_bits, encode_by_series};
 
 /// The first byte of a description.
 mod form {
@@ -26,4 +29,6 @@ mod form {
     pub(super) const ZIGZAG: u8 = 0b0100;
     /// The words were divided by a scale.
     pub(super) const SCALED: u8 = 0b1000;
+    /// Differences are within runs; what the runs start with stands apart.
+    pub(super) const BY_SERIES: u8 = 0b1_0000;
 }

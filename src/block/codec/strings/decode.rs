@@ -30,7 +30,7 @@ pub(in crate::block) fn decode_plain<'c>(
     input: &mut Input<'_>,
 ) -> Result<Strings<'c>, DecodeError> {
     let mut lengths = Vec::new();
-    integers::decode(count, container, input, &mut lengths)?;
+    integers::decode(count, None, container, input, &mut lengths)?;
     let mut ends = Vec::with_capacity(count);
     let mut end = 0u32;
     for &len in &lengths {
@@ -60,7 +60,7 @@ pub(in crate::block) fn decode<'c>(
     }
     let mut strings = decode_plain(distinct, container, input)?;
     let mut indices = Vec::new();
-    integers::decode(count, container, input, &mut indices)?;
+    integers::decode(count, None, container, input, &mut indices)?;
     if indices.iter().any(|&i| i >= distinct as u64) {
         return Err(DecodeError::Damaged("a string outside its column's dictionary"));
     }

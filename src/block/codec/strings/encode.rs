@@ -2,7 +2,7 @@
 
 use rapidhash::v3::rapidhash_v3;
 
-use super::super::super::container::ContainerWriter;
+use super::super::super::container::{ContainerWriter, Soft};
 use super::super::{Codec, integers};
 use super::DISTINCT_MAX;
 use crate::bytes::write_varint;
@@ -52,7 +52,7 @@ pub(in crate::block) fn encode_plain<'a>(
     let total = lengths.iter().sum::<u64>() as usize;
     integers::encode(lengths, integers, container, out);
     if total > 0 {
-        let (stream, mut room) = container.soft(total);
+        let (stream, mut room) = container.soft(Soft::Common, total);
         for s in strings {
             let (here, rest) = room.split_at_mut(s.len());
             here.copy_from_slice(s);

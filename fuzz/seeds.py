@@ -88,10 +88,35 @@ def line_formats():
         texts("exposition", "openmetrics", flags)
     texts("push", "prometheus_text", [0, 2])
     texts("push", "openmetrics", [1, 3])
+    texts("scrape", "prometheus_text", [0, 8])
+    texts("scrape", "openmetrics", [1, 9])
     for path in (ROOT / "tests/golden").glob("*.ndjson"):
         lines = path.read_bytes().splitlines(keepends=True)
         for start in range(0, min(len(lines), 20), 4):
             seed("ndjson", b"\0\x35\2", b"".join(lines[start : start + 4]))
+
+
+def scrapes(label):
+    """Families, one body behind the other."""
+    bucket = lambda count, bound: message((1, count), (2, bound))
+    stamp = message((1, 1700000000), (2, 5000000))
+    seen = message((1, label(b"trace_id", b"abc")), (2, 0.5), (3, stamp))
+    classic = message((1, 7), (2, 2.5), (3, bucket(3, 0.5) + message((3, seen))), (3, bucket(5, 1.0)), (15, stamp))
+    native = message((1, 6), (2, 2.5), (5, 6), (6, 0.001), (7, 1), (12, message((1, 2), (2, 3))), (13, b"\2\2\1"))
+    quantile = message((1, 0.5), (2, 1.5))
+    values = [(0, 3, message((1, 1.5), (2, seen), (3, stamp))), (1, 2, message((1, 2.5))), (3, 5, message((1, 3.5))),
+              (2, 4, message((1, 4), (2, 4.5), (3, quantile))), (4, 7, classic), (4, 7, native), (5, 7, classic + native)]
+
+    def family(name, kind, number, value, jobs):
+        metrics = [(4, message((1, label(b"job", job)), (number, value), (6, 1700000000000))) for job in jobs]
+        parts = message((1, name), (2, b"help"), (3, kind), *metrics)
+        return varint(len(parts)) + parts
+
+    for count in range(1, len(values) + 1):
+        body = lambda *jobs: b"".join(family(b"f%d" % i, *value, jobs) for i, value in enumerate(values[:count]))
+        for flags in (2, 6, 10):
+            bodies = [body(b"a"), body(b"a", b"b"), body(b"b"), b""]
+            seed("scrape", bytes([flags, 0, 0]), (b"\xff" * 4).join(bodies))
 
 
 def protobufs():
@@ -112,6 +137,8 @@ def protobufs():
     seed("remote_write", b"\1\0\2", table, message((5, third + message((6, 1699999999999)))))
     for count in range(1, 8):
         seed("remote_write", bytes([count % 2, 0, count]), message(*((1, series),) * count))
+
+    scrapes(label)
 
     for _, case in cases("otlp"):
         logs = 1 if case.get("signal") == "logs" else 0

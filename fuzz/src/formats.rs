@@ -1,11 +1,14 @@
 //! The formats of rows, one target each.
 
+use tidegate::model::WriteResult;
 use tidegate::wire::exposition::{
-    Faults, Format, GivenLabel, Options, Push, PushOptions, RowBeside, SeriesKey, Syntax,
+    Faults, Format, GivenLabel, HistogramOptions, Options, Page, Push, PushOptions, RowBeside, ScrapeOptions,
+    Scraper, SeriesKey, Syntax,
 };
 use tidegate::wire::influx::{Dialect, Precision};
 use tidegate::wire::otlp::{Encoding, Signal};
 use tidegate::wire::remote_write::Message;
+use tidegate::wire::testing::{Row, Rows};
 use tidegate::wire::vm_import::ExtraLabels;
 use tidegate::wire::{Decode, exposition as text, graphite as carbon, influx as lines, ndjson as json_lines};
 use tidegate::wire::{opentsdb as tsdb, otlp, remote_write as write, vm_import as import};
@@ -118,6 +121,60 @@ pub fn exposition(data: &[u8]) {
     } else {
         in_pieces(new, body, way);
     }
+}
+
+/// A target that says one body after the other, each twice: what becomes of it is the same whatever it said before.
+pub fn scrape(data: &[u8]) {
+    const OPEN_METRICS: u8 = 1;
+    const PROTOBUF: u8 = 2;
+    const CONVERTS: u8 = 4;
+    const TIMED: u8 = 8;
+    // In no text, and behind no protobuf.
+    const BETWEEN: [u8; 4] = [0xff; 4];
+    let (way, input) = Way::read(data);
+    let format = match (way.has(PROTOBUF), way.has(OPEN_METRICS)) {
+        (true, _) => Format::Protobuf,
+        (_, true) => Format::Lines(Syntax::OpenMetrics),
+        _ => Format::Lines(Syntax::Text),
+    };
+    let options = ScrapeOptions {
+        honor_timestamps: way.has(TIMED),
+        histograms: HistogramOptions { convert_classic: way.has(CONVERTS), ..HistogramOptions::default() },
+        ..ScrapeOptions::default()
+    };
+    let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    let mut rest = Some(input);
+    while let Some(now) = rest {
+        let end = now.windows(BETWEEN.len()).position(|bytes| bytes == BETWEEN);
+        let (body, behind) = now.split_at(end.unwrap_or(now.len()));
+        rest = end.map(|_| &behind[BETWEEN.len()..]);
+        let alone =
+            scraped(&mut Scraper::new(), &mut Page::new(), format, body, &options, &mut Rows::default());
+        for _ in 0..2 {
+            let along = scraped(&mut scraper, &mut page, format, body, &options, &mut rows);
+            assert_eq!(along, alone, "along the page, and without one");
+        }
+    }
+}
+
+/// What a scrape brings that does not depend on earlier ones: its rows, but for stale markers, and how many samples it
+/// had and kept; none if it fails.
+fn scraped(
+    scraper: &mut Scraper,
+    page: &mut Page,
+    format: Format,
+    body: &[u8],
+    options: &ScrapeOptions,
+    rows: &mut Rows,
+) -> Option<(u64, u64, Vec<Row>)> {
+    let counts = scraper.read(page, format, body, NOW_NS, options, rows);
+    rows.rows.clear();
+    scraper.push(page, rows, &mut WriteResult::default()).expect("there is no bound");
+    let counts = counts.ok()?;
+    let taken = (counts.kept - counts.twice - counts.ahead - counts.refused) as usize;
+    // Stale markers come behind.
+    rows.rows.truncate(taken);
+    Some((counts.scraped, counts.kept, rows.rows.drain(..).collect()))
 }
 
 /// A push to a group: the body's series, and rows beside them.

@@ -20,7 +20,8 @@ mod way;
 pub use block::block;
 pub use coding::{coding, snappy};
 pub use formats::{
-    exposition, graphite, influx, ndjson, opentsdb, otlp_json, otlp_protobuf, push, remote_write, vm_import,
+    exposition, graphite, influx, ndjson, opentsdb, otlp_json, otlp_protobuf, push, remote_write, scrape,
+    vm_import,
 };
 pub use http::http;
 pub use recovery::recovery;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     ("recovery", recovery),
     ("relabel", relabel),
     ("remote_write", remote_write),
+    ("scrape", scrape),
     ("snappy", snappy),
     ("statsd", statsd),
     ("vm_import", vm_import),

@@ -65,10 +65,13 @@ impl LabelsBuf {
         }
     }
 
-    /// Keeps the labels whose names are wanted.
-    pub fn retain(&mut self, mut wanted: impl FnMut(&[u8]) -> bool) {
+    /// Keeps the labels that are wanted, by name and value.
+    pub fn retain(&mut self, mut wanted: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
-        self.labels.retain(|s| wanted(&bytes[s.start as usize..][..s.name_len as usize]));
+        self.labels.retain(|s| {
+            let (name, behind) = bytes[s.start as usize..].split_at(s.name_len as usize);
+            wanted(name, &behind[..s.value_len as usize])
+        });
     }
 
     /// The labels as (name, value), in their present order.
@@ -134,7 +137,7 @@ mod tests {
         }
         labels.set(b"b", b"two");
         labels.set(b"d", b"4");
-        labels.retain(|name| name != b"a");
+        labels.retain(|name, _| name != b"a");
         let pairs: Vec<_> = labels.iter().map(|(n, v)| [n, v].concat()).collect();
         assert_eq!(pairs, [&b"btwo"[..], b"c3", b"d4"]);
         assert_eq!((labels.value_of(b"b"), labels.value_of(b"a")), (Some(&b"two"[..]), None));

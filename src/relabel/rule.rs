@@ -264,8 +264,8 @@ impl Rule {
                 self.set_target(labels, &upper);
             }
             Action::LabelMap => self.map(labels),
-            Action::LabelDrop => labels.retain(|name| !self.pattern.is_match(name)),
-            Action::LabelKeep => labels.retain(|name| self.pattern.is_match(name)),
+            Action::LabelDrop => labels.retain(|name, _| !self.pattern.is_match(name)),
+            Action::LabelKeep => labels.retain(|name, _| self.pattern.is_match(name)),
         }
         true
     }
@@ -317,7 +317,7 @@ impl Rule {
 /// Sets a label; one without a value is none.
 fn set(labels: &mut LabelsBuf, name: &[u8], value: &[u8]) {
     if value.is_empty() {
-        labels.retain(|known| known != name);
+        labels.retain(|known, _| known != name);
     } else {
         labels.set(name, value);
     }

@@ -42,9 +42,7 @@ impl TargetLabels {
             }
             labels.set(renamed.as_bytes(), &value);
         }
-        let empty = |(name, value): (&[u8], &[u8])| value.is_empty().then(|| name.to_vec());
-        let empty: Vec<Vec<u8>> = labels.iter().filter_map(empty).collect();
-        labels.retain(|name| !empty.iter().any(|empty| **empty == *name));
+        labels.retain(|_, value| !value.is_empty());
     }
 
     /// Why a series with these labels fails the scrape.
@@ -236,6 +234,15 @@ pub(super) mod tests {
         let limits =
             BodyLimits { labels_max: 3, label_name_bytes_max: 8, label_value_bytes_max: 5, ..limits };
         assert!(rewritten(limited(limits), &[("job", "j")], &own).is_ok());
+    }
+
+    #[test]
+    fn labels_without_a_value_are_gone_however_many() {
+        let names: Vec<String> = (0..1000).map(|i| format!("l{i}")).collect();
+        let mut own: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        own.push(("__name__", "a"));
+        let honor = Job { honor_labels: true, ..job() };
+        assert_eq!(rewritten(honor, &[], &own).unwrap(), "__name__=a");
     }
 
     #[test]

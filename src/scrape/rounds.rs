@@ -16,7 +16,7 @@ use mio::{Registry, Token};
 use crate::engine::{MemoryBudget, Worker};
 use crate::http::body::DecoderPool;
 use crate::ingest::ContextId;
-use crate::model::WriteResult;
+use crate::model::{Full, WriteResult};
 use crate::telemetry::{Protocol, WorkerCounters};
 use crate::wire::exposition::Scraper;
 
@@ -26,7 +26,7 @@ use super::negotiate;
 use super::report::Told;
 use super::schedule::Agenda;
 use super::subject::{
-    After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, read_options,
+    After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, TargetSeries, read_options,
 };
 use super::target::TargetKey;
 
@@ -197,7 +197,7 @@ impl Rounds {
     /// Bytes held, bodies under way left out: they are paid for.
     pub fn memory_bytes(&self) -> u64 {
         let subjects: usize = self.subjects.iter().flatten().map(|subject| subject.memory_bytes()).sum();
-        (subjects + self.agenda.memory_bytes()) as u64
+        (subjects + self.agenda.memory_bytes() + self.reader.memory_bytes()) as u64
     }
 
     fn queue(&mut self, id: usize) {
@@ -337,7 +337,7 @@ impl Rounds {
                 told.body_bytes = answer.body.len() as i64;
                 subject.body_bytes = answer.body.len();
                 match negotiate::format(&answer.content_type, subject.target().job.fallback_protocol) {
-                    Ok(format) => News::Body(Arrival { body: answer.body, format, paid: answer.paid }),
+                    Ok(format) => News::Body(Arrival { body: answer.body, format, _paid: answer.paid }),
                     Err(why) => News::Failure(why),
                 }
             }
@@ -356,13 +356,21 @@ impl Rounds {
     fn take_bodies(&mut self, until_ns: u64, ground: &mut Ground<'_>) {
         while let Some(&id) = self.arrived.front() {
             let held = ground.engine.memory_held_bytes();
-            if ground.engine.accepts().is_err() || ground.budget.exhausted(held) {
+            let exhausted = ground.budget.exhausted(held);
+            if exhausted {
+                self.give_up(id);
+            }
+            if exhausted || ground.engine.accepts().is_err() {
                 self.full = true;
                 return;
             }
-            if !self.take_body(id, ground) {
-                self.full = true;
-                return;
+            match self.take_body(id, until_ns, ground) {
+                Turn::Done => {}
+                Turn::Full => {
+                    self.full = true;
+                    return;
+                }
+                Turn::Later => return,
             }
             self.arrived.pop_front();
             self.settle(id, ground);
@@ -372,39 +380,82 @@ impl Rounds {
         }
     }
 
-    /// Makes rows of what has arrived of a target, or goes on; whether all of them are in the engine.
-    fn take_body(&mut self, id: usize, ground: &mut Ground<'_>) -> bool {
-        let Some(subject) = &mut self.subjects[id] else { return true };
+    /// Memory is short: a body that is half read may be why, and would wait for itself.
+    fn give_up(&mut self, id: usize) {
+        let Some(subject) = &mut self.subjects[id] else { return };
+        let options = read_options(&subject.wanted.target.job);
+        if let Scrape::Taking(taking) = &mut subject.scrape
+            && taking.arrival.is_some()
+        {
+            taking.fail(Failure::NoMemory.to_string());
+            self.reader.begin_end(taking.moment.stamp_ns, &options);
+        }
+    }
+
+    /// Reads what has arrived of a target and makes rows of it, or goes on with that.
+    fn take_body(&mut self, id: usize, until_ns: u64, ground: &mut Ground<'_>) -> Turn {
+        let Some(subject) = &mut self.subjects[id] else { return Turn::Done };
+        let options = read_options(&subject.wanted.target.job);
         subject.scrape = match std::mem::replace(&mut subject.scrape, Scrape::Idle) {
             Scrape::Arrived(moment, news, told) => {
-                Scrape::Taking(read(&mut self.reader, subject, moment, news, told, ground.engine))
+                match &news {
+                    News::Body(arrival) => self.reader.begin(arrival.format, moment.stamp_ns, &options),
+                    // A failed scrape is an empty one: what the target said is no more.
+                    News::Failure(_) | News::End => self.reader.begin_end(moment.stamp_ns, &options),
+                }
+                Scrape::Taking(Taking::new(moment, news, told))
             }
             other => other,
         };
-        let Scrape::Taking(taking) = &mut subject.scrape else { return true };
+        let Scrape::Taking(taking) = &mut subject.scrape else { return Turn::Done };
         let stamp_ns = taking.moment.stamp_ns;
         let reported = loop {
             match &mut taking.stage {
-                Stage::Rows => {
-                    if subject.series.push(&mut self.reader, ground.engine, &mut self.result).is_err() {
-                        return false;
-                    }
-                    taking.stage = match &mut subject.before {
-                        Some(before) => {
-                            before.end_but(&subject.series.page, stamp_ns, &mut self.reader, ground.engine);
-                            Stage::Former
+                Stage::Read => {
+                    let TargetSeries { page, stream, labels } = &mut subject.series;
+                    let began_ns = ground.engine.monotonic_ns();
+                    let mut intake = ground.engine.writer(stream).rewriting(Some(&**labels));
+                    let body = taking.arrival.as_ref().map_or(&[][..], |arrival| &arrival.body);
+                    let read = self.reader.step(page, body, &mut intake);
+                    taking.told.duration_ns += ground.engine.monotonic_ns() - began_ns;
+                    match read {
+                        Ok(None) => {}
+                        Ok(Some(counts)) => taking.end_reading(&counts),
+                        Err(failure) => {
+                            taking.count(&failure.counts);
+                            taking.fail(failure.why.to_string());
+                            self.reader.begin_end(stamp_ns, &options);
                         }
-                        None => taking.report(&subject.wanted.target, subject.report.told),
-                    };
+                    }
+                }
+                Stage::Rows => {
+                    match subject.series.push_step(&mut self.reader, ground.engine, &mut self.result) {
+                        Ok(false) => {}
+                        Ok(true) => {
+                            taking.stage = match &mut subject.before {
+                                Some(before) => {
+                                    let now = &subject.series.page;
+                                    before.end_but(now, stamp_ns, &mut self.reader, ground.engine);
+                                    Stage::Former
+                                }
+                                None => taking.report(&subject.wanted.target, subject.report.told),
+                            };
+                        }
+                        Err(Full) => return Turn::Full,
+                    }
                 }
                 Stage::Former => {
-                    if let Some(before) = &mut subject.before
-                        && before.series.push(&mut self.reader, ground.engine, &mut self.result).is_err()
-                    {
-                        return false;
+                    let former = subject.before.as_mut().map_or(Ok(true), |before| {
+                        before.series.push_step(&mut self.reader, ground.engine, &mut self.result)
+                    });
+                    match former {
+                        Ok(false) => {}
+                        Ok(true) => {
+                            subject.before = None;
+                            taking.stage = taking.report(&subject.wanted.target, subject.report.told);
+                        }
+                        Err(Full) => return Turn::Full,
                     }
-                    subject.before = None;
-                    taking.stage = taking.report(&subject.wanted.target, subject.report.told);
                 }
                 Stage::Report(report, from) => {
                     let ReportSeries { stream, labels, .. } = &mut subject.report;
@@ -414,9 +465,12 @@ impl Rounds {
                         Err(at) => *from = at,
                     }
                     if !ground.engine.make_room() {
-                        return false;
+                        return Turn::Full;
                     }
                 }
+            }
+            if !matches!(taking.stage, Stage::Report(..)) && ground.engine.monotonic_ns() >= until_ns {
+                return Turn::Later;
             }
         };
         subject.report.told = reported;
@@ -428,42 +482,18 @@ impl Rounds {
         }
         subject.scrape = Scrape::Idle;
         count(&mut self.result, ground.engine.counters());
-        true
+        Turn::Done
     }
 }
 
-/// Reads what has arrived against what the target said before.
-fn read(
-    reader: &mut Scraper,
-    subject: &mut Subject,
-    moment: Moment,
-    news: News,
-    mut told: Told,
-    engine: &mut Worker,
-) -> Taking {
-    let began_ns = engine.monotonic_ns();
-    let options = read_options(&subject.wanted.target.job);
-    let series = &mut subject.series;
-    let mut intake = engine.writer(&mut series.stream).rewriting(Some(&*series.labels));
-    let ends = matches!(news, News::End);
-    let failure = match news {
-        News::End => None,
-        News::Failure(why) => Some(why),
-        // The body and what pays for it go here: the page has what it needs of it.
-        News::Body(Arrival { body, format, paid: _paid }) => {
-            let read = reader.read(&mut series.page, format, &body, moment.stamp_ns, &options, &mut intake);
-            let counts = read.as_ref().map_or_else(|failure| failure.counts, |counts| *counts);
-            (told.scraped, told.kept, told.added) = (counts.scraped, counts.kept, counts.added);
-            read.err().map(|failure| failure.why.to_string())
-        }
-    };
-    told.up = failure.is_none();
-    if !told.up || ends {
-        // A failed scrape is an empty one: what the target said is no more.
-        reader.end(&mut series.page, moment.stamp_ns, &options, &mut intake);
-    }
-    told.duration_ns += engine.monotonic_ns() - began_ns;
-    Taking { moment, told, failure, ends, stage: Stage::Rows }
+/// How far a turn with what has arrived came.
+enum Turn {
+    /// All of its rows are in the engine.
+    Done,
+    /// The engine has no room.
+    Full,
+    /// Others have their turn first.
+    Later,
 }
 
 /// Counts what became of rows, and begins anew.

@@ -7,7 +7,9 @@ use mio::Token;
 use crate::engine::{Reservation, Worker};
 use crate::ingest::{ContextId, Stream};
 use crate::model::{Full, Rewrite, WriteResult};
-use crate::wire::exposition::{Format, HistogramOptions, Page, ScrapeOptions as ReadOptions, Scraper};
+use crate::wire::exposition::{
+    Counts, Format, HistogramOptions, Page, ScrapeOptions as ReadOptions, Scraper,
+};
 
 use super::client::{Ask, Client, Failure, Origin, Url};
 use super::control::Wanted;
@@ -85,7 +87,7 @@ pub(super) enum Scrape {
     Asked(Moment),
     /// Something is to be made rows of.
     Arrived(Moment, News, Told),
-    /// Rows are being pushed; then those of the report.
+    /// It is being read, then its rows are being pushed; then those of the report.
     Taking(Taking),
 }
 
@@ -98,9 +100,11 @@ pub(super) enum News {
     End,
 }
 
-/// Rows that are being pushed.
+/// What came is being read, and then rows are being pushed.
 pub(super) struct Taking {
     pub(super) moment: Moment,
+    /// Until it is read. The body and what pays for it go then: the page has what it needs of it.
+    pub(super) arrival: Option<Arrival>,
     pub(super) told: Told,
     /// Why the scrape failed; `None` also where there was none.
     pub(super) failure: Option<String>,
@@ -108,13 +112,15 @@ pub(super) struct Taking {
     pub(super) stage: Stage,
 }
 
-/// Which rows are being pushed.
+/// What is being done with what came.
 pub(super) enum Stage {
-    /// The target's.
+    /// It is read.
+    Read,
+    /// The target's rows are pushed.
     Rows,
-    /// The stale markers of those before a reload.
+    /// The stale markers of those before a reload are.
     Former,
-    /// The report's; from which on they are not pushed.
+    /// The report's are; from which on they are not pushed.
     Report(Report, usize),
 }
 
@@ -132,7 +138,8 @@ pub(super) struct Moment {
 pub(super) struct Arrival {
     pub(super) body: Vec<u8>,
     pub(super) format: Format,
-    pub(super) paid: Reservation,
+    /// What pays for it, until both go.
+    pub(super) _paid: Reservation,
 }
 
 /// What becomes of a target when its scrape is over.
@@ -145,6 +152,47 @@ pub(super) enum After {
     Leave,
     /// Its series are no more, and then neither is it; or the other one takes its place.
     End(Option<(Wanted, Arc<TargetStatus>)>),
+}
+
+impl Taking {
+    /// What came is to be read.
+    pub(super) fn new(moment: Moment, news: News, mut told: Told) -> Taking {
+        told.up = matches!(news, News::Body(_));
+        let ends = matches!(news, News::End);
+        let (arrival, failure) = match news {
+            News::Body(arrival) => (Some(arrival), None),
+            News::Failure(why) => (None, Some(why)),
+            News::End => (None, None),
+        };
+        Taking { moment, arrival, told, failure, ends, stage: Stage::Read }
+    }
+
+    /// Notes what the body brought.
+    pub(super) fn count(&mut self, counts: &Counts) {
+        (self.told.scraped, self.told.kept, self.told.added) = (counts.scraped, counts.kept, counts.added);
+    }
+
+    /// It is read to its end.
+    pub(super) fn end_reading(&mut self, counts: &Counts) {
+        if self.arrival.take().is_some() {
+            self.count(counts);
+        }
+        self.stage = Stage::Rows;
+    }
+
+    /// Nothing of the body is taken.
+    pub(super) fn fail(&mut self, why: String) {
+        (self.arrival, self.failure, self.told.up) = (None, Some(why), false);
+    }
+
+    /// On to the report, the last of which had so many values.
+    pub(super) fn report(&self, target: &Target, told_before: usize) -> Stage {
+        let report = match self.ends {
+            true => Report::stale(told_before),
+            false => Report::new(target, &self.told, told_before),
+        };
+        Stage::Report(report, 0)
+    }
 }
 
 impl From<Histograms> for HistogramOptions {
@@ -160,19 +208,19 @@ impl TargetSeries {
         TargetSeries { page: Page::new(), stream, labels: Arc::new(TargetLabels::new(target)) }
     }
 
-    /// Pushes what was read of it, as far as there is room or room can be made.
+    /// Pushes a step of what was read of it, and makes room where that is possible; whether all is pushed.
     ///
     /// # Errors
     /// [`Full`]: come again after the next commit.
-    pub(super) fn push(
+    pub(super) fn push_step(
         &mut self,
         reader: &mut Scraper,
         engine: &mut Worker,
         result: &mut WriteResult,
-    ) -> Result<(), Full> {
+    ) -> Result<bool, Full> {
         loop {
             let mut intake = engine.writer(&mut self.stream).rewriting(Some(&*self.labels));
-            match reader.push(&mut self.page, &mut intake, result) {
+            match reader.push_step(&mut self.page, &mut intake, result) {
                 Err(Full) if engine.make_room() => {}
                 pushed => return pushed,
             }
@@ -181,22 +229,11 @@ impl TargetSeries {
 }
 
 impl FormerSeries {
-    /// Has those marked as stale that are not in `now`, which was just pushed: [`TargetSeries::push`] does it.
+    /// Has those marked as stale that are not in `now`, which was just pushed: [`TargetSeries::push_step`] does it.
     pub(super) fn end_but(&mut self, now: &Page, stamp_ns: i64, reader: &mut Scraper, engine: &mut Worker) {
         let TargetSeries { page, stream, labels } = &mut self.series;
         let mut intake = engine.writer(stream).rewriting(Some(&**labels));
         reader.end_but(page, now, stamp_ns, &self.options, &mut intake);
-    }
-}
-
-impl Taking {
-    /// On to the report, the last of which had so many values.
-    pub(super) fn report(&self, target: &Target, told_before: usize) -> Stage {
-        let report = match self.ends {
-            true => Report::stale(told_before),
-            false => Report::new(target, &self.told, told_before),
-        };
-        Stage::Report(report, 0)
     }
 }
 

@@ -15,6 +15,7 @@ use super::number::{self, RowEnd};
 use super::prefix::Prefix;
 use super::series::{RowShapes, VALUE};
 use super::starts::{Start, Starts};
+use super::work::Work;
 use super::{Faults, LINE_BYTES_MAX, Options, Syntax};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
@@ -78,7 +79,8 @@ enum Fast {
 
 impl Decoder {
     /// A decoder for a body.
-    pub fn new(options: Options) -> Decoder {
+    pub fn new(mut options: Options) -> Decoder {
+        super::sort_given(&mut options.labels);
         Decoder {
             prefix: Prefix::new(&options.labels),
             options,
@@ -171,7 +173,7 @@ impl Decoder {
             return Fast::Full;
         }
         if self.options.syntax == Syntax::OpenMetrics {
-            self.starts.survey(input, at, self.family_len, self.kind);
+            self.starts.survey(input, at, self.family_len, self.kind, &mut Work::whole());
             if self.starts.are_known() {
                 return Fast::Unexpected(None);
             }
@@ -184,7 +186,7 @@ impl Decoder {
         if rest.get(key_len) != Some(&b' ') {
             return Fast::Unexpected(None);
         }
-        let Some(end) = number::row_end(rest, key_len + 1, self.options.syntax == Syntax::Text) else {
+        let Some(end) = number::row_end(rest, key_len + 1, self.options.syntax) else {
             return Fast::Unexpected(None);
         };
         let Some(time_ns) = self.time_ns(end) else { return Fast::Unexpected(None) };
@@ -344,7 +346,7 @@ impl Decoder {
                     return Ok(Err(Full));
                 }
                 if self.options.syntax == Syntax::OpenMetrics {
-                    self.starts.survey(input, at, self.family_len, self.kind);
+                    self.starts.survey(input, at, self.family_len, self.kind, &mut Work::whole());
                 }
                 return self.take_sample(text, sample, missed, intake, result);
             }

@@ -43,6 +43,7 @@ pub(super) enum Fault {
     SecondHelp,
     SecondType,
     TooManySeries,
+    TooMuchText,
     TooLong,
     Refused(Refusal),
 }
@@ -68,7 +69,7 @@ impl Fault {
             Fault::NoValue | Fault::BadValue | Fault::ExemplarValue => "value",
             Fault::BadTime | Fault::TimeOutOfRange | Fault::ExemplarTime | Fault::HasTime => "timestamp",
             Fault::NotUtf8 | Fault::HelpNotUtf8 => "utf8",
-            Fault::TooLong | Fault::TooManySeries => "too_large",
+            Fault::TooLong | Fault::TooManySeries | Fault::TooMuchText => "too_large",
             Fault::Refused(refusal) => refusal.reason(),
             _ => "syntax",
         }
@@ -109,6 +110,7 @@ impl std::fmt::Display for Fault {
             Fault::SecondHelp => "second HELP line for one metric",
             Fault::SecondType => "second TYPE line for one metric, or a TYPE behind its samples",
             Fault::TooManySeries => "a push has at most 131072 series",
+            Fault::TooMuchText => "a push has at most 64 MiB of labels",
             Fault::TooLong => return write!(f, "line is longer than {} bytes", super::LINE_BYTES_MAX),
             Fault::Refused(refusal) => return refusal.fmt(f),
         };

@@ -3,11 +3,11 @@
 use crate::bytes::write_varint;
 use crate::model::{LabelsBuf, METRIC_NAME, MetricType};
 
-use super::GivenLabel;
 use super::cursor::Span;
 use super::fault::{Fault, LineFault};
 use super::line::Tokens;
 use super::number;
+use super::{GivenLabel, is_given};
 
 /// Memory for names and values while they are unescaped.
 #[derive(Default, Debug)]
@@ -82,7 +82,7 @@ impl Names {
         labels: &mut LabelsBuf,
     ) {
         labels.clear();
-        let is_given = |name: &[u8]| given.iter().any(|label| *label.name == *name);
+        let is_given = |name: &[u8]| is_given(given, name);
         if !is_given(METRIC_NAME) {
             labels.push(METRIC_NAME, unescape(tokens.name.of(text), &mut self.name));
         }

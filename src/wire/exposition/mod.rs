@@ -36,6 +36,7 @@ mod starts;
 #[cfg(test)]
 mod tests;
 mod text;
+mod work;
 
 pub use decoder::Decoder;
 pub use protobuf::{HistogramOptions, ProtobufDecoder};
@@ -79,6 +80,16 @@ impl GivenLabel {
     pub fn new(name: &[u8], value: &[u8]) -> GivenLabel {
         GivenLabel { name: name.into(), value: value.into() }
     }
+}
+
+/// Brings given labels into the order in which [`is_given`] looks for them.
+fn sort_given(labels: &mut [GivenLabel]) {
+    labels.sort_by(|a, b| a.name.cmp(&b.name));
+}
+
+/// Whether a label of this name is among sorted ones.
+fn is_given(labels: &[GivenLabel], name: &[u8]) -> bool {
+    labels.binary_search_by(|label| (*label.name).cmp(name)).is_ok()
 }
 
 /// How a body is to be read.

@@ -2,6 +2,8 @@
 
 use crate::model::NAN_CANONICAL_BITS;
 
+use super::Syntax;
+
 /// The bits of the value that a whole token spells; none if it is no number, or one that no double is near to.
 pub(super) fn parse_value(token: &[u8]) -> Option<u64> {
     if is_decimal(token) {
@@ -70,14 +72,20 @@ pub(super) struct RowEnd {
     pub(super) next: usize,
 }
 
-/// The value at `at`, a time if `with_time` and there is one, and the newline. None for whatever is not written in
-/// the plainest way, or not there whole.
+/// The value at `at`, a time if there is one, and the newline. None for whatever is not written in the plainest way, or
+/// not there whole.
 #[inline]
-pub(super) fn row_end(input: &[u8], at: usize, with_time: bool) -> Option<RowEnd> {
+pub(super) fn row_end(input: &[u8], at: usize, syntax: Syntax) -> Option<RowEnd> {
     let (value_bits, end) = value(input, at)?;
     match input.get(end)? {
         b'\n' => Some(RowEnd { value_bits, time_ms: None, next: end + 1 }),
-        b' ' if with_time => {
+        b' ' if syntax == Syntax::OpenMetrics => {
+            let rest = &input[end + 1..];
+            let len = rest[..rest.len().min(SECONDS_BYTES_MAX)].iter().position(|&b| b == b'\n')?;
+            let time_ms = parse_seconds(&rest[..len])?;
+            Some(RowEnd { value_bits, time_ms: Some(time_ms), next: end + 1 + len + 1 })
+        }
+        b' ' => {
             let digits = &input[end + 1..];
             let count = digits.iter().take(MILLIS_DIGITS_MAX).take_while(|b| b.is_ascii_digit()).count();
             if count == 0 || digits.get(count) != Some(&b'\n') {
@@ -170,6 +178,9 @@ const MANTISSA_DIGITS_MAX: usize = 15;
 /// Digits of a time that cannot overflow.
 const MILLIS_DIGITS_MAX: usize = 18;
 
+/// Longer times in seconds are left to the plain way.
+const SECONDS_BYTES_MAX: usize = 32;
+
 /// Longer values go the plain way.
 const VALUE_BYTES_MAX: usize = 64;
 
@@ -251,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_is_not_written_plainly_is_left_to_the_plain_way() {
-        let end = |text: &str| row_end(text.as_bytes(), 0, true);
+        let end = |text: &str| row_end(text.as_bytes(), 0, Syntax::Text);
         assert_eq!(
             end("1.5 12\nx"),
             Some(RowEnd { value_bits: 1.5f64.to_bits(), time_ms: Some(12), next: 7 })
@@ -271,7 +282,14 @@ mod tests {
         ] {
             assert_eq!(end(text), None, "{text:?}");
         }
-        assert_eq!(row_end(b"1 2\n", 0, false), None);
+        let end = |text: &str| row_end(text.as_bytes(), 0, Syntax::OpenMetrics);
+        let row = |time_ms, next| Some(RowEnd { value_bits: 1.5f64.to_bits(), time_ms, next });
+        assert_eq!(end("1.5 12\nx"), row(Some(12_000), 7));
+        assert_eq!(end("1.5 -0.25\n"), row(Some(-250), 10));
+        assert_eq!(end("1.5\n"), row(None, 4));
+        for text in ["1.5 \n", "1.5 1 \n", "1.5 # {} 1\n", "1.5 1 # {} 1\n", "1.5 NaN\n", "1.5 1"] {
+            assert_eq!(end(text), None, "{text:?}");
+        }
     }
 
     proptest! {
@@ -293,7 +311,7 @@ mod tests {
             // Longer ones are left to the plain way.
             prop_assume!(value.len() < VALUE_BYTES_MAX);
             let expected = parse_value(value.as_bytes());
-            let got = row_end(text.as_bytes(), 0, true);
+            let got = row_end(text.as_bytes(), 0, Syntax::Text);
             let got = got.map(|end| (end.value_bits, end.time_ms, end.next));
             prop_assert_eq!(got, expected.map(|v| (v, time, text.len())));
         }

@@ -16,7 +16,7 @@ use super::line::{Content, Metadata, Said, Tokens};
 use super::prefix::key_by_labels;
 use super::protobuf::{self, HistogramOptions, ProtobufDecoder};
 use super::series::RowShapes;
-use super::{Faults, Format, GivenLabel, Options, Syntax};
+use super::{Faults, Format, GivenLabel, Options, Syntax, sort_given};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 /// What a push is.
@@ -78,7 +78,8 @@ pub struct Push {
 
 impl Push {
     /// A decoder for a push.
-    pub fn new(options: PushOptions) -> Push {
+    pub fn new(mut options: PushOptions) -> Push {
+        sort_given(&mut options.group);
         let (time_ns, group) = (options.time_ns, options.group.clone());
         let rows = match options.format {
             Format::Lines(syntax) => {
@@ -132,7 +133,7 @@ impl Push {
         let given = self.taken_away();
         let mut labels = LabelsBuf::default();
         let mut lines: Vec<u64> = Vec::new();
-        let mut line = 0;
+        let (mut line, mut text_bytes) = (0, 0);
         if syntax == Syntax::Text && !body.is_empty() && !body.ends_with(b"\n") {
             // It may have been cut within a number.
             return Err(Malformed { error: Fault::NoNewline.to_string() });
@@ -150,7 +151,12 @@ impl Push {
                     }
                     own.series(text, tokens, pushed.kind, &given, &mut labels);
                     let family = pushed.family(text, tokens);
-                    self.series.push(SeriesKey { labels: encode(&mut labels), family });
+                    let key = SeriesKey { labels: encode(&mut labels), family };
+                    text_bytes += key.text_bytes();
+                    if text_bytes > TEXT_BYTES_MAX {
+                        return Err(Fault::TooMuchText.at(0));
+                    }
+                    self.series.push(key);
                     lines.push(line);
                 }
                 Content::Nothing | Content::Eof => {}
@@ -166,23 +172,25 @@ impl Push {
         let Rows::Families(families) = &mut self.rows else { return Ok(Vec::new()) };
         families.check(body)?;
         let (mut scratch, mut labels) = (Vec::new(), LabelsBuf::default());
-        let (mut numbers, mut number) = (Vec::new(), 0);
+        let (mut numbers, mut text_bytes) = (Vec::new(), 0);
         let (series, refusal) = (&mut self.series, &mut self.refusal);
-        families.walk(body, |said| {
-            let protobuf::Said::Sample(sample) = said else {
-                number += 1;
-                return Ok(());
-            };
+        families.walk(body, |said, spot| {
+            let protobuf::Said::Sample(sample) = said else { return Ok(()) };
             if series.len() == SERIES_MAX {
                 return Err(protobuf::Fault::TooManySeries);
             }
             if sample.time_ms.is_some() && refusal.is_none() {
-                *refusal = Some((number, Fault::HasTime));
+                *refusal = Some((spot.family, Fault::HasTime));
             }
             protobuf::fill_labels(sample, &given, &mut scratch, &mut labels)?;
             labels.canonicalize().map_err(|_| protobuf::Fault::Label)?;
-            series.push(SeriesKey { labels: encode(&mut labels), family: sample.family.into() });
-            numbers.push(number);
+            let key = SeriesKey { labels: encode(&mut labels), family: sample.family.into() };
+            text_bytes += key.text_bytes();
+            if text_bytes > TEXT_BYTES_MAX {
+                return Err(protobuf::Fault::TooMuchText);
+            }
+            series.push(key);
+            numbers.push(spot.family);
             Ok(())
         })?;
         Ok(numbers)
@@ -365,6 +373,12 @@ const SUFFIXES: [(&[u8], &[MetricType]); 8] = {
     ]
 };
 
+impl SeriesKey {
+    fn text_bytes(&self) -> usize {
+        self.labels.len() + self.family.len()
+    }
+}
+
 /// Labels as [`SeriesKey`] has them. No two have one name.
 fn encode(labels: &mut LabelsBuf) -> Box<[u8]> {
     labels.canonicalize().expect("the names of a series' labels have been checked");
@@ -386,6 +400,9 @@ fn sized<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 /// Series of a push at most. What is kept of them while they are checked is then 30 MB besides their text, and
 /// whoever pushes more has other protocols.
 const SERIES_MAX: usize = 1 << 17;
+
+/// Bytes of the labels and names of a push's series at most, each spelled out: as much as is kept of all groups.
+const TEXT_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

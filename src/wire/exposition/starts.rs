@@ -8,13 +8,14 @@ use crate::model::MetricType;
 
 use super::cursor::{Span, Stop};
 use super::line::{self, Content, Tokens};
+use super::work::{SAMPLE_WORK, Work};
 use super::{LINE_BYTES_MAX, Syntax};
 
 /// The start times of the family whose rows are being read.
 #[derive(Default, Debug)]
 pub(super) struct Starts {
-    /// The family's rows have been read ahead.
-    surveyed: bool,
+    /// How far the family's rows have been read ahead.
+    survey: Survey,
     created: Vec<Created>,
     /// The bytes of the groups.
     bytes: Vec<u8>,
@@ -22,6 +23,21 @@ pub(super) struct Starts {
     scratch: Vec<u8>,
     /// Where the body next says `_created`, as far as that was looked for.
     next_created: Option<Option<usize>>,
+}
+
+/// The two passes over a family: which `_created` lines there are, and which of them are of a row. Each with the place
+/// in the body from which it goes on, once it has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Survey {
+    Gathers(Option<usize>),
+    Marks(Option<usize>),
+    Done,
+}
+
+impl Default for Survey {
+    fn default() -> Survey {
+        Survey::Gathers(None)
+    }
 }
 
 /// One `_created` line.
@@ -53,7 +69,7 @@ impl Starts {
 
     /// Metadata was read: other rows come.
     pub(super) fn begin_family(&mut self) {
-        self.surveyed = false;
+        self.survey = Survey::default();
         self.created.clear();
     }
 
@@ -63,18 +79,46 @@ impl Starts {
         !self.created.is_empty()
     }
 
-    /// Reads the family ahead whose first row stands at `at`, unless that was done.
-    pub(super) fn survey(&mut self, body: &[u8], at: usize, family_len: usize, kind: MetricType) {
-        if self.surveyed {
-            return;
+    /// Reads the family ahead whose first row stands at `at`, unless that was done, as far as the step's work goes.
+    /// Whether it is done.
+    pub(super) fn survey(
+        &mut self,
+        body: &[u8],
+        at: usize,
+        family_len: usize,
+        kind: MetricType,
+        work: &mut Work,
+    ) -> bool {
+        if let Survey::Gathers(from) = self.survey {
+            if from.is_none() {
+                if !has_start(kind) || !self.says_created(body, at) {
+                    self.survey = Survey::Done;
+                    return true;
+                }
+                self.bytes.clear();
+            }
+            let paused = self.gather(body, from.unwrap_or(at), family_len, kind, work);
+            self.survey = paused.map_or(Survey::Marks(None), |at| Survey::Gathers(Some(at)));
         }
-        self.surveyed = true;
-        if !has_start(kind) || !self.says_created(body, at) {
-            return;
+        if let Survey::Marks(from) = self.survey {
+            let paused = self.mark(body, from.unwrap_or(at), family_len, kind, work);
+            self.survey = paused.map_or(Survey::Done, |at| Survey::Marks(Some(at)));
         }
-        self.bytes.clear();
-        self.read_family(
-            &body[at..],
+        self.survey == Survey::Done
+    }
+
+    /// Gathers the family's `_created` lines; where it paused.
+    fn gather(
+        &mut self,
+        body: &[u8],
+        from: usize,
+        family_len: usize,
+        kind: MetricType,
+        work: &mut Work,
+    ) -> Option<usize> {
+        let paused = self.read_family(
+            body,
+            from,
             |starts, text, sample| {
                 let Some(start_ns) = sample.created_ns else { return };
                 if starts.created.len() == CREATED_MAX {
@@ -87,14 +131,31 @@ impl Starts {
             },
             family_len,
             kind,
+            work,
         );
+        if paused.is_some() {
+            return paused;
+        }
         let bytes = &self.bytes;
         // Of two lines for one group the later one counts.
         self.created.reverse();
         self.created.sort_by(|a, b| a.group.of(bytes).cmp(b.group.of(bytes)));
         self.created.dedup_by(|b, a| a.group.of(bytes) == b.group.of(bytes));
+        None
+    }
+
+    /// Marks those that are of a row; where it paused.
+    fn mark(
+        &mut self,
+        body: &[u8],
+        from: usize,
+        family_len: usize,
+        kind: MetricType,
+        work: &mut Work,
+    ) -> Option<usize> {
         self.read_family(
-            &body[at..],
+            body,
+            from,
             |starts, text, sample| {
                 if !sample.is_created
                     && let Some(i) = starts.find(text, None, sample.family_len, kind)
@@ -104,7 +165,8 @@ impl Starts {
             },
             family_len,
             kind,
-        );
+            work,
+        )
     }
 
     /// What the row of these tokens is.
@@ -128,7 +190,7 @@ impl Starts {
 
     /// Whether the family's rows have been read ahead.
     pub(super) fn is_surveyed(&self) -> bool {
-        self.surveyed
+        self.survey == Survey::Done
     }
 
     /// Whether the body says `_created` behind `at`.
@@ -160,21 +222,28 @@ impl Starts {
         found
     }
 
-    /// Calls `visit` for each row up to the next line of metadata. Bad lines are passed over.
+    /// Calls `visit` for each row up to the next line of metadata, or up to where the step's work is spent: then the
+    /// answer is where to go on. Bad lines are passed over.
     fn read_family(
         &mut self,
         body: &[u8],
+        from: usize,
         mut visit: impl FnMut(&mut Starts, &[u8], Ahead),
         family_len: usize,
         kind: MetricType,
-    ) {
-        let mut at = 0;
+        work: &mut Work,
+    ) -> Option<usize> {
+        let mut at = from;
         while at < body.len() {
+            if work.is_spent() {
+                return Some(at);
+            }
             let text = &body[at..body.len().min(at + LINE_BYTES_MAX + 1)];
             match line::read(Syntax::OpenMetrics, text, false, &mut self.tokens) {
                 Ok(line) => {
                     at += line.next;
-                    let Content::Sample(sample) = line.content else { return };
+                    work.spend(SAMPLE_WORK + line.next);
+                    let Content::Sample(sample) = line.content else { return None };
                     let created = created_family_len(self.tokens.name.of(text), kind);
                     let ahead = Ahead {
                         is_created: created.is_some(),
@@ -183,13 +252,15 @@ impl Starts {
                     };
                     visit(self, text, ahead);
                 }
-                Err(Stop::Incomplete) => return,
-                Err(Stop::Fault(_)) => match memchr::memchr(b'\n', text) {
-                    Some(newline) => at += newline + 1,
-                    None => return,
-                },
+                Err(Stop::Incomplete) => return None,
+                Err(Stop::Fault(_)) => {
+                    let len = memchr::memchr(b'\n', text)? + 1;
+                    work.spend(SAMPLE_WORK + len);
+                    at += len;
+                }
             }
         }
+        None
     }
 }
 

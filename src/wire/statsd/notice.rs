@@ -173,7 +173,7 @@ fn read_said<'a>(
     }
     // The tag by that name and the part say the same; the tag wins.
     let tagged = labels.buf.value_of(b"host").map(<[u8]>::to_vec);
-    labels.buf.retain(|name| name != b"host");
+    labels.buf.retain(|name, _| name != b"host");
     let source = match (tagged, host) {
         (Some(tagged), _) => tagged,
         (None, Some(host)) => host.as_bytes().to_vec(),

@@ -6,8 +6,9 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::super::GivenLabel;
 use super::super::series::{RowShapes, VALUE};
-use super::{Fault, HistogramOptions, Reader, Said, Sample, Value};
-use super::{fill_labels, next_family, write_exemplar, write_key};
+use super::super::work::Work;
+use super::{Fault, Halt, HistogramOptions, Reader, Said, Sample, Spot, Value, Walk};
+use super::{fill_labels, write_exemplar, write_key};
 
 /// A decoder of one body in the protobuf format.
 #[derive(Debug)]
@@ -19,9 +20,8 @@ pub struct ProtobufDecoder {
     given: Vec<u8>,
     reader: Reader,
     taker: Taker,
-    /// The family at hand starts here.
-    at: usize,
-    families: u64,
+    /// How far the body is taken.
+    walk: Walk,
 }
 
 /// Takes samples one after the other.
@@ -31,8 +31,6 @@ struct Taker {
     scratch: Vec<u8>,
     labels: LabelsBuf,
     shapes: RowShapes,
-    /// What the family at hand said before this is taken.
-    done: usize,
     /// The row that is next is taken, and so many of its exemplars.
     row_taken: bool,
     exemplars_taken: usize,
@@ -53,7 +51,12 @@ impl From<Fault> for Stop {
 impl ProtobufDecoder {
     /// A decoder for a body, whose samples without a time get this one, and all of whose series get these labels in
     /// place of their own of these names.
-    pub fn new(options: HistogramOptions, default_time_ns: i64, labels: Vec<GivenLabel>) -> ProtobufDecoder {
+    pub fn new(
+        options: HistogramOptions,
+        default_time_ns: i64,
+        mut labels: Vec<GivenLabel>,
+    ) -> ProtobufDecoder {
+        super::super::sort_given(&mut labels);
         let mut given = Vec::new();
         for part in labels.iter().flat_map(|label| [&label.name, &label.value]) {
             write_varint(&mut given, part.len() as u64);
@@ -66,8 +69,7 @@ impl ProtobufDecoder {
             given,
             reader: Reader::default(),
             taker: Taker::default(),
-            at: 0,
-            families: 0,
+            walk: Walk::default(),
         }
     }
 
@@ -75,26 +77,22 @@ impl ProtobufDecoder {
     pub(in super::super) fn walk(
         &mut self,
         body: &[u8],
-        mut visit: impl FnMut(Said<'_>) -> Result<(), Fault>,
+        visit: impl FnMut(Said<'_>, Spot) -> Result<(), Fault>,
     ) -> Result<(), Malformed> {
-        let mut families = 0;
-        let malformed =
-            |families: u64, fault: Fault| Malformed { error: format!("family {}: {fault}", families + 1) };
-        let mut at = 0;
-        while let Some((family, next)) = next_family(body, at).map_err(|fault| malformed(families, fault))? {
-            let read = self.reader.read(family, &self.options, &mut visit);
-            read.map_err(|fault: Fault| malformed(families, fault))?;
-            families += 1;
-            at = next;
+        let mut walk = Walk::default();
+        match walk.go(&mut self.reader, body, &self.options, &mut Work::whole(), visit) {
+            Err(Halt::By(fault)) => {
+                Err(Malformed { error: format!("family {}: {fault}", walk.family_number()) })
+            }
+            Ok(()) | Err(Halt::Paused) => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Decode for ProtobufDecoder {
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         let (mut scratch, mut labels) = (Vec::new(), LabelsBuf::default());
-        self.walk(body, |said| {
+        self.walk(body, |said, _| {
             if let Said::Sample(sample) = said {
                 fill_labels(sample, &[], &mut scratch, &mut labels)?;
                 for exemplar in sample.exemplars {
@@ -107,9 +105,9 @@ impl Decode for ProtobufDecoder {
     }
 
     fn rewind(&mut self) {
-        (self.at, self.families) = (0, 0);
+        self.walk = Walk::default();
         self.taker.shapes.clear();
-        (self.taker.done, self.taker.row_taken, self.taker.exemplars_taken) = (0, false, 0);
+        (self.taker.row_taken, self.taker.exemplars_taken) = (false, 0);
     }
 
     /// Faults are by family from 1.
@@ -118,52 +116,37 @@ impl Decode for ProtobufDecoder {
             return Fed { consumed: 0, state: FedState::NeedMore };
         }
         self.taker.shapes.enter_epoch(intake.epoch());
+        let (taker, given, labels) = (&mut self.taker, &self.given, &self.labels);
+        let time_ns = self.default_time_ns;
         loop {
-            let family = match next_family(input, self.at) {
-                Ok(Some(family)) => family,
-                Ok(None) => break,
-                Err(fault) => {
-                    result.reject(self.families + 1, "syntax", b"", || fault.to_string());
-                    break;
-                }
-            };
-            let taker = &mut self.taker;
-            let mut nth = 0;
-            let (given, labels, index) = (&self.given, &self.labels, self.families + 1);
-            let time_ns = self.default_time_ns;
-            let read = self.reader.read(family.0, &self.options, |said| {
-                nth += 1;
-                if nth <= taker.done {
-                    return Ok(());
-                }
-                match said {
-                    Said::Metadata(metadata) => {
-                        // Nobody can be told of what is no text; it was checked.
-                        intake.metadata(&metadata).map_err(|Full| Stop::Full)?;
-                    }
-                    Said::Sample(sample) => {
-                        let taken = taker.take(sample, given, labels, time_ns, intake, result)?;
-                        if let Err(refusal) = taken {
-                            let name = sample.family;
-                            result.reject(index, refusal.reason(), name, || refusal.to_string());
+            let read =
+                self.walk.go(&mut self.reader, input, &self.options, &mut Work::whole(), |said, spot| {
+                    match said {
+                        Said::Metadata(metadata) => {
+                            // Nobody can be told of what is no text; it was checked.
+                            intake.metadata(&metadata).map_err(|Full| Stop::Full)
+                        }
+                        Said::Sample(sample) => {
+                            let taken = taker.take(sample, given, labels, time_ns, intake, result)?;
+                            if let Err(refusal) = taken {
+                                let name = sample.family;
+                                result.reject(spot.family, refusal.reason(), name, || refusal.to_string());
+                            }
+                            Ok(())
                         }
                     }
-                }
-                taker.done += 1;
-                Ok(())
-            });
+                });
             match read {
-                Ok(()) => {}
-                Err(Stop::Full) => return Fed { consumed: 0, state: FedState::Full },
-                Err(Stop::Fault(fault)) => {
-                    result.reject(index, "syntax", b"", || fault.to_string());
+                Ok(()) => return Fed { consumed: input.len(), state: FedState::Done },
+                Err(Halt::By(Stop::Full) | Halt::Paused) => {
+                    return Fed { consumed: 0, state: FedState::Full };
+                }
+                Err(Halt::By(Stop::Fault(fault))) => {
+                    result.reject(self.walk.family_number(), "syntax", b"", || fault.to_string());
+                    self.walk.skip_family(input);
                 }
             }
-            self.taker.done = 0;
-            self.families += 1;
-            self.at = family.1;
         }
-        Fed { consumed: input.len(), state: FedState::Done }
     }
 }
 

@@ -4,8 +4,8 @@
 //! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles; of a classic histogram
 //! `_count`, `_sum` and the buckets up to `+Inf`; of a native histogram the histogram whole.
 //!
-//! Nothing is copied but the bytes of native histograms, which are the format's own. What a family says is checked
-//! before its first sample is given out, but for labels, which are checked where a series is new.
+//! Nothing is copied but the bytes of native histograms, which are the format's own. What a family says of itself is
+//! checked before its first sample is given out; labels are checked where a series is new.
 
 mod decoder;
 mod native;
@@ -13,14 +13,21 @@ mod nhcb;
 mod series;
 #[cfg(test)]
 pub(super) mod tests;
+mod walk;
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::model::{Metadata, MetricType};
 
+use super::LINE_BYTES_MAX;
+use walk::SPELLED_BYTES_MAX;
+
 pub use decoder::ProtobufDecoder;
 pub(super) use native::NativeReader;
 pub(super) use nhcb::Classic;
-pub(super) use series::{fill_labels, key_labels, key_of_histogram, write_exemplar, write_key};
+pub(super) use series::{
+    fill_labels, key_labels, key_of_histogram, split_key, write_exemplar, write_key, write_own, write_shared,
+};
+pub(super) use walk::{Halt, Spot, Walk};
 
 /// What becomes of histograms.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -59,6 +66,10 @@ pub(super) enum Fault {
     Unit,
     Label,
     TooManySeries,
+    TooMuchText,
+    LongMetric,
+    LongSeries,
+    SpelledOut,
     Time,
     Histogram(&'static str),
     BucketLimit(u64),
@@ -79,6 +90,17 @@ impl std::fmt::Display for Fault {
             Fault::Unit => f.write_str("unit is not a suffix of the metric name"),
             Fault::Label => f.write_str("a label has no name, or the name of another one"),
             Fault::TooManySeries => f.write_str("a push has at most 131072 series"),
+            Fault::TooMuchText => f.write_str("a push has at most 64 MiB of labels"),
+            Fault::LongMetric => write!(f, "a metric is longer than {LINE_BYTES_MAX} bytes"),
+            Fault::LongSeries => {
+                write!(f, "the name and labels of a series are longer than {LINE_BYTES_MAX} bytes")
+            }
+            Fault::SpelledOut => {
+                write!(
+                    f,
+                    "the names and labels of the series are longer than {SPELLED_BYTES_MAX} bytes together"
+                )
+            }
             Fault::Time => f.write_str("timestamp out of range"),
             Fault::Histogram(why) => write!(f, "native histogram: {why}"),
             Fault::BucketLimit(limit) => {
@@ -143,17 +165,6 @@ pub(super) struct Reader {
     histogram: Vec<u8>,
 }
 
-/// The families of a body, one after the other, each with where the next one starts.
-pub(super) fn next_family(body: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, Fault> {
-    let mut rest = &body[at..];
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let len = crate::bytes::read_varint(&mut rest).ok_or(ProtobufError::Truncated)?;
-    let len = usize::try_from(len).ok().filter(|len| *len <= rest.len()).ok_or(ProtobufError::Truncated)?;
-    Ok(Some((&rest[..len], body.len() - rest.len() + len)))
-}
-
 /// The message of a metric, in parts.
 #[derive(Default)]
 struct Metric<'a> {
@@ -170,36 +181,14 @@ struct Head<'a> {
 }
 
 impl Reader {
-    /// Hands over what a family says. A family without metrics says nothing.
-    pub(super) fn read<E: From<Fault>>(
-        &mut self,
-        family: &[u8],
-        options: &HistogramOptions,
-        mut visit: impl FnMut(Said<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let Some(head) = head(family).map_err(E::from)? else { return Ok(()) };
-        let kind = head.metric_type().map_err(E::from)?;
-        visit(Said::Metadata(Metadata { name: head.name, kind, unit: head.unit, help: head.help }))?;
-        let mut labels = Vec::new();
-        for field in ProtobufFields::new(family) {
-            let (number, value) = field.map_err(|error| E::from(error.into()))?;
-            if number == FAMILY_METRIC {
-                let metric = value.bytes().map_err(|error| E::from(error.into()))?;
-                labels.clear();
-                let metric = self::metric(metric, head.kind, &mut labels).map_err(E::from)?;
-                self.metric(&head, &metric, &labels, options, &mut visit)?;
-            }
-        }
-        Ok(())
-    }
-
+    /// Hands over a metric's samples.
     fn metric<E: From<Fault>>(
         &mut self,
         head: &Head<'_>,
         metric: &Metric<'_>,
         labels: &[&[u8]],
         options: &HistogramOptions,
-        visit: &mut impl FnMut(Said<'_>) -> Result<(), E>,
+        visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let sample = Sample {
             family: head.name,
@@ -227,7 +216,7 @@ impl Reader {
         is_gauge: bool,
         sample: Sample<'_>,
         options: &HistogramOptions,
-        visit: &mut impl FnMut(Said<'_>) -> Result<(), E>,
+        visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let histogram = Histogram::read(message).map_err(E::from)?;
         let sample = Sample { start_ms: histogram.start_ms, ..sample };
@@ -236,14 +225,14 @@ impl Reader {
             self.histogram.clear();
             self.native.read(message, is_gauge, options, &mut self.histogram).map_err(E::from)?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
-            visit(Said::Sample(&Sample {
+            visit(&Sample {
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,
                 labels: sample.labels,
                 family: sample.family,
                 ..sample
-            }))?;
+            })?;
             if !options.classic_too || histogram.buckets.is_empty() {
                 return Ok(());
             }
@@ -261,51 +250,34 @@ impl Reader {
             let converted = self.classic.convert(is_gauge, &mut self.histogram);
             converted.map_err(|why| E::from(Fault::Histogram(why)))?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
-            visit(Said::Sample(&Sample {
+            visit(&Sample {
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,
                 labels: sample.labels,
                 family: sample.family,
                 ..sample
-            }))?;
+            })?;
         }
         Ok(())
     }
 }
 
-/// The head of a family; none of one without metrics.
-fn head(family: &[u8]) -> Result<Option<Head<'_>>, Fault> {
-    let mut head = Head { name: &[], help: &[], unit: &[], kind: 0 };
-    let mut has_metric = false;
-    for field in ProtobufFields::new(family) {
-        let (number, value) = field?;
-        match number {
-            1 => head.name = value.bytes()?,
-            2 => head.help = value.string()?.as_bytes(),
-            3 => head.kind = value.varint()?,
-            FAMILY_METRIC => has_metric = true,
-            5 => head.unit = value.string()?.as_bytes(),
-            _ => {}
-        }
-    }
-    if !has_metric {
-        return Ok(None);
-    }
-    if head.name.is_empty() || std::str::from_utf8(head.name).is_err() {
-        return Err(Fault::Name);
-    }
-    if !head.unit.is_empty() {
-        let name =
-            head.name.strip_suffix(b"_total").filter(|_| head.kind == TYPE_COUNTER).unwrap_or(head.name);
-        if !name.strip_suffix(head.unit).is_some_and(|before| before.ends_with(b"_")) {
-            return Err(Fault::Unit);
-        }
-    }
-    Ok(Some(head))
-}
-
 impl Head<'_> {
+    /// Whether the name is one, and the unit part of it.
+    fn check(&self) -> Result<(), Fault> {
+        if self.name.is_empty() || std::str::from_utf8(self.name).is_err() {
+            return Err(Fault::Name);
+        }
+        let is_counter = self.kind == TYPE_COUNTER;
+        let name = self.name.strip_suffix(b"_total").filter(|_| is_counter).unwrap_or(self.name);
+        let is_unit = |before: &[u8]| before.ends_with(b"_");
+        match self.unit.is_empty() || name.strip_suffix(self.unit).is_some_and(is_unit) {
+            true => Ok(()),
+            false => Err(Fault::Unit),
+        }
+    }
+
     fn metric_type(&self) -> Result<MetricType, Fault> {
         Ok(match self.kind {
             TYPE_COUNTER => MetricType::Counter,
@@ -346,7 +318,7 @@ fn read_value<E: From<Fault>>(
     message: &[u8],
     is_counter: bool,
     sample: Sample<'_>,
-    visit: &mut impl FnMut(Said<'_>) -> Result<(), E>,
+    visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let read = || -> Result<_, Fault> {
         let (mut bits, mut start_ms, mut exemplar) = (0, None, None);
@@ -361,18 +333,13 @@ fn read_value<E: From<Fault>>(
         Ok((bits, start_ms, exemplar))
     };
     let (bits, start_ms, exemplar) = read().map_err(E::from)?;
-    visit(Said::Sample(&Sample {
-        value: Value::Float(bits),
-        start_ms,
-        exemplars: exemplar.as_slice(),
-        ..sample
-    }))
+    visit(&Sample { value: Value::Float(bits), start_ms, exemplars: exemplar.as_slice(), ..sample })
 }
 
 fn read_summary<E: From<Fault>>(
     message: &[u8],
     sample: Sample<'_>,
-    visit: &mut impl FnMut(Said<'_>) -> Result<(), E>,
+    visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let read = || -> Result<_, Fault> {
         let (mut count, mut sum, mut start_ms, mut quantiles) = (0, 0, None, Vec::new());
@@ -399,7 +366,7 @@ fn read_summary<E: From<Fault>>(
     };
     let (count, sum, start_ms, quantiles) = read().map_err(E::from)?;
     let mut give = |role, bound, bits| {
-        visit(Said::Sample(&Sample { role, bound, value: Value::Float(bits), start_ms, ..sample.shared() }))
+        visit(&Sample { role, bound, value: Value::Float(bits), start_ms, ..sample.shared() })
     };
     give(Role::Count, 0.0, (count as f64).to_bits())?;
     give(Role::Sum, 0.0, sum)?;
@@ -410,11 +377,11 @@ fn read_summary<E: From<Fault>>(
 fn read_classic<E: From<Fault>>(
     histogram: &Histogram<'_>,
     sample: &Sample<'_>,
-    visit: &mut impl FnMut(Said<'_>) -> Result<(), E>,
+    visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut give = |role, bound, value: f64, exemplar: Option<&[u8]>| {
         let value = Value::Float(value.to_bits());
-        visit(Said::Sample(&Sample { role, bound, value, exemplars: exemplar.as_slice(), ..sample.shared() }))
+        visit(&Sample { role, bound, value, exemplars: exemplar.as_slice(), ..sample.shared() })
     };
     give(Role::Count, 0.0, histogram.count, None)?;
     give(Role::Sum, 0.0, histogram.sum, None)?;

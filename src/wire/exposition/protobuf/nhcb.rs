@@ -7,12 +7,14 @@ use super::native::write_runs;
 /// A classic histogram while its series come, in any order. The first thing that is wrong with it stays.
 #[derive(Default, Debug)]
 pub(in super::super) struct Classic {
-    /// Bounds, and observations up to them, by rising bound.
+    /// Bounds, and observations up to them, as they come.
     buckets: Vec<(f64, f64)>,
     count: Option<f64>,
     sum: f64,
     fault: Option<&'static str>,
     runs: Vec<(i64, u64)>,
+    /// The same, with short gaps filled.
+    filled: Vec<(i64, u64)>,
     buf: HistogramBuf,
 }
 
@@ -34,7 +36,7 @@ impl Classic {
         self.sum = sum;
     }
 
-    /// A bucket. One of a bound that was there before is left out.
+    /// A bucket. One of a bound that was there before will be left out.
     pub(in super::super) fn bucket(&mut self, bound: f64, count: f64) {
         if bound.is_nan() {
             return self.fault("a bucket's bound is NaN");
@@ -42,16 +44,7 @@ impl Classic {
         if count < 0.0 {
             return self.fault("a count is negative");
         }
-        let at = self.buckets.partition_point(|bucket| bucket.0 < bound);
-        if self.buckets.get(at).is_some_and(|bucket| bucket.0 == bound) {
-            return;
-        }
-        let before = at.checked_sub(1).map(|before| self.buckets[before].1);
-        let behind = self.buckets.get(at).map(|bucket| bucket.1);
-        if before.is_some_and(|before| count < before) || behind.is_some_and(|behind| count > behind) {
-            return self.fault("counts are not cumulative");
-        }
-        self.buckets.insert(at, (bound, count));
+        self.buckets.push((bound, count));
     }
 
     fn fault(&mut self, why: &'static str) {
@@ -69,6 +62,12 @@ impl Classic {
     ) -> Result<(), &'static str> {
         if let Some(fault) = self.fault {
             return Err(fault);
+        }
+        // Of one bound the first to come stays the first.
+        self.buckets.sort_by(|a, b| a.0.partial_cmp(&b.0).expect("a bound is no NaN"));
+        self.buckets.dedup_by(|later, first| later.0 == first.0);
+        if self.buckets.windows(2).any(|pair| pair[0].1 > pair[1].1) {
+            return Err("counts are not cumulative");
         }
         let last = self.buckets.last().copied();
         let count = self.count.or(last.map(|last| last.1)).ok_or("there is neither count nor bucket")?;
@@ -102,22 +101,23 @@ impl Classic {
             }
         }
         if whole {
-            fill_gaps(&mut self.runs);
+            fill_gaps(&self.runs, &mut self.filled);
         }
-        write_runs(&self.runs, &mut buf.positive);
+        write_runs(if whole { &self.filled } else { &self.runs }, &mut buf.positive);
         buf.encode(out).map_err(|_| "buckets are not as its spans say")
     }
 }
 
-/// Puts empty buckets into gaps of up to two, which cost less than another span.
-fn fill_gaps(runs: &mut Vec<(i64, u64)>) {
-    let mut at = 1;
-    while at < runs.len() {
-        let (before, next) = (runs[at - 1].0, runs[at].0);
-        if next > before + 1 && next <= before + 1 + GAP_MAX {
-            runs.insert(at, (before + 1, 0));
+/// Fills `out` with the buckets, and with empty ones in gaps of up to two, which cost less than another span.
+fn fill_gaps(buckets: &[(i64, u64)], out: &mut Vec<(i64, u64)>) {
+    out.clear();
+    for &(index, count) in buckets {
+        if let Some(&(last, _)) = out.last()
+            && index - last <= 1 + GAP_MAX
+        {
+            out.extend((last + 1..index).map(|empty| (empty, 0)));
         }
-        at += 1;
+        out.push((index, count));
     }
 }
 

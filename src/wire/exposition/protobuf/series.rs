@@ -10,8 +10,8 @@
 use crate::bytes::{ProtobufFields, read_varint, write_varint};
 use crate::model::{LabelsBuf, METRIC_NAME};
 
-use super::super::GivenLabel;
 use super::super::number::append_canonical;
+use super::super::{GivenLabel, is_given};
 use super::{Fault, Role, Sample, time_ms};
 
 /// The first byte of keys, to which the role is added.
@@ -20,13 +20,33 @@ const KEY: u8 = 0x10;
 /// Fills `key` with the sample's. `given`: the request's labels as [`given_bytes`](super::decoder) has them.
 pub(in super::super) fn write_key(sample: &Sample<'_>, given: &[u8], key: &mut Vec<u8>) {
     key.clear();
+    write_own(sample, given, key);
+    write_shared(sample, key);
+}
+
+/// Appends what of a sample's key is its own.
+pub(in super::super) fn write_own(sample: &Sample<'_>, given: &[u8], key: &mut Vec<u8>) {
     key.push(KEY + sample.role as u8);
     write_sized(key, given);
     if matches!(sample.role, Role::Bucket | Role::Quantile) {
         key.extend_from_slice(&sample.bound.to_le_bytes());
     }
+}
+
+/// Appends the rest of the key, which all samples of the metric share.
+pub(in super::super) fn write_shared(sample: &Sample<'_>, key: &mut Vec<u8>) {
     write_sized(key, sample.family);
     sample.labels.iter().for_each(|label| write_sized(key, label));
+}
+
+/// A key without labels given by a request: what is its own, and what is shared.
+pub(in super::super) fn split_key(key: &[u8]) -> (&[u8], &[u8]) {
+    let has_bound = key.first().is_some_and(|&byte| is_bounded(byte.wrapping_sub(KEY)));
+    key.split_at(key.len().min(if has_bound { 10 } else { 2 }))
+}
+
+fn is_bounded(role: u8) -> bool {
+    role == Role::Bucket as u8 || role == Role::Quantile as u8
 }
 
 /// Fills `key` with that of a native histogram of this name and these labels.
@@ -77,7 +97,7 @@ pub(in super::super) fn key_labels(
     let _given = read_sized(&mut rest);
     let role = role.wrapping_sub(KEY);
     let mut bound = 0.0;
-    if role == Role::Bucket as u8 || role == Role::Quantile as u8 {
+    if is_bounded(role) {
         let Some((bytes, behind)) = rest.split_first_chunk::<8>() else { return Ok(()) };
         bound = f64::from_le_bytes(*bytes);
         rest = behind;
@@ -113,7 +133,7 @@ fn fill<'a>(
     scratch: &mut Vec<u8>,
     labels: &mut LabelsBuf,
 ) -> Result<(), Fault> {
-    let is_given = |name: &[u8]| given.iter().any(|label| *label.name == *name);
+    let is_given = |name: &[u8]| is_given(given, name);
     if !is_given(METRIC_NAME) {
         let suffix: &[u8] = match role {
             r if r == Role::Count as u8 => b"_count",

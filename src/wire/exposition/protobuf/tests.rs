@@ -7,7 +7,7 @@ use crate::model::{Histogram as Native, WriteResult};
 use crate::wire::testing::{Rows, Value as Seen};
 use crate::wire::{Decode, FedState};
 
-fn bytes(number: u64, value: &[u8]) -> Vec<u8> {
+pub(in super::super) fn bytes(number: u64, value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write_varint(&mut out, number << 3 | 2);
     write_varint(&mut out, value.len() as u64);
@@ -15,11 +15,11 @@ fn bytes(number: u64, value: &[u8]) -> Vec<u8> {
     out
 }
 
-fn double(number: u8, value: f64) -> Vec<u8> {
+pub(in super::super) fn double(number: u8, value: f64) -> Vec<u8> {
     [&[number << 3 | 1][..], &value.to_le_bytes()].concat()
 }
 
-fn varint(number: u8, value: u64) -> Vec<u8> {
+pub(in super::super) fn varint(number: u8, value: u64) -> Vec<u8> {
     let mut out = vec![number << 3];
     write_varint(&mut out, value);
     out

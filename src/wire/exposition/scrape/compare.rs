@@ -3,6 +3,14 @@
 /// Bytes that both texts start with.
 #[inline]
 pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let len = equal_len(a, b);
+    #[cfg(test)]
+    COMPARED.with(|bytes| bytes.set(bytes.get() + len));
+    len
+}
+
+#[inline]
+fn equal_len(a: &[u8], b: &[u8]) -> usize {
     let len = a.len().min(b.len());
     let (a, b) = (&a[..len], &b[..len]);
     let (a_blocks, _) = a.as_chunks::<BLOCK>();
@@ -22,6 +30,12 @@ pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 }
 
 const BLOCK: usize = 32;
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes that this thread found to be equal.
+    pub(super) static COMPARED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 #[cfg(test)]
 mod tests {

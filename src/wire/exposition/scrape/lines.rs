@@ -7,6 +7,9 @@
 //!     a line equal up to its value     -> its series, another value
 //!     any other                        -> read anew; the page goes on behind the line of the same series
 //! ```
+//!
+//! How far the two are equal is found out a piece at a time and remembered, since a line that is equal may have to be
+//! read nevertheless: each byte is compared a few times at most, whatever the lines are.
 
 use crate::model::{Intake, MetricType, Series};
 
@@ -16,50 +19,87 @@ use super::super::fault::Fault;
 use super::super::line::{self, Content, Said, Sample};
 use super::super::number;
 use super::super::starts::{Start, has_start};
+use super::super::work::{LOOK_WORK, SAMPLE_WORK, Work};
 use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
 use super::page::{Line, NO_KEY, Page};
 use super::settle::Trail;
-use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, ScrapeOptions, Scraper};
+use super::{
+    AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper,
+};
 
 /// How far a body was read.
 pub(super) struct Reading<'a> {
     pub(super) syntax: Syntax,
-    pub(super) options: &'a ScrapeOptions,
+    pub(super) options: ScrapeOptions,
     body: &'a [u8],
     pub(super) at: usize,
     /// The page; an empty one if it is of another format.
     pub(super) trail: Trail<'a>,
     /// `# EOF` was read.
     ended: bool,
+    equal: Equal,
+}
+
+/// Stretches of the body and of the page that are equal.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Equal {
+    /// Where it starts in the body.
+    at: usize,
+    /// Where it starts in the page's text.
+    old_at: usize,
+    len: usize,
+    /// What follows differs, or one of them ends.
+    is_whole: bool,
 }
 
 impl Scraper {
-    /// Reads a body; whether its series are those of the page, in the same order.
+    /// Reads a body as far as the step's work goes; whether it has come to the end.
     pub(super) fn read_lines<I: Intake>(
         &mut self,
         page: &Page,
         syntax: Syntax,
         body: &[u8],
-        options: &ScrapeOptions,
         intake: &mut I,
+        work: &mut Work,
     ) -> Result<bool, Failure> {
         let nothing = Page::default();
-        let old = if page.format == Format::Lines(syntax) { page } else { &nothing };
-        let mut trail = Trail::new(old);
-        trail.same = std::ptr::eq(old, page);
-        let mut reading = Reading { syntax, options, body, at: 0, trail, ended: false };
-        let converts = options.histograms.convert_classic;
-        while reading.at < body.len() {
-            if converts || !self.reuse(&mut reading) {
-                self.read_anew(&mut reading, intake)?;
+        let is_old = page.live && page.format == Format::Lines(syntax);
+        let Progress { at, next, same, ended, equal } = self.progress;
+        let trail = Trail { old: if is_old { page } else { &nothing }, next, same: same && is_old };
+        let mut reading = Reading { syntax, options: self.options, body, at, trail, ended, equal };
+        let done = self.read_on(&mut reading, intake, work);
+        let Reading { at, trail: Trail { next, same, .. }, ended, equal, .. } = reading;
+        self.progress = Progress { at, next, same, ended, equal };
+        done
+    }
+
+    fn read_on<I: Intake>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        intake: &mut I,
+        work: &mut Work,
+    ) -> Result<bool, Failure> {
+        let converts = reading.options.histograms.convert_classic;
+        while reading.at < reading.body.len() {
+            if work.is_spent() {
+                return Ok(false);
             }
+            let (at, lines) = (reading.at, self.lines.len());
+            if !converts && self.reuse(reading) {
+                let (bytes, lines) = (reading.at - at, self.lines.len() - lines);
+                work.spend(lines * LOOK_WORK + bytes / REUSED_BYTES_A_UNIT);
+            } else if self.read_anew(reading, intake, work)? {
+                work.spend(SAMPLE_WORK + reading.at.saturating_sub(at));
+            }
+            self.check_bounds()?;
         }
-        self.close_group(&mut reading, intake)?;
-        if syntax == Syntax::OpenMetrics && !reading.ended {
+        self.close_group(reading, intake)?;
+        if reading.syntax == Syntax::OpenMetrics && !reading.ended {
             return Err(Failure::Malformed(Fault::NoEof.to_string()));
         }
-        Ok(reading.trail.ends_same())
+        reading.trail.same = reading.trail.ends_same();
+        Ok(true)
     }
 
     /// Takes lines that are as they were, and the first one that has another value. Whether there was any.
@@ -71,7 +111,7 @@ impl Scraper {
             return false;
         }
         let from = first.start as usize;
-        let common = common_prefix(&reading.body[reading.at..], &old.text[from..]);
+        let common = reading.equal_len(from, old.end(reading.trail.next) - from);
         let (begin, base) = (reading.trail.next, reading.at);
         let mut done = 0;
         while let Some(line) = old.lines.get(reading.trail.next) {
@@ -94,6 +134,9 @@ impl Scraper {
             reading.trail.next += 1;
         }
         reading.at += done;
+        if done > 0 && !reading.equal.is_whole {
+            return true;
+        }
         let other_value = match old.lines.get(reading.trail.next) {
             Some(line) if common - done > line.key_len as usize => self.reuse_key(reading, line),
             _ => false,
@@ -108,8 +151,7 @@ impl Scraper {
             return false;
         }
         let value_at = reading.at + line.key_len as usize + 1;
-        let with_time = reading.syntax == Syntax::Text;
-        let Some(end) = number::row_end(reading.body, value_at, with_time) else { return false };
+        let Some(end) = number::row_end(reading.body, value_at, reading.syntax) else { return false };
         if end.next - reading.at > LINE_BYTES_MAX {
             return false;
         }
@@ -136,45 +178,52 @@ impl Scraper {
         true
     }
 
-    /// Reads the line, or the stretch of lines without a sample, that comes next.
+    /// Reads the line, or the stretch of lines without a sample, that comes next. False if the step's work is spent
+    /// before its family is read ahead.
     #[inline(never)]
-    fn read_anew<I: Intake>(&mut self, reading: &mut Reading<'_>, intake: &mut I) -> Result<(), Failure> {
+    fn read_anew<I: Intake>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        intake: &mut I,
+        work: &mut Work,
+    ) -> Result<bool, Failure> {
         if reading.ended {
             return Err(reading.malformed(Fault::AfterEof.at(0)));
         }
         let first = reading.body[reading.at];
-        if reading.syntax == Syntax::OpenMetrics && (starts_name(first) || first == b'{') {
-            self.survey(reading);
+        let is_row = starts_name(first) || first == b'{';
+        if reading.syntax == Syntax::OpenMetrics && is_row && !self.survey(reading, work) {
+            return Ok(false);
         }
         let converts = reading.options.histograms.convert_classic && self.kind == MetricType::Histogram;
-        if !converts && let Some(done) = self.read_known(reading, intake) {
-            return done;
+        if !converts && self.read_known(reading, intake).is_some() {
+            return Ok(true);
         }
         let text = window(&reading.body[reading.at..]);
         let closed = reading.at + text.len() == reading.body.len();
         let line =
             line::read(reading.syntax, text, closed, &mut self.tokens).map_err(|stop| reading.stop(stop))?;
         match line.content {
-            Content::Sample(sample) => self.read_sample(reading, text, &sample, line.next, intake),
+            Content::Sample(sample) => self.read_sample(reading, text, &sample, line.next, intake)?,
             Content::Eof => {
                 self.close_group(reading, intake)?;
                 reading.ended = true;
                 self.push_header(reading, reading.at, line.next, Line::EOF);
-                Ok(())
             }
             Content::Nothing | Content::Metadata(_) => {
                 self.close_group(reading, intake)?;
-                self.read_header(reading)
+                self.read_header(reading)?;
             }
         }
+        Ok(true)
     }
 
-    /// Reads lines up to the next sample.
+    /// Reads lines up to the next sample, or as many as a stretch may have.
     fn read_header(&mut self, reading: &mut Reading<'_>) -> Result<(), Failure> {
         let begin = reading.at;
         let mut at = begin;
         let mut kind = self.kind;
-        while at < reading.body.len() {
+        while at < reading.body.len() && at - begin < HEADER_BYTES_MAX {
             let text = window(&reading.body[at..]);
             let closed = at + text.len() == reading.body.len();
             let read = line::read(reading.syntax, text, closed, &mut self.tokens);
@@ -197,7 +246,7 @@ impl Scraper {
         }
         // What stands before it was as it was, and is one with it.
         let start = match self.lines.last() {
-            Some(last) if last.is_header() => {
+            Some(last) if last.is_header() && at - (last.start as usize) < HEADER_BYTES_MAX => {
                 let start = last.start as usize;
                 self.lines.pop();
                 start
@@ -235,11 +284,7 @@ impl Scraper {
     }
 
     /// Reads a plain line of a known key, without looking at its labels.
-    fn read_known<I: Intake>(
-        &mut self,
-        reading: &mut Reading<'_>,
-        intake: &mut I,
-    ) -> Option<Result<(), Failure>> {
+    fn read_known<I: Intake>(&mut self, reading: &mut Reading<'_>, intake: &mut I) -> Option<()> {
         if self.starts.are_known() {
             return None;
         }
@@ -248,7 +293,7 @@ impl Scraper {
         if rest.get(len) != Some(&b' ') {
             return None;
         }
-        let end = number::row_end(rest, len + 1, reading.syntax == Syntax::Text)?;
+        let end = number::row_end(rest, len + 1, reading.syntax)?;
         if end.next > LINE_BYTES_MAX {
             return None;
         }
@@ -259,7 +304,7 @@ impl Scraper {
         }
         let flags = Line::SAMPLE | Line::PLAIN | if time_ms.is_some() { Line::TIMED } else { 0 };
         self.push_sample(reading, (len, flags), Some(series), end.value_bits, end.next, intake);
-        Some(Ok(()))
+        Some(())
     }
 
     fn read_sample<I: Intake>(
@@ -270,6 +315,9 @@ impl Scraper {
         len: usize,
         intake: &mut I,
     ) -> Result<(), Failure> {
+        if self.tokens.labels.len() > LABELS_MAX {
+            return Err(Failure::labels(sample.key.of(text)));
+        }
         line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
         let mut start = Start::None;
         if self.starts.are_known() {
@@ -364,26 +412,30 @@ impl Scraper {
         reading.at += len;
     }
 
-    /// Looks for start times in the family whose row comes next. If it has some, its rows are all read anew.
-    fn survey(&mut self, reading: &mut Reading<'_>) {
+    /// Looks for start times in the family whose row comes next, as far as the step's work goes; whether all are found.
+    /// If it has some, its rows are all read anew.
+    fn survey(&mut self, reading: &mut Reading<'_>, work: &mut Work) -> bool {
         if self.starts.is_surveyed() || !has_start(self.kind) {
-            return;
+            return true;
         }
         let first = self.family_at;
         let at = self.lines.get(first).map_or(reading.at, |line| line.start as usize);
         if !self.starts.says_created(reading.body, at) {
-            return;
+            return true;
         }
         self.family_len = self.find_family_len(reading);
-        self.starts.survey(reading.body, at, self.family_len, self.kind);
+        if !self.starts.survey(reading.body, at, self.family_len, self.kind, work) {
+            return false;
+        }
         if self.starts.are_known() && first < self.lines.len() {
             // They were taken for what they had been.
             self.lines.truncate(first);
-            self.times.retain(|time| (time.line as usize) < first);
-            self.exemplars.retain(|exemplar| (exemplar.line as usize) < first);
+            self.times.truncate(self.times.partition_point(|time| (time.line as usize) < first));
+            self.exemplars.truncate(self.exemplars.partition_point(|held| (held.line as usize) < first));
             reading.at = at;
             reading.trail.same = false;
         }
+        true
     }
 
     /// The length of the name that was spoken of last.
@@ -408,6 +460,28 @@ impl Scraper {
 }
 
 impl Reading<'_> {
+    /// How far what comes next is equal to the page's text from `old_at` on, as far as was looked: up to `wanted` bytes
+    /// at least.
+    #[inline]
+    fn equal_len(&mut self, old_at: usize, wanted: usize) -> usize {
+        let Reading { at, equal, .. } = self;
+        let is_within = equal.at <= *at && *at <= equal.at + equal.len;
+        if !is_within || *at - equal.at + equal.old_at != old_at {
+            *equal = Equal { at: *at, old_at, len: 0, is_whole: false };
+        }
+        let passed = *at - equal.at;
+        if !equal.is_whole && equal.len - passed < wanted {
+            let upto = equal.len + (wanted + passed - equal.len).max(COMPARED_BYTES_MIN);
+            let piece = |text: &'_ [u8], at: usize| at + equal.len..text.len().min(at + upto);
+            let body = &self.body[piece(self.body, equal.at)];
+            let old = &self.trail.old.text[piece(&self.trail.old.text, equal.old_at)];
+            let more = common_prefix(body, old);
+            equal.len += more;
+            equal.is_whole = equal.len < upto;
+        }
+        equal.len - passed
+    }
+
     fn malformed(&self, fault: super::super::fault::LineFault) -> Failure {
         let line = memchr::memchr_iter(b'\n', &self.body[..self.at]).count() + 1;
         Failure::Malformed(format!("line {line}: {fault}"))
@@ -425,5 +499,15 @@ impl Reading<'_> {
 fn window(rest: &[u8]) -> &[u8] {
     &rest[..rest.len().min(LINE_BYTES_MAX + 1)]
 }
+
+/// Bytes that are compared at a time: few, since they may be in vain for a line.
+const COMPARED_BYTES_MIN: usize = 8 << 10;
+
+/// Bytes that are as they were cost this much less than others.
+const REUSED_BYTES_A_UNIT: usize = 8;
+
+/// Bytes of a stretch without samples, after which another one begins: a step reads it at once, and so does whoever
+/// tells of it.
+const HEADER_BYTES_MAX: usize = 64 << 10;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;

@@ -3,10 +3,14 @@
 //! Comes in: a target's decompressed body, its [`Format`], the time of the scrape, and the target's [`Page`]. Goes out:
 //! rows, exemplars, metadata, stale markers of the series that are gone, and the [`Counts`] that a scrape reports.
 //!
-//! Two steps, since a body that is broken somewhere or over a limit counts for nothing. [`Scraper::read`] reads it
-//! whole into lines (which series, which value) and makes new series known; nothing is pushed. [`Scraper::push`] pushes
-//! what was read as far as there is room; come again for the rest after the next commit. Where a target failed or went
-//! away, [`Scraper::end`] stands in place of `read`: what is pushed then are stale markers of all that it said.
+//! First read, then pushed, since a body that is broken somewhere or over a limit counts for nothing. Reading makes it
+//! into lines (which series, which value) and makes new series known; nothing is pushed. Pushing goes as far as there
+//! is room; come again for the rest after the next commit. Where a target failed or went away, an end stands in place
+//! of a body: what is pushed then are stale markers of all that it said.
+//!
+//! Both go by steps of bounded work, so that a large body holds up nobody: [`Scraper::begin`] or
+//! [`begin_end`](Scraper::begin_end), [`step`](Scraper::step) until it is read, [`push_step`](Scraper::push_step) until
+//! it is pushed. The intake may enter another epoch between any two steps.
 //!
 //! What did not change is not read anew. The page keeps the last body and what its lines were; stretches that are equal
 //! to it cost a comparison, lines that are equal up to their value cost reading the value. Only what is left is read
@@ -15,18 +19,21 @@
 //!
 //! Invariants: the rows are those of a [`Decoder`](super::Decoder) given the same body, whatever the page; a series has
 //! one row without a time of its own in a scrape, the first; a page is changed by a body that is taken, and by no
-//! other. Nothing is allocated per row once page and scraper have grown.
+//! other. Nothing is allocated per row once page and scraper have grown. What is held of a body has bounds.
 //!
 //! What it refuses to know: HTTP, the clock, targets and their labels (those are the business of the context's
 //! [`Rewrite`](crate::model::Rewrite)).
 
 mod compare;
 mod convert;
+#[cfg(test)]
+mod hostile;
 mod lines;
 mod page;
 mod protobuf;
 mod push;
 mod settle;
+mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -39,11 +46,14 @@ use super::labels::Names;
 use super::line::Tokens;
 use super::metadata::Spoken;
 use super::prefix::Prefix;
-use super::protobuf::{HistogramOptions, Reader};
+use super::protobuf::{HistogramOptions, Reader, Walk};
 use super::starts::Starts;
+use super::work::Work;
 
-use page::Line;
+use lines::Equal;
 pub use page::Page;
+use page::{Line, NO_KEY};
+use stages::Stage;
 
 /// The format of a scraped body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +65,7 @@ pub enum Format {
 }
 
 /// How a target's bodies are taken.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct ScrapeOptions {
     /// Times of the target's own are taken; else all rows have the time of the scrape.
     pub honor_timestamps: bool,
@@ -112,10 +122,28 @@ pub enum Failure {
     SampleLimit(u64),
     /// It is longer than any body may be: see [`BODY_BYTES_MAX`].
     TooLong,
+    /// It has more of something than any body may have.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// So many it may have.
+        max: usize,
+    },
 }
 
-/// Bytes of a body at most: places in it are numbers of 32 bits. Configured limits are far below.
-pub const BODY_BYTES_MAX: usize = u32::MAX as usize;
+/// Bytes of a body at most: places in what it becomes, which is twice as long at most, are numbers of 32 bits.
+/// Configured limits are far below.
+pub const BODY_BYTES_MAX: usize = 1 << 30;
+
+/// Labels of a scraped series at most, whatever its job's limit is: what rules and a target's own labels cost is labels
+/// times labels.
+const LABELS_MAX: usize = 1024;
+
+/// How often a body is begun anew since the intake entered another epoch, before it is read in one go.
+const RESTARTS_MAX: u32 = 4;
+
+/// Bytes that a piece of the scraper's memory may keep for the next body; what is larger is given back.
+const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// A sample this far ahead of its scrape is not taken, as in Prometheus.
 pub const AHEAD_NS_MAX: i64 = 10 * 60 * 1_000_000_000;
@@ -123,6 +151,21 @@ pub const AHEAD_NS_MAX: i64 = 10 * 60 * 1_000_000_000;
 /// Reads scrapes, one after the other, of any targets: a worker has one. Pages are the targets' own.
 #[derive(Default, Debug)]
 pub struct Scraper {
+    stage: Stage,
+    /// What a step does.
+    step_work: Work,
+    /// The format of the body; none where there is an end.
+    format: Option<Format>,
+    options: ScrapeOptions,
+    progress: Progress,
+    /// The intake's epoch that `lines` are of.
+    epoch: u64,
+    restarts: u32,
+    /// The epoch for which a page is being renewed, and the line from which that goes on.
+    renewed: (u64, usize),
+    /// Why nothing of the body is taken.
+    failure: Option<Failure>,
+    added: u64,
     /// The body being read, line by line.
     lines: Vec<Line>,
     /// What stands beside the lines, by rising number of the line.
@@ -134,6 +177,11 @@ pub struct Scraper {
     /// Native histograms.
     heap: Vec<u8>,
     families: Reader,
+    walk: Walk,
+    /// The first line of the metric at hand.
+    metric: u32,
+    /// Of a metric of the page and one of the body, by their first lines: whether they share the same.
+    like: ((u32, u32), bool),
     /// The labels of the exemplars.
     exemplar_labels: Vec<u8>,
     /// Lines of series that are gone, and where in it the stale markers of all that is pushed next stand.
@@ -172,6 +220,19 @@ pub struct Scraper {
     settling: settle::Settling,
 }
 
+/// How far a body is read.
+#[derive(Clone, Copy, Default, Debug)]
+struct Progress {
+    at: usize,
+    /// The page's line that is expected next.
+    next: usize,
+    /// The series so far are the page's, in its order; once all is read: they are all of them.
+    same: bool,
+    /// `# EOF` was read.
+    ended: bool,
+    equal: Equal,
+}
+
 /// A line's own time; none if the sample is too far ahead to be taken.
 #[derive(Clone, Copy, Debug)]
 struct OwnTime {
@@ -202,13 +263,72 @@ impl Scraper {
         Scraper::default()
     }
 
-    /// Reads a target's body. Its rows are pushed by [`push`](Scraper::push), which must have come to its end before
-    /// the next body is read.
+    /// Begins with a target's body, of which [`step`](Scraper::step) makes lines. What was read before must have been
+    /// [pushed](Scraper::push_step) to its end, or is forgotten.
+    pub fn begin(&mut self, format: Format, time_ns: i64, options: &ScrapeOptions) {
+        self.start(Some(format), time_ns, options);
+    }
+
+    /// What the target said last is no more: its scrape failed, or it is gone. What is pushed after the
+    /// [steps](Scraper::step), whose body is empty, marks all of it as stale at this time, once.
+    pub fn begin_end(&mut self, time_ns: i64, options: &ScrapeOptions) {
+        self.start(None, time_ns, options);
+    }
+
+    /// Bytes of memory held: of the body that is read, most of all.
+    pub fn memory_bytes(&self) -> usize {
+        let texts = self.text.capacity() + self.heap.capacity() + self.exemplar_labels.capacity();
+        texts
+            + self.lines.capacity() * size_of::<Line>()
+            + self.times.capacity() * size_of::<OwnTime>()
+            + self.starts_ns.capacity() * size_of::<(u32, i64)>()
+            + self.exemplars.capacity() * size_of::<HeldExemplar>()
+            + self.gone.memory_bytes()
+            + self.settling.memory_bytes()
+    }
+
+    fn start(&mut self, format: Option<Format>, time_ns: i64, options: &ScrapeOptions) {
+        (self.format, self.time_ns, self.options) = (format, time_ns, *options);
+        (self.restarts, self.renewed) = (0, (0, 0));
+        self.clear();
+    }
+
+    /// Reads on, one step of bounded work. What the body brought once all of it is read; until then come again with
+    /// the same page and body.
     ///
     /// New series are made known to `intake`, whose context is the target's.
     ///
     /// # Errors
-    /// [`ScrapeFailure`]: nothing of it is taken, the page is as it was, and [`push`](Scraper::push) has nothing to do.
+    /// [`ScrapeFailure`]: nothing of it is taken, the page is as it was, and there is nothing to push.
+    pub fn step<I: Intake>(
+        &mut self,
+        page: &mut Page,
+        body: &[u8],
+        intake: &mut I,
+    ) -> Result<Option<Counts>, ScrapeFailure> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(ScrapeFailure { why: Failure::TooLong, counts: Counts::default() });
+        }
+        let numbers = !matches!(self.stage, Stage::Renew | Stage::Keep(..) | Stage::Done(_));
+        if numbers && self.epoch != intake.epoch() {
+            self.restarts += 1;
+            self.clear();
+        }
+        let mut work = if self.restarts < RESTARTS_MAX { self.step_work } else { Work::whole() };
+        loop {
+            self.advance(page, body, intake, &mut work)?;
+            match self.stage {
+                Stage::Done(counts) => return Ok(Some(counts)),
+                _ if work.is_spent() => return Ok(None),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads a target's body in one go.
+    ///
+    /// # Errors
+    /// As [`step`](Scraper::step).
     pub fn read<I: Intake>(
         &mut self,
         page: &mut Page,
@@ -218,46 +338,29 @@ impl Scraper {
         options: &ScrapeOptions,
         intake: &mut I,
     ) -> Result<Counts, ScrapeFailure> {
-        self.begin(time_ns, options);
-        if body.len() > BODY_BYTES_MAX {
-            return Err(ScrapeFailure { why: Failure::TooLong, counts: Counts::default() });
-        }
-        self.renew(page, intake);
-        let read = match format {
-            Format::Lines(syntax) => self.read_lines(page, syntax, body, options, intake),
-            Format::Protobuf => self.read_protobuf(page, body, options, intake),
-        };
-        let same = *read.as_ref().unwrap_or(&false);
-        let counts = self.settle(page, same, options, intake);
-        let taken = counts.kept - counts.twice;
-        match read {
-            Err(why) => return self.fail(why, counts),
-            Ok(_) if options.samples_max > 0 && taken > options.samples_max => {
-                return self.fail(Failure::SampleLimit(options.samples_max), counts);
+        self.begin(format, time_ns, options);
+        loop {
+            if let Some(counts) = self.step(page, body, intake)? {
+                return Ok(counts);
             }
-            Ok(_) => {}
         }
-        let converts = options.histograms.convert_classic;
-        if converts && format != Format::Protobuf {
-            self.weave(body);
-        }
-        let text = if converts || format == Format::Protobuf { &self.text } else { body };
-        page.replace(format, text, &self.lines, intake.epoch());
-        self.to_push = page.lines.len();
-        Ok(counts)
     }
 
-    /// What the target said last is no more: its scrape failed, or it is gone. [`push`](Scraper::push) marks all of it
-    /// as stale at this time, once.
-    pub fn end<I: Intake>(&mut self, page: &mut Page, time_ns: i64, options: &ScrapeOptions, intake: &mut I) {
-        self.begin(time_ns, options);
-        self.renew(page, intake);
-        self.settle_end(page, options, intake);
-        page.live = false;
+    /// Begins anew with the body.
+    fn clear(&mut self) {
+        self.forget();
+        (self.stage, self.failure, self.added) = (Stage::Renew, None, 0);
+        self.progress = Progress { same: true, ..Progress::default() };
+        self.walk = Walk::default();
+        self.like = ((NO_KEY, NO_KEY), false);
+        self.with_empty = self.options.keep_empty_labels;
+        self.set_kind(MetricType::Unknown);
     }
 
-    /// As [`end`](Scraper::end), for a target that goes on and whose lines are read in another way from now on: `now`,
-    /// all of which was just pushed, is what it says, and only the series that are not in it are marked.
+    /// What the target said is no more, but the target goes on, and its lines are read in another way from now on. What
+    /// is pushed after this marks those series of `page` as stale that are not in `now`, all of which was just pushed.
+    ///
+    /// In one go: a page comes to this once in a reload.
     pub fn end_but<I: Intake>(
         &mut self,
         page: &mut Page,
@@ -266,43 +369,43 @@ impl Scraper {
         options: &ScrapeOptions,
         intake: &mut I,
     ) {
-        self.begin(time_ns, options);
-        self.renew(page, intake);
+        self.start(None, time_ns, options);
+        self.renew(page, intake, &mut Work::whole());
         if now.live {
             debug_assert_eq!(now.epoch, intake.epoch());
             // A series that is there is not gone, whoever says its times.
             self.lines
                 .extend(now.lines.iter().map(|line| Line { flags: line.flags & !Line::TIMED, ..*line }));
         }
-        self.settle_end(page, options, intake);
-        page.live = false;
+        if page.live {
+            self.find_gone(page, intake);
+        }
+        self.lines.clear();
+        page.die();
+        self.stage = Stage::Done(Counts::default());
     }
 
-    fn begin(&mut self, time_ns: i64, options: &ScrapeOptions) {
-        self.time_ns = time_ns;
-        self.with_empty = options.keep_empty_labels;
-        self.lines.clear();
-        self.times.clear();
-        self.starts_ns.clear();
-        self.exemplars.clear();
-        self.exemplar_labels.clear();
-        self.text.clear();
-        self.heap.clear();
+    /// Forgets what was read and what of it was pushed, and lets go of memory that only a large body needs.
+    fn forget(&mut self) {
+        empty(&mut self.lines);
+        empty(&mut self.times);
+        empty(&mut self.starts_ns);
+        empty(&mut self.exemplars);
+        empty(&mut self.exemplar_labels);
+        empty(&mut self.text);
+        empty(&mut self.heap);
         self.family.clear();
         self.group.clear();
         self.gone.clear();
+        empty(&mut self.gone.text);
+        empty(&mut self.gone.lines);
         (self.pushed, self.pushed_gone, self.to_push, self.heard) = (0, 0, 0, 0);
         (self.family_at, self.family_len) = (0, 0);
         self.row_taken = false;
         self.side = SideAt::default();
         self.spoken.clear();
         self.starts.clear();
-        self.set_kind(MetricType::Unknown);
-    }
-
-    fn fail(&mut self, why: Failure, counts: Counts) -> Result<Counts, ScrapeFailure> {
-        self.gone.clear();
-        Err(ScrapeFailure { why, counts })
+        self.settling.clear();
     }
 
     /// A `TYPE` was read.
@@ -317,15 +420,29 @@ impl Scraper {
 impl Failure {
     /// The series that `key` names is refused. One for which there is no room costs itself alone: no failure.
     fn of_refusal(refusal: &Refusal, key: &[u8]) -> Option<Failure> {
-        let unfit = |why| {
-            let shown = &key[..key.len().min(SHOWN_BYTES_MAX)];
-            Failure::Unfit { why, series: String::from_utf8_lossy(shown).into_owned() }
-        };
         match refusal {
-            Refusal::Unfit(why) => Some(unfit(why)),
-            Refusal::Labels(_) => Some(unfit("a label is given twice")),
+            Refusal::Unfit(why) => Some(Failure::unfit(why, key)),
+            Refusal::Labels(_) => Some(Failure::unfit("a label is given twice", key)),
             Refusal::SeriesLimit { .. } | Refusal::TooLarge { .. } => None,
         }
+    }
+
+    /// The series that `key` names has more than [`LABELS_MAX`] labels.
+    fn labels(key: &[u8]) -> Failure {
+        Failure::unfit("label_limit exceeded: a series has at most 1024 labels", key)
+    }
+
+    fn unfit(why: &'static str, key: &[u8]) -> Failure {
+        let shown = &key[..key.len().min(SHOWN_BYTES_MAX)];
+        Failure::Unfit { why, series: String::from_utf8_lossy(shown).into_owned() }
+    }
+}
+
+/// Empties a piece of memory, and gives it back if it is a large one.
+fn empty<T>(memory: &mut Vec<T>) {
+    memory.clear();
+    if memory.capacity() * size_of::<T>() > KEPT_BYTES_MAX {
+        *memory = Vec::new();
     }
 }
 
@@ -339,6 +456,7 @@ impl std::fmt::Display for Failure {
             Failure::Unfit { why, series } => write!(f, "{why} (series: {series})"),
             Failure::SampleLimit(limit) => write!(f, "sample limit exceeded: sample_limit is {limit}"),
             Failure::TooLong => f.write_str("the body is too long"),
+            Failure::TooMany { what, max } => write!(f, "the body has more than {max} {what}"),
         }
     }
 }

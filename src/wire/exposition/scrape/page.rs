@@ -1,17 +1,20 @@
 //! A page: what a target said last, line by line, and which series its lines are.
 //!
-//! A body in protobuf has no lines: what stands for them are the keys of its samples.
+//! A body in protobuf has no lines: what stands for them are the keys of its samples. What the samples of a metric
+//! share stands in the text once, behind what is the first one's own.
 
 use crate::model::MetricType;
 
 use super::super::Syntax;
+use super::super::protobuf::split_key;
 use super::Format;
 
 /// What a target said last: its body, 24 bytes a line, and nothing else.
 #[derive(Debug)]
 pub struct Page {
     pub(super) format: Format,
-    /// The body; of a body in protobuf its keys and what it says of metrics, one after the other.
+    /// The body; of a body in protobuf its keys and what it says of metrics, one after the other. A page that is not
+    /// live has none.
     pub(super) text: Vec<u8>,
     /// It, line by line, without a gap.
     pub(super) lines: Vec<Line>,
@@ -21,6 +24,10 @@ pub struct Page {
     pub(super) told: u64,
     /// Its series have not been marked stale since.
     pub(super) live: bool,
+    /// The text that is being taken up, if it is a long one: until it is whole the page is what it was.
+    coming: Vec<u8>,
+    /// Of the metric whose lines were adopted last: its first line there, and here.
+    adopted: Option<(u32, u32)>,
 }
 
 /// A line of a body, or several without a sample.
@@ -28,7 +35,8 @@ pub struct Page {
 pub(super) struct Line {
     /// Where it starts; it ends where the next one does.
     pub(super) start: u32,
-    /// Bytes of its name and labels, with which it starts, if it is [`Line::PLAIN`].
+    /// Bytes of its name and labels, with which it starts, if it is [`Line::PLAIN`]. Of a body in protobuf the first
+    /// line of its metric.
     pub(super) key_len: u32,
     /// The intake's number for its key, or [`NO_KEY`].
     pub(super) key: u32,
@@ -90,6 +98,8 @@ impl Default for Page {
             epoch: 0,
             told: 0,
             live: false,
+            coming: Vec::new(),
+            adopted: None,
         }
     }
 }
@@ -102,7 +112,7 @@ impl Page {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.text.capacity() + self.lines.capacity() * size_of::<Line>()
+        self.text.capacity() + self.coming.capacity() + self.lines.capacity() * size_of::<Line>()
     }
 
     /// Whether the target's last scrape was good: there are series that are not marked stale.
@@ -113,6 +123,21 @@ impl Page {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
+        self.adopted = None;
+    }
+
+    /// Its series are marked stale: of them no more is kept than which they were, as long as their numbers are good.
+    pub(super) fn die(&mut self) {
+        self.live = false;
+        (self.text, self.coming) = (Vec::new(), Vec::new());
+    }
+
+    /// Fills `key` with that of a line of a body in protobuf.
+    pub(super) fn write_key(&self, line: usize, key: &mut Vec<u8>) {
+        let first = self.lines[line].key_len as usize;
+        key.clear();
+        key.extend_from_slice(split_key(self.bytes(line)).0);
+        key.extend_from_slice(split_key(self.bytes(first)).1);
     }
 
     /// Where a line ends.
@@ -130,30 +155,64 @@ impl Page {
         line.checked_sub(1).map_or(MetricType::Unknown, |before| self.lines[before].kind)
     }
 
-    /// This is what the target says now.
-    pub(super) fn replace(&mut self, format: Format, body: &[u8], lines: &[Line], epoch: u64) {
-        self.format = format;
-        self.text.clear();
-        self.text.reserve_exact(body.len());
-        self.text.extend_from_slice(body);
+    /// Takes up what the target says now, a piece of the text at a time: from where on is the answer of the call
+    /// before, first 0. None once all of it is taken.
+    pub(super) fn replace(
+        &mut self,
+        from: usize,
+        format: Format,
+        text: &[u8],
+        lines: &[Line],
+        epoch: u64,
+    ) -> Option<usize> {
+        if text.len() > PIECE_BYTES {
+            if from == 0 {
+                self.coming = Vec::new();
+                self.coming.reserve_exact(text.len());
+            }
+            let upto = text.len().min(from + PIECE_BYTES);
+            self.coming.extend_from_slice(&text[from..upto]);
+            if upto < text.len() {
+                return Some(upto);
+            }
+            self.text = std::mem::take(&mut self.coming);
+        } else {
+            self.text.clear();
+            self.text.reserve_exact(text.len());
+            self.text.extend_from_slice(text);
+        }
         self.lines.clear();
         self.lines.reserve_exact(lines.len());
         self.lines.extend_from_slice(lines);
         // A body that was once far longer is no reason to hold so much for ever.
-        if self.text.capacity() > 2 * body.len() {
+        if self.text.capacity() > 2 * text.len() {
             self.text.shrink_to_fit();
             self.lines.shrink_to_fit();
         }
-        self.epoch = epoch;
-        self.live = true;
+        (self.format, self.epoch, self.live) = (format, epoch, true);
+        None
     }
 
-    /// Appends a line of another page.
+    /// Appends a line of another page of the same format.
     pub(super) fn adopt(&mut self, other: &Page, line: usize) {
         let start = self.text.len() as u32;
-        self.text.extend_from_slice(other.bytes(line));
-        self.lines.push(Line { start, ..other.lines[line] });
+        let mut adopted = Line { start, ..other.lines[line] };
+        if other.format == Format::Protobuf {
+            let first = adopted.key_len;
+            self.text.extend_from_slice(split_key(other.bytes(line)).0);
+            if self.adopted.is_none_or(|(there, _)| there != first) {
+                self.text.extend_from_slice(split_key(other.bytes(first as usize)).1);
+                self.adopted = Some((first, self.lines.len() as u32));
+            }
+            adopted.key_len = self.adopted.map_or(0, |(_, here)| here);
+        } else {
+            self.text.extend_from_slice(other.bytes(line));
+        }
+        self.lines.push(adopted);
     }
 }
+
+/// Bytes of a text that are taken up at a time.
+const PIECE_BYTES: usize = 4 << 20;
 
 const _: () = assert!(size_of::<Line>() == 24);

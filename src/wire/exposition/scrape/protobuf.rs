@@ -4,11 +4,12 @@ use crate::bytes::{read_varint, write_varint};
 use crate::model::{Full, Intake, METRIC_NAME, Metadata, MetricType, Series, heap_word};
 
 use super::super::protobuf::{
-    Fault, Said, Sample, Value, key_labels, next_family, write_exemplar, write_key,
+    Fault, Halt, Said, Sample, Value, key_labels, split_key, write_exemplar, write_own, write_shared,
 };
+use super::super::work::Work;
 use super::page::{Line, NO_KEY, Page};
 use super::settle::Trail;
-use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, OwnTime, ScrapeOptions, Scraper};
+use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Scraper};
 
 /// Why a family is not read to its end.
 enum Stop {
@@ -23,43 +24,42 @@ impl From<Fault> for Stop {
 }
 
 impl Scraper {
-    /// Reads a body; whether its series are those of the page, in the same order.
+    /// Reads a body as far as the step's work goes; whether it has come to the end.
     pub(super) fn read_protobuf<I: Intake>(
         &mut self,
         page: &Page,
         body: &[u8],
-        options: &ScrapeOptions,
         intake: &mut I,
+        work: &mut Work,
     ) -> Result<bool, Failure> {
         let nothing = Page::default();
-        let is_old = page.format == Format::Protobuf;
-        let mut trail = Trail::new(if is_old { page } else { &nothing });
-        trail.same = is_old;
-        let mut families = std::mem::take(&mut self.families);
-        let (mut at, mut count) = (0, 1);
-        let read = loop {
-            let (family, next) = match next_family(body, at) {
-                Ok(Some(family)) => family,
-                Ok(None) => break Ok(()),
-                Err(fault) => break Err(Stop::Fault(fault)),
-            };
-            let read = families.read(family, &options.histograms, |said| match said {
-                Said::Metadata(metadata) => {
-                    self.hold_metadata(&metadata, &mut trail);
-                    Ok(())
-                }
-                Said::Sample(sample) => self.hold_sample(sample, options, &mut trail, intake),
-            });
-            if let Err(stop) = read {
-                break Err(stop);
+        let is_old = page.live && page.format == Format::Protobuf;
+        let (next, same) = (self.progress.next, self.progress.same && is_old);
+        let mut trail = Trail { old: if is_old { page } else { &nothing }, next, same };
+        let mut reader = std::mem::take(&mut self.families);
+        let mut walk = std::mem::take(&mut self.walk);
+        let histograms = self.options.histograms;
+        let read = walk.go(&mut reader, body, &histograms, work, |said, spot| match said {
+            Said::Metadata(metadata) => {
+                self.hold_metadata(&metadata, &mut trail);
+                self.check_bounds().map_err(Stop::Failure)
             }
-            (at, count) = (next, count + 1);
-        };
-        self.families = families;
+            Said::Sample(sample) => {
+                self.hold_sample(sample, spot.is_first, &mut trail, intake)?;
+                self.check_bounds().map_err(Stop::Failure)
+            }
+        });
+        let family = walk.family_number();
+        (self.families, self.walk) = (reader, walk);
+        if read.is_ok() {
+            trail.same = trail.ends_same();
+        }
+        (self.progress.next, self.progress.same) = (trail.next, trail.same);
         match read {
-            Ok(()) => Ok(trail.ends_same()),
-            Err(Stop::Failure(failure)) => Err(failure),
-            Err(Stop::Fault(fault)) => Err(Failure::Malformed(format!("family {count}: {fault}"))),
+            Ok(()) => Ok(true),
+            Err(Halt::Paused) => Ok(false),
+            Err(Halt::By(Stop::Failure(failure))) => Err(failure),
+            Err(Halt::By(Stop::Fault(fault))) => Err(Failure::Malformed(format!("family {family}: {fault}"))),
         }
     }
 
@@ -78,24 +78,30 @@ impl Scraper {
     }
 
     fn hold(&mut self, start: usize, key: u32, flags: u16, value_bits: u64) {
-        let (start, key_len, kind) = (start as u32, 0, MetricType::Unknown);
+        let (start, key_len, kind) = (start as u32, self.metric, MetricType::Unknown);
         self.lines.push(Line { start, key_len, key, kind, flags, value_bits });
     }
 
     fn hold_sample<I: Intake>(
         &mut self,
         sample: &Sample<'_>,
-        options: &ScrapeOptions,
+        is_first: bool,
         trail: &mut Trail<'_>,
         intake: &mut I,
     ) -> Result<(), Stop> {
-        write_key(sample, &[], &mut self.key);
-        let start = self.text.len();
-        self.text.extend_from_slice(&self.key);
+        if sample.labels.len() > LABELS_MAX {
+            return Err(Stop::Failure(Failure::labels(sample.family)));
+        }
         let mut flags = Line::SAMPLE | Line::KEYED;
         let line = self.lines.len() as u32;
+        let start = self.text.len();
+        write_own(sample, &[], &mut self.text);
+        if is_first {
+            write_shared(sample, &mut self.text);
+            self.metric = line;
+        }
         let mut time_ns = self.time_ns;
-        if let Some(ms) = sample.time_ms.filter(|_| options.honor_timestamps) {
+        if let Some(ms) = sample.time_ms.filter(|_| self.options.honor_timestamps) {
             let own = ms.checked_mul(NANOS_PER_MILLI).ok_or(Fault::Time)?;
             let taken = own <= self.time_ns.saturating_add(AHEAD_NS_MAX);
             self.times.push(OwnTime { line, time_ns: taken.then_some(own) });
@@ -121,32 +127,59 @@ impl Scraper {
             let time_ns = at_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
             self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
         }
-        let old = trail.old.lines.get(trail.next);
-        let is_known = old.is_some_and(|old| old.has(Line::SAMPLE) && old.key != NO_KEY)
-            && trail.old.bytes(trail.next) == &*self.key;
-        let key = match (old, is_known) {
-            (Some(old), true) => {
+        let key = match self.as_before(start, trail) {
+            Some(old) => {
                 flags |= old.flags & Line::DROPPED;
                 old.key
             }
-            _ => match self.find_or_define(intake) {
-                Ok(Some(series)) => {
-                    if intake.identity(series).is_none() {
-                        flags |= Line::DROPPED;
+            None => {
+                self.key.clear();
+                write_own(sample, &[], &mut self.key);
+                write_shared(sample, &mut self.key);
+                match self.find_or_define(intake) {
+                    Ok(Some(series)) => {
+                        if intake.identity(series).is_none() {
+                            flags |= Line::DROPPED;
+                        }
+                        series.key
                     }
-                    series.key
+                    Ok(None) => NO_KEY,
+                    Err(failure) => {
+                        // It counts as one that was read.
+                        self.hold(start, NO_KEY, flags, value_bits);
+                        return Err(Stop::Failure(failure));
+                    }
                 }
-                Ok(None) => NO_KEY,
-                Err(failure) => {
-                    // It counts as one that was read.
-                    self.hold(start, NO_KEY, flags, value_bits);
-                    return Err(Stop::Failure(failure));
-                }
-            },
+            }
         };
         flags |= trail.follow(key, flags, &mut self.settling);
         self.hold(start, key, flags, value_bits);
         Ok(())
+    }
+
+    /// The page's line that is next, if its key is that of the sample whose own part of it stands in the text from
+    /// `start` on. What metrics share is compared once for each.
+    fn as_before(&mut self, start: usize, trail: &Trail<'_>) -> Option<Line> {
+        let old = trail.old.lines.get(trail.next).copied()?;
+        if !old.has(Line::SAMPLE) || old.key == NO_KEY {
+            return None;
+        }
+        let own = |text| split_key(text).0;
+        if own(trail.old.bytes(trail.next)) != own(&self.text[start..]) {
+            return None;
+        }
+        let pair = (old.key_len, self.metric);
+        if self.like.0 != pair {
+            let first = self.metric as usize;
+            let end = self.lines.get(first + 1).map_or(start, |next| next.start as usize);
+            let key = match self.lines.get(first) {
+                Some(line) => &self.text[line.start as usize..end],
+                None => &self.text[start..],
+            };
+            let shared = |text| split_key(text).1;
+            self.like = (pair, shared(trail.old.bytes(old.key_len as usize)) == shared(key));
+        }
+        self.like.1.then_some(old)
     }
 
     /// The series of the key at hand; none if there is no room for it.

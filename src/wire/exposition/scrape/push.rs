@@ -5,8 +5,10 @@ use crate::model::{
     heap_place, heap_word,
 };
 
+use super::super::Syntax;
 use super::super::line::{self, Content};
 use super::super::series::{NATIVE, NATIVE_STARTED, PLAIN, STARTED, VALUE};
+use super::super::work::{LOOK_WORK, SAMPLE_WORK, Work};
 use super::page::{Line, NO_KEY, Page};
 use super::{Format, Scraper};
 
@@ -21,13 +23,45 @@ impl Scraper {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Result<(), Full> {
-        self.renew(page, intake);
+        while !self.push_step(page, intake, result)? {}
+        Ok(())
+    }
+
+    /// As [`push`](Scraper::push), one step of bounded work; whether all is pushed.
+    ///
+    /// # Errors
+    /// [`Full`]: come again after the next commit.
+    pub fn push_step<I: Intake>(
+        &mut self,
+        page: &mut Page,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<bool, Full> {
+        let mut work = self.step_work;
+        if self.to_push > 0 && !self.renew(page, intake, &mut work) {
+            return Ok(false);
+        }
         let mut gone = std::mem::take(&mut self.gone);
-        self.renew(&mut gone, intake);
-        let pushed = self.push_lines(page, intake, result);
-        let pushed = pushed.and_then(|()| self.push_gone(&gone, intake, result));
+        let pushed = match self.renew(&mut gone, intake, &mut work) {
+            true => self.push_all(page, &gone, intake, result, &mut work),
+            false => Ok(false),
+        };
         self.gone = gone;
+        if pushed == Ok(true) {
+            self.forget();
+        }
         pushed
+    }
+
+    fn push_all<I: Intake>(
+        &mut self,
+        page: &mut Page,
+        gone: &Page,
+        intake: &mut I,
+        result: &mut WriteResult,
+        work: &mut Work,
+    ) -> Result<bool, Full> {
+        Ok(self.push_lines(page, intake, result, work)? && self.push_gone(gone, intake, result)?)
     }
 
     fn push_lines<I: Intake>(
@@ -35,15 +69,18 @@ impl Scraper {
         page: &mut Page,
         intake: &mut I,
         result: &mut WriteResult,
-    ) -> Result<(), Full> {
+        work: &mut Work,
+    ) -> Result<bool, Full> {
         let tell_all = page.told != page.epoch;
         let mut plain = ShapeId::NONE;
         // Until a line has more than a value, which few have.
         let mut beside = self.line_beside();
-        while self.pushed < self.to_push {
+        let upto = self.to_push.min(self.pushed + PUSHED_LINES_MAX);
+        while self.pushed < upto && !work.is_spent() {
             let line = page.lines[self.pushed];
             if !line.has(Line::SAMPLE) {
                 if line.is_header() && (tell_all || line.value_bits != 0) {
+                    work.spend(page.bytes(self.pushed).len());
                     self.tell(page, self.pushed, intake)?;
                 }
             } else if line.key == NO_KEY {
@@ -68,10 +105,11 @@ impl Scraper {
             }
             self.pushed += 1;
         }
-        if self.to_push > 0 && tell_all {
+        let is_done = self.pushed == self.to_push;
+        if is_done && self.to_push > 0 && tell_all {
             page.told = page.epoch;
         }
-        Ok(())
+        Ok(is_done)
     }
 
     /// The next line that has a time, a start time or exemplars.
@@ -140,9 +178,11 @@ impl Scraper {
         gone: &Page,
         intake: &mut I,
         result: &mut WriteResult,
-    ) -> Result<(), Full> {
+    ) -> Result<bool, Full> {
         let mut plain = ShapeId::NONE;
-        while let Some(line) = gone.lines.get(self.pushed_gone) {
+        let upto = gone.lines.len().min(self.pushed_gone + PUSHED_LINES_MAX);
+        while self.pushed_gone < upto {
+            let line = &gone.lines[self.pushed_gone];
             if line.key != NO_KEY {
                 let series = Series { key: line.key, shape: plain };
                 if plain == ShapeId::NONE {
@@ -164,7 +204,7 @@ impl Scraper {
             }
             self.pushed_gone += 1;
         }
-        Ok(())
+        Ok(self.pushed_gone == gone.lines.len())
     }
 
     /// Tells the intake what a stretch of metadata says. What was said before belongs to it if it is of the same
@@ -204,40 +244,64 @@ impl Scraper {
         self.spoken.tell(intake)
     }
 
-    /// Finds the page's series again if their numbers are of another epoch.
-    pub(super) fn renew<I: Intake>(&mut self, page: &mut Page, intake: &mut I) {
-        if page.epoch == intake.epoch() {
-            return;
+    /// Finds the page's series again if their numbers are of another epoch, as far as the step's work goes; whether it
+    /// has come to the end.
+    pub(super) fn renew<I: Intake>(&mut self, page: &mut Page, intake: &mut I, work: &mut Work) -> bool {
+        let epoch = intake.epoch();
+        if page.epoch == epoch {
+            return true;
+        }
+        if self.renewed.0 != epoch {
+            self.renewed = (epoch, 0);
         }
         let kind = self.kind;
-        for at in 0..page.lines.len() {
+        while self.renewed.1 < page.lines.len() {
+            if work.is_spent() {
+                self.set_kind(kind);
+                return false;
+            }
+            let at = self.renewed.1;
+            self.renewed.1 += 1;
             let line = page.lines[at];
             if !line.has(Line::SAMPLE) || line.key == NO_KEY {
+                work.spend(LOOK_WORK);
                 continue;
             }
             self.set_kind(line.kind);
-            let found = self.find_again(page.format, page.bytes(at), &line, intake);
+            work.spend(SAMPLE_WORK + page.bytes(at).len());
+            let found = match page.format {
+                Format::Lines(syntax) => self.find_again(syntax, page.bytes(at), &line, intake),
+                Format::Protobuf => {
+                    let mut key = std::mem::take(&mut self.key);
+                    page.write_key(at, &mut key);
+                    work.spend(key.len());
+                    let found = self.find_keyed(&key, intake);
+                    self.key = key;
+                    found
+                }
+            };
             page.lines[at].key = found.unwrap_or_else(|| {
                 page.lines[at].flags |= Line::ANEW;
                 NO_KEY
             });
         }
         self.set_kind(kind);
-        page.epoch = intake.epoch();
+        page.epoch = epoch;
+        self.renewed.1 = 0;
+        true
     }
 
     /// The key of a line that was taken before. One for which there is no room any more has none.
     fn find_again<I: Intake>(
         &mut self,
-        format: Format,
+        syntax: Syntax,
         text: &[u8],
         line: &Line,
         intake: &mut I,
     ) -> Option<u32> {
-        let syntax = match format {
-            Format::Lines(syntax) if !line.has(Line::KEYED) => syntax,
-            _ => return self.find_keyed(text, intake),
-        };
+        if line.has(Line::KEYED) {
+            return self.find_keyed(text, intake);
+        }
         if line.has(Line::PLAIN) {
             let key = self.prefix.key(&text[..line.key_len as usize], &mut self.key);
             if let Some(series) = intake.find(key) {
@@ -279,3 +343,6 @@ fn one_valued<I: Intake>(fields: &[FieldText<'_>], series: Series, intake: &mut 
     debug_assert!(fields.iter().filter(|field| field.kind != FieldType::StartTime).count() == 1);
     intake.define_shape(series, fields).expect("one field of a short name is within every bound")
 }
+
+/// Lines that a step pushes at most.
+const PUSHED_LINES_MAX: usize = 1 << 15;

@@ -1,12 +1,10 @@
 //! Which series came twice, which are new, which are gone: known at once where nothing changed, else by sorting.
 
-use std::collections::HashMap;
-
 use crate::model::{Intake, Series, ShapeId};
 
 use super::super::line::Tokens;
 use super::page::{Line, NO_KEY, Page};
-use super::{Counts, ScrapeOptions, Scraper};
+use super::{Counts, Scraper};
 
 /// Where in the page the body is that is read along it.
 pub(super) struct Trail<'a> {
@@ -18,12 +16,7 @@ pub(super) struct Trail<'a> {
     pub(super) same: bool,
 }
 
-impl<'a> Trail<'a> {
-    /// At the page's first line.
-    pub(super) fn new(old: &'a Page) -> Trail<'a> {
-        Trail { old, next: 0, same: true }
-    }
-
+impl Trail<'_> {
     /// Goes on behind the page's line of this key, if it has one; what is still true of the line read is what is
     /// given back.
     pub(super) fn follow(&mut self, key: u32, flags: u16, settling: &mut Settling) -> u16 {
@@ -64,8 +57,8 @@ const NEAR_LINES: usize = 16;
 /// Memory for settling, used again.
 #[derive(Default, Debug)]
 pub(super) struct Settling {
-    /// Where in the page the lines of keys are, once that was asked.
-    places: HashMap<u32, u32>,
+    /// The keys of the page's lines above the lines, sorted, once that was asked.
+    places: Vec<u64>,
     are_placed: bool,
     /// A series' number above a line's.
     now: Vec<u64>,
@@ -80,36 +73,39 @@ impl Settling {
             self.are_placed = true;
             self.places.clear();
             let samples = page.lines.iter().enumerate().filter(|(_, line)| line.has(Line::SAMPLE));
-            self.places.extend(samples.map(|(i, line)| (line.key, i as u32)));
+            self.places.extend(samples.map(|(i, line)| u64::from(line.key) << 32 | i as u64));
+            self.places.sort_unstable();
         }
-        self.places.get(&key).filter(|_| key != NO_KEY).map(|&line| line as usize)
+        // The last one of several.
+        let behind = self.places.partition_point(|&place| place >> 32 <= u64::from(key));
+        let place = *self.places.get(behind.checked_sub(1)?)?;
+        (place >> 32 == u64::from(key) && key != NO_KEY).then_some(place as u32 as usize)
     }
 
-    fn clear(&mut self) {
+    /// Bytes of memory held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let numbers = self.places.capacity() + self.now.capacity() + self.before.capacity();
+        numbers * size_of::<u64>()
+    }
+
+    /// The places of lines are no longer asked for.
+    pub(super) fn forget_places(&mut self) {
         self.are_placed = false;
-        self.now.clear();
-        self.before.clear();
+        super::empty(&mut self.places);
+    }
+
+    /// Forgets the page, and lets go of memory that only a large one needs.
+    pub(super) fn clear(&mut self) {
+        self.forget_places();
+        super::empty(&mut self.now);
+        super::empty(&mut self.before);
     }
 }
 
 impl Scraper {
-    /// Says which lines come twice, and counts. `same`: the series are the page's, in its order. What is gone is in
-    /// `gone` then.
-    pub(super) fn settle<I: Intake>(
-        &mut self,
-        page: &Page,
-        same: bool,
-        options: &ScrapeOptions,
-        intake: &I,
-    ) -> Counts {
-        let mut counts = Counts::default();
-        if !same {
-            self.mark_twice(intake);
-            counts.added = self.added(page);
-            if page.live {
-                self.find_gone(page, options, intake);
-            }
-        }
+    /// Counts what was read.
+    pub(super) fn count(&self) -> Counts {
+        let mut counts = Counts { added: self.added, ..Counts::default() };
         for line in self.lines.iter().filter(|line| line.has(Line::SAMPLE)) {
             counts.scraped += 1;
             let taken = !line.has(Line::DROPPED) && line.key != NO_KEY;
@@ -118,40 +114,33 @@ impl Scraper {
             counts.refused += u64::from(line.key == NO_KEY);
         }
         counts.ahead = self.times.iter().filter(|time| time.time_ns.is_none()).count() as u64;
-        self.settling.clear();
         counts
     }
 
-    /// All that the page says is gone.
-    pub(super) fn settle_end<I: Intake>(&mut self, page: &Page, options: &ScrapeOptions, intake: &I) {
-        if page.live {
-            self.find_gone(page, options, intake);
-        }
-        self.settling.clear();
-    }
-
     /// Of the lines of one series only the first is taken, unless they have times of their own.
-    fn mark_twice<I: Intake>(&mut self, intake: &I) {
+    pub(super) fn mark_twice<I: Intake>(&mut self, intake: &I) {
         let numbers = &mut self.settling.now;
         collect(&self.lines, numbers, intake, |line| line.key != NO_KEY && !line.has(Line::DROPPED));
         self.lines.iter_mut().for_each(|line| line.flags &= !Line::TWICE);
         for group in numbers.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() > 1) {
-            for (i, &later) in group.iter().enumerate().skip(1) {
-                let later = self.lines[later as u32 as usize];
-                // Prometheus knows a line by its text and a sample by its time.
-                let twin = |&earlier: &u64| {
-                    let earlier = self.lines[earlier as u32 as usize];
-                    earlier.key == later.key || !earlier.has(Line::TIMED)
-                };
-                if !later.has(Line::TIMED) && group[..i].iter().any(twin) {
-                    self.lines[group[i] as u32 as usize].flags |= Line::TWICE;
+            let line = |number: u64| number as u32 as usize;
+            let untimed = |&number: &u64| !self.lines[line(number)].has(Line::TIMED);
+            let Some(first) = group.iter().position(untimed) else { continue };
+            // Prometheus knows a line by its text and a sample by its time: the first without a time of its own comes
+            // again if its text does, and those behind it do in any case.
+            let (timed, others) = group.split_at(first);
+            let key = self.lines[line(others[0])].key;
+            let is_first = !timed.iter().any(|&number| self.lines[line(number)].key == key);
+            for &number in &others[usize::from(is_first)..] {
+                if !self.lines[line(number)].has(Line::TIMED) {
+                    self.lines[line(number)].flags |= Line::TWICE;
                 }
             }
         }
     }
 
     /// How many lines have keys that the page has not.
-    fn added(&mut self, page: &Page) -> u64 {
+    pub(super) fn find_added(&mut self, page: &Page) -> u64 {
         let Settling { before, .. } = &mut self.settling;
         before.clear();
         before
@@ -167,8 +156,8 @@ impl Scraper {
     }
 
     /// Gathers the page's lines whose series are not among those read.
-    fn find_gone<I: Intake>(&mut self, page: &Page, options: &ScrapeOptions, intake: &I) {
-        let timed = options.track_timestamps_staleness;
+    pub(super) fn find_gone<I: Intake>(&mut self, page: &Page, intake: &I) {
+        let timed = self.options.track_timestamps_staleness;
         let Settling { now, before, .. } = &mut self.settling;
         collect(&self.lines, now, intake, |line| line.is_tracked(timed));
         collect(&page.lines, before, intake, |line| line.is_tracked(timed));

@@ -61,7 +61,8 @@ impl Target {
 
     fn end(&mut self) -> Vec<String> {
         self.time_ns += 1_000_000_000;
-        self.scraper.end(&mut self.page, self.time_ns, &self.options, &mut self.rows);
+        self.scraper.begin_end(self.time_ns, &self.options);
+        while self.scraper.step(&mut self.page, b"", &mut self.rows).unwrap().is_none() {}
         self.push().iter().map(shown).collect()
     }
 }
@@ -451,8 +452,16 @@ fn pages() -> impl Strategy<Value = (Syntax, Vec<String>)> {
 
 /// Scrapes bodies one after the other, each of them compared with the one before, and checks that its rows are those
 /// of a decoder that knows none of them.
-fn agrees(syntax: Syntax, bodies: &[Vec<u8>], forget_at: usize, room: usize) -> Result<(), TestCaseError> {
+/// `work`: what a step does; in the middle of one body the intake forgets all.
+fn agrees(
+    syntax: Syntax,
+    bodies: &[Vec<u8>],
+    forget_at: usize,
+    room: usize,
+    work: usize,
+) -> Result<(), TestCaseError> {
     let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    scraper.step_work = Work::of(work);
     let mut before: Vec<Row> = Vec::new();
     for (i, body) in bodies.iter().enumerate() {
         let time_ns = NOW_NS + i as i64 * 1_000_000_000;
@@ -461,7 +470,19 @@ fn agrees(syntax: Syntax, bodies: &[Vec<u8>], forget_at: usize, room: usize) -> 
         }
         rows.rows.clear();
         let format = Format::Lines(syntax);
-        let read = scraper.read(&mut page, format, body, time_ns, &options(), &mut rows);
+        scraper.begin(format, time_ns, &options());
+        let mut steps = 0;
+        let read = loop {
+            match scraper.step(&mut page, body, &mut rows) {
+                Ok(None) => {}
+                Ok(Some(counts)) => break Ok(counts),
+                Err(failure) => break Err(failure),
+            }
+            steps += 1;
+            if i == forget_at && steps == 3 {
+                rows.forget();
+            }
+        };
         let expected = expected(syntax, body, time_ns);
         prop_assert_eq!(read.is_ok(), expected.is_some(), "{:?} {:?}", read, String::from_utf8_lossy(body));
         let mut result = WriteResult::default();
@@ -495,6 +516,11 @@ fn agrees(syntax: Syntax, bodies: &[Vec<u8>], forget_at: usize, room: usize) -> 
     Ok(())
 }
 
+/// What a step does: a line, some, all.
+fn works() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(1), Just(3_000), Just(usize::MAX)]
+}
+
 fn is_stale(row: &Row) -> bool {
     row.fields[0].1 == Value::F64(NAN_STALE_BITS)
 }
@@ -517,10 +543,10 @@ proptest! {
 
     #[test]
     fn a_page_compared_with_the_last_one_gives_the_rows_of_one_read_alone(
-        (syntax, bodies) in pages(), forget_at in 0usize..6, room in 0usize..12,
+        (syntax, bodies) in pages(), forget_at in 0usize..6, room in 0usize..12, work in works(),
     ) {
         let bodies: Vec<Vec<u8>> = bodies.into_iter().map(String::into_bytes).collect();
-        agrees(syntax, &bodies, forget_at, room)?;
+        agrees(syntax, &bodies, forget_at, room, work)?;
     }
 
     #[test]
@@ -528,9 +554,10 @@ proptest! {
         syntax in super::super::tests::syntaxes(),
         bodies in proptest::collection::vec(super::super::tests::body(), 1..4),
         repeat in 0usize..3,
+        work in works(),
     ) {
         let mut bodies = bodies;
         bodies.extend(bodies.clone().into_iter().take(repeat));
-        agrees(syntax, &bodies, usize::MAX, 100)?;
+        agrees(syntax, &bodies, usize::MAX, 100, work)?;
     }
 }

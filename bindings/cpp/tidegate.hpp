@@ -41,10 +41,8 @@
 namespace tidegate {
 
 // Whether rows may be on disk after this answer: who sends them again may have them twice, who does not may lack them.
-[[nodiscard]] constexpr bool in_doubt(tdg_status status) noexcept {
-    return status == TDG_E_IN_DOUBT || status == TDG_E_TIMEOUT || status == TDG_E_CLOSED ||
-           status == TDG_E_POISONED || status == TDG_E_INTERNAL;
-}
+// TDG_E_TIMEOUT is no answer yet: ask again.
+[[nodiscard]] inline bool in_doubt(tdg_status status) noexcept { return tdg_status_in_doubt(status); }
 
 // Why a call failed: `code` is one of the TDG_E_ numbers.
 class error : public std::runtime_error {

@@ -48,17 +48,10 @@ const (
 func (s Status) Error() string { return "tidegate: " + C.GoString(C.tdg_status_text(C.tdg_status(s))) }
 
 // InDoubt says whether rows may be on disk after this error: who sends them again may have them twice, who does not may
-// lack them.
+// lack them. ErrTimeout is no answer yet: ask again.
 func InDoubt(err error) bool {
 	var status Status
-	if !errors.As(err, &status) {
-		return false
-	}
-	switch status {
-	case ErrInDoubt, ErrTimeout, ErrClosed, ErrPoisoned, ErrInternal:
-		return true
-	}
-	return false
+	return errors.As(err, &status) && bool(C.tdg_status_in_doubt(C.tdg_status(status)))
 }
 
 // Error is what went wrong, where the library tells more than a status.

@@ -175,6 +175,12 @@ int main(int argc, char **argv) {
             error = NULL;
             failed = TDG_OK;
             more = false;
+        } else if (failed == TDG_E_CORRUPT) { /* Told once, and left out: it goes on behind the damage. */
+            tdg_str place = tdg_error_message(error);
+            fprintf(stderr, "sink: %.*s\n", (int)place.len, place.ptr);
+            tdg_error_free(error);
+            error = NULL;
+            failed = TDG_OK;
         }
     }
 

@@ -77,6 +77,11 @@ func run(ctx context.Context, directory, path string) (err error) {
 		if errors.Is(err, tidegate.ErrTimeout) {
 			return ctx.Err()
 		}
+		if errors.Is(err, tidegate.ErrCorrupt) {
+			// Told once, and left out: it goes on behind the damage.
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

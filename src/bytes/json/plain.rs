@@ -57,7 +57,7 @@ fn starts(text: &[u8; 16], digits: usize) -> bool {
 fn digits(text: &[u8; 16]) -> Option<(u64, usize)> {
     let [low, high] = [0, 8].map(|at| {
         let word: [u8; 8] = text[at..at + 8].try_into().expect("eight of sixteen bytes");
-        u64::from_le_bytes(word) ^ EACH * u64::from(b'0')
+        u64::from_le_bytes(word) ^ ZEROS
     });
     let low_len = digits_len(low);
     if low_len < 8 {
@@ -71,7 +71,7 @@ fn digits(text: &[u8; 16]) -> Option<(u64, usize)> {
 /// How many bytes from the first on are below ten.
 #[inline]
 fn digits_len(word: u64) -> usize {
-    let others = ((word & (EACH * 0x7f)) + EACH * (0x80 - 10) | word) & (EACH * 0x80);
+    let others = (((word & (EACH * 0x7f)) + EACH * (0x80 - 10)) | word) & (EACH * 0x80);
     others.trailing_zeros() as usize / 8
 }
 
@@ -88,6 +88,7 @@ fn digits_value(word: u64, len: usize) -> u64 {
 }
 
 const EACH: u64 = 0x0101_0101_0101_0101;
+const ZEROS: u64 = EACH * b'0' as u64;
 const DIGITS_MAX: usize = 15;
 const POWERS_OF_TEN: [u64; DIGITS_MAX + 1] = {
     let mut powers = [1; DIGITS_MAX + 1];

@@ -227,8 +227,12 @@ impl Run {
     /// Ends the segment between two batches, which shows what that alone costs.
     fn rotate(&mut self, order: &str) {
         let mut turns = Turns::default();
-        while self.worker.durable() < self.worker.last_filled() || !self.is_empty() {
+        while !self.is_empty() {
             self.make_room(&mut turns);
+        }
+        while self.worker.durable() < self.worker.last_filled() {
+            self.turn(&mut turns);
+            std::thread::yield_now();
         }
         let generation = self.worker.table().generation();
         let mut turns = Turns::default();

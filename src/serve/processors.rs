@@ -11,8 +11,8 @@ pub(super) struct Processors {
 }
 
 impl Processors {
-    /// Whether, since this was last asked, one or several of them had about a whole processor's time to spare. `false` if
-    /// that is too long ago; `true` where nobody counts.
+    /// Whether, since this was last asked, one or several of them had about a whole processor's time to spare.
+    /// `false` if that is too long ago; `true` where nobody counts.
     pub(super) fn had_one_free(&mut self, now_ns: u64, rules: &Gathering) -> bool {
         let Some(idle) = idle_ticks() else { return true };
         let Some((then_ns, then)) = self.last.replace((now_ns, idle)) else { return false };

@@ -188,6 +188,7 @@ impl Worker {
 
     /// Serves until the server is drained, then commits the rest and seals the segment.
     pub(super) fn run(mut self) -> io::Result<()> {
+        let _stock = engine::stock_slabs(self.number);
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         let mut deadline = self.turn();
         while !self.finished() {

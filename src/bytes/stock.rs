@@ -1,8 +1,8 @@
 //! Slabs made ready beside a thread, so that no row waits for them.
 //!
 //! The kernel may move other memory about to put a large page together, and clears it: up to tens of milliseconds for
-//! the first touch of a slab. A thread with a stock finds some that have been touched, and gives back its full slabs to be
-//! freed there.
+//! the first touch of a slab. A thread with a stock finds some that have been touched, and gives back its full slabs
+//! to be freed there.
 
 use std::cell::RefCell;
 use std::io;
@@ -42,8 +42,8 @@ enum Message {
 }
 
 impl SlabStock {
-    /// Gives this thread a stock; `spawn` starts the thread that makes it. Until there is a large slab that thread sleeps,
-    /// and nothing lies ready.
+    /// Gives this thread a stock; `spawn` starts the thread that makes it. Until there is a large slab that thread
+    /// sleeps, and nothing lies ready.
     ///
     /// # Errors
     /// Those of `spawn`.

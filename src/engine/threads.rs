@@ -44,8 +44,8 @@ pub fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle
     })
 }
 
-/// Has slabs made ready for this thread, a worker's: see [`SlabStock`]. Where no thread can be had for that, rows wait for
-/// their slabs themselves.
+/// Has slabs made ready for this thread, a worker's: see [`SlabStock`]. Where no thread can be had for that, rows wait
+/// for their slabs themselves.
 pub fn stock_slabs(worker: usize) -> Option<SlabStock> {
     let stock = SlabStock::open(|run| spawn(&format!("slabs-{worker}"), run));
     stock.inspect_err(|error| tracing::warn!(%error, "no thread for a worker's slabs")).ok()

@@ -265,8 +265,9 @@ fn escape<'a>(text: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
         'A' | 'z' if !in_class => _ = write!(out, "\\{c}"),
         'a' | 'f' | 'n' | 'r' | 't' | 'v' => _ = write!(out, "\\{c}"),
         'p' | 'P' if rest.starts_with("{^") => {
-            _ = write!(out, "\\{}{{", if c == 'p' { 'P' } else { 'p' });
-            return Ok(&rest[2..]);
+            let end = rest.find('}').map_or(rest.len(), |at| at + 1);
+            _ = write!(out, "\\{}{{{}", if c == 'p' { 'P' } else { 'p' }, &rest[2..end]);
+            return Ok(&rest[end..]);
         }
         // Properties and code points are spelled alike.
         'p' | 'P' | 'x' => {

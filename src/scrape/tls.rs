@@ -1,4 +1,5 @@
-//! TLS towards targets and what finds them: what is configured, made into what rustls needs, anew when its files change.
+//! TLS towards targets and what finds them: what is configured, made into what rustls needs, anew when its files
+//! change.
 
 use std::fs;
 use std::sync::{Arc, OnceLock};

@@ -15,9 +15,10 @@ from kit import Server, free_port, row, same, wait
 
 # Nanoseconds, of which only Influx's outputs keep all.
 TIME = 1_795_341_600_123_456_789
-LINES = f"""sensor,place=k\u00fcche,tag\\ x=a\\,b\\=c i=5i,f=0.5,ok=true,text="a \\"b\\" \\\\ \u00fc",u=18446744073709551615u {TIME}
+LINES = f"""sensor,place=k\u00fcche,tag\\ x=a\\,b\\=c i=5i,f=0.5,ok=true,text="a \\"b\\" \\\\ \u00fc",u=7u {TIME}
 sensor,place=cellar i=-9223372036854775808i,f=-1e-300,ok=false {TIME}
 load,host=a value=1.5 {TIME}
+big,host=a u=18446744073709551615u {TIME}
 """
 
 TELEGRAF = """[agent]
@@ -49,18 +50,19 @@ OTHERS = """[[outputs.graphite]]
 servers = ["{graphite}"]
 name_prefix = "graphite_"
 graphite_tag_support = true
-graphite_tag_sanitize_mode = "compatible"
 
 [[outputs.opentsdb]]
 host = "tcp://127.0.0.1"
 port = {opentsdb}
 prefix = "telnet_"
+namedrop = ["big"]
 
 [[outputs.opentsdb]]
 host = "http://127.0.0.1"
 port = {port}
 http_path = "/api/put"
 prefix = "put_"
+namedrop = ["big"]
 
 [[outputs.socket_writer]]
 address = "udp://{udp}"
@@ -123,25 +125,36 @@ def as_influx(prefix):
         "f": {"f64": 0.5},
         "ok": {"bool": True},
         "text": {"string": 'a "b" \\ ü'},
-        "u": {"u64": 18446744073709551615},
+        "u": {"u64": 7},
     }
     cellar = {"i": {"i64": -9223372036854775808}, "f": {"f64": -1e-300}, "ok": {"bool": False}}
     return [
         row(prefix + "sensor", kitchen, TIME, place="küche", **{"tag x": "a,b=c"}),
         row(prefix + "sensor", cellar, TIME, place="cellar"),
         row(prefix + "load", 1.5, TIME, host="a"),
+        row(prefix + "big", {"u": {"u64": 18446744073709551615}}, TIME, host="a"),
     ]
 
 
-def as_samples(prefix, separator, time, kitchen, cellar, integer=float, truth=True):
-    """A float for each field that is a number, of whatever kind."""
-    fields = [("i", 5), ("f", 0.5), ("u", 18446744073709551615)]
-    rows = [row(f"{prefix}sensor{separator}{name}", float(value), time, **kitchen) for name, value in fields]
-    fields = [("i", -9223372036854775808), ("f", -1e-300)]
-    rows += [row(f"{prefix}sensor{separator}{name}", float(value), time, **cellar) for name, value in fields]
-    if truth:
-        rows.append(row(f"{prefix}sensor{separator}ok", 1.0, time, **kitchen))
-        rows.append(row(f"{prefix}sensor{separator}ok", 0.0, time, **cellar))
+def as_samples(prefix, separator, load, time, tag, integer="f64", tiny=-1e-300, others=True):
+    """A row for each field that is a number, of whatever kind; `others` are truths, and integers beyond 63 bits."""
+    kitchen, cellar = {"place": "küche", "tag_x": tag}, {"place": "cellar"}
+    rows = []
+
+    def add(name, kind, value, labels):
+        value = float(value) if kind == "f64" else value
+        rows.append(row(prefix + name, {"value": {kind: value}}, time, **labels))
+
+    for name, value in (("i", 5), ("u", 7)):
+        add(f"sensor{separator}{name}", integer, value, kitchen)
+    add(f"sensor{separator}f", "f64", 0.5, kitchen)
+    add(f"sensor{separator}i", integer, -9223372036854775808, cellar)
+    add(f"sensor{separator}f", "f64", tiny, cellar)
+    add(load, "f64", 1.5, {"host": "a"})
+    if others:
+        add(f"sensor{separator}ok", "f64", 1, kitchen)
+        add(f"sensor{separator}ok", "f64", 0, cellar)
+        add(f"big{separator}u", "f64", 18446744073709551615, {"host": "a"})
     return rows
 
 
@@ -170,7 +183,15 @@ def every_output(telegraf):
         if process.wait(timeout=60) != 0:
             sys.exit(open(os.path.join(directory, "telegraf.log")).read())
         rows = server.stop()
+    millis, seconds = TIME // 10**6 * 10**6, TIME // 10**9 * 10**9
     expected = [one for prefix in whole for one in as_influx(prefix)]
+    expected += as_samples("rw_", "_", "load_value", millis, "a,b=c")
+    expected += as_samples("text_", "_", "load_value", millis, "a,b=c")
+    expected += as_samples("graphite_", ".", "load", seconds, "a_b=c")
+    integers = {"integer": "i64", "others": False}
+    # Six places are all that it sends as a line.
+    expected += as_samples("telnet_", "_", "load_value", seconds, "a_b_c", tiny=-0.0, **integers)
+    expected += as_samples("put_", "_", "load_value", seconds, "a_b_c", **integers)
     same(rows, expected)
 
 

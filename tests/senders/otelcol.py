@@ -1,8 +1,7 @@
 """A collector of OpenTelemetry's, of few parts: what it is given and hands on is what the server takes when it is given
-the same at once; by OTLP in protobuf and JSON, by remote write 1.0 and 2.0. No point is lost where the server is killed
-under it.
+the same at once; by OTLP in protobuf and JSON. No point is lost where the server is killed under it.
 
-The binary is the argument; run.sh builds it of tests/senders/otelcol.yaml."""
+The binary is the argument; run.sh builds it of otelcol/main.go."""
 
 import contextlib
 import json
@@ -13,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from kit import Server, free_port, row, same, wait
+from kit import Server, free_port, same, wait
 
 TIME = 1_795_341_600_123_000_000
 START = 1_795_341_000_000_000_000
@@ -129,30 +128,19 @@ def collector(binary, directory, exporters):
     retry = {"initial_interval": "100ms", "max_interval": "200ms"}
     for exporter in exporters.values():
         exporter["retry_on_failure"] = retry
-    logs = [name for name in exporters if name.startswith("otlp")]
-    pipelines = {"metrics": {"receivers": ["otlp"], "exporters": [*exporters]}}
-    if logs:
-        pipelines["logs"] = {"receivers": ["otlp"], "exporters": logs}
+    pipelines = {kind: {"receivers": ["otlp"], "exporters": [*exporters]} for kind in ("metrics", "logs")}
     config = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
         "exporters": exporters,
         "service": {"pipelines": pipelines, "telemetry": {"metrics": {"level": "none"}}},
     }
-    path = os.path.join(directory, "otelcol.json")
-    with open(path, "w") as file:
-        json.dump(config, file)
     with open(os.path.join(directory, "otelcol.log"), "w") as log:
-        arguments = [f"--config=yaml:{json.dumps(config)}", "--feature-gates=" + GATES]
-        process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log)
+        process = subprocess.Popen([binary, f"--config=yaml:{json.dumps(config)}"], stdout=log, stderr=log)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-        with open(os.path.join(directory, "otelcol.log")) as log:
-            said = log.read()
-        if "Dropping data" in said or "\terror\t" in said:
-            print(said, file=sys.stderr)
 
 
 def sent_at_once():
@@ -163,17 +151,11 @@ def sent_at_once():
         return server.stop()
 
 
-def every_exporter(binary):
-    with contextlib.ExitStack() as stack:
-        protobuf, as_json, first, second = (stack.enter_context(Server()) for _ in range(4))
+def every_encoding(binary):
+    with Server() as protobuf, Server() as as_json:
         exporters = {
-            "otlphttp/protobuf": {"endpoint": protobuf.url},
-            "otlphttp/json": {"endpoint": as_json.url, "encoding": "json", "compression": "zstd"},
-            "prometheusremotewrite/1": {"endpoint": f"{first.url}/api/v1/write", "send_metadata": True},
-            "prometheusremotewrite/2": {
-                "endpoint": f"{second.url}/api/v1/write",
-                "protobuf_message": "io.prometheus.write.v2.Request",
-            },
+            "otlp_http/protobuf": {"endpoint": protobuf.url},
+            "otlp_http/json": {"endpoint": as_json.url, "encoding": "json", "compression": "zstd"},
         }
         with collector(binary, protobuf.directory.name, exporters) as url:
             wait(lambda: post(f"{url}/v1/metrics", BODY))
@@ -182,10 +164,34 @@ def every_exporter(binary):
         expected = sent_at_once()
         for server in (protobuf, as_json):
             same(server.stop(), expected)
-        same(first.stop(), [])
-        same(second.stop(), [])
 
 
-GATES = "exporter.prometheusremotewritexporter.enableSendingRW2"
+def killed_under_it(binary):
+    """Numbered points go in; the server dies in the midst of them."""
 
-every_exporter(sys.argv[1])
+    def numbered(numbers):
+        points = [{"timeUnixNano": str(TIME + n), "asInt": str(n)} for n in numbers]
+        return {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "n", "gauge": {"dataPoints": points}}]}]}]}
+
+    def numbers(rows):
+        return {one["time"] - TIME for one in rows if "time" in one}
+
+    with Server() as server:
+        exporters = {"otlp_http": {"endpoint": server.url, "sending_queue": {"queue_size": 10_000}}}
+        with collector(binary, server.directory.name, exporters) as url:
+            for n in range(300):
+                wait(lambda: post(f"{url}/v1/metrics", numbered(range(10 * n, 10 * n + 10))))
+                if n == 100:
+                    server.until(lambda rows: numbers(rows))
+                    server.die()
+                elif n == 200:
+                    server.revive()
+            server.until(lambda rows: numbers(rows) >= {*range(3000)})
+        rows = server.stop()
+    if any(one["fields"] != {"value": {"i64": one["time"] - TIME}} for one in rows if "time" in one):
+        sys.exit("points were mixed up")
+    print("otelcol.py: 3000 points there, the server killed once")
+
+
+every_encoding(sys.argv[1])
+killed_under_it(sys.argv[1])

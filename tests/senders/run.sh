@@ -52,13 +52,15 @@ for part in inputs.{file,http_listener_v2} parsers.influx serializers.{influx,pr
     telegraf_tags+=,$part
 done
 
-# build_collector: OpenTelemetry's collector of the parts that tests/senders/otelcol.yaml names, by its own builder.
+# build_collector: OpenTelemetry's collector of few parts, within its repository, whose modules are built together.
 build_collector() {
     [ ! -x "$built/otelcol" ] && command -v go >/dev/null || return 0
-    mkdir -p "$built/otelcol.source"
-    cp tests/senders/otelcol.yaml "$built/otelcol.source/manifest.yaml"
-    (cd "$built/otelcol.source" && nice go run go.opentelemetry.io/collector/cmd/builder@v0.165.0 \
-        --config manifest.yaml --skip-compilation && nice go build -trimpath -o "$built/otelcol" .)
+    rm -rf "$built/otelcol.source"
+    git clone --quiet --depth 1 --branch v0.159.0 https://github.com/open-telemetry/opentelemetry-collector \
+        "$built/otelcol.source"
+    rm "$built/otelcol.source"/cmd/otelcorecol/*.go
+    cp tests/senders/otelcol/main.go "$built/otelcol.source/cmd/otelcorecol"
+    (cd "$built/otelcol.source/cmd/otelcorecol" && nice go build -o "$built/otelcol" .)
     rm -rf "$built/otelcol.source"
 }
 

@@ -23,6 +23,7 @@ big,host=a u=18446744073709551615u {TIME}
 
 TELEGRAF = """[agent]
 omit_hostname = true
+precision = "1ns"
 flush_interval = "100ms"
 metric_buffer_limit = 100000
 """

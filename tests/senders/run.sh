@@ -1,8 +1,8 @@
 #!/bin/bash
 # Real clients against the built server: Debian's (influxdb, statsd, prometheus-client, prometheus, collectd), the newest
-# from PyPI and npm, in directories under target/, and current builds of Prometheus, vmagent, Telegraf and OpenTelemetry's
-# collector, which Go makes of their modules once, into a cache of the user's: that takes an hour on two cores, and is left
-# out where there is no Go. Needs the network; `make test` has those that Debian packages.
+# from PyPI and npm, in directories under target/, and current builds of Prometheus, vmagent and Telegraf, which Go makes
+# of their modules once, into a cache of the user's: that takes an hour on two cores, and is left out where there is no
+# Go. Needs the network; `make test` has those that Debian packages.
 #
 #   SENDERS  only scripts whose name has this in it
 set -euo pipefail
@@ -52,18 +52,6 @@ for part in inputs.{file,http_listener_v2} parsers.influx serializers.{influx,pr
     telegraf_tags+=,$part
 done
 
-# build_collector: OpenTelemetry's collector of few parts, within its repository, whose modules are built together.
-build_collector() {
-    [ ! -x "$built/otelcol" ] && command -v go >/dev/null || return 0
-    rm -rf "$built/otelcol.source"
-    git clone --quiet --depth 1 --branch v0.159.0 https://github.com/open-telemetry/opentelemetry-collector \
-        "$built/otelcol.source"
-    rm "$built/otelcol.source"/cmd/otelcorecol/*.go
-    cp tests/senders/otelcol/main.go "$built/otelcol.source/cmd/otelcorecol"
-    (cd "$built/otelcol.source/cmd/otelcorecol" && nice go build -o "$built/otelcol" .)
-    rm -rf "$built/otelcol.source"
-}
-
 wanted() {
     [[ $1 == *${SENDERS:-}* ]]
 }
@@ -71,7 +59,6 @@ wanted() {
 wanted prometheus_remote_2 && build prometheus github.com/prometheus/prometheus@v0.316.0 ./cmd/prometheus \
     -tags remove_all_sd
 wanted telegraf && build telegraf github.com/influxdata/telegraf@v1.37.2 ./cmd/telegraf -tags "$telegraf_tags"
-wanted otelcol && build_collector
 wanted vmagent && build vmagent github.com/VictoriaMetrics/VictoriaMetrics@v0.0.0-20250718125606-9d9bea03485e ./app/vmagent
 
 failed=()
@@ -82,7 +69,7 @@ for script in tests/senders/*.py; do
     kit) continue ;;
     prometheus_remote) needs=prometheus ;;
     prometheus_remote_2) needs=$built/prometheus arguments=("$built/prometheus") ;;
-    telegraf | otelcol) needs=$built/$name arguments=("$built/$name") ;;
+    telegraf) needs=$built/telegraf arguments=("$built/telegraf") ;;
     vmagent) needs=$built/vmagent arguments=("$built/vmagent") ;;
     opentelemetry_js) needs=node ;;
     collectd) needs=/usr/sbin/collectd ;;

@@ -1,6 +1,5 @@
 """A current Prometheus: what it scraped and sent by remote write 2.0 is what its own API says it has: samples with start
-times, native histograms with custom buckets, exemplars, and what is known of each metric; also of the time in which the server
-was dead.
+times, native histograms with custom buckets, exemplars, and what is known of each metric.
 
 The binary is the argument; run.sh builds it."""
 
@@ -15,7 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from kit import Server, free_port, wait
+from kit import Server, free_port
 
 PAGE = b"""# HELP jobs Jobs that \xc3\xbc ended.
 # TYPE jobs counter
@@ -144,13 +143,6 @@ remote_write:
         prometheus = subprocess.Popen([sys.argv[1], *arguments], stderr=log)
     try:
         server.until(lambda rows: len(scrapes(rows)) >= 3 and any("exemplar" in row for row in rows))
-        server.die()
-        died = time.time()
-        sampled = lambda: ask("/api/v1/query", query='up{job="target"}[10m]')["result"][0]["values"]
-        wait(lambda: sum(at > died for at, _ in sampled()) >= 3)
-        server.revive()
-        # What it could not send it sends again.
-        server.until(lambda rows: sum(at > died * 1e9 for at in scrapes(rows)) >= 3)
     finally:
         end = time.time()
         there = ask("/api/v1/query", query='{job="target"}[10m]', time=end)["result"]

@@ -94,16 +94,23 @@ pub(super) fn index() -> Answer {
             "tidegate ",
             env!("CARGO_PKG_VERSION"),
             "\n\n\
-             POST /write               InfluxDB 1.x line protocol (also /influx/write)\n\
-             POST /api/v2/write        InfluxDB 2.x line protocol\n\
-             POST /api/v3/write_lp     InfluxDB 3 line protocol\n\
-             GET  /ping, /query        InfluxDB's probes\n\
-             GET  /metrics             metrics of this process\n\
-             GET  /api/v1/status/tsdb  who makes the series\n\
-             GET  /targets             what is scraped (also /api/v1/targets)\n\
-             GET  /service-discovery   what was found, and what became of it\n\
-             GET  /relabel             why labels are what they are\n\
-             GET  /health, /ready      probes\n"
+             POST /write                    InfluxDB 1.x line protocol\n\
+             POST /api/v2/write             InfluxDB 2.x line protocol\n\
+             POST /api/v3/write_lp          InfluxDB 3 line protocol\n\
+             GET  /ping, /query             InfluxDB's probes\n\
+             POST /api/v1/write             Prometheus remote write 1.0 and 2.0\n\
+             POST /v1/metrics, /v1/logs     OTLP, protobuf and JSON\n\
+             POST /api/v1/import/prometheus exposition text\n\
+             PUT  /metrics/job/...          the Pushgateway's protocol, also POST and DELETE\n\
+             POST /api/v1/import            VictoriaMetrics' JSON lines\n\
+             POST /api/put                  OpenTSDB's JSON\n\
+             POST /api/v1/import/ndjson     rows as `tidegate log cat` prints them\n\
+             GET  /metrics                  metrics of this process\n\
+             GET  /api/v1/status/tsdb       who makes the series\n\
+             GET  /targets                  what is scraped (also /api/v1/targets)\n\
+             GET  /service-discovery        what was found, and what became of it\n\
+             GET  /relabel                  why labels are what they are\n\
+             GET  /health, /ready           probes\n"
         ),
     )
 }

@@ -26,7 +26,8 @@ const CODED_READ_BYTES: usize = 16 << 10;
 pub(super) struct Incoming {
     /// What came so far, decoded; of a body that comes as it is, the room for it, too.
     data: Vec<u8>,
-    /// Bytes of a body that comes as it is so far.
+    /// It comes as it is, and so many bytes of it have come.
+    is_plain: bool,
     filled: usize,
     decoder: Option<ContentDecoder>,
     /// Compressed bytes for whose data there was no memory.
@@ -113,24 +114,25 @@ impl Incoming {
             coded => Some(decoders.take(coded, &limits).ok_or(Failure::NoMemory)?),
         };
         data.resize(if coded { 0 } else { room }, 0);
-        Ok(Some(Incoming { data, filled: 0, decoder, held: Vec::new(), reservation, bytes_max }))
+        let held = Vec::new();
+        Ok(Some(Incoming { data, is_plain: !coded, filled: 0, decoder, held, reservation, bytes_max }))
     }
 
     /// Bytes so far, decoded.
     pub(super) fn len(&self) -> usize {
-        if self.is_plain() { self.filled } else { self.data.len() }
+        if self.is_plain { self.filled } else { self.data.len() }
     }
 
     /// Whether it comes as it is.
     pub(super) fn is_plain(&self) -> bool {
-        self.decoder.is_none()
+        self.is_plain
     }
 
     /// How many bytes may be read and [taken](Incoming::take) next; 0 while there is no memory for any.
     pub(super) fn room(&mut self, purse: Purse<'_>) -> usize {
         if !self.make_room(1, purse) {
             0
-        } else if self.is_plain() {
+        } else if self.is_plain {
             self.data.len() - self.filled
         } else {
             CODED_READ_BYTES
@@ -141,7 +143,7 @@ impl Incoming {
     /// that are left of it, if there is memory for so many, and for one more, by which what was not asked for shows.
     /// Empty while there is no memory for any.
     pub(super) fn place(&mut self, left: u64, purse: Purse<'_>) -> &mut [u8] {
-        debug_assert!(self.is_plain());
+        debug_assert!(self.is_plain);
         if !self.make_room(1, purse) {
             return &mut [];
         }
@@ -217,7 +219,7 @@ impl Incoming {
 
     /// Room for so many bytes more, if there is memory: the room doubles, which is paid for first.
     fn make_room(&mut self, bytes: usize, purse: Purse<'_>) -> bool {
-        let (len, end) = (self.len(), if self.is_plain() { self.data.len() } else { self.data.capacity() });
+        let (len, end) = (self.len(), if self.is_plain { self.data.len() } else { self.data.capacity() });
         if end - len >= bytes {
             return true;
         }
@@ -228,7 +230,7 @@ impl Incoming {
             return false;
         }
         self.data.reserve_exact(room - self.data.len());
-        if self.is_plain() {
+        if self.is_plain {
             self.data.resize(room, 0);
         }
         true

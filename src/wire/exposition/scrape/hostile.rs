@@ -351,7 +351,8 @@ fn metadata_without_samples_is_read_and_told_in_steps() {
 #[test]
 fn a_page_that_is_not_live_holds_no_text() {
     let text: String = (0..10_000).map(|i| format!("a{{l=\"{i}\"}} 1\n")).collect();
-    for (format, body) in [(TEXT, text.clone().into_bytes()), (Format::Protobuf, histogram(100_000, 20))] {
+    for (format, mut body) in [(TEXT, text.clone().into_bytes()), (Format::Protobuf, histogram(100_000, 20))]
+    {
         let mut target = Target::new();
         target.scrape(format, &body).unwrap();
         let series = target.tally.rows.len();

@@ -135,8 +135,8 @@ pub trait Intake {
         heap: &[u8],
     ) -> Result<(), Full>;
 
-    /// Takes rows of one float each and the same time: as [`push`](Intake::push) does, one after the other, but for what
-    /// it learns of the order of keys and of their shapes. How many were taken: all, unless the intake is full.
+    /// Takes rows of one float each and the same time: as [`push`](Intake::push) does, one after the other, but for
+    /// what it learns of the order of keys and of their shapes. How many were taken: all, unless the intake is full.
     fn push_values(&mut self, shape: ShapeId, time_ns: i64, rows: &[ValueRow]) -> usize {
         let push = |row: &ValueRow| {
             let series = Series { key: row.key, shape };

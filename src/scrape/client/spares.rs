@@ -1,8 +1,9 @@
 //! Memory for bodies, used again.
 //!
 //! Comes in: texts of pages that were replaced. Goes out: memory for the next body, the latest first, since the
-//! processor has it near. Keeps: a body gets no more memory than it needs, but for a little, since it stays as the
-//! page of its target; the little is what pages differ by from one time to the next. It refuses to know what the bytes are: they mean nothing.
+//! processor has it near. Keeps: a body gets no more memory than it needs, but for the little that pages differ by from
+//! one time to the next, since it stays as the page of its target. It refuses to know what the bytes are: they mean
+//! nothing.
 
 /// Pieces of memory between two bodies.
 #[derive(Default, Debug)]

@@ -42,7 +42,7 @@ pub(super) struct Line {
     pub(super) key_len: u32,
     /// The intake's number for its key, or [`NO_KEY`].
     pub(super) key: u32,
-    /// What the key spells, as the intake numbers it: its [`identity`](crate::model::Intake::identity), or [`NO_SERIES`].
+    /// What the key spells, as the intake numbers it: its [`identity`](Intake::identity), or [`NO_SERIES`].
     pub(super) series: u32,
     /// What the last `TYPE` up to it says.
     pub(super) kind: MetricType,

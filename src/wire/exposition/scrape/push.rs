@@ -119,7 +119,7 @@ impl Scraper {
         Ok(is_done)
     }
 
-    /// Pushes the rows that come next and have nothing but a value, up to a line that is more than that or is to be told.
+    /// Pushes the rows that come next and have nothing but a value, up to a line that is more or is to be told.
     fn push_values<I: Intake>(
         &mut self,
         lines: &[Line],

@@ -204,7 +204,7 @@ impl Embedded {
             let (own_seat, own_outcome, engine) = (Arc::clone(&seat), Arc::clone(&outcome), keep.cloned());
             let run = move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| {
-                    let _stock = stock_slabs(number as usize);
+                    let _stock = stock_slabs(number);
                     host.run()
                 }));
                 let state = if ended.is_ok() { SeatState::Closed } else { SeatState::Poisoned };

@@ -53,7 +53,7 @@ const STALE_WINDOWS: u64 = 3;
 
 impl Load {
     fn publish(&self, now_ns: u64, permille: u32) {
-        self.0.store(now_ns / NS_PER_MS << PERMILLE_BITS | u64::from(permille), Ordering::Relaxed);
+        self.0.store((now_ns / NS_PER_MS) << PERMILLE_BITS | u64::from(permille), Ordering::Relaxed);
     }
 
     /// In thousandths.

@@ -13,7 +13,6 @@ mod request;
 mod resolver;
 mod response;
 mod spares;
-mod tls;
 mod tokens;
 mod transport;
 mod url;
@@ -25,6 +24,7 @@ use mio::{Registry, Token};
 
 use crate::engine::Reservation;
 use crate::http::body::DecoderPool;
+use crate::scrape::tls::TlsConfigs;
 
 use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
@@ -34,7 +34,6 @@ pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
 pub(super) use spares::Spares;
-pub(super) use tls::TlsConfigs;
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 

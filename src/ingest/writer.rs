@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{
     BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata,
-    Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, Verdict,
+    Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, ValueRow, Verdict,
 };
 
 use super::budget::SeriesBudget;
@@ -372,7 +372,7 @@ impl Ingest {
     ) -> Result<(), Full> {
         self.batch.push_row(from, row, series, shape, self.shapes.shape(shape))?;
         self.shapes.mark_used(shape, self.batch_number);
-        self.judge_time(from.row(row).time_ns);
+        self.judge_times(from.row(row).time_ns, 1);
         Ok(())
     }
 
@@ -386,7 +386,7 @@ impl Ingest {
         words: &[u64],
     ) -> Result<(), Full> {
         self.batch.push_words(series, shape, samples, words)?;
-        self.judge_time(words[0] as i64);
+        self.judge_times(words[0] as i64, 1);
         Ok(())
     }
 
@@ -437,9 +437,9 @@ impl Ingest {
     }
 
     #[inline]
-    fn judge_time(&mut self, time_ns: i64) {
+    fn judge_times(&mut self, time_ns: i64, rows: u64) {
         if time_ns < self.limits.time_min_ns || time_ns > self.limits.time_max_ns {
-            self.rows_far_off += 1;
+            self.rows_far_off += rows;
         }
     }
 
@@ -677,7 +677,7 @@ impl Intake for Writer<'_> {
             ingest.rows_dropped += 1;
         } else {
             ingest.shapes.mark_used(shape, ingest.batch_number);
-            ingest.judge_time(time_ns);
+            ingest.judge_times(time_ns, 1);
         }
         // A further row of what was asked for once, as of a line with many samples, says nothing of what follows.
         if std::mem::replace(&mut self.asked, false) || self.stream.previous != series.key {
@@ -698,6 +698,23 @@ impl Intake for Writer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// By the series' numbers alone: of what is known of the keys, which lies anywhere in memory, nothing is touched.
+    fn push_values(&mut self, shape: ShapeId, time_ns: i64, rows: &[ValueRow]) -> usize {
+        let ingest = &mut *self.ingest;
+        if ingest.check_definitions().is_err() {
+            return 0;
+        }
+        debug_assert!(rows.iter().all(|row| ingest.table.key(row.key).series.0 == row.identity));
+        let values = rows.iter().map(|row| (SeriesId(row.identity), row.value_bits));
+        let taken = ingest.batch.push_values_at(shape, time_ns, values);
+        if taken > 0 {
+            ingest.shapes.mark_used(shape, ingest.batch_number);
+            ingest.judge_times(time_ns, taken as u64);
+            ingest.age_previous(taken as u64);
+        }
+        taken
     }
 
     fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {

@@ -184,6 +184,33 @@ impl Batch {
         rows
     }
 
+    /// Appends rows of one time and one field, floats: series and bits of each. Gives how many there was room for.
+    pub fn push_values_at(
+        &mut self,
+        shape_id: ShapeId,
+        time_ns: i64,
+        values: impl ExactSizeIterator<Item = (SeriesId, u64)>,
+    ) -> usize {
+        let row_bytes = (ROW_HEAD_WORDS + 1) * 8;
+        let by_bytes = self.bytes_max.saturating_sub(self.row_bytes()) / row_bytes;
+        let room = (self.rows_max - self.rows()).min(by_bytes.max(usize::from(self.is_empty())));
+        let rows = values.len().min(room);
+        if rows == 0 {
+            return 0;
+        }
+        self.offsets.reserve(rows);
+        self.words.reserve(rows * (ROW_HEAD_WORDS + 1));
+        for (series, value_bits) in values.take(rows) {
+            self.offsets.push(self.words.len() as u32);
+            let head = u64::from(series.0) | u64::from(shape_id.0) << 32;
+            self.words.extend_from_slice(&[head, time_ns as u64, value_bits]);
+        }
+        self.samples += rows as u64;
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+        rows
+    }
+
     /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
     ///
     /// # Errors
@@ -446,6 +473,36 @@ mod tests {
     fn shape(kinds: &[FieldType]) -> Shape {
         let field = |&kind| ShapeField { name: Box::default(), kind, text_end: 0 };
         Shape::new(Box::default(), kinds.iter().map(field).collect())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rows_of_one_time_are_the_rows_pushed_one_by_one(
+            before in 0u32..6,
+            counts in proptest::collection::vec(0u32..9, 1..6),
+            rows_max in 1usize..24,
+            bytes_max in 0usize..600,
+            said in 0usize..2,
+        ) {
+            let (mut at_once, mut singly) = (Batch::bounded(rows_max, bytes_max), Batch::bounded(rows_max, bytes_max));
+            for batch in [&mut at_once, &mut singly] {
+                let metadata = Metadata { name: b"n", kind: crate::model::MetricType::Gauge, unit: b"", help: b"" };
+                (0..said).for_each(|_| _ = batch.push_metadata(&metadata));
+                (0..before).for_each(|i| _ = batch.push_words(SeriesId(i), ShapeId(2), 2, &[5, 6, 7]));
+            }
+            for (time_ns, count) in (-1..).zip(counts) {
+                let values = (0..count).map(|i| (SeriesId(i), u64::from(i) << 40));
+                let taken = at_once.push_values_at(ShapeId(3), time_ns, values.clone());
+                let push = |(series, bits): (SeriesId, u64)| {
+                    singly.push_words(series, ShapeId(3), 1, &[time_ns as u64, bits]).is_ok()
+                };
+                proptest::prop_assert_eq!(taken, values.map(push).take_while(|&taken| taken).count());
+            }
+            proptest::prop_assert_eq!(at_once.words(), singly.words());
+            proptest::prop_assert_eq!(at_once.offsets(), singly.offsets());
+            proptest::prop_assert_eq!(at_once.samples(), singly.samples());
+            proptest::prop_assert_eq!(at_once.time_range(), singly.time_range());
+        }
     }
 
     #[test]

@@ -11,6 +11,17 @@ pub struct Series {
     pub shape: ShapeId,
 }
 
+/// A row of one float, of a series that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ValueRow {
+    /// The number of the series' key.
+    pub key: u32,
+    /// What it spells: see [`Intake::identity`]. Rows that are dropped have none.
+    pub identity: u32,
+    /// The bits of its value.
+    pub value_bits: u64,
+}
+
 /// Why an intake will not have a series or a shape. The row is rejected; rows of known series go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -123,6 +134,16 @@ pub trait Intake {
         values: &[u64],
         heap: &[u8],
     ) -> Result<(), Full>;
+
+    /// Takes rows of one float each and the same time: as [`push`](Intake::push) does, one after the other, but for
+    /// what it learns of the order of keys and of their shapes. How many were taken: all, unless the intake is full.
+    fn push_values(&mut self, shape: ShapeId, time_ns: i64, rows: &[ValueRow]) -> usize {
+        let push = |row: &ValueRow| {
+            let series = Series { key: row.key, shape };
+            self.push(series, shape, time_ns, &[row.value_bits], &[]).is_ok()
+        };
+        rows.iter().map(push).take_while(|&taken| taken).count()
+    }
 
     /// Takes an exemplar of a series: a value that was seen in it, with labels of its own. One whose texts are over
     /// [`SIDE_TEXT_BYTES_MAX`](super::SIDE_TEXT_BYTES_MAX) is left out, and told in the log.

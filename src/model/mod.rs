@@ -29,8 +29,8 @@ pub use histogram::{
     SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, Span,
 };
 pub use intake::{
-    Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Rewrite, Series, Verdict, heap_place,
-    heap_word,
+    Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Rewrite, Series, ValueRow, Verdict,
+    heap_place, heap_word,
 };
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
 pub use nested::{NESTED_DEPTH_MAX, NestedBuf, NestedPart, NestedReader, TooDeep};

@@ -20,7 +20,7 @@ use crate::model::{Full, WriteResult};
 use crate::telemetry::{Protocol, WorkerCounters};
 use crate::wire::exposition::Scraper;
 
-use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step};
+use super::client::{Answer, Ask, Client, Failure, Means, Purse, Spares, Step};
 use super::control::{Control, Shared};
 use super::negotiate;
 use super::report::Told;
@@ -88,6 +88,7 @@ pub struct Rounds {
     drains: bool,
     tls: TlsConfigs,
     decoders: DecoderPool,
+    spares: Spares,
     /// Of the next new target; see [`ContextId`].
     next_context: u32,
     result: WriteResult,
@@ -117,6 +118,7 @@ impl Rounds {
             drains: false,
             tls: TlsConfigs::default(),
             decoders: DecoderPool::new(),
+            spares: Spares::default(),
             next_context: ContextId::TARGETS + 1,
             result: WriteResult::default(),
         }
@@ -198,7 +200,8 @@ impl Rounds {
     /// Bytes held, bodies under way left out: they are paid for.
     pub fn memory_bytes(&self) -> u64 {
         let subjects: usize = self.subjects.iter().flatten().map(|subject| subject.memory_bytes()).sum();
-        (subjects + self.agenda.memory_bytes() + self.reader.memory_bytes()) as u64
+        let own = self.agenda.memory_bytes() + self.reader.memory_bytes() + self.spares.memory_bytes();
+        (subjects + own) as u64
     }
 
     fn queue(&mut self, id: usize) {
@@ -301,6 +304,7 @@ impl Rounds {
             tls: &mut self.tls,
             proxies: &self.shared.proxies,
             decoders: &mut self.decoders,
+            spares: &mut self.spares,
             buffer: ground.buffer,
             purse,
             now_ns: ground.engine.monotonic_ns(),
@@ -416,12 +420,13 @@ impl Rounds {
                     let TargetSeries { page, stream, labels } = &mut subject.series;
                     let began_ns = ground.engine.monotonic_ns();
                     let mut intake = ground.engine.writer(stream).rewriting(Some(&**labels));
-                    let body = taking.arrival.as_ref().map_or(&[][..], |arrival| &arrival.body);
+                    let mut none = Vec::new();
+                    let body = taking.arrival.as_mut().map_or(&mut none, |arrival| &mut arrival.body);
                     let read = self.reader.step(page, body, &mut intake);
                     taking.told.duration_ns += ground.engine.monotonic_ns() - began_ns;
                     match read {
                         Ok(None) => {}
-                        Ok(Some(counts)) => taking.end_reading(&counts),
+                        Ok(Some(counts)) => self.spares.put(taking.end_reading(&counts)),
                         Err(failure) => {
                             taking.count(&failure.counts);
                             taking.fail(failure.why.to_string());

@@ -172,12 +172,12 @@ impl Taking {
         (self.told.scraped, self.told.kept, self.told.added) = (counts.scraped, counts.kept, counts.added);
     }
 
-    /// It is read to its end.
-    pub(super) fn end_reading(&mut self, counts: &Counts) {
-        if self.arrival.take().is_some() {
-            self.count(counts);
-        }
+    /// It is read to its end. Gives the memory of its body.
+    pub(super) fn end_reading(&mut self, counts: &Counts) -> Vec<u8> {
         self.stage = Stage::Rows;
+        let Some(arrival) = self.arrival.take() else { return Vec::new() };
+        self.count(counts);
+        arrival.body
     }
 
     /// Nothing of the body is taken.

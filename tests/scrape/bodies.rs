@@ -106,6 +106,38 @@ fn bodies_come_whole_whatever_their_framing_and_coding() {
     }
 }
 
+/// Waits until a target was scraped three times, and gives what all its scrapes but the last word were.
+fn ups(target: Target) -> Vec<serde_json::Value> {
+    let gateway = Gateway::start();
+    gateway.scrape(vec![job("j", target.address)]);
+    let up = format!("up{{instance=\"{}\",job=\"j\"}}", target.address);
+    gateway.wait_for_rows("three scrapes are durable", |rows| values(rows, &up).len() >= 3);
+    let mut ups = values(&gateway.stop(), &up);
+    ups.pop();
+    assert!(target.connections() >= ups.len(), "no connection was used again");
+    ups
+}
+
+#[test]
+fn what_follows_a_body_is_never_taken_for_the_next_answer() {
+    for lines in [1, 1_000, 20_000] {
+        let body: String = (0..lines).map(|n| format!("m{{n=\"{n}\"}} {n}\n")).collect();
+        let more = [text(&body), answer("500 Unasked", "", b"")].concat();
+        let ups = ups(Target::start(move |_| more.clone()));
+        assert!(ups.iter().all(|up| *up == 1.0), "{lines}: {ups:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_there_before_it_was_asked_for_is_read() {
+    let speak = |mut socket: std::net::TcpStream| -> Box<dyn super::target::Stream> {
+        _ = socket.write_all(&text("a 1\n"));
+        Box::new(socket)
+    };
+    let ups = ups(Target::speaking(speak, |_| text("a 2\n")));
+    assert!(ups.iter().all(|up| *up == 1.0), "{ups:?}");
+}
+
 #[test]
 fn what_is_over_a_limit_fails_as_a_whole_and_says_so() {
     let target = Target::saying("a 1\nb 2\nc 3\n");

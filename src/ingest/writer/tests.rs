@@ -277,3 +277,55 @@ fn what_was_dropped_is_still_dropped_after_a_rotation_without_asking_again() {
     push(&mut ingest.writer(&mut Stream::new(ContextId(4))), "d", 3).unwrap();
     assert_eq!((rules.0.load(Ordering::Relaxed), ingest.batch().rows()), (1, 1));
 }
+
+#[test]
+fn values_of_known_series_are_the_rows_pushed_one_by_one() {
+    let taken = |at_once: bool| {
+        let series = SeriesBudget::new(100);
+        let mut ingest =
+            Ingest::new(KeyHasher::new(1), IngestLimits { series, time_min_ns: 2, time_max_ns: 9 });
+        let mut stream = Stream::new(ContextId(0));
+        ["a", "b", "c"].iter().for_each(|name| _ = push(&mut ingest.writer(&mut stream), name, 3).unwrap());
+        ingest.end_batch();
+        ingest.rotate();
+        let mut writer = ingest.writer(&mut stream);
+        let rows = ["c", "a", "b", "a"].map(|name| {
+            let series = writer.find(name.as_bytes()).unwrap();
+            let identity = writer.identity(series).unwrap();
+            ValueRow { key: series.key, identity, value_bits: u64::from(name.as_bytes()[0]) }
+        });
+        let found = writer.find(b"a").unwrap();
+        let shape = writer.define_shape(found, &VALUE).unwrap();
+        for time_ns in [1, 2, 9, 10] {
+            let taken = match at_once {
+                true => writer.push_values(shape, time_ns, &rows),
+                false => rows.iter().fold(0, |taken, row| {
+                    let series = Series { key: row.key, shape };
+                    writer.push(series, shape, time_ns, &[row.value_bits], &[]).unwrap();
+                    taken + 1
+                }),
+            };
+            assert_eq!(taken, rows.len());
+        }
+        assert!(ingest.seal().is_some(), "the shape is known to be used");
+        let fields = ingest.shapes().symbols(shape).fields.len();
+        (ingest.batch().words().to_vec(), ingest.rows_far_off(), ingest.promote_rows_left, fields)
+    };
+    let (at_once, singly) = (taken(true), taken(false));
+    assert_eq!(at_once, singly);
+    assert_eq!((singly.0.len(), singly.1, singly.3), (16 * 3, 8, 1));
+}
+
+#[test]
+fn a_batch_that_defines_enough_takes_no_values() {
+    let mut ingest = ingest(100);
+    let mut stream = Stream::new(ContextId(0));
+    push(&mut ingest.writer(&mut stream), "a", 1).unwrap();
+    ingest.define_bytes = DEFINE_BYTES_MAX + 1;
+    let mut writer = ingest.writer(&mut stream);
+    let series = writer.find(b"a").unwrap();
+    let row = ValueRow { key: series.key, identity: writer.identity(series).unwrap(), value_bits: 1 };
+    assert_eq!(writer.push_values(series.shape, 2, &[row]), 0);
+    ingest.end_batch();
+    assert_eq!(ingest.writer(&mut stream).push_values(series.shape, 2, &[row]), 1);
+}

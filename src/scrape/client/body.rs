@@ -7,6 +7,7 @@ use crate::engine::{MemoryBudget, Reservation};
 use crate::http::HttpLimits;
 use crate::http::body::{BodyError, ContentDecoder, DecoderPool, Encoding};
 
+use super::spares::Spares;
 use super::{Bound, Failure};
 
 /// Bytes of any body, whatever its job allows: the largest pages of large clusters, several times over.
@@ -23,7 +24,11 @@ const CODED_READ_BYTES: usize = 16 << 10;
 
 /// A body that is being received.
 pub(super) struct Incoming {
+    /// What came so far, decoded; of a body that comes as it is, the room for it, too.
     data: Vec<u8>,
+    /// It comes as it is, and so many bytes of it have come.
+    is_plain: bool,
+    filled: usize,
     decoder: Option<ContentDecoder>,
     /// Compressed bytes for whose data there was no memory.
     held: Vec<u8>,
@@ -68,9 +73,10 @@ impl Expected {
     fn room(&self) -> usize {
         let like_last = self.like_last + self.like_last / 16;
         let room = match self.announced.filter(|_| self.encoding == Encoding::Identity) {
-            Some(bytes) => {
-                usize::try_from(bytes).unwrap_or(usize::MAX).min((2 * self.like_last).max(ROOM_BYTES_MIN))
-            }
+            // With a byte more, which is not to come: see [`Incoming::place`].
+            Some(bytes) => usize::try_from(bytes)
+                .map_or(usize::MAX, |bytes| bytes.saturating_add(1))
+                .min((2 * self.like_last).max(ROOM_BYTES_MIN)),
             // A little more, so that growing by a few lines does not mean to copy it all.
             None => like_last,
         };
@@ -86,7 +92,7 @@ impl Incoming {
     pub(super) fn new(
         expected: &Expected,
         bytes_max: (u64, Bound),
-        decoders: &mut DecoderPool,
+        (decoders, spares): (&mut DecoderPool, &mut Spares),
         purse: Purse<'_>,
     ) -> Result<Option<Incoming>, Failure> {
         let limits = HttpLimits {
@@ -97,30 +103,63 @@ impl Incoming {
         let coded = expected.encoding != Encoding::Identity;
         let held = if coded { CODED_READ_BYTES.max(expected.begun) } else { 0 };
         let room = expected.room().min(usize::try_from(bytes_max.0).unwrap_or(usize::MAX));
-        let bytes = room + held + expected.encoding.memory_bytes_max();
-        let Some(reservation) = purse.budget.reserve(bytes as u64, purse.held) else { return Ok(None) };
+        let mut data = spares.take(room);
+        let bytes = data.capacity() + held + expected.encoding.memory_bytes_max();
+        let Some(reservation) = purse.budget.reserve(bytes as u64, purse.held) else {
+            spares.put(data);
+            return Ok(None);
+        };
         let decoder = match expected.encoding {
             Encoding::Identity => None,
             coded => Some(decoders.take(coded, &limits).ok_or(Failure::NoMemory)?),
         };
-        let data = Vec::with_capacity(room);
-        Ok(Some(Incoming { data, decoder, held: Vec::new(), reservation, bytes_max }))
+        data.resize(if coded { 0 } else { room }, 0);
+        let held = Vec::new();
+        Ok(Some(Incoming { data, is_plain: !coded, filled: 0, decoder, held, reservation, bytes_max }))
     }
 
     /// Bytes so far, decoded.
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        if self.is_plain { self.filled } else { self.data.len() }
+    }
+
+    /// Whether it comes as it is.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// How many bytes may be read and [taken](Incoming::take) next; 0 while there is no memory for any.
     pub(super) fn room(&mut self, purse: Purse<'_>) -> usize {
         if !self.make_room(1, purse) {
             0
-        } else if self.decoder.is_some() {
-            CODED_READ_BYTES
+        } else if self.is_plain {
+            self.data.len() - self.filled
         } else {
-            self.data.capacity() - self.data.len()
+            CODED_READ_BYTES
         }
+    }
+
+    /// Where the bytes of a body that comes as it is may be read to, to be [noted](Incoming::note) there: room for all
+    /// that are left of it, if there is memory for so many, and for one more, by which what was not asked for shows.
+    /// Empty while there is no memory for any.
+    pub(super) fn place(&mut self, left: u64, purse: Purse<'_>) -> &mut [u8] {
+        debug_assert!(self.is_plain);
+        if !self.make_room(1, purse) {
+            return &mut [];
+        }
+        let room = &mut self.data[self.filled..];
+        let wanted = usize::try_from(left).map_or(usize::MAX, |left| left.saturating_add(1));
+        let len = room.len().min(wanted);
+        &mut room[..len]
+    }
+
+    /// So many bytes stand in the [place](Incoming::place) that was given, all of them the body's.
+    pub(super) fn note(&mut self, bytes: usize) -> Result<(), Failure> {
+        if self.filled as u64 + bytes as u64 >= self.bytes_max.0 {
+            return Err(Failure::BodyTooLarge(self.bytes_max.1));
+        }
+        self.filled += bytes;
+        Ok(())
     }
 
     /// Takes a piece as it came, no longer than there is [room](Incoming::room) or than was expected to have begun.
@@ -134,11 +173,9 @@ impl Incoming {
             self.held.extend_from_slice(&piece[consumed..]);
             return Ok(());
         }
-        if self.data.len() as u64 + piece.len() as u64 >= self.bytes_max.0 {
-            return Err(Failure::BodyTooLarge(self.bytes_max.1));
-        }
-        debug_assert!(piece.len() <= self.data.capacity() - self.data.len());
-        self.data.extend_from_slice(piece);
+        let begin = self.filled;
+        self.note(piece.len())?;
+        self.data[begin..self.filled].copy_from_slice(piece);
         Ok(())
     }
 
@@ -182,17 +219,20 @@ impl Incoming {
 
     /// Room for so many bytes more, if there is memory: the room doubles, which is paid for first.
     fn make_room(&mut self, bytes: usize, purse: Purse<'_>) -> bool {
-        let spare = self.data.capacity() - self.data.len();
-        if spare >= bytes {
+        let (len, end) = (self.len(), if self.is_plain { self.data.len() } else { self.data.capacity() });
+        if end - len >= bytes {
             return true;
         }
         let most = usize::try_from(self.bytes_max.0).unwrap_or(usize::MAX);
-        let room = (self.data.capacity() * 2).max(ROOM_BYTES_MIN).min(most).max(self.data.len() + bytes);
-        let more = room - self.data.capacity();
+        let room = (end * 2).max(ROOM_BYTES_MIN).min(most).max(len + bytes);
+        let more = room.saturating_sub(self.data.capacity());
         if !self.reservation.grow(more as u64, purse.held) {
             return false;
         }
         self.data.reserve_exact(room - self.data.len());
+        if self.is_plain {
+            self.data.resize(room, 0);
+        }
         true
     }
 
@@ -202,6 +242,8 @@ impl Incoming {
             let complete = decoder.finish();
             decoders.put(decoder);
             complete.map_err(broken)?;
+        } else {
+            self.data.truncate(self.filled);
         }
         Ok((self.data, self.reservation))
     }
@@ -248,13 +290,19 @@ mod tests {
         let budget = MemoryBudget::new(1 << 30);
         let reserved = |announced, like_last| {
             let expected = expected(Encoding::Identity, announced, like_last);
-            let incoming = Incoming::new(&expected, ANY, &mut DecoderPool::new(), purse(&budget)).unwrap();
+            let incoming = Incoming::new(
+                &expected,
+                ANY,
+                (&mut DecoderPool::new(), &mut Spares::default()),
+                purse(&budget),
+            )
+            .unwrap();
             incoming.unwrap().reservation.bytes()
         };
-        assert_eq!(reserved(Some(250 << 20), 0), ROOM_BYTES_MIN as u64);
-        assert_eq!(reserved(Some(250 << 20), 100_000), 200_000);
-        assert_eq!(reserved(Some(1000), 100_000), 1000);
-        assert_eq!(reserved(None, 100_000), 106_250);
+        assert_eq!(reserved(Some(250 << 20), 0), ROOM_BYTES_MIN as u64 + 256);
+        assert_eq!(reserved(Some(250 << 20), 100_000), 200_000 + 3125);
+        assert_eq!(reserved(Some(1000), 100_000), 1001 + 15);
+        assert_eq!(reserved(None, 100_000), 106_250 + 1660);
     }
 
     #[test]
@@ -265,11 +313,12 @@ mod tests {
         let others = budget.reserve((1 << 20) - 20_000, 0).unwrap();
         let announced = expected(Encoding::Identity, Some(100_000), 20_000);
         assert!(
-            Incoming::new(&announced, ANY, &mut decoders, purse).unwrap().is_none(),
+            Incoming::new(&announced, ANY, (&mut decoders, &mut Spares::default()), purse).unwrap().is_none(),
             "none for the start"
         );
         let announced = expected(Encoding::Identity, Some(100_000), 0);
-        let mut incoming = Incoming::new(&announced, ANY, &mut decoders, purse).unwrap().unwrap();
+        let mut incoming =
+            Incoming::new(&announced, ANY, (&mut decoders, &mut Spares::default()), purse).unwrap().unwrap();
         let body: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
         let (mut at, mut others) = (0, Some(others));
         while at < body.len() {
@@ -295,7 +344,8 @@ mod tests {
         let purse = purse(&budget);
         let mut decoders = DecoderPool::new();
         let begins = expected(Encoding::Gzip, Some(gzip.len() as u64), 0);
-        let mut incoming = Incoming::new(&begins, ANY, &mut decoders, purse).unwrap().unwrap();
+        let mut incoming =
+            Incoming::new(&begins, ANY, (&mut decoders, &mut Spares::default()), purse).unwrap().unwrap();
         let left = (1 << 20) - incoming.reservation.bytes();
         let others = budget.reserve(left - 100_000, 0).unwrap();
         assert!(gzip.len() <= incoming.room(purse));
@@ -319,7 +369,10 @@ mod tests {
         let mut decoders = DecoderPool::new();
         let begins = expected(Encoding::Identity, None, 0);
         let bound = (10, Bound::Job);
-        let mut incoming = Incoming::new(&begins, bound, &mut decoders, purse(&budget)).unwrap().unwrap();
+        let mut incoming =
+            Incoming::new(&begins, bound, (&mut decoders, &mut Spares::default()), purse(&budget))
+                .unwrap()
+                .unwrap();
         assert!(incoming.room(purse(&budget)) >= 9);
         incoming.take(b"012345678", purse(&budget)).unwrap();
         assert_eq!(incoming.take(b"9", purse(&budget)), Err(Failure::BodyTooLarge(Bound::Job)));

@@ -30,6 +30,9 @@ use super::{Answer, Bound, Failure, Means};
 /// Servers that a scrape is led to, the first not counted: as Go's client allows.
 const REDIRECTS_MAX: u32 = 10;
 
+/// Bytes of a head that are read at once: few, since what follows is to be read to where it stays.
+const HEAD_READ_BYTES: usize = 2 << 10;
+
 /// Reads a server gets in a row before others have their turn.
 const READS_IN_A_ROW_MAX: usize = 8;
 
@@ -147,7 +150,7 @@ impl Exchange {
                 Stage::Finding { .. } => self.find(ask, means),
                 Stage::Connecting(_) => self.connect(ask, means),
                 Stage::Tunnel(_) => self.open_tunnel(ask, means),
-                Stage::Sending => self.send(),
+                Stage::Sending => self.send(means),
                 Stage::Head => self.read_head(ask, means, &mut reads_left),
                 Stage::Room(_) => self.begin_body(ask, means),
                 Stage::Body { .. } => self.read_body(means, &mut reads_left),
@@ -306,7 +309,7 @@ impl Exchange {
     fn speak(&mut self, socket: TcpStream, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
         let origin = self.url.origin.clone();
         let transport = match origin.scheme {
-            Scheme::Http => Transport::Plain(socket),
+            Scheme::Http => Transport::plain(socket),
             Scheme::Https => {
                 let options = &ask.client.tls;
                 let name = server_name(options, origin.name())?;
@@ -341,20 +344,26 @@ impl Exchange {
         Ok(())
     }
 
-    fn send(&mut self) -> Result<Turn, Failure> {
+    fn send(&mut self, means: &Means<'_>) -> Result<Turn, Failure> {
         let Some(link) = &mut self.link else { return Err(lost()) };
+        let begins = self.sent == 0;
         while self.sent < self.out.len() {
             match link.transport.write(&self.out[self.sent..]) {
                 Ok(n) => self.sent += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    let told = link.transport.expect_room(self.token, means.registry);
+                    return told.map(|()| WAITS).map_err(|e| failed("write", &e));
+                }
                 Err(e) => return Err(failed("write", &e)),
             }
         }
         match link.transport.flush() {
             Ok(()) => {
                 self.stage = Stage::Head;
-                Ok(Turn::Next)
+                // It was just asked: to look for an answer already would be in vain.
+                let is_told = link.transport.expect_answer(self.token, means.registry);
+                Ok(if is_told && begins { WAITS } else { Turn::Next })
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(WAITS),
             Err(e) => Err(failed("write", &e)),
@@ -368,7 +377,8 @@ impl Exchange {
         reads_left: &mut usize,
     ) -> Result<Turn, Failure> {
         let Some(link) = &mut self.link else { return Err(lost()) };
-        let n = match read(&mut link.transport, means.buffer, reads_left)? {
+        let room = means.buffer.len().min(HEAD_READ_BYTES);
+        let n = match read(&mut link.transport, &mut means.buffer[..room], reads_left)? {
             Read::Bytes(0) => return Err(Failure::Transport("EOF".to_owned())),
             Read::Bytes(n) => n,
             Read::Stay(turn) => return Ok(turn),
@@ -421,7 +431,7 @@ impl Exchange {
             begun: self.head.len() - head.bytes,
         };
         let bytes_max = means.purse.bytes_max(ask.body_bytes_max);
-        let incoming = Incoming::new(&expected, bytes_max, means.decoders, means.purse)?;
+        let incoming = Incoming::new(&expected, bytes_max, (means.decoders, means.spares), means.purse)?;
         let Some(mut incoming) = incoming.map(Box::new) else { return Ok(NO_MEMORY) };
         self.content_type = std::mem::take(&mut head.content_type);
         self.keep_alive = head.keep_alive;
@@ -455,11 +465,19 @@ impl Exchange {
         if *ended {
             return self.finish(means);
         }
-        let room = incoming.room(means.purse).min(means.buffer.len());
-        if room == 0 {
+        let left = framing.as_ref().and_then(Framing::left_bytes).filter(|_| incoming.is_plain());
+        let place = match left {
+            Some(left) => incoming.place(left, means.purse),
+            None => {
+                let room = incoming.room(means.purse).min(means.buffer.len());
+                &mut means.buffer[..room]
+            }
+        };
+        if place.is_empty() {
             return Ok(NO_MEMORY);
         }
-        let n = match read(&mut link.transport, &mut means.buffer[..room], reads_left)? {
+        let room = place.len().min(DECODED_BYTES_AT_ONCE);
+        let n = match read(&mut link.transport, &mut place[..room], reads_left)? {
             Read::Bytes(n) => n,
             Read::Stay(turn) => return Ok(turn),
         };
@@ -470,6 +488,15 @@ impl Exchange {
             } else {
                 Err(Failure::Transport("unexpected EOF".to_owned()))
             };
+        }
+        if let Some(left) = left {
+            let of_body = left.min(n as u64);
+            incoming.note(of_body as usize)?;
+            *framing = Some(Framing::Bytes { left: left - of_body });
+            *ended = of_body == left;
+            // What follows was not asked for: who knows what it is.
+            self.keep_alive &= of_body == n as u64;
+            return Ok(Turn::Next);
         }
         let buffer = std::mem::take(&mut means.buffer);
         let taken = take(framing, incoming, &buffer[..n], means, &mut self.keep_alive);

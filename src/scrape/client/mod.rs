@@ -12,6 +12,7 @@ mod proxy;
 mod request;
 mod resolver;
 mod response;
+mod spares;
 mod tokens;
 mod transport;
 mod url;
@@ -32,6 +33,7 @@ pub(super) use body::Purse;
 pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
+pub(super) use spares::Spares;
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 
@@ -43,6 +45,8 @@ pub(super) struct Means<'a> {
     pub(super) tls: &'a mut TlsConfigs,
     pub(super) proxies: &'a ProxyEnvironment,
     pub(super) decoders: &'a mut DecoderPool,
+    /// Where bodies get their memory.
+    pub(super) spares: &'a mut Spares,
     /// Room to read into; its bytes mean nothing.
     pub(super) buffer: &'a mut [u8],
     pub(super) purse: Purse<'a>,

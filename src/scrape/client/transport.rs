@@ -6,13 +6,21 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 /// A connection's socket and what is spoken on it.
 pub(super) enum Transport {
-    Plain(TcpStream),
+    Plain(Plain),
     Tls(Box<Tls>),
+}
+
+/// A socket, and what its poll is to tell of it.
+pub(super) struct Plain {
+    socket: TcpStream,
+    /// Only what comes in: else each answer is told twice, since there is room for a request all the time.
+    reads_only: bool,
 }
 
 /// A TLS session.
@@ -28,6 +36,11 @@ const SESSION_BYTES: usize = 24 << 10;
 const RECORDS_MAX: usize = 64;
 
 impl Transport {
+    /// Speaks plainly on a socket that a poll tells everything of.
+    pub(super) fn plain(socket: TcpStream) -> Transport {
+        Transport::Plain(Plain { socket, reads_only: false })
+    }
+
     /// Speaks TLS on a socket from here on.
     pub(super) fn tls(
         socket: TcpStream,
@@ -43,11 +56,30 @@ impl Transport {
         matches!(self, Transport::Plain(_))
     }
 
+    /// The request is sent, and an answer may come: has the poll tell of nothing else. Whether it is sure to tell, even
+    /// if the answer is there already, provided that nothing was when the poll told last.
+    pub(super) fn expect_answer(&mut self, token: Token, registry: &Registry) -> bool {
+        let Transport::Plain(Plain { socket, reads_only }) = self else { return false };
+        // Registering anew also tells anew of what is there.
+        *reads_only = *reads_only || registry.reregister(socket, token, Interest::READABLE).is_ok();
+        *reads_only
+    }
+
+    /// There is no room for the request: has the poll tell when there is some.
+    pub(super) fn expect_room(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
+        if let Transport::Plain(Plain { socket, reads_only }) = self
+            && std::mem::replace(reads_only, false)
+        {
+            registry.reregister(socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        }
+        Ok(())
+    }
+
     /// Reads what there is; 0: the server has closed its side.
     #[inline]
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Transport::Plain(socket) => socket.read(into),
+            Transport::Plain(plain) => plain.socket.read(into),
             Transport::Tls(tls) => tls.read(into),
         }
     }
@@ -55,7 +87,7 @@ impl Transport {
     /// Writes some of `bytes`: what was taken may be held until [`Transport::flush`].
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Transport::Plain(socket) => socket.write(bytes),
+            Transport::Plain(plain) => plain.socket.write(bytes),
             Transport::Tls(tls) => {
                 tls.shake_hands()?;
                 tls.session.writer().write(bytes)

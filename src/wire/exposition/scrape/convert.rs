@@ -11,7 +11,7 @@ use super::super::number;
 use super::super::protobuf::{Classic, key_of_histogram};
 use super::super::starts::Start;
 use super::lines::Reading;
-use super::page::{Line, NO_KEY};
+use super::page::{Line, NO_KEY, NO_SERIES};
 use super::{Failure, HeldExemplar, Scraper};
 
 /// The histogram whose lines are being read.
@@ -101,7 +101,8 @@ impl Scraper {
     /// Adds a line that is no row.
     pub(super) fn pass_line(&mut self, reading: &mut Reading<'_>, len: usize) {
         let (start, kind) = (reading.at as u32, self.kind);
-        self.lines.push(Line { start, key_len: 0, key: NO_KEY, kind, flags: Line::ANEW, value_bits: 0 });
+        let (key, series, flags) = (NO_KEY, NO_SERIES, Line::ANEW);
+        self.lines.push(Line { start, key_len: 0, key, series, kind, flags, value_bits: 0 });
         let was_one = |line: &Line| line.has(Line::ANEW) && !line.has(Line::SAMPLE);
         let trail = &mut reading.trail;
         trail.next += usize::from(trail.old.lines.get(trail.next).is_some_and(was_one));

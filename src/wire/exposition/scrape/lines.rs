@@ -22,7 +22,7 @@ use super::super::starts::{Start, has_start};
 use super::super::work::{LOOK_WORK, SAMPLE_WORK, Work};
 use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
-use super::page::{Line, NO_KEY, Page};
+use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
 use super::{
     AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper,
@@ -275,6 +275,7 @@ impl Scraper {
             start: start as u32,
             key_len: 0,
             key: NO_KEY,
+            series: NO_SERIES,
             kind: self.kind,
             flags,
             value_bits: 1,
@@ -397,7 +398,8 @@ impl Scraper {
         intake: &mut I,
     ) {
         let key = series.map_or(NO_KEY, |series| series.key);
-        if series.is_some_and(|series| intake.identity(series).is_none()) {
+        let series = spelled(key, intake);
+        if key != NO_KEY && series == NO_SERIES {
             flags |= Line::DROPPED;
         }
         flags |= reading.trail.follow(key, flags, &mut self.settling);
@@ -405,6 +407,7 @@ impl Scraper {
             start: reading.at as u32,
             key_len: key_len as u32,
             key,
+            series,
             kind: self.kind,
             flags,
             value_bits,

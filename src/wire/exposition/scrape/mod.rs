@@ -39,7 +39,7 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::model::{Intake, LabelsBuf, MetricType, Refusal};
+use crate::model::{Intake, LabelsBuf, MetricType, Refusal, ValueRow};
 
 use super::Syntax;
 use super::labels::Names;
@@ -193,6 +193,8 @@ pub struct Scraper {
     pushed_gone: usize,
     /// The lines of the page that are to be pushed.
     to_push: usize,
+    /// Rows on their way to the intake.
+    rows: Vec<ValueRow>,
     /// The row of the line at hand is taken, its exemplars are not all.
     row_taken: bool,
     /// Side records before these are taken.
@@ -294,7 +296,8 @@ impl Scraper {
     }
 
     /// Reads on, one step of bounded work. What the body brought once all of it is read; until then come again with
-    /// the same page and body.
+    /// the same page and body. Then `body` is memory that is free: the page has taken it up, and may have left its
+    /// former one.
     ///
     /// New series are made known to `intake`, whose context is the target's.
     ///
@@ -303,7 +306,7 @@ impl Scraper {
     pub fn step<I: Intake>(
         &mut self,
         page: &mut Page,
-        body: &[u8],
+        body: &mut Vec<u8>,
         intake: &mut I,
     ) -> Result<Option<Counts>, ScrapeFailure> {
         if body.len() > BODY_BYTES_MAX {
@@ -339,8 +342,9 @@ impl Scraper {
         intake: &mut I,
     ) -> Result<Counts, ScrapeFailure> {
         self.begin(format, time_ns, options);
+        let mut body = body.to_vec();
         loop {
-            if let Some(counts) = self.step(page, body, intake)? {
+            if let Some(counts) = self.step(page, &mut body, intake)? {
                 return Ok(counts);
             }
         }
@@ -378,7 +382,7 @@ impl Scraper {
                 .extend(now.lines.iter().map(|line| Line { flags: line.flags & !Line::TIMED, ..*line }));
         }
         if page.live {
-            self.find_gone(page, intake);
+            self.find_gone(page);
         }
         self.lines.clear();
         page.die();

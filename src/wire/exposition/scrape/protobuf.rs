@@ -7,7 +7,7 @@ use super::super::protobuf::{
     Fault, Halt, Said, Sample, Value, key_labels, split_key, write_exemplar, write_own, write_shared,
 };
 use super::super::work::Work;
-use super::page::{Line, NO_KEY, Page};
+use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
 use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Scraper};
 
@@ -74,12 +74,12 @@ impl Scraper {
         let is_known = trail.old.lines.get(trail.next).is_some_and(Line::is_header)
             && trail.old.bytes(trail.next) == &self.text[start..];
         trail.pass_header();
-        self.hold(start, NO_KEY, 0, u64::from(!is_known));
+        self.hold(start, (NO_KEY, NO_SERIES), 0, u64::from(!is_known));
     }
 
-    fn hold(&mut self, start: usize, key: u32, flags: u16, value_bits: u64) {
+    fn hold(&mut self, start: usize, (key, series): (u32, u32), flags: u16, value_bits: u64) {
         let (start, key_len, kind) = (start as u32, self.metric, MetricType::Unknown);
-        self.lines.push(Line { start, key_len, key, kind, flags, value_bits });
+        self.lines.push(Line { start, key_len, key, series, kind, flags, value_bits });
     }
 
     fn hold_sample<I: Intake>(
@@ -127,33 +127,34 @@ impl Scraper {
             let time_ns = at_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
             self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
         }
-        let key = match self.as_before(start, trail) {
+        let (key, series) = match self.as_before(start, trail) {
             Some(old) => {
                 flags |= old.flags & Line::DROPPED;
-                old.key
+                (old.key, old.series)
             }
             None => {
                 self.key.clear();
                 write_own(sample, &[], &mut self.key);
                 write_shared(sample, &mut self.key);
                 match self.find_or_define(intake) {
-                    Ok(Some(series)) => {
-                        if intake.identity(series).is_none() {
+                    Ok(Some(found)) => {
+                        let series = spelled(found.key, intake);
+                        if series == NO_SERIES {
                             flags |= Line::DROPPED;
                         }
-                        series.key
+                        (found.key, series)
                     }
-                    Ok(None) => NO_KEY,
+                    Ok(None) => (NO_KEY, NO_SERIES),
                     Err(failure) => {
                         // It counts as one that was read.
-                        self.hold(start, NO_KEY, flags, value_bits);
+                        self.hold(start, (NO_KEY, NO_SERIES), flags, value_bits);
                         return Err(Stop::Failure(failure));
                     }
                 }
             }
         };
         flags |= trail.follow(key, flags, &mut self.settling);
-        self.hold(start, key, flags, value_bits);
+        self.hold(start, (key, series), flags, value_bits);
         Ok(())
     }
 

@@ -1,15 +1,15 @@
 //! What was read goes to the intake: metadata where it is new, rows, exemplars, stale markers.
 
 use crate::model::{
-    Exemplar, FieldText, FieldType, Full, HistogramBuf, Intake, NAN_STALE_BITS, Series, ShapeId, WriteResult,
-    heap_place, heap_word,
+    Exemplar, FieldText, FieldType, Full, HistogramBuf, Intake, NAN_STALE_BITS, Series, ShapeId, ValueRow,
+    WriteResult, heap_place, heap_word,
 };
 
 use super::super::Syntax;
 use super::super::line::{self, Content};
 use super::super::series::{NATIVE, NATIVE_STARTED, PLAIN, STARTED, VALUE};
 use super::super::work::{LOOK_WORK, SAMPLE_WORK, Work};
-use super::page::{Line, NO_KEY, Page};
+use super::page::{Line, NO_KEY, Page, spelled};
 use super::{Format, Scraper};
 
 impl Scraper {
@@ -77,6 +77,13 @@ impl Scraper {
         let mut beside = self.line_beside();
         let upto = self.to_push.min(self.pushed + PUSHED_LINES_MAX);
         while self.pushed < upto && !work.is_spent() {
+            if plain != ShapeId::NONE {
+                let bound = upto.min(beside as usize);
+                self.push_values(&page.lines[..bound], tell_all, plain, intake, result)?;
+                if self.pushed == upto {
+                    break;
+                }
+            }
             let line = page.lines[self.pushed];
             if !line.has(Line::SAMPLE) {
                 if line.is_header() && (tell_all || line.value_bits != 0) {
@@ -110,6 +117,43 @@ impl Scraper {
             page.told = page.epoch;
         }
         Ok(is_done)
+    }
+
+    /// Pushes the rows that come next and have nothing but a value, up to a line that is more or is to be told.
+    fn push_values<I: Intake>(
+        &mut self,
+        lines: &[Line],
+        tell_all: bool,
+        plain: ShapeId,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Result<(), Full> {
+        let mut is_next = true;
+        while is_next {
+            let mut at = self.pushed;
+            self.rows.clear();
+            while let Some(line) = lines.get(at).filter(|_| self.rows.len() < ROWS_AT_ONCE_MAX) {
+                if line.is_value() {
+                    let &Line { key, series, value_bits, .. } = line;
+                    self.rows.push(ValueRow { key, identity: series, value_bits });
+                } else if !(line.has(Line::TWICE) || line.is_header() && !tell_all && line.value_bits == 0) {
+                    is_next = false;
+                    break;
+                }
+                at += 1;
+            }
+            is_next &= at < lines.len();
+            let taken = intake.push_values(plain, self.time_ns, &self.rows);
+            result.accepted += taken as u64;
+            result.samples += taken as u64;
+            if taken < self.rows.len() {
+                let mut rows = lines[self.pushed..].iter().enumerate().filter(|(_, line)| line.is_value());
+                self.pushed += rows.nth(taken).map_or(0, |(passed, _)| passed);
+                return Err(Full);
+            }
+            self.pushed = at;
+        }
+        Ok(())
     }
 
     /// The next line that has a time, a start time or exemplars.
@@ -280,10 +324,10 @@ impl Scraper {
                     found
                 }
             };
-            page.lines[at].key = found.unwrap_or_else(|| {
-                page.lines[at].flags |= Line::ANEW;
-                NO_KEY
-            });
+            let line = &mut page.lines[at];
+            line.key = found.unwrap_or(NO_KEY);
+            line.series = spelled(line.key, intake);
+            line.flags |= if found.is_none() { Line::ANEW } else { 0 };
         }
         self.set_kind(kind);
         page.epoch = epoch;
@@ -343,6 +387,9 @@ fn one_valued<I: Intake>(fields: &[FieldText<'_>], series: Series, intake: &mut 
     debug_assert!(fields.iter().filter(|field| field.kind != FieldType::StartTime).count() == 1);
     intake.define_shape(series, fields).expect("one field of a short name is within every bound")
 }
+
+/// Rows that the intake is given at once: as many as stay near until it takes them.
+const ROWS_AT_ONCE_MAX: usize = 256;
 
 /// Lines that a step pushes at most.
 const PUSHED_LINES_MAX: usize = 1 << 15;

@@ -1,9 +1,7 @@
 //! Which series came twice, which are new, which are gone: known at once where nothing changed, else by sorting.
 
-use crate::model::{Intake, Series, ShapeId};
-
 use super::super::line::Tokens;
-use super::page::{Line, NO_KEY, Page};
+use super::page::{Line, NO_KEY, NO_SERIES, Page};
 use super::{Counts, Scraper};
 
 /// Where in the page the body is that is read along it.
@@ -118,9 +116,9 @@ impl Scraper {
     }
 
     /// Of the lines of one series only the first is taken, unless they have times of their own.
-    pub(super) fn mark_twice<I: Intake>(&mut self, intake: &I) {
+    pub(super) fn mark_twice(&mut self) {
         let numbers = &mut self.settling.now;
-        collect(&self.lines, numbers, intake, |line| line.key != NO_KEY && !line.has(Line::DROPPED));
+        collect(&self.lines, numbers, |_| true);
         self.lines.iter_mut().for_each(|line| line.flags &= !Line::TWICE);
         for group in numbers.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() > 1) {
             let line = |number: u64| number as u32 as usize;
@@ -156,11 +154,11 @@ impl Scraper {
     }
 
     /// Gathers the page's lines whose series are not among those read.
-    pub(super) fn find_gone<I: Intake>(&mut self, page: &Page, intake: &I) {
+    pub(super) fn find_gone(&mut self, page: &Page) {
         let timed = self.options.track_timestamps_staleness;
         let Settling { now, before, .. } = &mut self.settling;
-        collect(&self.lines, now, intake, |line| line.is_tracked(timed));
-        collect(&page.lines, before, intake, |line| line.is_tracked(timed));
+        collect(&self.lines, now, |line| line.is_tracked(timed));
+        collect(&page.lines, before, |line| line.is_tracked(timed));
         self.gone.format = page.format;
         self.gone.epoch = page.epoch;
         let mut now = now.iter().map(|number| number >> 32).peekable();
@@ -177,11 +175,10 @@ impl Scraper {
 }
 
 /// Fills `numbers` with the series of lines, and the lines, sorted.
-fn collect<I: Intake>(lines: &[Line], numbers: &mut Vec<u64>, intake: &I, wanted: impl Fn(&Line) -> bool) {
+fn collect(lines: &[Line], numbers: &mut Vec<u64>, wanted: impl Fn(&Line) -> bool) {
+    let is_of_series = |line: &Line| line.has(Line::SAMPLE) && line.series != NO_SERIES && wanted(line);
     numbers.clear();
-    for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.has(Line::SAMPLE) && wanted(line)) {
-        let series = intake.identity(Series { key: line.key, shape: ShapeId::NONE });
-        numbers.extend(series.map(|series| u64::from(series) << 32 | i as u64));
-    }
+    let found = lines.iter().enumerate().filter(|(_, line)| is_of_series(line));
+    numbers.extend(found.map(|(i, line)| u64::from(line.series) << 32 | i as u64));
     numbers.sort_unstable();
 }

@@ -35,7 +35,7 @@ impl Scraper {
     pub(super) fn advance<I: Intake>(
         &mut self,
         page: &mut Page,
-        body: &[u8],
+        body: &mut Vec<u8>,
         intake: &mut I,
         work: &mut Work,
     ) -> Result<(), ScrapeFailure> {
@@ -67,7 +67,7 @@ impl Scraper {
                 if same { Stage::Count } else { Stage::Twice }
             }
             Stage::Twice => {
-                self.mark_twice(intake);
+                self.mark_twice();
                 work.spend(lines * LOOK_WORK);
                 Stage::Added
             }
@@ -78,7 +78,7 @@ impl Scraper {
             }
             Stage::Gone => {
                 if page.live {
-                    self.find_gone(page, intake);
+                    self.find_gone(page);
                     work.spend(lines * LOOK_WORK);
                 }
                 if self.format.is_some() {
@@ -101,13 +101,19 @@ impl Scraper {
             Stage::Keep(from, counts) => {
                 let converts = self.options.histograms.convert_classic;
                 let is_body = matches!(self.format, Some(Format::Lines(_))) && !converts;
-                let text = if is_body { body } else { &self.text };
                 let format = self.format.unwrap_or(page.format);
-                let next = page.replace(from, format, text, &self.lines, self.epoch);
-                work.spend(PIECE_WORK);
+                let next = match is_body {
+                    true if from == 0 && page.exchange(body) => None,
+                    _ => {
+                        work.spend(PIECE_WORK);
+                        page.copy(from, if is_body { body } else { &self.text })
+                    }
+                };
                 match next {
                     Some(next) => Stage::Keep(next, counts),
                     None => {
+                        page.settle(format, &self.lines, self.epoch);
+                        work.spend(self.lines.len());
                         self.to_push = page.lines.len();
                         Stage::Done(counts)
                     }
@@ -148,7 +154,7 @@ impl Scraper {
     }
 }
 
-/// Lines of a body at most, or samples and families of one in protobuf: 24 bytes each, twice.
+/// Lines of a body at most, or samples and families of one in protobuf: 28 bytes each, twice.
 const LINES_MAX: usize = 1 << 22;
 
 /// Exemplars of a body at most: 56 bytes each, and their labels.

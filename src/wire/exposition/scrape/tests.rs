@@ -62,7 +62,7 @@ impl Target {
     fn end(&mut self) -> Vec<String> {
         self.time_ns += 1_000_000_000;
         self.scraper.begin_end(self.time_ns, &self.options);
-        while self.scraper.step(&mut self.page, b"", &mut self.rows).unwrap().is_none() {}
+        while self.scraper.step(&mut self.page, &mut Vec::new(), &mut self.rows).unwrap().is_none() {}
         self.push().iter().map(shown).collect()
     }
 }
@@ -472,8 +472,9 @@ fn agrees(
         let format = Format::Lines(syntax);
         scraper.begin(format, time_ns, &options());
         let mut steps = 0;
+        let mut taken = body.clone();
         let read = loop {
-            match scraper.step(&mut page, body, &mut rows) {
+            match scraper.step(&mut page, &mut taken, &mut rows) {
                 Ok(None) => {}
                 Ok(Some(counts)) => break Ok(counts),
                 Err(failure) => break Err(failure),

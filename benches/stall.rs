@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 
+use tidegate::bytes::SlabStock;
 use tidegate::clock::Clock;
 use tidegate::engine::{Arrivals, CommitPolicy, Event, Options, Worker, spawn};
 use tidegate::ingest::{ContextId, Stream};
@@ -44,6 +45,8 @@ fn main() {
     let root = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let directory = tempfile::tempdir_in(root).expect("a directory");
     let mut run = Run::new(directory.path(), series);
+    // As a worker's thread has one.
+    let _stock = SlabStock::open(|run| spawn("stall-slabs", run)).expect("a thread");
     println!("{series} series, one row each, in each phase; milliseconds of CPU\n");
     println!("{:<44} {:>9} {:>10} {:>10}", "", "times", "worst", "all");
     run.phase("new");

@@ -9,6 +9,7 @@ mod lines;
 mod paged;
 mod protobuf;
 mod slab;
+mod stock;
 mod varint;
 
 pub use aligned::AlignedBuf;
@@ -17,4 +18,5 @@ pub use lines::{Line, LineCutter, whole_lines};
 pub use paged::PagedVec;
 pub use protobuf::{ProtobufError, ProtobufFields, ProtobufValue};
 pub use slab::{SLAB_BYTES, Slab};
+pub use stock::SlabStock;
 pub use varint::{read_varint, unzigzag, write_varint, zigzag};

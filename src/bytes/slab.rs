@@ -8,8 +8,11 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+
+use super::stock;
 
 /// Bytes of a full slab: a large page of x86-64, and of aarch64 with pages of 4 KiB.
 pub const SLAB_BYTES: usize = 2 << 20;
@@ -40,13 +43,17 @@ impl<T: Copy> Slab<T> {
     pub fn with_capacity(capacity: usize) -> Slab<T> {
         assert!((1..=Self::CAPACITY_MAX).contains(&capacity), "a slab of {capacity} elements");
         let layout = Self::layout(capacity);
-        // SAFETY: the size is not zero: no type of no size has a CAPACITY_MAX.
-        let raw = unsafe { alloc(layout) };
-        let ptr = NonNull::new(raw.cast()).unwrap_or_else(|| handle_alloc_error(layout));
-        if layout.size() == SLAB_BYTES {
-            advise(raw);
-        }
-        Slab { ptr, len: 0, capacity }
+        let ptr = if layout == FullSlab::LAYOUT {
+            stock::take().into_raw()
+        } else {
+            if layout.size() >= LARGE_BYTES {
+                stock::order();
+            }
+            // SAFETY: the size is not zero: no type of no size has a CAPACITY_MAX.
+            let raw = unsafe { alloc(layout) };
+            NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout))
+        };
+        Slab { ptr: ptr.cast(), len: 0, capacity }
     }
 
     /// How many elements fit.
@@ -97,6 +104,53 @@ impl<T: Copy> Slab<T> {
     }
 }
 
+/// The memory of a full slab, with nothing in it.
+///
+/// Invariant: the memory was allocated with `LAYOUT`, and is owned by this value alone.
+pub(super) struct FullSlab(NonNull<u8>);
+
+// SAFETY: the invariant: it is an allocation, which any thread may own.
+unsafe impl Send for FullSlab {}
+
+impl FullSlab {
+    const LAYOUT: Layout = match Layout::from_size_align(SLAB_BYTES, SLAB_BYTES) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a power of two"),
+    };
+
+    pub(super) fn new() -> FullSlab {
+        // SAFETY: the size is not zero.
+        let raw = unsafe { alloc(FullSlab::LAYOUT) };
+        let ptr = NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(FullSlab::LAYOUT));
+        advise(raw);
+        FullSlab(ptr)
+    }
+
+    /// Has the kernel put memory behind all of it.
+    pub(super) fn touch(&mut self) {
+        for at in (0..SLAB_BYTES).step_by(PAGE_BYTES_MIN) {
+            // SAFETY: the invariant: inside the allocation, and nobody else's.
+            unsafe { self.0.as_ptr().add(at).write_volatile(0) };
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn address(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    fn into_raw(self) -> NonNull<u8> {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for FullSlab {
+    fn drop(&mut self) {
+        // SAFETY: the invariant.
+        unsafe { dealloc(self.0.as_ptr(), FullSlab::LAYOUT) };
+    }
+}
+
 /// Asks for a large page behind a full slab.
 fn advise(start: *mut u8) {
     #[cfg(target_os = "linux")]
@@ -111,8 +165,13 @@ fn advise(start: *mut u8) {
 
 impl<T: Copy> Drop for Slab<T> {
     fn drop(&mut self) {
+        let layout = Self::layout(self.capacity);
+        if layout == FullSlab::LAYOUT {
+            // By invariants 1 and 3, and since a layout of this kind comes from a `FullSlab`, this is one.
+            return stock::give_back(FullSlab(self.ptr.cast()));
+        }
         // SAFETY: invariant 1: allocated with this layout, freed once by invariant 3.
-        unsafe { dealloc(self.ptr.as_ptr().cast(), Self::layout(self.capacity)) };
+        unsafe { dealloc(self.ptr.as_ptr().cast(), layout) };
     }
 }
 
@@ -141,6 +200,12 @@ impl<T: Copy> std::fmt::Debug for Slab<T> {
 }
 
 const CACHE_LINE_BYTES: usize = 64;
+
+/// Where there is a slab of that size full ones will soon be needed.
+const LARGE_BYTES: usize = SLAB_BYTES / 8;
+
+/// No system has smaller pages.
+const PAGE_BYTES_MIN: usize = 4096;
 
 #[cfg(test)]
 mod tests {

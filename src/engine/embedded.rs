@@ -20,7 +20,7 @@ use super::bell::Bell;
 use super::host::Host;
 use super::row_writer::{RowWriter, WriteError};
 use super::seat::{LOADS_MAX, Seat, SeatState};
-use super::{Engine, Options, Worker, random_u64, spawn};
+use super::{Engine, Options, Worker, random_u64, spawn, stock_slabs};
 
 /// A running engine without sockets. Threads share it by reference, or in an [`Arc`].
 ///
@@ -203,7 +203,10 @@ impl Embedded {
             let outcome = Arc::new(Mutex::new(None));
             let (own_seat, own_outcome, engine) = (Arc::clone(&seat), Arc::clone(&outcome), keep.cloned());
             let run = move || {
-                let ended = catch_unwind(AssertUnwindSafe(|| host.run()));
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    let _stock = stock_slabs(number);
+                    host.run()
+                }));
                 let state = if ended.is_ok() { SeatState::Closed } else { SeatState::Poisoned };
                 if let Ok(Err(error)) = ended {
                     *own_outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

@@ -50,7 +50,7 @@ pub use policy::{Arrivals, CommitPolicy};
 pub use random::random_u64;
 pub use row_writer::{BodyWritten, RowWriter, WriteError};
 pub use seat::LOADS_MAX;
-pub use threads::{spawn, telling};
+pub use threads::{spawn, stock_slabs, telling};
 pub use token::{NotDurable, Token, Tokens};
 pub use usage::Usage;
 pub use worker::{Event, Worker};

@@ -9,6 +9,8 @@ use std::thread::{Builder, JoinHandle};
 
 use tracing::Dispatch;
 
+use crate::bytes::SlabStock;
+
 thread_local! {
     /// Where the events of this thread, and of those that it starts, go.
     static TOLD: RefCell<Option<Dispatch>> = const { RefCell::new(None) };
@@ -40,6 +42,13 @@ pub fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle
             None => run(),
         }
     })
+}
+
+/// Has slabs made ready for this thread, a worker's: see [`SlabStock`]. Where no thread can be had for that, rows wait
+/// for their slabs themselves.
+pub fn stock_slabs(worker: usize) -> Option<SlabStock> {
+    let stock = SlabStock::open(|run| spawn(&format!("slabs-{worker}"), run));
+    stock.inspect_err(|error| tracing::warn!(%error, "no thread for a worker's slabs")).ok()
 }
 
 fn block_signals() {

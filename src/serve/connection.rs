@@ -52,6 +52,8 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// The peer has closed its side.
     pub(super) peer_closed: bool,
+    /// The worker that it is to be passed on to, once it is between two requests.
+    pub(super) leaving: Option<usize>,
     lingered_bytes: u64,
     last_read_ns: u64,
     /// When an answer was due that waited for a commit, until its peer has sent something again.
@@ -129,6 +131,7 @@ impl Connection {
             continue_owed: false,
             readable: true,
             peer_closed: false,
+            leaving: None,
             lingered_bytes: 0,
             last_read_ns: now_ns,
             answered_ns: None,
@@ -276,6 +279,24 @@ impl Connection {
     /// Whether the server may end without this peer being wronged: it has its answers, and they are not torn away.
     pub(super) fn is_settled(&self) -> bool {
         !self.busy() && self.pace.phase() != Phase::Lingering
+    }
+
+    /// Whether nothing of it is under way, here or at its worker: it may go to another one.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.is_settled()
+            && self.unread.is_empty()
+            && !self.peer_closed
+            && !self.continue_owed
+            && !self.parser.is_ended()
+            && self.parser.phase(&[]) == Phase::Idle
+            && !self.transport.is_shaking_hands()
+    }
+
+    /// Comes to another worker, whose series have other numbers.
+    pub(super) fn arrive(&mut self) {
+        self.stream = Stream::new(ContextId::default());
+        self.listed = Listed::default();
+        self.leaving = None;
     }
 
     /// Whether bytes came after that time.

@@ -12,12 +12,14 @@ mod companion;
 mod connection;
 mod door;
 mod format;
+mod gathering;
 mod groups;
 pub mod lines;
 mod live;
 mod metrics;
 mod pages;
 mod panels;
+mod processors;
 mod receive;
 mod request;
 mod routes;
@@ -31,6 +33,7 @@ pub use companion::{Companion, CompanionHook, Lent};
 pub use door::{
     ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
 };
+pub use gathering::Gathering;
 pub use live::{ReloadHook, Settings};
 pub use panels::{PANEL_PATHS, Panel, Panels, PanelsHook};
 pub use server::{Control, ServeOptions, Server};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use mio::net::{TcpListener, TcpStream};
@@ -18,7 +18,9 @@ use crate::sync::SharedCount;
 use crate::telemetry::WorkerCounters;
 
 use super::companion::CompanionHook;
+use super::connection::Connection;
 use super::door::{Context, Contexts, Labeling, Passage, Verifier};
+use super::gathering::{self, Gathering, Load};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
@@ -44,6 +46,8 @@ pub struct ServeOptions {
     pub companion: Option<CompanionHook>,
     /// How long a drain may take, in nanoseconds.
     pub drain_ns_max: u64,
+    /// When workers pass connections on to each other.
+    pub gathering: Gathering,
 }
 
 impl Default for ServeOptions {
@@ -56,6 +60,7 @@ impl Default for ServeOptions {
             lines: Vec::new(),
             companion: None,
             drain_ns_max: 25_000_000_000,
+            gathering: Gathering::default(),
         }
     }
 }
@@ -101,6 +106,7 @@ pub(super) struct Shared {
 /// One worker, as the others see it.
 struct Seat {
     connections: AtomicUsize,
+    load: Load,
     /// While draining: nobody waits for an answer of it.
     settled: AtomicBool,
     /// The last round of relief that it has been through.
@@ -110,11 +116,16 @@ struct Seat {
     waker: Waker,
 }
 
-/// A connection on its way from the door to its worker.
-pub(super) struct Arrival {
-    pub(super) socket: TcpStream,
-    /// The listener that it came to.
-    pub(super) listener: usize,
+/// A connection on its way to its worker.
+pub(super) enum Arrival {
+    /// From the door.
+    New {
+        socket: TcpStream,
+        /// The listener that it came to.
+        listener: usize,
+    },
+    /// From another worker, between two requests.
+    PassedOn(Box<Connection>),
 }
 
 /// Connections that may be on their way to a worker; past it they are closed, as a full backlog would.
@@ -148,6 +159,7 @@ impl Server {
             let (line_inbox, lines_arriving) = sync_channel(INBOX_MAX);
             seats.push(Seat {
                 connections: AtomicUsize::new(0),
+                load: Load::default(),
                 settled: AtomicBool::new(false),
                 relieved: AtomicU64::new(0),
                 inbox,
@@ -199,7 +211,7 @@ impl Server {
         let mut gates = spread(gates, workers).into_iter();
         for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate()
         {
-            // The first worker has the door: whoever accepts must know who has the fewest connections.
+            // The first worker has the door, and takes in what it has time for.
             let http = (listeners.take().unwrap_or_default(), arriving);
             let lines = (gates.next().unwrap_or_default(), lines_arriving);
             let verifier = Arc::clone(&verifier);
@@ -358,12 +370,33 @@ impl Shared {
         self.seats[number].relieved.store(round, Ordering::Relaxed);
     }
 
-    /// The worker that the next connection goes to: the one with the fewest. Counts it there.
-    pub(super) fn place(&self) -> usize {
+    /// The worker that the next connection goes to: see [`gathering`]. Counts it there.
+    pub(super) fn place(&self, now_ns: u64) -> usize {
+        let rules = &self.options.gathering;
+        let number = gathering::place(self.loads().map(|load| load.permille(now_ns, rules)), rules);
+        self.place_at(number)
+    }
+
+    /// How busy a worker was of late, in thousandths.
+    pub(super) fn load(&self, number: usize, now_ns: u64) -> u32 {
+        self.seats[number].load.permille(now_ns, &self.options.gathering)
+    }
+
+    /// A worker is given so much to do.
+    pub(super) fn expect_load(&self, number: usize, now_ns: u64, permille: u32) {
+        self.seats[number].load.expect(now_ns, &self.options.gathering, permille);
+    }
+
+    /// How busy each worker is.
+    pub(super) fn loads(&self) -> impl ExactSizeIterator<Item = &Load> + Clone {
+        self.seats.iter().map(|seat| &seat.load)
+    }
+
+    /// The worker that the next connection of lines goes to, where it will stay: the one with the fewest. Counts it
+    /// there.
+    pub(super) fn place_lines(&self) -> usize {
         let fewest = self.seats.iter().enumerate().min_by_key(|(_, s)| s.connections.load(Ordering::Relaxed));
-        let number = fewest.map_or(0, |(number, _)| number);
-        self.seats[number].connections.fetch_add(1, Ordering::Relaxed);
-        number
+        self.place_at(fewest.map_or(0, |(number, _)| number))
     }
 
     /// Counts a connection that no other worker may have.
@@ -388,6 +421,31 @@ impl Shared {
             return;
         }
         self.wake(number);
+    }
+
+    /// Gives a connection from worker `from` to worker `to`, or back if that has no room for it.
+    pub(super) fn pass_on(
+        &self,
+        from: usize,
+        to: usize,
+        connection: Box<Connection>,
+    ) -> Result<(), Box<Connection>> {
+        self.place_at(to);
+        match self.seats[to].inbox.try_send(Arrival::PassedOn(connection)) {
+            Ok(()) => {
+                self.left(from);
+                self.wake(to);
+                Ok(())
+            }
+            Err(
+                TrySendError::Full(Arrival::PassedOn(connection))
+                | TrySendError::Disconnected(Arrival::PassedOn(connection)),
+            ) => {
+                self.left(to);
+                Err(connection)
+            }
+            Err(_) => unreachable!("what was sent comes back"),
+        }
     }
 
     /// A connection of this worker is gone.

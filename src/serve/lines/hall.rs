@@ -273,7 +273,7 @@ impl Hall {
                 // What is added up has one owner.
                 let to = match &gate.sums {
                     Some(_) => ground.shared.place_at(self.number),
-                    None => ground.shared.place(),
+                    None => ground.shared.place_lines(),
                 };
                 if to == self.number {
                     self.add(arrival, ground);

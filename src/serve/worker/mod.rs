@@ -4,6 +4,7 @@
 //! engine gets its turn after every round of input, so that all requests of a round share a commit; then the answers
 //! that have become due are written.
 
+mod passing;
 mod waits;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -24,6 +25,7 @@ use crate::wire::influx::LINE_BYTES_MAX;
 use super::companion::{COMPANION_TOKENS, COMPANION_TOKENS_END, Companion, Lent};
 use super::connection::{Connection, ReadOutcome, Receiving};
 use super::door::Verifier;
+use super::gathering::Meter;
 use super::lines::{self, Gate, Ground, Hall, LINE_TOKENS};
 use super::live::Live;
 use super::receive::Desk;
@@ -108,6 +110,7 @@ pub(super) struct Worker {
     /// The last round of relief that this worker has begun.
     relief_begun: u64,
     timer: Timer,
+    meter: Meter,
     /// The `Date` of answers.
     date: DateStamp,
     /// Connections with answers that became due in this turn.
@@ -136,6 +139,7 @@ impl Worker {
             poll.registry().register(listener, Token(LISTEN + i), Interest::READABLE)?;
         }
         let timer = Timer::new(poll.registry(), TIMER)?;
+        let meter = Meter::new(shared.options.gathering, engine.monotonic_ns());
         let hall = Hall::new(number, poll.registry().try_clone()?, gates, &shared, lines_arriving)?;
         let hook = shared.options.companion.as_ref();
         let companion = hook
@@ -173,6 +177,7 @@ impl Worker {
             connection_bytes: 0,
             relief_begun: 0,
             timer,
+            meter,
             date: DateStamp::default(),
             answerable: Vec::new(),
             answered: VecDeque::new(),
@@ -183,6 +188,7 @@ impl Worker {
 
     /// Serves until the server is drained, then commits the rest and seals the segment.
     pub(super) fn run(mut self) -> io::Result<()> {
+        let _stock = engine::stock_slabs(self.number);
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         let mut deadline = self.turn();
         while !self.finished() {
@@ -191,6 +197,7 @@ impl Worker {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => other?,
             }
+            self.share_work();
             self.date.update(self.engine.wall_ns().div_euclid(NS_PER_S));
             if let Some(live) = self.shared.present.newer(&mut self.live_version) {
                 self.live = live;
@@ -294,11 +301,12 @@ impl Worker {
         }
     }
 
-    fn timeout(&self, deadline: Option<u64>) -> Option<Duration> {
+    fn timeout(&mut self, deadline: Option<u64>) -> Option<Duration> {
+        let now_ns = self.engine.monotonic_ns();
+        self.meter.sleeps(now_ns);
         if !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
             return Some(Duration::ZERO);
         }
-        let now_ns = self.engine.monotonic_ns();
         let tick = self.ticks().then_some(self.next_tick_ns);
         let companion = self.companion.as_ref().and_then(|companion| companion.due_ns());
         let fine = deadline.is_some_and(|due| due < now_ns + POLL_COARSE_NS);
@@ -411,8 +419,8 @@ impl Worker {
                 match self.listeners[i].accept() {
                     Ok((socket, _)) => {
                         self.accept_fails = false;
-                        let arrival = Arrival { socket, listener: i };
-                        match self.shared.place() {
+                        let arrival = Arrival::New { socket, listener: i };
+                        match self.shared.place(self.engine.monotonic_ns()) {
                             to if to == self.number => self.add(arrival),
                             to => self.shared.hand_over(to, arrival),
                         }
@@ -440,21 +448,26 @@ impl Worker {
 
     /// Adds a connection that was placed here.
     fn add(&mut self, arrival: Arrival) {
-        let listener = arrival.listener;
         let now_ns = self.engine.monotonic_ns();
-        let Some(mut transport) = self.transport(arrival, now_ns) else {
-            self.shared.left(self.number);
-            return;
+        let mut connection = match arrival {
+            Arrival::New { socket, listener } => {
+                // Answers are small and complete: waiting to fill a segment only delays them.
+                let _ = socket.set_nodelay(true);
+                let Some(transport) = self.transport(socket, listener, now_ns) else {
+                    self.shared.left(self.number);
+                    return;
+                };
+                Box::new(Connection::new(transport, listener, now_ns))
+            }
+            Arrival::PassedOn(connection) => connection,
         };
-        let socket = transport.socket();
-        // Answers are small and complete: waiting to fill a segment only delays them.
-        let _ = socket.set_nodelay(true);
+        connection.arrive();
         let id = self.vacant.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
         });
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(e) = self.poll.registry().register(socket, Token(id), interest) {
+        if let Err(e) = self.poll.registry().register(connection.transport.socket(), Token(id), interest) {
             tracing::warn!(error = %e, "a connection could not be polled");
             self.vacant.push(id);
             self.shared.left(self.number);
@@ -464,16 +477,16 @@ impl Worker {
             self.next_tick_ns = now_ns + TICK_NS;
         }
         self.open += 1;
-        self.connections[id] = Some(Box::new(Connection::new(transport, listener, now_ns)));
+        self.connections[id] = Some(connection);
         self.serve(id);
     }
 
     /// What is spoken with a connection that has arrived.
-    fn transport(&self, arrival: Arrival, now_ns: u64) -> Option<Transport> {
-        let Some(tls) = &self.live.doors[arrival.listener].tls else {
-            return Some(Transport::Plain(arrival.socket));
+    fn transport(&self, socket: TcpStream, listener: usize, now_ns: u64) -> Option<Transport> {
+        let Some(tls) = &self.live.doors[listener].tls else {
+            return Some(Transport::Plain(socket));
         };
-        let transport = Transport::tls(arrival.socket, tls.config(now_ns));
+        let transport = Transport::tls(socket, tls.config(now_ns));
         transport.inspect_err(|error| tracing::warn!(%error, "no TLS session")).ok()
     }
 
@@ -586,6 +599,12 @@ impl Worker {
             return self.remove(id);
         }
         connection.keep_pace(now_ns);
+        if let Some(to) = connection.leaving
+            && connection.is_between_requests()
+            && !self.shared.draining()
+        {
+            return self.pass_on(id, to);
+        }
         if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
             self.again.push(id);
         }

@@ -177,8 +177,8 @@ impl Batch {
         }
     }
 
-    /// Appends narrow rows: as long as there is a series for each, and room, and `rows` at most. There are as many times
-    /// and words. Gives how many were appended.
+    /// Appends narrow rows: as long as there is a series for each, and room, and `rows` at most. There are as many
+    /// times and words. Gives how many were appended.
     pub fn extend_narrow(
         &mut self,
         shape: ShapeId,

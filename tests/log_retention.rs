@@ -2,12 +2,14 @@
 
 mod log_kit;
 
+use std::io;
+
 use log_kit::{bytes_of, commit, open, rotate, spawn};
 use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
-use tidegate::log::disk::{Backend, Files, SystemDisk, SystemFiles};
+use tidegate::log::disk::{Access, Backend, Files, Space, SystemDisk, SystemFiles};
 use tidegate::log::{
     Directory, Found, ReadDirectory, Retention, SPARES_MAX, Survey, Sweeper, WorkerLog, WorkerOptions,
-    recover_others,
+    recover_others, verify,
 };
 use tidegate::model::LogId;
 
@@ -109,8 +111,90 @@ fn free_space_takes_spares_first_and_then_segments() {
     let retention = Retention { free_percent_min: 12, ..KEEP_ALL };
     let swept = sweeper.sweep(&retention, 0).unwrap();
     assert!(swept.removed > 0 && swept.spares == 0);
+    assert_eq!(swept.removed_for_space, swept.removed);
     assert!(swept.free_bytes * 100 >= used * 12);
     assert_eq!(sequences(&files, 0).last(), Some(&20), "the newest stay");
+}
+
+#[test]
+fn the_newest_segment_goes_where_there_is_no_room_for_anything_else() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..1);
+    let space = files.space().unwrap();
+    files.set_capacity(space.total_bytes - space.free_bytes);
+    let retention = Retention { free_percent_min: 50, ..KEEP_ALL };
+    let swept = Sweeper::new(files.clone(), LOG).sweep(&retention, 0).unwrap();
+    assert_eq!((swept.removed, swept.removed_for_space), (1, 1));
+    assert!(files.space().unwrap().free_bytes >= swept.removed_bytes);
+    assert_eq!(sequences(&files, 0), [0_u64; 0]);
+    files.set_capacity(u64::MAX);
+    assert!(simulated(&files, 0, 5).next_sequence() > 1, "what is left remembers the sequence");
+}
+
+/// Files on which something happens as soon as a sweep has listed them.
+#[derive(Clone)]
+struct Interrupted {
+    files: SimulatedFiles,
+    then: fn(&SimulatedFiles),
+}
+
+impl Files for Interrupted {
+    type File = <SimulatedFiles as Files>::File;
+
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        self.files.create(name)
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Self::File> {
+        self.files.open(name, access)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let names = self.files.list();
+        (self.then)(&self.files);
+        names
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.remove(name)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.files.sync_directory()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.files.space()
+    }
+
+    fn lock_exclusive(&self, name: &str) -> io::Result<Option<Self::File>> {
+        self.files.lock_exclusive(name)
+    }
+
+    fn open_shared(&self, name: &str) -> io::Result<Self::File> {
+        self.files.open_shared(name)
+    }
+}
+
+#[test]
+fn a_segment_that_a_worker_begins_during_a_sweep_is_left_alone() {
+    // What the sweep takes for the newest one is not it any more.
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..3);
+    let then = |files: &SimulatedFiles| {
+        let mut log = simulated(files, 0, 9);
+        assert_eq!(commit(&mut log, LOG, 0, 10).sequence, 4);
+    };
+    let interrupted = Interrupted { files: files.clone(), then };
+    let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
+    let swept = Sweeper::new(interrupted, LOG).sweep(&retention, u64::MAX).unwrap();
+    assert_eq!((swept.removed, swept.removed_for_space), (2, 0));
+    assert_eq!(sequences(&files, 0), [4]);
+    assert_eq!(simulated(&files, 0, 5).durable_sequence(), 4);
 }
 
 #[test]
@@ -172,6 +256,27 @@ fn a_segment_under_a_reader_is_unlinked_and_never_recycled() {
     }
     assert_eq!(left, [5, 6]);
     assert!(reading.open_segment(&survey.segments[1]).unwrap().is_none(), "its name is gone");
+}
+
+#[test]
+fn the_newest_segment_waits_for_its_reader_and_who_comes_late_finds_it_gone() {
+    let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+    commit(&mut log, LOG, 0, 90_000);
+    log.close(Box::new(Vec::new), &mut Vec::new()).unwrap();
+
+    let reading = ReadDirectory::open(data.path()).unwrap();
+    let survey = reading.survey().unwrap();
+    let reader = reading.open_segment(&survey.segments[0]).unwrap().expect("there");
+    let mut sweeper = Sweeper::new(directory.files().clone(), LOG);
+    let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
+    assert_eq!(sweeper.sweep(&retention, u64::MAX).unwrap().removed, 0);
+    drop(reader);
+    assert_eq!(sweeper.sweep(&retention, u64::MAX).unwrap().removed, 1);
+    assert!(reading.open_segment(&survey.segments[0]).unwrap().is_none());
+    let verified = verify(reading.files(), LOG, &survey, |_, _| {}, |_, _| {}).unwrap();
+    assert_eq!((verified.segments, verified.damaged), (0, 0), "what retention takes is no damage");
 }
 
 #[test]
@@ -331,4 +436,8 @@ fn fill_up_and_go_on<D: tidegate::log::disk::Disk>(
     durable.push(commit(&mut log, LOG, 0, 20_000).sequence);
     drop(log);
     assert_eq!(sequences(files, 0), durable);
+    // Else retention, which takes what is closed, could not have them until the next start.
+    let segments = Survey::take(files, LOG, Some(0)).unwrap().segments;
+    let open = segments.iter().filter(|segment| segment.totals.blocks > 0 && !segment.is_closed()).count();
+    assert_eq!(open, 1, "only the one being written: {segments:#?}");
 }

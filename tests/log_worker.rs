@@ -168,6 +168,20 @@ fn a_second_writer_is_told_who_holds_the_directory() {
 }
 
 #[test]
+fn a_directory_without_room_for_the_live_page_is_refused() {
+    // The page is mapped: found out later, by a store, the lack of room would end the process.
+    let Some(mount) = log_kit::mount_tmpfs("size=64k") else { return };
+    drop(Directory::open(mount.path(), LOG).unwrap());
+    std::fs::remove_file(mount.path().join("LIVE")).unwrap();
+    assert!(std::fs::write(mount.path().join("ballast"), [1; 64 << 10]).is_err(), "now it is full");
+    let refused = Directory::open(mount.path(), LOG).unwrap_err();
+    assert!(matches!(refused, LogError::Io { action: "share", .. }), "{refused}");
+    std::fs::remove_file(mount.path().join("ballast")).unwrap();
+    let directory = Directory::open(mount.path(), LOG).unwrap();
+    assert_eq!(directory.live(0).unwrap().told_before(), 0);
+}
+
+#[test]
 fn a_reader_makes_no_directory() {
     let data = data();
     let missing = data.path().join("missing");

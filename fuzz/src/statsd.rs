@@ -24,10 +24,12 @@ fn flushed(
 ) -> (Vec<Row>, WriteResult, usize) {
     const PLAIN: u8 = 1;
     const FEW_SERIES: u8 = 2;
+    const EITHER: u8 = 4;
     let mut parser = Parser::new(if way.has(PLAIN) { TagStyles::Plain } else { TagStyles::All });
     let series_max = if way.has(FEW_SERIES) { 2 } else { 1000 };
     let mut aggregates = Aggregates::new(Options { series_max, gauge_flushes_max: 1, ..Options::default() });
-    let (mut decoder, mut result, mut at) = (Decoder::default(), WriteResult::default(), 0);
+    let mut decoder = if way.has(EITHER) { Decoder::of_either() } else { Decoder::default() };
+    let (mut result, mut at) = (WriteResult::default(), 0);
     for end in ends {
         let mut feed =
             Feed { parser: &mut parser, aggregates: &mut aggregates, sender: &"10.0.0.1", now_ns: NOW_NS };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::log::disk::SystemFiles;
-use crate::log::{LogError, Retention, Sweeper};
+use crate::log::{LogError, Retention, Sweeper, Swept};
 
 use super::spawn;
 
@@ -34,12 +34,7 @@ impl Keeper {
             let clock = SystemClock::default();
             while !asked.wait() {
                 match sweeper.sweep(&retention, clock.wall_ns().max(0) as u64) {
-                    Ok(swept) if swept.removed > 0 => tracing::info!(
-                        segments = swept.removed,
-                        bytes = swept.removed_bytes,
-                        "removed what was past its retention"
-                    ),
-                    Ok(_) => {}
+                    Ok(swept) => report(&swept),
                     Err(error) => tracing::error!(%error, "retention could not be looked at"),
                 }
             }
@@ -50,6 +45,22 @@ impl Keeper {
             error,
         })?;
         Ok(Keeper { stop, thread: Some(thread) })
+    }
+}
+
+/// Rows that go before their time are a loss, which somebody should hear of.
+fn report(swept: &Swept) {
+    let (segments, bytes) = (swept.removed, swept.removed_bytes);
+    match (segments, swept.removed_for_space) {
+        (0, _) => {}
+        (_, 0) => tracing::info!(segments, bytes, "removed what was past its retention"),
+        (_, early) => tracing::warn!(
+            segments,
+            bytes,
+            early,
+            free_bytes = swept.free_bytes,
+            "removed rows before their time: the file system has less room than is to be kept free"
+        ),
     }
 }
 

@@ -36,7 +36,7 @@ use crate::log::{
     Cursors, Directory, LIVE_WORKERS_MAX, LogError, Recovery, Retention, SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN, Sweeper, WorkerLog, WorkerOptions, recover_others,
 };
-use crate::model::LogId;
+use crate::model::{BLOCK_ALIGN, LogId};
 use crate::telemetry::WorkerCounters;
 
 use keeper::Keeper;
@@ -239,12 +239,26 @@ impl Engine {
             log: self.directory.log(),
             worker: number,
             segment_bytes_min: SEGMENT_BYTES_MIN,
-            segment_bytes_max: SEGMENT_BYTES_MAX,
+            segment_bytes_max: segment_bytes_max(
+                self.shared.options.retention.bytes_max,
+                self.shared.options.workers,
+            ),
             seed: random_u64(),
             live: self.directory.live(number),
         }
     }
 }
+
+/// Retention takes whole segments: where it is to keep few bytes, segments are small.
+fn segment_bytes_max(retained_bytes_max: Option<u64>, workers: u32) -> u64 {
+    let share = retained_bytes_max.map_or(u64::MAX, |bytes| bytes / (SIZE_PART * u64::from(workers)));
+    let pages = share.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX) / BLOCK_ALIGN as u64;
+    pages * BLOCK_ALIGN as u64
+}
+
+/// A segment takes at most this part of its worker's share of the bytes that are kept: the one being written and the
+/// prepared one come on top of them.
+const SIZE_PART: u64 = 8;
 
 fn report(worker: u32, recovery: &Recovery) {
     if recovery.torn > 0 {
@@ -252,5 +266,19 @@ fn report(worker: u32, recovery: &Recovery) {
     }
     for (segment, damage) in &recovery.damages {
         tracing::error!(worker, %segment, %damage, "damaged; the rest of the log is used");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_small_where_little_is_kept() {
+        assert_eq!(segment_bytes_max(None, 4), SEGMENT_BYTES_MAX);
+        assert_eq!(segment_bytes_max(Some(1 << 40), 4), SEGMENT_BYTES_MAX);
+        assert_eq!(segment_bytes_max(Some(1 << 30), 4), 32 << 20);
+        assert_eq!(segment_bytes_max(Some(1_000_000_000), 3), 41_664_512, "whole pages");
+        assert_eq!(segment_bytes_max(Some(30 << 20), 4), SEGMENT_BYTES_MIN);
     }
 }

@@ -135,23 +135,6 @@ pub(super) fn close<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> i
     file.sync()
 }
 
-/// Makes a closed segment without blocks: two pages that remember a worker's sequence when all its blocks are gone.
-///
-/// # Errors
-/// The operating system's.
-pub(super) fn mark<S: Files>(files: &S, header: &SegmentHeader) -> io::Result<()> {
-    let temporary = temporary_name(header.name.worker);
-    match files.remove(&temporary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let file = files.create(&temporary)?;
-    file.write_all_at(&header.encode(), 0)?;
-    close(&file, &Ending::of_nothing(header), &[])?;
-    files.rename(&temporary, &header.name.to_string())?;
-    files.sync_directory()
-}
-
 impl Ending {
     /// The end of a segment that never got a block.
     pub(super) fn of_nothing(header: &SegmentHeader) -> Ending {

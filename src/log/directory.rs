@@ -222,6 +222,7 @@ impl ReadDirectory {
     pub fn open_segment(&self, segment: &Segment) -> Result<Option<SegmentReader<SystemFile>>, LogError> {
         let path = segment.name.to_string();
         match self.files.open_shared(&path) {
+            Ok(file) if !segment.is_in(&file) => Ok(None),
             Ok(file) => Ok(Some(SegmentReader::new(file, self.log, segment))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(LogError::io("open", path)(e)),

@@ -43,8 +43,10 @@ impl LivePage {
     pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
         // A page that is cut short says nothing.
         let left = read_watermarks(&file).unwrap_or_default();
-        file.set_len(0)?;
         file.set_len(PAGE_BYTES as u64)?;
+        // Written, not left a hole: where a full disk has no room for it, this is told of here, and a store into the
+        // mapping would be killed for it.
+        file.write_all_at(&[0; PAGE_BYTES], 0)?;
         let page = SharedPage::map(&file)?;
         file.lock()?;
         let tide = Arc::new(Tide {

@@ -129,7 +129,8 @@ fn keep_empty<S: Files>(files: &S, log: LogId, path: &str, recovery: &Recovery) 
         return files.remove(path);
     };
     let floor = recovery.next_sequence;
-    end(&file, &Ending::of_nothing(&SegmentHeader { log, name, sequence_floor: floor, ..header }), &[])
+    end(&file, &Ending::of_nothing(&SegmentHeader { log, name, sequence_floor: floor, ..header }), &[])?;
+    Ok(())
 }
 
 impl Recovery {
@@ -189,14 +190,24 @@ impl Recovery {
     }
 }
 
+/// How a segment was ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// With a trailer.
+    Closed,
+    /// Behind its last block; the disk had no room for a trailer.
+    Cut,
+}
+
 /// Closes a segment; on a full disk at least cuts it.
-pub(super) fn end<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> io::Result<()> {
+pub(super) fn end<F: BlockFile>(file: &F, ending: &Ending, footer: &[u8]) -> io::Result<Ended> {
     match close(file, ending, footer) {
         Err(e) if CommitFailure::from(&e) == CommitFailure::NoSpace => {
             file.set_len(ending.data_end)?;
-            file.sync()
+            file.sync()?;
+            Ok(Ended::Cut)
         }
-        closed => closed,
+        closed => closed.map(|()| Ended::Closed),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Retention: whole closed segments go, oldest first, by arrival, by total size, by free space.
 //!
 //! A sweep looks at the directory, not at the workers: whatever has a trailer is done with and may go, also what
-//! workers of an earlier start left. Where a worker's newest segment goes, two pages take its place: they remember
-//! the sequence. (Of a worker that writes, the newest is never closed.)
+//! workers of an earlier start left. Where a worker's newest segment goes, its first page stays: it remembers the
+//! sequence. (Of a worker that writes, the newest is closed only after a failure, until it has another.)
 //! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
 //!
 //! What a cursor has not passed stays although its age or its size would take it, up to a bound of its own; beyond
@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::build::{is_spare, mark, spare_name};
+use super::build::{is_spare, spare_name};
 use super::cursor::{Cursors, Tally};
 use super::disk::{Access, BlockFile, Files, Space};
 use super::error::{CommitFailure, LogError};
-use super::segment::{SegmentHeader, SegmentName};
+use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName};
 use super::survey::{Inspected, inspect};
 use crate::model::LogId;
 
@@ -46,6 +46,8 @@ pub struct Swept {
     pub removed: u64,
     /// Bytes of their files.
     pub removed_bytes: u64,
+    /// Of the segments that went, those that retention would have kept for longer, had the file system had more room.
+    pub removed_for_space: u64,
     /// Of the segments that stayed, those that only cursors keep.
     pub held: u64,
     /// Bytes of their files.
@@ -144,21 +146,37 @@ impl<S: Files> Sweeper<S> {
                 swept.held_bytes += if only_held { closed.bytes } else { 0 };
                 continue;
             }
-            swept.lost += self.give_up(name)?;
-            if is_newest(&segments, name) {
-                self.mark(name, closed)?;
-            }
+            let newest = is_newest(&segments, name);
             keep_spares &= !over_size && !over_space && spares.len() + (swept.spares as usize) < SPARES_MAX;
-            if keep_spares && self.put_aside(name)? {
-                swept.spares += 1;
-            } else {
-                free_bytes += self.remove(&name.to_string())?;
+            let path = name.to_string();
+            let lock = || self.files.lock_exclusive(&path).map_err(LogError::io("lock", &path));
+            if newest && lock()?.is_none() {
+                // Somebody reads it. It stays for as long.
+                continue;
+            }
+            // Reads the segment, and so goes before the lock.
+            swept.lost += self.give_up(name)?;
+            let mut left_bytes = 0;
+            // Written over or renamed while locked: a reader that gets its lock afterwards finds the rows or the name
+            // gone.
+            match if newest || keep_spares { lock()? } else { None } {
+                None if newest => continue,
+                None => free_bytes += self.remove(&path)?,
+                Some(_lock) if newest => {
+                    free_bytes += self.hollow_out(&path, name, closed).map_err(LogError::io("cut", &path))?;
+                    left_bytes = SEGMENT_PAGE as u64;
+                }
+                Some(_lock) => {
+                    self.files.rename(&path, &spare_name(name)).map_err(LogError::io("put aside", &path))?;
+                    swept.spares += 1;
+                }
             }
             self.closed.remove(&name);
-            swept.bytes -= closed.bytes;
-            swept.segments -= 1;
+            swept.bytes -= closed.bytes - left_bytes;
+            swept.segments -= u64::from(!newest);
             swept.removed += 1;
-            swept.removed_bytes += closed.bytes;
+            swept.removed_bytes += closed.bytes - left_bytes;
+            swept.removed_for_space += u64::from(held != Held::Not);
         }
         self.files.sync_directory().map_err(LogError::io("sync", "log"))?;
         self.refill_reserve(retention, space, free_bytes);
@@ -246,32 +264,28 @@ impl<S: Files> Sweeper<S> {
         Ok(bytes)
     }
 
-    /// Lets the worker's sequence be remembered after its newest segment.
-    fn mark(&self, newest: SegmentName, closed: Closed) -> Result<(), LogError> {
-        let name = SegmentName { number: newest.number + 1, ..newest };
+    /// Cuts a segment down to its header, which then remembers the worker's sequence, and gives the bytes that this
+    /// frees. It is written over in place: a file of its own would need room that a full disk does not have, and a name
+    /// that the worker may be giving to its next segment at this moment.
+    fn hollow_out(&self, path: &str, name: SegmentName, closed: Closed) -> io::Result<u64> {
+        let file = self.files.open(path, Access::Write)?;
+        let freed = file.allocated_bytes()?.saturating_sub(SEGMENT_PAGE as u64);
+        let mut page = [0; SEGMENT_PAGE];
+        file.read_full_at(&mut page, 0)?;
         let header = SegmentHeader {
             compatible: 0,
             log: self.log,
             name,
-            // No block ever has it.
-            epoch: 0,
+            // The trailer's, so that this goes on to speak for the segment until it is cut off.
+            epoch: SegmentHeader::decode(&page).map_or(0, |header| header.epoch),
             created_ns: closed.last_stamp_ns,
             sequence_floor: closed.sequence_floor,
         };
-        mark(&self.files, &header).map_err(LogError::io("write", name.to_string()))
-    }
-
-    /// Puts a segment aside for being used again, unless somebody reads it.
-    fn put_aside(&self, name: SegmentName) -> Result<bool, LogError> {
-        let path = name.to_string();
-        // Renamed while locked: a reader that gets its lock afterwards finds the name gone.
-        match self.files.lock_exclusive(&path).map_err(LogError::io("lock", &path))? {
-            None => Ok(false),
-            Some(_lock) => {
-                self.files.rename(&path, &spare_name(name)).map_err(LogError::io("put aside", path))?;
-                Ok(true)
-            }
-        }
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync()?;
+        file.set_len(SEGMENT_PAGE as u64)?;
+        file.sync()?;
+        Ok(freed)
     }
 
     /// Removes a file and gives the bytes that this frees.

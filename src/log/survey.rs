@@ -81,6 +81,12 @@ impl Segment {
     pub fn is_closed(&self) -> bool {
         self.state != SegmentState::Open
     }
+
+    /// Whether `file`, opened and locked since, still has it: of a worker's newest segment retention leaves the header.
+    pub(crate) fn is_in<F: BlockFile>(&self, file: &F) -> bool {
+        // What can't be looked at is for reading to find out.
+        !self.is_closed() || file.len().map_or(true, |bytes| bytes >= self.bytes)
+    }
 }
 
 /// Blocks that no segment of a worker holds, though others tell of them: a file is gone.

@@ -40,7 +40,8 @@ pub fn verify<S: Files>(
     for segment in &survey.segments {
         let path = segment.name.to_string();
         let file = match files.open_shared(&path) {
-            Ok(file) => file,
+            Ok(file) if segment.is_in(&file) => file,
+            Ok(_) => continue,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
             Err(e) => return Err(LogError::io("open", path)(e)),
         };

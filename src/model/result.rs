@@ -46,15 +46,23 @@ impl WriteResult {
         original: &[u8],
         error: impl FnOnce() -> String,
     ) {
-        self.rejected += 1;
-        match self.reasons.iter_mut().find(|(r, _)| *r == reason) {
-            Some((_, n)) => *n += 1,
-            None => self.reasons.push((reason, 1)),
-        }
+        self.count_rejected(reason, 1);
         if self.errors.len() < ERRORS_KEPT_MAX {
             let shown = &original[..original.len().min(ORIGINAL_BYTES_MAX)];
             let original = String::from_utf8_lossy(shown).into_owned();
             self.errors.push(RowError { index, error: error(), reason, original });
+        }
+    }
+
+    /// Counts refused rows of which nothing is to be said that is not said of another one.
+    pub fn count_rejected(&mut self, reason: &'static str, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        self.rejected += rows;
+        match self.reasons.iter_mut().find(|(r, _)| *r == reason) {
+            Some((_, n)) => *n += rows,
+            None => self.reasons.push((reason, rows)),
         }
     }
 

@@ -211,7 +211,8 @@ impl Open {
     pub(super) fn new(directory: &ReadDirectory, segment: Segment) -> Result<Option<Open>, LogError> {
         let name = segment.name.to_string();
         let file = match directory.files().open_shared(&name) {
-            Ok(file) => file,
+            Ok(file) if segment.is_in(&file) => file,
+            Ok(_) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LogError::Io { action: "open", path: name.into(), error }),
         };

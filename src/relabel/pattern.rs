@@ -10,7 +10,12 @@
 //! \< \- \_ ...       punctuation itself    -> escaped
 //! a{ {,3}            a brace itself        -> \{
 //! [[a] [a&&b] [a--]  members of the class  -> escaped: the crate nests, intersects and subtracts classes
+//! \p{^Greek}          all but these         -> \P{Greek}
+//! (?P<1st>a)         any word is a name    -> (a), its name kept here: names may come twice, too
 //! ```
+//!
+//! What the crate reads and RE2 refuses is refused: stacked repetitions (`a**`), more than 1,000 of them, classes
+//! without a meaning (`[[:foo:]]`).
 //!
 //! A value may be any bytes. Where it is no UTF-8 every byte that isn't part of a character stands for U+FFFD in the
 //! match, as in Go, and the groups are cut from the value itself.
@@ -24,6 +29,7 @@ use regex::{Regex, RegexBuilder};
 pub(super) struct Pattern {
     regex: Regex,
     text: String,
+    names: Vec<(String, usize)>,
 }
 
 /// A match: the groups of a value.
@@ -35,14 +41,23 @@ pub(super) struct Captures<'a> {
 /// How large a compiled pattern may get: Prometheus's largest in the field are lists of some thousand names.
 const COMPILED_BYTES_MAX: usize = 16 << 20;
 
+/// How often something may be repeated by count.
+const REPETITIONS_MAX: u64 = 1_000;
+
+/// Classes that have a name.
+const CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
 impl Pattern {
     pub(super) fn new(text: &str) -> Result<Pattern, String> {
-        let translated = translate(text)?;
+        let (translated, names) = translate(text)?;
         let regex = RegexBuilder::new(&format!("^(?s:{translated})$"))
             .size_limit(COMPILED_BYTES_MAX)
             .build()
             .map_err(|error| reason(&error))?;
-        Ok(Pattern { regex, text: text.to_owned() })
+        Ok(Pattern { regex, text: text.to_owned(), names })
     }
 
     pub(super) fn is_match(&self, value: &[u8]) -> bool {
@@ -78,9 +93,9 @@ impl Pattern {
         self.regex.captures_len()
     }
 
-    /// The number of the group of this name.
-    pub(super) fn group_named(&self, name: &str) -> Option<usize> {
-        self.regex.capture_names().position(|known| known == Some(name))
+    /// The numbers of the groups of this name.
+    pub(super) fn groups_named(&self, name: &str) -> impl Iterator<Item = usize> {
+        self.names.iter().filter(move |(known, _)| known == name).map(|&(_, number)| number)
     }
 }
 
@@ -94,9 +109,10 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl<'a> Captures<'a> {
-    /// What a group has matched; empty if nothing.
-    pub(super) fn group(&self, number: usize) -> &'a [u8] {
-        self.groups.get(number).copied().flatten().map_or(&[], |(start, end)| &self.value[start..end])
+    /// What the first of these groups that took part in the match has matched; empty if none did.
+    pub(super) fn first(&self, numbers: &[usize]) -> &'a [u8] {
+        let mut taken = numbers.iter().filter_map(|&number| self.groups.get(number).copied().flatten());
+        taken.next().map_or(&[], |(start, end)| &self.value[start..end])
     }
 }
 
@@ -138,11 +154,15 @@ fn reason(error: &regex::Error) -> String {
     }
 }
 
-/// A pattern of RE2 in the crate's spelling.
-fn translate(pattern: &str) -> Result<String, String> {
+/// A pattern of RE2 in the crate's spelling, and the names of its groups with their numbers.
+fn translate(pattern: &str) -> Result<(String, Vec<(String, usize)>), String> {
     let mut out = String::with_capacity(pattern.len());
+    let mut names = Vec::new();
+    let mut groups = 0;
     let mut rest = pattern;
+    let mut repeated = None;
     while let Some(c) = rest.chars().next() {
+        let before = repeated.take();
         match c {
             '\\' if rest.starts_with("\\Q") => {
                 let quoted = &rest[2..];
@@ -156,18 +176,64 @@ fn translate(pattern: &str) -> Result<String, String> {
                 out.push_str("\\{");
                 rest = &rest[1..];
             }
+            '*' | '+' | '?' | '{' => {
+                let after = repetition(rest)?;
+                if let Some(before) = before {
+                    let stack = &pattern[before..pattern.len() - after.len()];
+                    return Err(format!("invalid nested repetition operator: `{stack}`"));
+                }
+                repeated = Some(pattern.len() - rest.len());
+                out.push_str(&rest[..rest.len() - after.len()]);
+                rest = after;
+            }
+            '(' if rest.starts_with("(?P<") || rest.starts_with("(?<") => {
+                let (name, after) = group_name(rest)?;
+                groups += 1;
+                names.push((name.to_owned(), groups));
+                out.push('(');
+                rest = after;
+            }
             '(' if rest.starts_with("(?") => {
                 flags(rest)?;
                 out.push_str("(?");
                 rest = &rest[2..];
             }
             c => {
+                groups += usize::from(c == '(');
                 out.push(c);
                 rest = &rest[c.len_utf8()..];
             }
         }
     }
-    Ok(out)
+    Ok((out, names))
+}
+
+/// What follows the repetition that starts `text`, and the `?` that makes it lazy.
+fn repetition(text: &str) -> Result<&str, String> {
+    let after = match text.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+        Some((inside, after)) => {
+            let in_bounds = |n: &str| !n.is_empty() && n.parse().is_ok_and(|n: u64| n <= REPETITIONS_MAX);
+            if !inside.split(',').all(|n| n.is_empty() || in_bounds(n)) {
+                return Err(format!("invalid repeat count: `{{{inside}}}`"));
+            }
+            after
+        }
+        None => &text[1..],
+    };
+    Ok(after.strip_prefix('?').unwrap_or(after))
+}
+
+/// The name of the group that starts `text`, and what follows it.
+fn group_name(text: &str) -> Result<(&str, &str), String> {
+    let inside = text.trim_start_matches(['(', '?', 'P']).strip_prefix('<').unwrap_or_default();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match inside.split_once('>') {
+        Some((name, after)) if !name.is_empty() && name.chars().all(word) => Ok((name, after)),
+        named => {
+            let shown = text.len() - named.map_or(0, |(_, after)| after.len());
+            Err(format!("invalid named capture: `{}`", &text[..shown]))
+        }
+    }
 }
 
 /// One escape, with its backslash; gives what follows it.
@@ -198,6 +264,11 @@ fn escape<'a>(text: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
         'B' if !in_class => out.push_str("\\B"),
         'A' | 'z' if !in_class => _ = write!(out, "\\{c}"),
         'a' | 'f' | 'n' | 'r' | 't' | 'v' => _ = write!(out, "\\{c}"),
+        'p' | 'P' if rest.starts_with("{^") => {
+            let end = rest.find('}').map_or(rest.len(), |at| at + 1);
+            _ = write!(out, "\\{}{{{}", if c == 'p' { 'P' } else { 'p' }, &rest[2..end]);
+            return Ok(&rest[end..]);
+        }
         // Properties and code points are spelled alike.
         'p' | 'P' | 'x' => {
             _ = write!(out, "\\{c}");
@@ -248,6 +319,10 @@ fn class<'a>(text: &'a str, out: &mut String) -> Result<&'a str, String> {
             }
             '[' if rest.starts_with("[:") && rest.contains(":]") => {
                 let end = rest.find(":]").map_or(rest.len(), |at| at + 2);
+                let name = rest[2..end - 2].trim_start_matches('^');
+                if !CLASSES.contains(&name) {
+                    return Err(format!("invalid character class range: `{}`", &rest[..end]));
+                }
                 out.push_str(&rest[..end]);
                 rest = &rest[end..];
             }
@@ -288,10 +363,9 @@ fn is_repetition(text: &str) -> bool {
 /// Refuses flags that RE2 does not have.
 fn flags(text: &str) -> Result<(), String> {
     let inside = &text[2..];
-    let named = inside.starts_with("P<") || inside.starts_with('<');
     let end = inside.find([':', ')']).unwrap_or(inside.len());
     let known = |c| matches!(c, 'i' | 'm' | 's' | 'U' | '-');
-    if named || inside[..end].chars().all(known) {
+    if inside[..end].chars().all(known) {
         return Ok(());
     }
     let shown: String = text.chars().take(3).collect();
@@ -333,6 +407,10 @@ mod tests {
             (r"\pL\p{Greek}", "a\u{3b1}", "1\u{3b1}"),
             (r"(?i)abc", "ABC", "abd"),
             (r"(?P<x>a)(?<y>b)", "ab", "ba"),
+            (r"(?P<1>a)(?P<1>b)", "ab", "ba"),
+            (r"\p{^Greek}[\P{^Lu}]", "aA", "\u{3b1}A"),
+            (r"a{2,1000}?b??", "aa", "a"),
+            (r"(?:a*)*[[:^word:]]", "aa-", "aa"),
             (r"a.b", "a\nb", "ab"),
             (r"\bfoo\b.*", "foo-", "food"),
             (r"a\B.*", "ab", "a-"),
@@ -348,11 +426,38 @@ mod tests {
 
     #[test]
     fn what_re2_has_not_is_refused() {
-        for pattern in
-            ["(", "a)", "[a", r"\C", r"\1", r"\8", r"a\", "(?x)a b", "(?=a)", "*", r"\Z", "[b-a]", r"\pX"]
-        {
+        for pattern in [
+            "(",
+            "a)",
+            "[a",
+            r"\C",
+            r"\1",
+            r"\8",
+            r"a\",
+            "(?x)a b",
+            "(?=a)",
+            "*",
+            r"\Z",
+            "[b-a]",
+            r"\pX",
+            "a**",
+            "a*+",
+            "a+*",
+            "a{2}{3}",
+            "a???",
+            "a{1001}",
+            "a{2,1001}",
+            "a{2,1}",
+            "[[:foo:]]",
+            "[[:Alpha:]]",
+            "(?P<a-b>x)",
+            "(?<>x)",
+            "(?P<a",
+            "(?P=a)",
+        ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
+        assert_eq!(Pattern::new("xa*?+b").unwrap_err(), "invalid nested repetition operator: `*?+`");
         assert_eq!(Pattern::new("(?x)a").unwrap_err(), "invalid or unsupported Perl syntax: `(?x`");
         assert!(!Pattern::new("(").unwrap_err().contains('\n'));
     }
@@ -361,8 +466,8 @@ mod tests {
     fn bytes_that_are_no_text_match_any_character_and_keep_their_bits() {
         let pattern = Pattern::new("a(.)(.*)z").unwrap();
         let found = pattern.captures(b"a\xff\xc3\xa9\xfe\xe2\x82z").unwrap();
-        assert_eq!(found.group(1), b"\xff");
-        assert_eq!(found.group(2), b"\xc3\xa9\xfe\xe2\x82");
+        assert_eq!(found.first(&[1]), b"\xff");
+        assert_eq!(found.first(&[2]), b"\xc3\xa9\xfe\xe2\x82");
         assert!(!pattern.is_match(b"a\xffy"));
     }
 }

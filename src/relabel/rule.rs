@@ -401,7 +401,8 @@ fn validate(action: Action, text: &RuleText, names: NameValidation) -> Result<()
         let why = format!("{action} action requires only 'regex', and no other fields");
         return Err(refuse(RuleKey::Action, why));
     }
-    match text.source_labels.iter().flatten().find(|name| !names.accepts(name.as_bytes())) {
+    // A label that is only read may have any name, whatever new ones are to look like.
+    match text.source_labels.iter().flatten().find(|name| !NameValidation::Utf8.accepts(name.as_bytes())) {
         Some(name) => Err(refuse(RuleKey::SourceLabels, format!("{name:?} is not a valid label name"))),
         None => Ok(()),
     }

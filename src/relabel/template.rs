@@ -14,7 +14,8 @@ pub(super) struct Template {
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Part {
     Text(String),
-    Group(usize),
+    /// The groups of one number or name.
+    Group(Vec<usize>),
 }
 
 impl Template {
@@ -27,7 +28,7 @@ impl Template {
                 template.text("$");
                 rest = after;
             } else if let Some((name, after)) = group_name(after) {
-                template.parts.extend(group(name, pattern).map(Part::Group));
+                template.parts.push(Part::Group(groups(name, pattern)));
                 rest = after;
             } else {
                 template.text("$");
@@ -44,7 +45,7 @@ impl Template {
         for part in &self.parts {
             expanded.extend_from_slice(match part {
                 Part::Text(text) => text.as_bytes(),
-                Part::Group(number) => captures.group(*number),
+                Part::Group(numbers) => captures.first(numbers),
             });
         }
         expanded
@@ -71,11 +72,12 @@ fn group_name(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
-/// The number of a group, if the pattern has it. A number with a leading zero is a name.
-fn group(name: &str, pattern: &Pattern) -> Option<usize> {
+/// The number of a group, or those of the groups of this name, as far as the pattern has them. A number with a leading
+/// zero is a name.
+fn groups(name: &str, pattern: &Pattern) -> Vec<usize> {
     let number = name.bytes().all(|b| b.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0'));
     if number {
-        return name.parse().ok().filter(|&number| number < pattern.groups());
+        return name.parse().ok().filter(|&number| number < pattern.groups()).into_iter().collect();
     }
-    pattern.group_named(name)
+    pattern.groups_named(name).collect()
 }

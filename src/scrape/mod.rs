@@ -20,6 +20,7 @@ pub mod status;
 mod subject;
 mod target;
 pub mod targets;
+mod tls;
 
 pub use client::ProxyEnvironment;
 pub use control::{Control, ScrapeOptions};

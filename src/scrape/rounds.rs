@@ -20,7 +20,7 @@ use crate::model::{Full, WriteResult};
 use crate::telemetry::{Protocol, WorkerCounters};
 use crate::wire::exposition::Scraper;
 
-use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step, TlsConfigs};
+use super::client::{Answer, Ask, Client, Failure, Means, Purse, Step};
 use super::control::{Control, Shared};
 use super::negotiate;
 use super::report::Told;
@@ -29,6 +29,7 @@ use super::subject::{
     After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, TargetSeries, read_options,
 };
 use super::target::TargetKey;
+use super::tls::TlsConfigs;
 
 /// How long a step goes on with bodies before others have their turn.
 const STEP_NS_MAX: u64 = 5_000_000;

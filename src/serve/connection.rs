@@ -67,6 +67,8 @@ pub(super) struct Connection {
 pub(super) struct Listed {
     pub(super) waiting: bool,
     pub(super) surveying: bool,
+    pub(super) again: bool,
+    pub(super) stalled: bool,
 }
 
 /// What the current request's body is for.

@@ -102,7 +102,9 @@ impl Held {
                 beside.push(value(pushed, 0.0));
             }
         } else {
-            ended = group.push(change, push.series());
+            // What the body says of the group's own series does not count: they are written with every push.
+            let own = [&pushed, &failed];
+            ended = group.push(change, push.series().iter().filter(|s| !own.contains(&&s.labels)));
             beside.extend(ended.iter().map(|series| stale(series.labels.clone())));
             beside.push(value(pushed, now));
         }
@@ -141,9 +143,13 @@ impl Held {
 
 impl Group {
     /// Takes the series of a push; gives those that it ends.
-    fn push(&mut self, change: Change, series: &[SeriesKey]) -> Vec<SeriesKey> {
-        let families: HashSet<&[u8]> = series.iter().map(|s| &*s.family).collect();
-        let present: HashSet<&[u8]> = series.iter().map(|s| &*s.labels).collect();
+    fn push<'a>(
+        &mut self,
+        change: Change,
+        series: impl Iterator<Item = &'a SeriesKey> + Clone,
+    ) -> Vec<SeriesKey> {
+        let families: HashSet<&[u8]> = series.clone().map(|s| &*s.family).collect();
+        let present: HashSet<&[u8]> = series.clone().map(|s| &*s.labels).collect();
         let mut ended = Vec::new();
         self.series.retain(|labels, family| {
             let replaced = change == Change::Replace || families.contains(&**family);
@@ -152,7 +158,7 @@ impl Group {
             }
             !replaced
         });
-        self.series.extend(series.iter().map(|s| (s.labels.clone(), s.family.clone())));
+        self.series.extend(series.map(|s| (s.labels.clone(), s.family.clone())));
         ended
     }
 
@@ -255,6 +261,14 @@ mod tests {
         }
         assert_eq!(apply(&mut held, Change::Delete, 3, "")[..2], ["a stale", "b stale"]);
         assert_eq!(held.bytes, 0);
+    }
+
+    #[test]
+    fn a_push_that_brings_the_groups_own_series_does_not_end_them_later() {
+        let mut held = Held::default();
+        apply(&mut held, Change::Replace, 1, "push_time_seconds 5\npush_failure_time_seconds 5\na 1\n");
+        let own = ["push_time_seconds 2", "push_failure_time_seconds 0"];
+        assert_eq!(apply(&mut held, Change::Replace, 2, "b 1\n"), [&["a stale"], &own[..]].concat());
     }
 
     #[test]

@@ -94,16 +94,29 @@ pub(super) fn index() -> Answer {
             "tidegate ",
             env!("CARGO_PKG_VERSION"),
             "\n\n\
-             POST /write               InfluxDB 1.x line protocol (also /influx/write)\n\
-             POST /api/v2/write        InfluxDB 2.x line protocol\n\
-             POST /api/v3/write_lp     InfluxDB 3 line protocol\n\
-             GET  /ping, /query        InfluxDB's probes\n\
-             GET  /metrics             metrics of this process\n\
-             GET  /api/v1/status/tsdb  who makes the series\n\
-             GET  /targets             what is scraped (also /api/v1/targets)\n\
-             GET  /service-discovery   what was found, and what became of it\n\
-             GET  /relabel             why labels are what they are\n\
-             GET  /health, /ready      probes\n"
+             POST /write                      InfluxDB 1.x line protocol\n\
+             POST /api/v2/write               InfluxDB 2.x line protocol\n\
+             POST /api/v3/write_lp            InfluxDB 3 line protocol\n\
+             POST /api/v1/write               Prometheus remote write, 1.0 and 2.0 (also /api/v1/push)\n\
+             POST /v1/metrics                 OTLP metrics (also /api/v1/otlp/v1/metrics)\n\
+             POST /v1/logs                    OTLP logs (also /api/v1/otlp/v1/logs)\n\
+             POST /api/v1/import              VictoriaMetrics' JSON lines\n\
+             POST /api/v1/import/prometheus   exposition text\n\
+             POST /api/v1/import/ndjson       rows as `tidegate log cat` prints them\n\
+             POST /api/put                    OpenTSDB's JSON\n\
+             PUT  /metrics/job/NAME           the Pushgateway's groups (also POST, DELETE)\n\
+             GET  /ping                       InfluxDB's probe\n\
+             GET  /query                      what InfluxDB's clients ask before they write\n\
+             GET  /metrics                    metrics of this process\n\
+             GET  /api/v1/status/tsdb         who makes the series\n\
+             GET  /targets                    what is scraped (also /api/v1/targets)\n\
+             GET  /service-discovery          what was found, and what became of it\n\
+             GET  /relabel                    why labels are what they are\n\
+             GET  /health                     whether the process is alive (also /-/healthy)\n\
+             GET  /ready                      whether it takes writes (also /-/ready)\n\
+             POST /-/reload                   loads the configuration again\n\
+             \n\
+             All of them are also under /influx, /prometheus, /opentelemetry and /opentsdb.\n"
         ),
     )
 }
@@ -134,7 +147,9 @@ pub(super) fn status_tsdb(counts: &SurveyCounts) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::routes::Route;
     use super::*;
+    use crate::http::Method;
 
     fn text(answer: &Answer) -> &str {
         std::str::from_utf8(&answer.body).unwrap()
@@ -152,6 +167,27 @@ mod tests {
         assert_eq!(query("q=SELECT+1", "").status, 400);
         assert_eq!(query("db=x", "").status, 400);
         assert_eq!(query("q=%zz", "").status, 400);
+    }
+
+    #[test]
+    fn the_index_names_what_there_is() {
+        let index = index();
+        let lines = text(&index).lines().filter(|line| line.contains("  ") && line.contains(" /"));
+        let named = lines.filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let method = match words.next()? {
+                "GET" => Method::Get,
+                "POST" => Method::Post,
+                "PUT" => Method::Put,
+                _ => return None,
+            };
+            Some((method, words.next()?))
+        });
+        let named: Vec<_> = named.collect();
+        assert_eq!(named.len(), 21);
+        for (method, path) in named {
+            assert!(Route::find(method, path).is_ok(), "{method:?} {path}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tidegate::engine::{Engine, Event, Options, Worker};
 use tidegate::ingest::{ContextId, Stream};
-use tidegate::log::LogError;
+use tidegate::log::{LogError, Retention};
 use tidegate::model::{FieldText, FieldType, Intake, LabelsBuf, WriteResult, heap_word};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::{Decode, FedState};
@@ -24,7 +24,7 @@ impl Writer {
         // A child that another test is starting holds what it was born with, this directory's lock among it, until it
         // becomes its program.
         let engine = loop {
-            match Engine::open(Options { workers, ..Options::new(path) }) {
+            match Engine::open(Options { workers, retention: KEEP_ALL, ..Options::new(path) }) {
                 Err(LogError::Locked { .. }) => std::thread::yield_now(),
                 opened => break opened.unwrap(),
             }
@@ -91,6 +91,10 @@ impl Writer {
         }
     }
 }
+
+/// Else a machine that is short of room loses rows, of which a test would say that they are missing.
+const KEEP_ALL: Retention =
+    Retention { age_ns: None, bytes_max: None, free_percent_min: 0, cursor_bytes_max: 0 };
 
 pub(crate) enum Field {
     F64(u64),

@@ -1,4 +1,4 @@
-"""datadog: DogStatsD's metrics, events and service checks, by UDP and by a Unix socket."""
+"""datadog: DogStatsD's metrics, events and service checks, by UDP and by Unix sockets of both kinds."""
 
 import os
 import tempfile
@@ -77,11 +77,18 @@ def expected(via):
     ]
 
 
-path = os.path.join(tempfile.mkdtemp(), "dsd.socket")
-LISTEN = ['address: "udp://127.0.0.1:0", protocol: statsd', f'address: "unixgram://{path}", protocol: statsd']
+directory = tempfile.mkdtemp()
+datagrams, stream = os.path.join(directory, "datagrams"), os.path.join(directory, "stream")
+LISTEN = [
+    'address: "udp://127.0.0.1:0", protocol: statsd',
+    f'address: "unixgram://{datagrams}", protocol: statsd',
+    f'address: "unix://{stream}", protocol: statsd',
+]
 OPTIONS = {"disable_telemetry": True, "origin_detection_enabled": False}
 with Server(LISTEN) as server:
     send(DogStatsd("127.0.0.1", server.line_port(0), constant_tags=["via:udp"], **OPTIONS))
     # Without a timeout it drops what finds ten datagrams waiting in the socket (net.unix.max_dgram_qlen).
-    send(DogStatsd(socket_path=path, constant_tags=["via:unix"], disable_buffering=True, socket_timeout=10, **OPTIONS))
-    same(server.stop(), expected("udp") + expected("unix"))
+    unix = {"disable_buffering": True, "socket_timeout": 10, **OPTIONS}
+    send(DogStatsd(socket_path=f"unixgram://{datagrams}", constant_tags=["via:unix"], **unix))
+    send(DogStatsd(socket_path=f"unixstream://{stream}", constant_tags=["via:stream"], **unix))
+    same(server.stop(), expected("udp") + expected("unix") + expected("stream"))

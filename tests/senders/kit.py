@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,13 +22,18 @@ class Server:
 
     def __init__(self, lines=()):
         self.directory = tempfile.TemporaryDirectory()
-        config = os.path.join(self.directory.name, "tidegate.yml")
-        with open(config, "w") as file:
+        self.config = os.path.join(self.directory.name, "tidegate.yml")
+        with open(self.config, "w") as file:
             file.write("listen:\n  - address: 127.0.0.1:0\n")
             file.writelines(f"  - {{{line}}}\n" for line in lines)
         self.data = os.path.join(self.directory.name, "data")
+        self.start()
+        self.url = "http://" + self.address
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def start(self, *arguments):
         self.child = subprocess.Popen(
-            [TIDEGATE, "serve", "--config", config, "--data", self.data, "--log-format", "json"],
+            [TIDEGATE, "serve", "--config", self.config, "--data", self.data, "--log-format", "json", *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -41,8 +47,16 @@ class Server:
                 break
         else:
             sys.exit("the server did not start")
-        self.url = "http://" + self.address
-        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def die(self):
+        """Kills the server."""
+        self.child.kill()
+        self.child.wait()
+        self.child.stderr.close()
+
+    def revive(self):
+        """Starts it again where it was."""
+        self.start("--listen", self.address)
 
     def line_port(self, index):
         return int(self.lines[index].rsplit(":", 1)[1])
@@ -74,10 +88,23 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.child.kill()
-        self.child.wait()
-        self.child.stderr.close()
+        self.die()
         self.directory.cleanup()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait(true):
+    """Asks until it is so."""
+    deadline = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > deadline:
+            sys.exit("what was waited for never came")
+        time.sleep(0.02)
 
 
 def row(name, fields, time=None, start=None, **labels):

@@ -1,10 +1,10 @@
-"""Debian's prometheus: what it scraped and sent by remote write 1.0 is what its own API says it has."""
+"""Debian's prometheus: what it scraped and sent by remote write 1.0 is what its own API says it has, also of the
+time in which the server was dead."""
 
 import http.server
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from kit import Server
+from kit import Server, free_port, wait
 
 PAGE = b"""# HELP jobs_total Jobs.
 # TYPE jobs_total counter
@@ -39,12 +39,6 @@ class Target(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def samples_of(rows):
@@ -99,6 +93,12 @@ remote_write:
         # A few scrapes, all of them sent.
         server.until(lambda rows: len({time for _, time in samples_of(rows)}) >= 2
             and any("metadata" in row for row in rows))
+        server.die()
+        died = time.time() * 1000
+        wait(lambda: len({at for _, at in asked(api, time.time()) if at > died}) >= 3)
+        server.revive()
+        # What it could not send it sends again.
+        server.until(lambda rows: len({at for _, at in samples_of(rows) if at > died}) >= 3)
     finally:
         there = asked(api, time.time())
         prometheus.send_signal(signal.SIGTERM)

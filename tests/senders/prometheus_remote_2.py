@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from kit import Server
+from kit import Server, free_port
 
 PAGE = b"""# HELP jobs Jobs that \xc3\xbc ended.
 # TYPE jobs counter
@@ -47,12 +46,6 @@ class Target(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask(path, **query):

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Real clients against the built server: Debian's (influxdb, statsd, prometheus-client, prometheus, collectd), the newest
-# from PyPI and npm, in directories under target/, and current builds of Prometheus and vmagent, which Go makes of their
-# modules once, into a cache of the user's: that takes some tens of minutes on two cores, and is left out where there is
-# no Go. Needs the network; `make test` has those that Debian packages.
+# from PyPI and npm, in directories under target/, and current builds of Prometheus, vmagent and Telegraf, which Go makes
+# of their modules once, into a cache of the user's: that takes an hour on two cores, and is left out where there is no
+# Go. Needs the network; `make test` has those that Debian packages.
 #
 #   SENDERS  only scripts whose name has this in it
 set -euo pipefail
@@ -45,12 +45,20 @@ build() {
     rm -rf "$built/$name.source"
 }
 
+# The parts of Telegraf that its script has; without the tags it is everything, and takes hours.
+telegraf_tags=custom
+for part in inputs.{file,http_listener_v2} parsers.influx serializers.{influx,prometheus,prometheusremotewrite} \
+    outputs.{graphite,http,influxdb,influxdb_v2,opentsdb,socket_writer}; do
+    telegraf_tags+=,$part
+done
+
 wanted() {
     [[ $1 == *${SENDERS:-}* ]]
 }
 
 wanted prometheus_remote_2 && build prometheus github.com/prometheus/prometheus@v0.316.0 ./cmd/prometheus \
     -tags remove_all_sd
+wanted telegraf && build telegraf github.com/influxdata/telegraf@v1.37.2 ./cmd/telegraf -tags "$telegraf_tags"
 wanted vmagent && build vmagent github.com/VictoriaMetrics/VictoriaMetrics@v0.0.0-20250718125606-9d9bea03485e ./app/vmagent
 
 failed=()
@@ -61,6 +69,7 @@ for script in tests/senders/*.py; do
     kit) continue ;;
     prometheus_remote) needs=prometheus ;;
     prometheus_remote_2) needs=$built/prometheus arguments=("$built/prometheus") ;;
+    telegraf) needs=$built/telegraf arguments=("$built/telegraf") ;;
     vmagent) needs=$built/vmagent arguments=("$built/vmagent") ;;
     opentelemetry_js) needs=node ;;
     collectd) needs=/usr/sbin/collectd ;;

@@ -292,6 +292,26 @@ fn statsd_over_connections_is_added_up_by_listener() {
 }
 
 #[test]
+fn dogstatsd_packets_come_in_on_a_path() {
+    let mut server = start(&["address: 'unix://statsd.sock', protocol: statsd, flush_interval: 1h"]);
+    let path = addresses(&mut server).remove(0);
+    let packet = |lines: &str| [&(lines.len() as u32).to_le_bytes()[..], lines.as_bytes()].concat();
+    let mut socket = UnixStream::connect(&path).unwrap();
+    socket.write_all(&packet("a:1|c\nb:2|c")).unwrap();
+    socket.write_all(&packet("a:4|c|T100\n")).unwrap();
+    wait_until("the row with a time is durable", || !cat(&server.data).is_empty());
+    // Out of step: the server hangs up, so that the client begins again.
+    socket.write_all(b"a:8|c\n").unwrap();
+    assert_eq!(socket.read(&mut [0; 8]).unwrap(), 0);
+    UnixStream::connect(&path).unwrap().write_all(&packet("b:8|c")).unwrap();
+    server.stop();
+    let all = cat(&server.data);
+    let sums =
+        |name: &str| rows(&all, name).iter().map(|row| row[1]["value"]["f64"].clone()).collect::<Vec<_>>();
+    assert_eq!((sums("a"), sums("b")), (vec![json!(4.0), json!(1.0)], vec![json!(10.0)]));
+}
+
+#[test]
 fn statsd_is_flushed_each_interval_and_gauges_go_on() {
     let mut server = start(&["address: 'udp://127.0.0.1:0', protocol: statsd, flush_interval: 100ms"]);
     let at = addresses(&mut server);

@@ -1,11 +1,12 @@
 //! Peers that are slow, broken or hostile: they are told so or left, and others are served meanwhile.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::client::{Client, chunked, get, head, post, request};
-use super::harness::{PATIENCE, Server, Setup, wait_until};
+use super::harness::{PATIENCE, Server, Setup, directory, has_strace, wait_until};
 use super::log::cat;
 
 /// Limits that a test can wait for.
@@ -111,6 +112,19 @@ fn an_idle_connection_is_closed_in_silence() {
     fresh.expect_end();
     used.expect_end();
     wait_until("only the asking connection is open", || server.metric("tidegate_connections") <= 1.0);
+}
+
+#[test]
+fn what_came_while_the_server_itself_stood_still_came_in_time() {
+    // More of them than one poll tells of: the limits are looked at before the others' turn.
+    let server = Setup::config("workers: 1\nlimits: {idle_timeout: 3s}").start();
+    let mut clients: Vec<Client> = (0..400).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| _ = client.ask(&get("/health")));
+    server.signal("STOP");
+    clients.iter_mut().for_each(|client| client.send(&post("/write", "m a=1 1")));
+    assert!(!clients[0].has_answer_within(Duration::from_secs(4)), "longer than the limit");
+    server.signal("CONT");
+    clients.iter_mut().for_each(|client| _ = client.reply().expect(204));
 }
 
 #[test]
@@ -310,6 +324,31 @@ fn others_are_answered_while_hundreds_of_peers_dawdle() {
 }
 
 #[test]
+fn a_peer_that_always_has_more_to_read_gets_no_more_turns_for_it() {
+    if !has_strace() {
+        return;
+    }
+    let calls = directory();
+    let calls = calls.path().join("calls");
+    let strace = ["strace", "-f", "-q", "-e", "trace=recvfrom,epoll_wait", "-o", calls.to_str().unwrap()];
+    let mut server = Setup::config("workers: 1").under(&strace).start();
+    let lines: String = (0..400_000).map(|n| format!("m,host=h{} a=1i,b=2i,c=3i {n}\n", n % 100)).collect();
+    server.ask(&post("/write", lines)).expect(204);
+    server.stop();
+    let (mut reads, mut most) = (0, 0);
+    for call in fs::read_to_string(&calls).unwrap().lines() {
+        if call.contains(" epoll_wait(") {
+            reads = 0;
+        } else if call.contains(" recvfrom(") {
+            reads += 1;
+            most = most.max(reads);
+        }
+    }
+    // Four in a row, and once more where its rows had waited for room.
+    assert!((1..=8).contains(&most), "{most} reads before others had their turn");
+}
+
+#[test]
 fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
     let server = Setup::config("workers: 2\nlimits: {connections_max: 2}").start();
     for _ in 0..4 {
@@ -332,7 +371,9 @@ fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
 
 #[test]
 fn descriptors_that_run_out_are_told_of_once() {
-    let mut server = Setup::config("workers: 1").under(&["prlimit", "--nofile=64"]).start();
+    // Those that were accepted are not to be closed for their silence, however slow the machine is.
+    let config = "workers: 1\nlimits: {idle_timeout: 1h}";
+    let mut server = Setup::config(config).under(&["prlimit", "--nofile=64"]).start();
     let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
     server.line("accept failed");
     // Those that have no descriptor wait for one.

@@ -100,11 +100,15 @@ fn a_body_is_taken_whole_or_not_at_all() {
     }
     assert_eq!(samples(&server).len(), seen);
     // Understood and inconsistent: the group says when.
-    for body in ["b 2\na 2 1700000000000\n", "a 2\nb 3\na 4\n", "a{job=\"x\"} 1\na 2\n"] {
+    for (body, rows, line) in
+        [("b 2\na 2 1700000000000\n", 2, 2), ("a 2\nb 3\na 4\n", 3, 3), ("a{job=\"x\"} 1\na 2\n", 2, 2)]
+    {
         let found = push(&server, "PUT", path, body).expect(400).json();
         assert!(found["error"].as_str().unwrap().contains("inconsistent"), "{found}");
-        assert_eq!(found["accepted"], json!(0), "{found}");
-        assert!(found["rejected"].as_u64().unwrap() >= 2, "{found}");
+        assert_eq!((&found["accepted"], &found["rejected"]), (&json!(0), &json!(rows)), "{found}");
+        // The line at fault is named, once.
+        let errors = found["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["index"]), (1, &json!(line)), "{found}");
     }
     let rows = samples(&server);
     assert_eq!(pushed(&rows[seen..]), [""; 0]);

@@ -156,9 +156,10 @@ fn only(setting: &Option<Setting>, applies: bool, what: &str) -> Result<(), Conf
 /// What lines can be.
 pub(super) const LINE_PROTOCOLS: [&str; 4] = ["graphite", "statsd", "influx", "opentsdb"];
 
-const PRECISIONS: [(&str, Precision); 6] = [
+const PRECISIONS: [(&str, Precision); 7] = [
     ("ns", Precision::Nanos),
     ("us", Precision::Micros),
+    ("u", Precision::Micros),
     ("ms", Precision::Millis),
     ("s", Precision::Seconds),
     ("m", Precision::Minutes),

@@ -492,7 +492,8 @@ fn listeners_for_lines_have_transports_and_defaults() {
                 - {address: 'udp://127.0.0.1:2003', protocol: graphite}\n  \
                 - {address: 'tcp://127.0.0.1:8125', protocol: statsd}\n  \
                 - {address: 'unix://run/a.sock', protocol: influx}\n  \
-                - {address: 'unixgram:///run/b.sock', protocol: influx, precision: s}\n";
+                - {address: 'unixgram:///run/b.sock', protocol: influx, precision: s}\n  \
+                - {address: 'udp://127.0.0.1:8089', protocol: influx, precision: u}\n";
     let found = lines(yaml);
     let endpoints: Vec<&str> = found.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
     assert_eq!(endpoints[..3], ["tcp://127.0.0.1:2003", "udp://127.0.0.1:2003", "tcp://127.0.0.1:8125"]);
@@ -513,6 +514,7 @@ fn listeners_for_lines_have_transports_and_defaults() {
         LineProtocol::Statsd(statsd),
         LineProtocol::Influx(Precision::Nanos),
         LineProtocol::Influx(Precision::Seconds),
+        LineProtocol::Influx(Precision::Micros),
     ];
     assert_eq!(protocols, expected);
     assert!(found.iter().all(|(_, l)| (l.receive_buffer_bytes, l.idle_ns_max) == (8 << 20, 0)));
@@ -574,7 +576,7 @@ fn bad_listeners_for_lines_are_refused_with_their_place() {
         ("address: ':1', flush_interval: 1s", "listen.flush_interval: only for protocol statsd"),
         (
             "address: ':1', protocol: influx, precision: y",
-            "listen.precision: \"y\" is unknown, expected ns, us, ms, s, m or h",
+            "listen.precision: \"y\" is unknown, expected ns, us, u, ms, s, m or h",
         ),
         (
             "address: ':1', protocol: statsd, percentiles: [0]",

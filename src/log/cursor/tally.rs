@@ -51,7 +51,8 @@ impl Tally {
         }
         let path = segment.name.to_string();
         let file = match files.open_shared(&path) {
-            Ok(file) => file,
+            Ok(file) if segment.is_in(&file) => file,
+            Ok(_) => return Ok(tally),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(tally),
             Err(e) => return Err(LogError::io("open", path)(e)),
         };

@@ -16,7 +16,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::bytes::AlignedBuf;
-use crate::log::build::{Prepared, close};
+use crate::log::build::{Ending, Prepared, close};
 use crate::log::disk::{COMMITS_IN_FLIGHT_MAX, Disk, Files, JOBS_MAX, Write, Written};
 use crate::log::error::{CommitFailure, LogError};
 use crate::log::live::LiveSlot;
@@ -84,6 +84,8 @@ pub struct WorkerLog<D: Disk> {
     options: WorkerOptions,
     state: State<FileOf<D>>,
     next: Next<FileOf<D>>,
+    /// Segments that were cut and have no trailer, the disk having been full.
+    unclosed: Vec<(FileOf<D>, Ending)>,
     in_flight: VecDeque<InFlight>,
     written: Vec<Written>,
     next_sequence: u64,
@@ -140,7 +142,8 @@ struct InFlight {
 enum Report<F> {
     Prepared(io::Result<Prepared<F>>),
     Closed(SegmentName, io::Result<()>),
-    Reopened(io::Result<Prepared<F>>),
+    /// With the segments for whose trailers there was no room.
+    Reopened(io::Result<Prepared<F>>, Vec<(F, Ending)>),
 }
 
 impl<D: Disk> WorkerLog<D> {
@@ -159,6 +162,7 @@ impl<D: Disk> WorkerLog<D> {
             disk,
             state: State::Ended(None),
             next: Next::None,
+            unclosed: Vec::new(),
             in_flight: VecDeque::with_capacity(COMMITS_IN_FLIGHT_MAX),
             written: Vec::with_capacity(COMMITS_IN_FLIGHT_MAX),
             next_sequence: recovery.next_sequence,

@@ -9,7 +9,7 @@ use super::{Active, DATA_TO_DICTIONARY_MIN, FileOf, Footer, Next, Report, State,
 use crate::log::build::{Ending, Prepared, close, prepare, spare_name};
 use crate::log::disk::{Disk, Files, JOBS_MAX, Job};
 use crate::log::error::{CommitFailure, LogError};
-use crate::log::recovery::{Recovery, end};
+use crate::log::recovery::{Ended, Recovery, end};
 use crate::log::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
 
 impl<D: Disk> WorkerLog<D> {
@@ -44,10 +44,15 @@ impl<D: Disk> WorkerLog<D> {
             }
             Report::Closed(_, Ok(())) => {}
             Report::Closed(name, Err(e)) => self.last_error = Some(format!("close {name}: {e}")),
-            Report::Reopened(Ok(segment)) => self.activate(segment),
-            Report::Reopened(Err(e)) => {
-                self.last_error = Some(format!("open a new segment: {e}"));
-                self.state = State::Ended(None);
+            Report::Reopened(reopened, unclosed) => {
+                self.unclosed = unclosed;
+                match reopened {
+                    Ok(segment) => self.activate(segment),
+                    Err(e) => {
+                        self.last_error = Some(format!("open a new segment: {e}"));
+                        self.state = State::Ended(None);
+                    }
+                }
             }
         }
     }
@@ -152,6 +157,7 @@ impl<D: Disk> WorkerLog<D> {
             return;
         };
         let broken = broken.take().map(|active| self.ending(active));
+        let mut unclosed = std::mem::take(&mut self.unclosed);
         self.state = State::Reopening;
         let files = self.disk.files().clone();
         let report = self.report.clone();
@@ -166,13 +172,22 @@ impl<D: Disk> WorkerLog<D> {
             if let Some((file, ending)) = broken {
                 // First of all, so that what failed does not come back. A disk that refuses this, too, leaves the
                 // blocks in doubt in the file, and recovery may find them.
-                if let Err(error) = end(&file, &ending, &[]) {
-                    tracing::warn!(segment = %ending.name, %error, "a failed segment could not be cut");
+                match end(&file, &ending, &[]) {
+                    Ok(Ended::Closed) => {}
+                    Ok(Ended::Cut) if unclosed.len() < UNCLOSED_MAX => unclosed.push((file, ending)),
+                    Ok(Ended::Cut) => {}
+                    Err(error) => {
+                        tracing::warn!(segment = %ending.name, %error, "a failed segment could not be cut");
+                    }
                 }
             }
             let freed = overtaken.map_or(Ok(()), |name| files.rename(&name.to_string(), &spare_name(name)));
             let reopened = freed.and_then(|()| prepare_some(&files, &header, bytes, min));
-            let _ = report.try_send(Report::Reopened(reopened));
+            if reopened.is_ok() {
+                // There is room again.
+                unclosed.retain(|(file, ending)| matches!(end(file, ending, &[]), Ok(Ended::Cut)));
+            }
+            let _ = report.try_send(Report::Reopened(reopened, unclosed));
         }));
     }
 
@@ -236,3 +251,7 @@ fn is_full(error: &io::Error) -> bool {
 
 /// A segment that is longer than it was prepared for asks for its successor again each time it has grown by this.
 const PREPARE_AGAIN_BYTES: u64 = 16 << 20;
+
+/// Segments that were cut on a full disk and wait for room for their trailers, at most; further ones are closed by the
+/// next start. Retention takes only what is closed.
+const UNCLOSED_MAX: usize = 64;

@@ -14,6 +14,7 @@ use mio::net::TcpStream;
 use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
 use crate::scrape::job::Scheme;
+use crate::scrape::tls::server_name;
 
 use super::body::{BODY_BYTES_MAX, Expected, Incoming};
 use super::connect::{Connecting, spoken};
@@ -21,7 +22,6 @@ use super::proxy::proxy_for;
 use super::request::{Addressed, Ask, write_connect};
 use super::resolver::Lookup;
 use super::response::{HEAD_BYTES_MAX, Head};
-use super::tls::server_name;
 use super::tokens::TokenLookup;
 use super::transport::Transport;
 use super::url::{Origin, Url};

@@ -12,7 +12,6 @@ mod proxy;
 mod request;
 mod resolver;
 mod response;
-mod tls;
 mod tokens;
 mod transport;
 mod url;
@@ -24,6 +23,7 @@ use mio::{Registry, Token};
 
 use crate::engine::Reservation;
 use crate::http::body::DecoderPool;
+use crate::scrape::tls::TlsConfigs;
 
 use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
@@ -32,7 +32,6 @@ pub(super) use body::Purse;
 pub use proxy::ProxyEnvironment;
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
-pub(super) use tls::TlsConfigs;
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 

@@ -72,11 +72,15 @@ impl LineConnection {
         context: Option<&Arc<Context>>,
         now_ns: u64,
     ) -> LineConnection {
+        let decoder = match &arrival.socket {
+            LineSocket::Tcp(_) => LineDecoder::new(protocol),
+            LineSocket::Unix(_) => LineDecoder::on_path(protocol),
+        };
         LineConnection {
             socket: arrival.socket,
             listener: arrival.listener,
             sender: arrival.sender,
-            decoder: LineDecoder::new(protocol),
+            decoder,
             lane: Lane::new(protocol, context.cloned()),
             out: Vec::new(),
             tail: Vec::new(),

@@ -71,6 +71,14 @@ impl Lane {
 }
 
 impl LineDecoder {
+    /// The decoder of a connection on a path, where DogStatsD's clients send packets.
+    pub(super) fn on_path(protocol: &LineProtocol) -> LineDecoder {
+        match protocol {
+            LineProtocol::Statsd(_) => LineDecoder::Statsd(statsd::Decoder::of_either()),
+            _ => LineDecoder::new(protocol),
+        }
+    }
+
     pub(super) fn new(protocol: &LineProtocol) -> LineDecoder {
         match protocol {
             LineProtocol::Graphite => LineDecoder::Graphite(graphite::Decoder::new(0)),
@@ -85,6 +93,11 @@ impl LineDecoder {
     /// Whether faults are answered.
     pub(super) fn answers(&self) -> bool {
         matches!(self, LineDecoder::OpenTsdb(_))
+    }
+
+    /// Whether nothing can come of the connection any more.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, LineDecoder::Statsd(decoder) if decoder.is_lost())
     }
 
     /// Decodes what it can of `input`, which came just now from `sender`.

@@ -214,12 +214,16 @@ impl Worker {
                     Token(id) => {
                         if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
                             connection.readable |= event.is_readable() || event.is_read_closed();
-                            self.serve(id);
+                            list(&mut self.again, id, &mut connection.listed.again);
                         }
                     }
                 }
             }
+            // Once each, whatever tells of them: who always has more to read gets no more turns than others.
             for id in std::mem::take(&mut self.again) {
+                if let Some(connection) = &mut self.connections[id] {
+                    connection.listed.again = false;
+                }
                 self.serve(id);
             }
             self.look_at_held();
@@ -325,6 +329,9 @@ impl Worker {
             return deadline;
         }
         for id in std::mem::take(&mut self.stalled) {
+            if let Some(connection) = &mut self.connections[id] {
+                connection.listed.stalled = false;
+            }
             self.serve(id);
         }
         self.step_hall();
@@ -564,22 +571,22 @@ impl Worker {
             connection.unread = Vec::new();
         }
         if matches!(connection.receiving, Receiving::Stalled(_)) {
-            self.stalled.push(id);
+            list(&mut self.stalled, id, &mut connection.listed.stalled);
         } else if matches!(connection.receiving, Receiving::Held { .. }) {
             if !self.held.contains(&id) {
                 self.held.push(id);
             }
         } else if connection.readable && connection.wants_input() && !connection.parser.is_ended() {
-            self.again.push(id);
+            list(&mut self.again, id, &mut connection.listed.again);
         }
-        if connection.waits_for_survey() && !std::mem::replace(&mut connection.listed.surveying, true) {
-            self.surveying.push(id);
+        if connection.waits_for_survey() {
+            list(&mut self.surveying, id, &mut connection.listed.surveying);
         }
         if connection.waits_for_reload() && !self.reloading.contains(&id) {
             self.reloading.push(id);
         }
-        if connection.waits_for_commit() && !std::mem::replace(&mut connection.listed.waiting, true) {
-            self.waiting.push(id);
+        if connection.waits_for_commit() {
+            list(&mut self.waiting, id, &mut connection.listed.waiting);
         }
         // A peer that closed its side in the middle of a request gets no answer to it; those that are due it may
         // still read.
@@ -606,8 +613,15 @@ impl Worker {
             return self.pass_on(id, to);
         }
         if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
-            self.again.push(id);
+            list(&mut self.again, id, &mut connection.listed.again);
         }
+    }
+}
+
+/// Puts a connection in a list unless it is there already.
+fn list(ids: &mut Vec<usize>, id: usize, listed: &mut bool) {
+    if !std::mem::replace(listed, true) {
+        ids.push(id);
     }
 }
 

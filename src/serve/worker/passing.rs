@@ -1,5 +1,6 @@
 //! Connections that are passed on to another worker: see [`gathering`](super::super::gathering).
 
+use super::super::connection::Listed;
 use super::super::gathering::{BUSY, Passing};
 use super::super::server::Arrival;
 use super::Worker;
@@ -49,6 +50,8 @@ impl Worker {
             self.connections[id] = Some(connection);
             return;
         }
+        // The lists are this worker's.
+        connection.listed = Listed::default();
         self.open -= 1;
         self.vacant.push(id);
         if let Err(connection) = self.shared.pass_on(self.number, to, connection) {

@@ -28,6 +28,12 @@ impl Worker {
         for id in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[id] else { continue };
             bytes += connection.memory_bytes() as u64;
+            if Overdue::find(connection, &self.live.timeouts, now_ns).is_some() {
+                // Was it this process that stood still? What lies in the socket came in time.
+                connection.readable = true;
+                self.serve(id);
+            }
+            let Some(connection) = &mut self.connections[id] else { continue };
             let mut desk = Desk {
                 engine: &mut self.engine,
                 decoders: &mut self.decoders,

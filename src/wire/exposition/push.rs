@@ -295,9 +295,9 @@ impl Decode for Push {
             self.beside_done += 1;
         }
         if let Some((line, fault)) = self.refusal.take() {
-            for _ in 0..self.samples.max(1) {
-                result.reject(line, fault.reason(), b"", || fault.to_string());
-            }
+            // One line is at fault, and all go with it.
+            result.reject(line, fault.reason(), b"", || fault.to_string());
+            result.count_rejected(fault.reason(), self.samples.saturating_sub(1));
         }
         Fed { consumed: input.len(), state: FedState::Done }
     }

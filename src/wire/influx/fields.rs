@@ -64,6 +64,10 @@ impl Fields {
             }
             text_start = at;
             at += 1;
+            // InfluxDB 3 overlooks a comma behind a line's only field.
+            if dialect == Dialect::V3 && self.spans.len() == 1 && matches!(line.get(at), None | Some(b' ')) {
+                break;
+            }
         }
         parse_time(dialect, clockwork, line, at)
     }
@@ -88,6 +92,10 @@ impl Fields {
             return Err(Fault::MissingFieldKey.at(at));
         }
         if line.get(equals) != Some(&b'=') {
+            return Err(Fault::MissingFieldEquals.at(equals));
+        }
+        // InfluxDB 1 reads a line's fields twice, and the second time any backslash escapes the `=` behind it.
+        if dialect == Dialect::V1 && line[equals - 1] == b'\\' {
             return Err(Fault::MissingFieldEquals.at(equals));
         }
         let name = unescape_name(dialect, NamePlace::Other, &line[at..equals], &mut self.scratch);

@@ -220,12 +220,19 @@ impl Cursor<'_> {
             let stops: &[u8] = if self.dialect == Dialect::V3 { b"= \t\n" } else { b"=, " };
             let name = self.name(stops, b",= ", self.dialect != Dialect::V2)?;
             self.take(b'=')?;
+            if self.dialect == Dialect::V1 && self.text[self.at - 2] == b'\\' {
+                return Err("syntax");
+            }
             let value = if self.peek() == Some(b'"') { self.string()? } else { self.bare()? };
             fields.push((name, value));
             if self.peek() != Some(b',') {
                 return Ok(fields);
             }
             self.at += 1;
+            let lone = self.dialect == Dialect::V3 && fields.len() == 1;
+            if lone && (self.ends_line() || self.peek() == Some(b' ')) {
+                return Ok(fields);
+            }
         }
     }
 

@@ -280,6 +280,28 @@ fn faults_name_line_place_and_reason() {
 }
 
 #[test]
+fn oddities_of_the_references_are_theirs_alone() {
+    use Dialect::{V1, V2, V3};
+    let takes: [(&str, &[Dialect]); 8] = [
+        ("m a=1,", &[V3]),
+        ("m a=1, 5", &[V3]),
+        ("m a=1,,", &[]),
+        ("m a=1, ", &[]),
+        ("m a=1,b=2,", &[]),
+        (r"m a\\=1", &[]),
+        (r"m a=1,\\=1", &[]),
+        (r"m a\\b=1", &[V1, V2, V3]),
+    ];
+    for (line, by) in takes {
+        let body = format!("m a=1\n{line}\n");
+        for dialect in DIALECTS {
+            let rows = check(dialect, body.as_bytes(), &[body.len()], None).rows;
+            assert_eq!(rows.len(), 1 + usize::from(by.contains(&dialect)), "{dialect:?} {line}");
+        }
+    }
+}
+
+#[test]
 fn a_series_over_the_limit_is_refused_and_known_ones_go_on() {
     let body = "a x=1\nb x=\"\n\"\na x=2\n";
     let mut rows = Rows::default();

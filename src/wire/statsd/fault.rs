@@ -23,6 +23,8 @@ pub enum Fault {
     },
     /// Longer than a line may be.
     TooLong,
+    /// What should be a packet's length is none.
+    OutOfStep,
     /// The intake will not have it.
     Refused(Refusal),
 }
@@ -31,7 +33,7 @@ impl Fault {
     /// The fault as a label of `tidegate_rows_rejected_total`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Fault::Malformed(_) | Fault::MixedTags => "syntax",
+            Fault::Malformed(_) | Fault::MixedTags | Fault::OutOfStep => "syntax",
             Fault::SeriesLimit { .. } => "series_limit",
             Fault::MembersLimit { .. } | Fault::TooLong => "too_large",
             Fault::Refused(refusal) => refusal.reason(),
@@ -51,6 +53,9 @@ impl Display for Fault {
                 write!(f, "the sets of this interval have {limit} members already")
             }
             Fault::TooLong => write!(f, "the line is over {} bytes", super::LINE_BYTES_MAX),
+            Fault::OutOfStep => {
+                write!(f, "no length of a packet of up to {} bytes", super::packets::PACKET_BYTES_MAX)
+            }
             Fault::Refused(refusal) => refusal.fmt(f),
         }
     }

@@ -29,6 +29,7 @@ mod fault;
 mod known;
 mod notice;
 mod observations;
+mod packets;
 mod sample;
 mod tags;
 #[cfg(test)]

@@ -444,3 +444,64 @@ fn a_line_that_is_known_finds_its_series_after_others_were_forgotten() {
     listener.take("new:5|c\nhere:3|c");
     assert_eq!(listener.flush(), ["here{} value=3 @70", "new{} value=5 @70"]);
 }
+
+/// The stream that DogStatsD's clients make of packets.
+fn framed(packets: &[&str]) -> Vec<u8> {
+    let framed = |packet: &&str| [&(packet.len() as u32).to_le_bytes()[..], packet.as_bytes()].concat();
+    packets.iter().flat_map(framed).collect()
+}
+
+#[test]
+fn packets_of_a_stream_are_told_from_lines_by_their_first_bytes() {
+    let mut listener = plain();
+    let long = format!("{}:1|c", "n".repeat(LINE_BYTES_MAX));
+    for stream in [
+        &framed(&["a:1|c\nb:2|c", "a:3|c\n", "", "bad", &long, "b:4|c"])[..],
+        b"a:1|c\nb:2|c\na:3|c",
+        b"a:1",
+        b"",
+    ] {
+        listener.feed(&mut Decoder::of_either(), stream, true);
+    }
+    assert_eq!(listener.flush(), ["a{} value=8 @10", "b{} value=8 @10"]);
+    // The line that is too long, and two that are none.
+    assert_eq!(listener.result.rejected, 3);
+}
+
+#[test]
+fn a_stream_that_is_out_of_step_is_given_up() {
+    let mut listener = plain();
+    let stream = [framed(&["a:1|c"]), b"a:1|c\nb:2|c\n".to_vec()].concat();
+    let mut decoder = Decoder::of_either();
+    assert_eq!(listener.feed(&mut decoder, &stream, false), stream.len());
+    assert!(decoder.is_lost());
+    assert_eq!(listener.feed(&mut decoder, b"c:1|c\n", false), 6);
+    assert_eq!(listener.flush(), ["a{} value=1 @10"]);
+    assert_eq!((listener.result.rejected, listener.result.errors[0].reason), (1, "syntax"));
+}
+
+proptest! {
+    #[test]
+    fn packets_are_the_same_wherever_their_stream_is_cut(
+        packets in prop::collection::vec("([ab]:[1-9]\\|c\n?){0,4}", 0..5),
+        pieces in prop::collection::vec(1usize..9, 1..6),
+    ) {
+        let packets: Vec<&str> = packets.iter().map(String::as_str).collect();
+        let (mut expected, mut found) = (plain(), plain());
+        for packet in &packets {
+            expected.take(packet);
+        }
+        let stream = framed(&packets);
+        let (mut decoder, mut start, mut end) = (Decoder::of_either(), 0, 0);
+        for piece in pieces.iter().cycle() {
+            end = stream.len().min(end + piece);
+            start += found.feed(&mut decoder, &stream[start..end], end == stream.len());
+            if end == stream.len() {
+                break;
+            }
+        }
+        prop_assert_eq!(start, stream.len());
+        prop_assert_eq!(found.flush(), expected.flush());
+        prop_assert_eq!(found.result.rejected, expected.result.rejected);
+    }
+}

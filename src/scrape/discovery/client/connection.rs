@@ -1,5 +1,7 @@
 //! A connection to where a URL points: direct, through a proxy, in TLS.
 
+use std::sync::PoisonError;
+
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -14,8 +16,8 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::scrape::Redacted;
+use crate::scrape::tls::server_name;
 
-use super::tls::Tls;
 use super::{Client, ClientError, Payload, header_value};
 
 /// Bytes both ways.
@@ -65,7 +67,7 @@ impl Connection {
                 if secure { tunnel(client, wire, proxy, host, port).await? } else { wire }
             }
         };
-        let wire = if secure { encrypt(&client.tls, wire, host).await? } else { wire };
+        let wire = if secure { encrypt(client, wire, host).await? } else { wire };
         let (sender, driver) = handshake(wire).await?;
         Ok(Connection { sender, driver, through_proxy: proxy.filter(|_| !secure) })
     }
@@ -107,7 +109,7 @@ async fn to_proxy(client: &Client, proxy: &Intercept) -> Result<Box<dyn Wire>, C
         Some("http") => Ok(Box::new(dial(host, uri.port_u16().unwrap_or(80)).await?)),
         Some("https") => {
             let wire = dial(host, uri.port_u16().unwrap_or(443)).await?;
-            encrypt(&client.tls, Box::new(wire), host).await
+            encrypt(client, Box::new(wire), host).await
         }
         other => Err(ClientError::Proxy(format!("{} is not built in", other.unwrap_or_default()))),
     }
@@ -147,10 +149,13 @@ async fn tunnel(
     Ok(Box::new(TokioIo::new(through)))
 }
 
-async fn encrypt(tls: &Tls, wire: Box<dyn Wire>, host: &str) -> Result<Box<dyn Wire>, ClientError> {
-    let connector = TlsConnector::from(tls.config()?);
-    let stream = connector.connect(tls.server_name(host)?, wire).await?;
-    Ok(Box::new(stream))
+async fn encrypt(client: &Client, wire: Box<dyn Wire>, host: &str) -> Result<Box<dyn Wire>, ClientError> {
+    let options = &client.options.tls;
+    let config = client.tls.lock().unwrap_or_else(PoisonError::into_inner).get(options);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let name = server_name(options, host).map_err(ClientError::Certificates)?;
+    let connector = TlsConnector::from(config.map_err(ClientError::Certificates)?);
+    Ok(Box::new(connector.connect(name, wire).await?))
 }
 
 async fn handshake(wire: Box<dyn Wire>) -> Result<(SendRequest<Payload>, Driver), ClientError> {

@@ -64,7 +64,7 @@ impl Display for ClientError {
             ClientError::Secret(Some(path), error) => write!(f, "{}: {error}", path.display()),
             ClientError::Secret(None, error) => write!(f, "secret: {error}"),
             ClientError::Header(of) => write!(f, "{of}: can't be sent in a header"),
-            ClientError::Certificates(why) => write!(f, "TLS: {why}"),
+            ClientError::Certificates(why) => write!(f, "{why}"),
             ClientError::Proxy(why) => write!(f, "proxy: {why}"),
             ClientError::Io(error) => write!(f, "{error}"),
             ClientError::Http(error) => {

@@ -10,8 +10,8 @@
 mod connection;
 mod error;
 mod oauth2;
-mod tls;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine;
@@ -26,10 +26,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use crate::scrape::tls::TlsConfigs;
 use crate::scrape::{BasicAuth, ClientOptions, Credential, Redacted};
 
 use connection::{Connection, Driver, header_name, sensitive};
-use tls::Tls;
 
 pub use error::ClientError;
 pub(in crate::scrape) use oauth2::{KeptToken, Token};
@@ -41,7 +41,7 @@ type Payload = Full<Bytes>;
 #[derive(Debug)]
 pub struct Client {
     options: ClientOptions,
-    tls: Tls,
+    tls: Mutex<TlsConfigs>,
     proxies: Matcher,
     token: Option<Token>,
 }
@@ -56,7 +56,7 @@ impl Client {
     /// A client with these options. Files are read when they are needed.
     pub fn new(options: ClientOptions) -> Client {
         Client {
-            tls: Tls::new(options.tls.clone()),
+            tls: Mutex::default(),
             proxies: connection::proxies(&options.proxy),
             token: options.oauth2.clone().map(Token::new),
             options,

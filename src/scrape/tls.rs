@@ -1,4 +1,5 @@
-//! TLS towards a server: what a job says, made into what rustls needs, made anew when its files change.
+//! TLS towards targets and what finds them: what is configured, made into what rustls needs, anew when its files
+//! change.
 
 use std::fs;
 use std::sync::{Arc, OnceLock};
@@ -13,13 +14,14 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use crate::scrape::job::{ClientTls, Credential};
-use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use super::job::{ClientTls, Credential};
+use super::plain_file::{self, SECRET_BYTES_MAX};
 
-/// What was made of the options of jobs: few, and asked for at each new connection only.
-#[derive(Default)]
-pub(in crate::scrape) struct TlsConfigs(Vec<Made>);
+/// What was made of options: few, and asked for at each new connection only.
+#[derive(Default, Debug)]
+pub(super) struct TlsConfigs(Vec<Made>);
 
+#[derive(Debug)]
 struct Made {
     options: ClientTls,
     /// Of each file when it was read.
@@ -96,7 +98,8 @@ fn load(options: &ClientTls) -> Result<ClientConfig, String> {
                 .map_err(|_| "tls: the client's key holds no private key".to_owned())?;
             builder.with_client_auth_cert(chain, key).map_err(|error| format!("tls: {error}"))
         }
-        _ => Ok(builder.with_no_client_auth()),
+        (None, None) => Ok(builder.with_no_client_auth()),
+        _ => Err("tls: a certificate and its key go together".to_owned()),
     }
 }
 

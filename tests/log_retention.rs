@@ -437,7 +437,7 @@ fn fill_up_and_go_on<D: tidegate::log::disk::Disk>(
     drop(log);
     assert_eq!(sequences(files, 0), durable);
     // Else retention, which takes what is closed, could not have them until the next start.
-    let segments = Survey::take(files, LOG, Some(0)).unwrap().segments;
+    let segments = Survey::take(files, LOG, Some(0)).expect("a directory").segments;
     let open = segments.iter().filter(|segment| segment.totals.blocks > 0 && !segment.is_closed()).count();
     assert_eq!(open, 1, "only the one being written: {segments:#?}");
 }

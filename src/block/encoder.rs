@@ -107,10 +107,17 @@ impl Encoder {
         define(&input.repeat, true, container);
         let dictionary_len = if container.is_empty() { 0 } else { container.finish(out) };
 
-        plan.assign(input);
-        for index in 0..plan.tables() {
-            table.encode(input, plan, index, container);
-        }
+        let tables = match input.batch.narrow() {
+            Some(rows) => {
+                table.encode_narrow(input, rows, container);
+                1
+            }
+            None => {
+                plan.assign(input);
+                (0..plan.tables()).for_each(|index| table.encode(input, plan, index, container));
+                plan.tables()
+            }
+        };
         table.encode_side(input, container);
         let columns_len = container.raw_bytes();
         let payload_len = container.finish(out);
@@ -135,6 +142,6 @@ impl Encoder {
             block_len <= BLOCK_BYTES_MAX,
             "a block of {block_len} bytes: its definitions are over bounds"
         );
-        EncodeStats { block_len, dictionary_len, payload_len, columns_len, tables: plan.tables() }
+        EncodeStats { block_len, dictionary_len, payload_len, columns_len, tables }
     }
 }

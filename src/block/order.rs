@@ -1,10 +1,12 @@
 //! The order in which a table's rows are written: as they arrived, or by series.
 //!
 //! By series, a value stands beside the last one of its series and their difference is small; arrival order within
-//! a series is kept. Sorting is a stable radix sort over series numbers, 11 bits a pass.
+//! a series is kept. Sorting is a stable radix sort over series numbers, up to 12 bits a pass; narrow rows of few
+//! series are put into their places at once.
 
+use super::codec::find_starts;
 use super::table::RowOrder;
-use crate::model::Batch;
+use crate::model::{Batch, NarrowRows};
 
 /// Memory for sorting, kept between blocks.
 #[derive(Default)]
@@ -26,9 +28,12 @@ impl Sorter {
         if rows.len() < SORT_ROWS_MIN {
             return RowOrder::Arrival;
         }
-        self.sort(rows, series);
-        let distinct = 1 + self.keys.windows(2).filter(|w| w[0] >> 32 != w[1] >> 32).count();
-        if rows.len() * 5 < distinct * 6 && !self.pays(rows, series, batch) {
+        let (min, max) = range(rows.iter().map(of));
+        self.keys.clear();
+        self.keys.extend(rows.iter().map(|row| u64::from(of(row) - min) << 32 | u64::from(*row)));
+        self.sort_keys(max - min);
+        let time = |row: u32| batch.words()[batch.offsets()[row as usize] as usize + 1];
+        if !self.has_repeats() && !self.pays(|i| rows[i], |row| series[row as usize], time) {
             return RowOrder::Arrival;
         }
         for (row, key) in rows.iter_mut().zip(&self.keys) {
@@ -37,18 +42,69 @@ impl Sorter {
         RowOrder::Series
     }
 
-    /// Fills the keys, `series << 32 | row`, and sorts them.
-    fn sort(&mut self, rows: &[u32], series: &[u32]) {
-        let (mut min, mut max) = (u32::MAX, 0);
-        for &row in rows {
-            let s = series[row as usize];
-            min = min.min(s);
-            max = max.max(s);
+    /// Puts the series, times and words of narrow rows into `columns`, in the order to be written; finds where the
+    /// runs of one series start.
+    pub(super) fn arrange_narrow(
+        &mut self,
+        rows: &NarrowRows,
+        columns: [&mut [u64]; 3],
+        starts: &mut Vec<u32>,
+    ) -> RowOrder {
+        let (series, times_ns, words) = (rows.series(), rows.times_ns(), rows.words());
+        let sorted = series.is_sorted();
+        if sorted || series.len() < SORT_ROWS_MIN {
+            fill_narrow(rows, 0..series.len(), columns);
+            find_starts(series.iter().copied(), series.len(), starts);
+            return if sorted { RowOrder::Series } else { RowOrder::Arrival };
+        }
+        let (min, max) = range(series.iter().copied());
+        if max - min < PLACED_SERIES_MAX {
+            let (min, span) = (min, (max - min) as usize + 1);
+            self.counts.clear();
+            self.counts.resize(span, 0);
+            series.iter().for_each(|&s| self.counts[(s - min) as usize] += 1);
+            starts.clear();
+            let [series_out, times_out, words_out] = columns;
+            let mut start = 0;
+            for (s, count) in (u64::from(min)..).zip(&mut self.counts) {
+                let len = std::mem::replace(count, start);
+                if len > 0 {
+                    series_out[start as usize..(start + len) as usize].fill(s);
+                    starts.push(start);
+                }
+                start += len;
+            }
+            for (&s, (&time_ns, &word)) in series.iter().zip(times_ns.iter().zip(words)) {
+                let place = &mut self.counts[(s - min) as usize];
+                times_out[*place as usize] = time_ns as u64;
+                words_out[*place as usize] = word;
+                *place += 1;
+            }
+            return RowOrder::Series;
         }
         self.keys.clear();
-        self.keys
-            .extend(rows.iter().map(|&row| u64::from(series[row as usize] - min) << 32 | u64::from(row)));
-        let bits = 32 - (max - min).leading_zeros();
+        self.keys.extend((0..).zip(series).map(|(row, s): (u64, _)| u64::from(s - min) << 32 | row));
+        self.sort_keys(max - min);
+        let time = |row: u32| times_ns[row as usize] as u64;
+        if !self.has_repeats() && !self.pays(|i| i as u32, |row| series[row as usize], time) {
+            fill_narrow(rows, 0..series.len(), columns);
+            find_starts(series.iter().copied(), series.len(), starts);
+            return RowOrder::Arrival;
+        }
+        fill_narrow(rows, self.keys.iter().map(|&key| key as u32 as usize), columns);
+        find_starts(self.keys.iter().map(|key| (key >> 32) as u32), series.len(), starts);
+        RowOrder::Series
+    }
+
+    /// Whether a good part of the sorted keys' series have several rows.
+    fn has_repeats(&self) -> bool {
+        let distinct = 1 + self.keys.windows(2).filter(|w| w[0] >> 32 != w[1] >> 32).count();
+        self.keys.len() * 5 >= distinct * 6
+    }
+
+    /// Sorts the keys, `series << 32 | row`, by series; those are `max` at most.
+    fn sort_keys(&mut self, max: u32) {
+        let bits = 32 - max.leading_zeros();
         let passes = bits.div_ceil(DIGIT_BITS_MAX).max(1);
         let digit_bits = bits.div_ceil(passes);
         self.swap.resize(self.keys.len(), 0);
@@ -75,17 +131,35 @@ impl Sorter {
 
     /// Whether series and times alone get shorter by sorting, judged by neighbours in a sample. This is asked where
     /// hardly a series has two rows, so that the values win nothing either way.
-    fn pays(&self, rows: &[u32], series: &[u32], batch: &Batch) -> bool {
-        let time = |row: u32| batch.words()[batch.offsets()[row as usize] as usize + 1];
+    fn pays(
+        &self,
+        arrived: impl Fn(usize) -> u32,
+        series: impl Fn(u32) -> u32,
+        time: impl Fn(u32) -> u64,
+    ) -> bool {
         let bits = |a: u32, b: u32| {
             let apart = |x: u64, y: u64| 64 - (x.wrapping_sub(y) as i64).unsigned_abs().leading_zeros();
-            apart(u64::from(series[a as usize]), u64::from(series[b as usize])) + apart(time(a), time(b))
+            apart(u64::from(series(a)), u64::from(series(b))) + apart(time(a), time(b))
         };
-        let step = (rows.len() - 1).div_ceil(SAMPLE);
-        let sample = (0..rows.len() - 1).step_by(step);
-        let arrival: u32 = sample.clone().map(|i| bits(rows[i], rows[i + 1])).sum();
+        let steps = self.keys.len() - 1;
+        let sample = (0..steps).step_by(steps.div_ceil(SAMPLE));
+        let arrival: u32 = sample.clone().map(|i| bits(arrived(i), arrived(i + 1))).sum();
         let sorted: u32 = sample.map(|i| bits(self.keys[i] as u32, self.keys[i + 1] as u32)).sum();
         sorted < arrival
+    }
+}
+
+fn range(series: impl Iterator<Item = u32>) -> (u32, u32) {
+    series.fold((u32::MAX, 0), |(min, max), s| (min.min(s), max.max(s)))
+}
+
+/// Fills the columns with the rows of an order.
+fn fill_narrow(rows: &NarrowRows, order: impl Iterator<Item = usize>, columns: [&mut [u64]; 3]) {
+    let [series, times, words] = columns;
+    for (((row, series), time), word) in order.zip(series).zip(times).zip(words) {
+        *series = u64::from(rows.series()[row]);
+        *time = rows.times_ns()[row] as u64;
+        *word = rows.words()[row];
     }
 }
 
@@ -93,6 +167,10 @@ impl Sorter {
 const SORT_ROWS_MIN: usize = 32;
 const DIGIT_BITS_MAX: u32 = 12;
 const SAMPLE: usize = 64;
+
+/// Narrow rows whose series' numbers are no further apart are put into their places without a sort: as many places, of
+/// times and words each, are written to in turn, and want to be in the cache.
+const PLACED_SERIES_MAX: u32 = 1 << 14;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +203,34 @@ mod tests {
             match Sorter::default().arrange(&mut rows, &series, &batch) {
                 RowOrder::Series => prop_assert_eq!(rows, sorted),
                 _ => prop_assert_eq!(rows, arrived),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_rows_are_placed_as_a_stable_sort_would(
+            series in prop::collection::vec(any::<u32>(), 1..2000),
+            shift in 0u32..32,
+        ) {
+            let series: Vec<u32> = series.iter().map(|s| s >> shift).collect();
+            let mut batch = Batch::default();
+            let of = series.iter().map(|&s| SeriesId(s));
+            batch.extend_narrow(ShapeId(0), series.len(), of, (0..).map(|t| t / 7), 5..);
+            let mut order: Vec<usize> = (0..series.len()).collect();
+            let [mut s, mut t, mut w] = [(); 3].map(|()| vec![u64::MAX; series.len()]);
+            let mut starts = vec![9; 3];
+            let columns = [&mut s[..], &mut t[..], &mut w[..]];
+            let arranged = Sorter::default().arrange_narrow(batch.narrow().unwrap(), columns, &mut starts);
+            match arranged {
+                RowOrder::Series => order.sort_by_key(|&row| series[row]),
+                _ => prop_assert!(!series.is_sorted()),
+            }
+            let is_start = |&i: &usize| i == 0 || s[i] != s[i - 1];
+            let expected: Vec<u32> = (0..s.len()).filter(is_start).map(|i| i as u32).collect();
+            prop_assert_eq!(starts, expected);
+            for (i, &row) in order.iter().enumerate() {
+                prop_assert_eq!((s[i], t[i], w[i]), (u64::from(series[row]), row as u64 / 7, row as u64 + 5));
             }
         }
     }

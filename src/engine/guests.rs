@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::ingest::Guest;
+use crate::sync::Tray;
 
 use super::Event;
 use super::seat::{Desk, Load, Seat};
@@ -160,7 +161,7 @@ impl Guests {
     pub(super) fn sweep(&mut self, seat: &Seat, long: bool) -> bool {
         self.meet(seat);
         seat.calm();
-        let (mut again, mut found, mut over) = (false, Vec::new(), Vec::new());
+        let (mut again, mut claimed, mut over) = (false, Vec::new(), Vec::new());
         for seated in self.all.values() {
             let desk = &*seated.desk;
             if let Some(last) = desk.tray.departed() {
@@ -179,14 +180,20 @@ impl Guests {
                 again = true;
                 continue;
             }
+            desk.tray.claim();
+            claimed.push(Arc::clone(&seated.desk));
+        }
+        if !claimed.is_empty() {
+            Tray::<Load>::await_claims();
+        }
+        for desk in claimed {
             match desk.tray.collect() {
-                Some(load) => found.push(load),
+                Some(mut load) => {
+                    load.urgent = long;
+                    self.arrive(load, seat);
+                }
                 None => again = true,
             }
-        }
-        for mut load in found {
-            load.urgent = long;
-            self.arrive(load, seat);
         }
         if !over.is_empty() {
             over.iter().for_each(|number| drop(self.all.remove(number)));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{Column, ContextId, FieldValue, NotPushed, Packer, SeriesHandle};
 use crate::model::{Refusal, WriteResult};
+use crate::sync::Held;
 use crate::telemetry::Protocol;
 use crate::wire::influx::{Decoder, Dialect, Precision};
 use crate::wire::{Decode, FedState};
@@ -51,6 +52,16 @@ struct Hand<'a> {
     writer: &'a mut RowWriter,
     /// There until it is put back, or handed over.
     load: Option<Box<Load>>,
+}
+
+/// A load in its place in the tray, with its writer at it. As with [`Hand`], a panic gives it up.
+struct Reach<'a> {
+    /// There until it is left, or taken.
+    held: Option<Held<'a, Load>>,
+    seat: &'a Seat,
+    desk: &'a Desk,
+    number: &'a mut u64,
+    filling: &'a mut bool,
 }
 
 /// Why a row was not taken.
@@ -283,8 +294,30 @@ impl RowWriter {
         self.packer.memory_bytes()
     }
 
+    /// Pushes a row into the load that lies in the tray, where it lies: by far the most frequent case.
     #[inline]
     fn push_with(
+        &mut self,
+        push: impl Fn(&mut Packer, &mut Load) -> Result<(), NotPushed>,
+    ) -> Result<(), WriteError> {
+        self.check()?;
+        let RowWriter { seat, desk, packer, number, filling, .. } = self;
+        let Some(held) = desk.tray.hold() else { return self.push_in_hand(push) };
+        let mut reach = Reach { held: Some(held), seat, desk, number, filling };
+        let pushed = push(packer, reach.load());
+        let is_full = pushed == Err(NotPushed::Full);
+        if is_full || desk.tray.is_wanted() {
+            let load = reach.take();
+            self.hand_over(load);
+            return if is_full { self.push_in_hand(push) } else { pushed.map_err(WriteError::from) };
+        }
+        reach.leave();
+        pushed.map_err(WriteError::from)
+    }
+
+    /// Pushes a row into a load that is in hand.
+    #[cold]
+    fn push_in_hand(
         &mut self,
         push: impl Fn(&mut Packer, &mut Load) -> Result<(), NotPushed>,
     ) -> Result<(), WriteError> {
@@ -381,10 +414,7 @@ impl RowWriter {
     /// A load that the worker is not to get: the next one has its number again.
     #[cold]
     fn drop_load(&mut self, load: Box<Load>) {
-        self.desk.tray.withdraw(self.number);
-        self.number -= 1;
-        self.filling = false;
-        self.seat.give_back(load);
+        drop_load(load, &self.seat, &self.desk, &mut self.number, &mut self.filling);
     }
 
     #[cold]
@@ -426,12 +456,52 @@ impl Drop for Hand<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(load) = self.load.take() {
-            let rows = load.parcel.batch().rows() as u64;
-            self.writer.seat.counters.rows_discarded.add(rows);
-            self.writer.seat.rows_lost.add(rows);
+            count_lost(&load, &self.writer.seat);
             self.writer.drop_load(load);
         }
     }
+}
+
+impl Reach<'_> {
+    #[inline]
+    fn load(&mut self) -> &mut Load {
+        self.held.as_mut().expect("there until it is left, or taken")
+    }
+
+    #[inline]
+    fn leave(mut self) {
+        self.held = None;
+    }
+
+    fn take(mut self) -> Box<Load> {
+        self.held.take().expect("there until it is left, or taken").into_box()
+    }
+}
+
+impl Drop for Reach<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            let load = held.into_box();
+            count_lost(&load, self.seat);
+            drop_load(load, self.seat, self.desk, self.number, self.filling);
+        }
+    }
+}
+
+fn drop_load(load: Box<Load>, seat: &Seat, desk: &Desk, number: &mut u64, filling: &mut bool) {
+    desk.tray.withdraw(*number);
+    *number -= 1;
+    *filling = false;
+    seat.give_back(load);
+}
+
+/// The load's rows were taken, and are given up.
+#[cold]
+fn count_lost(load: &Load, seat: &Seat) {
+    let rows = load.parcel.batch().rows() as u64;
+    seat.counters.rows_discarded.add(rows);
+    seat.rows_lost.add(rows);
 }
 
 impl Drop for RowWriter {

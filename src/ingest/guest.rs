@@ -33,6 +33,14 @@ struct GuestSeries {
     here: u32,
 }
 
+impl GuestSeries {
+    /// Its number here, if it has one.
+    #[inline]
+    fn settled(&self) -> Option<SeriesId> {
+        (self.here < REFUSED).then_some(SeriesId(self.here))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct GuestShape {
     definition: Box<[u8]>,
@@ -142,15 +150,19 @@ impl Ingest {
     fn take_alike(&mut self, guest: &Guest, parcel: &Parcel, from: usize) -> usize {
         let (batch, theirs) = (&parcel.batch, parcel.batch.head(from - 1).1);
         let (_, here) = self.batch().head(self.batch().rows() - 1);
+        if let Some(rows) = batch.narrow() {
+            let series_of = |series: u32| guest.series.get(series as usize).and_then(GuestSeries::settled);
+            return from + self.copy_narrow(rows, from, series_of, here);
+        }
         let (samples, has_heap) = (self.shapes().shape(here).samples, self.shapes().shape(here).has_heap);
         if has_heap {
             return from;
         }
         for row in from..batch.rows() {
             let words = batch.row_words(row);
-            let series = guest.series.get(words[0] as u32 as usize).map_or(REFUSED, |s| s.here);
-            let alike = (words[0] >> 32) as u32 == theirs.0 && series < REFUSED;
-            if !alike || self.copy_words(SeriesId(series), here, samples, &words[1..]).is_err() {
+            let series = guest.series.get(words[0] as u32 as usize).and_then(GuestSeries::settled);
+            let Some(series) = series.filter(|_| (words[0] >> 32) as u32 == theirs.0) else { return row };
+            if self.copy_words(series, here, samples, &words[1..]).is_err() {
                 return row;
             }
         }

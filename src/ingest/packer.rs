@@ -162,9 +162,11 @@ impl Packer {
         }
         // The first one has defined what these need.
         let (series, shape) = parcel.batch.head(parcel.batch.rows() - 1);
-        let taken = parcel.batch.push_values(series, shape, times_ns, values);
+        let rows = times_ns.len();
+        let (times, words) = (times_ns.iter().copied(), values.iter().map(|value| value.to_bits()));
+        let taken = parcel.batch.extend_narrow(shape, rows, std::iter::repeat_n(series, rows), times, words);
         self.note_direct(parcel, taken);
-        (taken + 1, if taken == times_ns.len() { Ok(()) } else { Err(NotPushed::Full) })
+        (taken + 1, if taken == rows { Ok(()) } else { Err(NotPushed::Full) })
     }
 
     /// Pushes a row for each of `series`, all of one time, whose only field is `value`. Gives how many were taken, from
@@ -181,12 +183,21 @@ impl Packer {
     ) -> (usize, Result<(), NotPushed>) {
         assert_eq!(series.len(), values.len());
         self.acquaintance.follow(&self.registry);
-        for (taken, (&series, &value)) in series.iter().zip(values).enumerate() {
-            if let Err(why) = self.push_one(parcel, series, time_ns, value) {
+        let mut taken = 0;
+        while taken < series.len() {
+            // One that was not met, or has no room; those behind it are likely to have been met.
+            if let Err(why) = self.push_one(parcel, series[taken], time_ns, values[taken]) {
                 return (taken, Err(why));
             }
+            taken += 1;
+            let (rest, values) = (&series[taken..], &values[taken..]);
+            let met = rest.iter().map_while(|&handle| self.acquaintance.of(handle).map(|met| met.series));
+            let (times, words) = (std::iter::repeat(time_ns), values.iter().map(|value| value.to_bits()));
+            let more = parcel.batch.extend_narrow(self.value_shape, rest.len(), met, times, words);
+            self.note_direct(parcel, more);
+            taken += more;
         }
-        (series.len(), Ok(()))
+        (taken, Ok(()))
     }
 
     /// Pushes a row of any fields. Fastest where rows of a series have the same fields in the same order.

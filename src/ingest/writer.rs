@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::model::{
     BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata,
-    Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, ValueRow, Verdict,
+    NarrowRows, Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, ValueRow,
+    Verdict,
 };
 
 use super::budget::SeriesBudget;
@@ -388,6 +389,25 @@ impl Ingest {
         self.batch.push_words(series, shape, samples, words)?;
         self.judge_times(words[0] as i64, 1);
         Ok(())
+    }
+
+    /// Appends narrow rows from number `from` on, under their numbers here, as long as `series_of` has one for each and
+    /// there is room; gives how many. The batch has a row of this shape.
+    pub(super) fn copy_narrow(
+        &mut self,
+        rows: &NarrowRows,
+        from: usize,
+        series_of: impl Fn(u32) -> Option<SeriesId>,
+        shape: ShapeId,
+    ) -> usize {
+        let series = rows.series()[from..].iter().map_while(|&series| series_of(series));
+        let (times_ns, words) = (&rows.times_ns()[from..], &rows.words()[from..]);
+        let (times, words) = (times_ns.iter().copied(), words.iter().copied());
+        let taken = self.batch.extend_narrow(shape, rows.len() - from, series, times, words);
+        let expected = self.limits.time_min_ns..=self.limits.time_max_ns;
+        let far_off = times_ns[..taken].iter().filter(|time_ns| !expected.contains(time_ns)).count();
+        self.rows_far_off += far_off as u64;
+        taken
     }
 
     /// Appends an exemplar of a series.

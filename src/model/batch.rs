@@ -7,9 +7,14 @@
 //! words:  | series u32, shape u32 | time i64 | value 0 | value 1 | ... |  next row ...
 //! ```
 //!
+//! As long as all rows are [narrow](NarrowRows) ones of one shape they are columns instead, and become words with the
+//! first row that is not: a batch has either, never both.
+//!
 //! Side records lie beside the rows and cost them nothing: what they take is taken off the bound on bytes.
 
-use super::{Exemplar, ExemplarRef, Metadata, MetadataRef, SeriesId, Shape, ShapeId, heap_place, heap_word};
+use super::{
+    Exemplar, ExemplarRef, Metadata, MetadataRef, NarrowRows, SeriesId, Shape, ShapeId, heap_place, heap_word,
+};
 
 /// Rows a batch holds at most.
 pub const BATCH_ROWS_MAX: usize = 65_536;
@@ -26,6 +31,7 @@ pub struct Full;
 pub struct Batch {
     words: Vec<u64>,
     offsets: Vec<u32>,
+    narrow: NarrowRows,
     heap: Vec<u8>,
     exemplars: Vec<ExemplarRef>,
     metadata: Vec<MetadataRef>,
@@ -54,6 +60,7 @@ pub struct RowRef<'a> {
 /// How much a batch held at some moment: see [`Batch::mark`].
 #[derive(Clone, Copy, Debug)]
 pub struct BatchMark {
+    /// As if all rows were words.
     words: usize,
     rows: usize,
     heap: usize,
@@ -81,6 +88,7 @@ impl Batch {
             bytes_bound: bytes_max,
             words: Vec::new(),
             offsets: Vec::new(),
+            narrow: NarrowRows::default(),
             heap: Vec::new(),
             exemplars: Vec::new(),
             metadata: Vec::new(),
@@ -105,9 +113,13 @@ impl Batch {
         heap: &[u8],
     ) -> Result<(), Full> {
         debug_assert_eq!(values.len(), shape.fields.len());
+        if let ([word], true) = (values, shape.is_narrow()) {
+            return self.push_narrow(series, shape_id, time_ns, *word);
+        }
         if !self.has_room(values.len(), heap.len()) {
             return Err(Full);
         }
+        self.widen();
         self.push_head(series, shape_id, time_ns, shape.samples);
         if shape.has_heap {
             self.push_with_heap(shape, values, heap, 0);
@@ -129,7 +141,70 @@ impl Batch {
         time_ns: i64,
         value: f64,
     ) -> Result<(), Full> {
-        self.push_words(series, shape_id, 1, &[time_ns as u64, value.to_bits()])
+        self.push_narrow(series, shape_id, time_ns, value.to_bits())
+    }
+
+    #[inline]
+    fn push_narrow(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, word: u64) -> Result<(), Full> {
+        if shape != self.narrow.shape() {
+            return self.push_other_narrow(series, shape, time_ns, word);
+        }
+        if !self.has_room(1, 0) {
+            return Err(Full);
+        }
+        self.narrow.push(shape, series, time_ns, word);
+        self.samples += 1;
+        self.time_min = self.time_min.min(time_ns);
+        self.time_max = self.time_max.max(time_ns);
+        Ok(())
+    }
+
+    /// The same if it is the first row, or not like those before.
+    #[inline(never)]
+    fn push_other_narrow(
+        &mut self,
+        series: SeriesId,
+        shape: ShapeId,
+        time_ns: i64,
+        word: u64,
+    ) -> Result<(), Full> {
+        if self.rows() > 0 {
+            return self.push_words(series, shape, 1, &[time_ns as u64, word]);
+        }
+        match self.extend_narrow(shape, 1, [series].into_iter(), [time_ns].into_iter(), [word].into_iter()) {
+            0 => Err(Full),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends narrow rows: as long as there is a series for each, and room, and `rows` at most. There are as many
+    /// times and words. Gives how many were appended.
+    pub fn extend_narrow(
+        &mut self,
+        shape: ShapeId,
+        rows: usize,
+        mut series: impl Iterator<Item = SeriesId>,
+        mut times_ns: impl Iterator<Item = i64>,
+        mut words: impl Iterator<Item = u64>,
+    ) -> usize {
+        if self.rows() > 0 && shape != self.narrow.shape() {
+            let mut row = || {
+                // Room is asked for first: a row that finds none is not taken from the iterators in vain.
+                let series = if self.has_room(1, 0) { series.next()? } else { return None };
+                self.push_words(series, shape, 1, &[times_ns.next()? as u64, words.next()?]).ok()
+            };
+            return (0..rows).map_while(|_| row()).count();
+        }
+        let room = (self.bytes_max.saturating_sub(self.row_bytes()) / NARROW_ROW_BYTES)
+            .min(self.rows_max - self.rows())
+            .max(usize::from(self.is_empty()));
+        let appended = self.narrow.extend(shape, rows.min(room), series, times_ns, words);
+        self.samples += appended.len() as u64;
+        for &time_ns in appended {
+            self.time_min = self.time_min.min(time_ns);
+            self.time_max = self.time_max.max(time_ns);
+        }
+        appended.len()
     }
 
     /// Appends a row none of whose values lies on the heap: its words behind series and shape, `samples` as its shape
@@ -148,40 +223,30 @@ impl Batch {
         if !self.has_room(words.len() - 1, 0) {
             return Err(Full);
         }
-        self.offsets.push(self.words.len() as u32);
-        let head = u64::from(series.0) | u64::from(shape_id.0) << 32;
-        match *words {
-            // One value: by far the most frequent, and three stores.
-            [time, value] => self.words.extend_from_slice(&[head, time, value]),
-            _ => {
-                self.words.push(head);
-                self.words.extend_from_slice(words);
-            }
-        }
-        self.samples += u64::from(samples);
-        let time_ns = words[0] as i64;
-        self.time_min = self.time_min.min(time_ns);
-        self.time_max = self.time_max.max(time_ns);
+        self.widen();
+        self.push_head(series, shape_id, words[0] as i64, samples);
+        self.words.extend_from_slice(&words[1..]);
         Ok(())
     }
 
-    /// Appends rows of one series and one field, floats, a row for each time and value; gives how many there was room
-    /// for.
-    pub fn push_values(
-        &mut self,
-        series: SeriesId,
-        shape_id: ShapeId,
-        times_ns: &[i64],
-        values: &[f64],
-    ) -> usize {
-        let mut rows = 0;
-        for (&time_ns, &value) in times_ns.iter().zip(values) {
-            if self.push_value(series, shape_id, time_ns, value) == Err(Full) {
-                break;
-            }
-            rows += 1;
+    /// Narrow rows become words, before a row that is not like them.
+    #[inline]
+    fn widen(&mut self) {
+        if !self.narrow.is_empty() {
+            self.widen_all();
         }
-        rows
+    }
+
+    #[cold]
+    fn widen_all(&mut self) {
+        for i in 0..self.narrow.len() {
+            let row = self.row(i);
+            let head = head_word(row.series, row.shape);
+            let words = [head, row.time_ns as u64, row.values[0]];
+            self.offsets.push(self.words.len() as u32);
+            self.words.extend_from_slice(&words);
+        }
+        self.narrow.truncate(0);
     }
 
     /// Appends rows of one time and one field, floats: series and bits of each. Gives how many there was room for.
@@ -232,6 +297,7 @@ impl Batch {
         if !self.has_room(row.values.len(), end - start) {
             return Err(Full);
         }
+        self.widen();
         self.push_head(series, shape_id, row.time_ns, shape.samples);
         self.push_with_heap(shape, row.values, &from.heap[start..end], start);
         Ok(())
@@ -239,14 +305,14 @@ impl Batch {
 
     #[inline]
     fn has_room(&self, values: usize, heap_bytes: usize) -> bool {
-        let bytes = (self.words.len() + ROW_HEAD_WORDS + values) * 8 + self.heap.len() + heap_bytes;
-        self.offsets.len() < self.rows_max && (bytes <= self.bytes_max || self.is_empty())
+        let bytes = self.row_bytes() + (ROW_HEAD_WORDS + values) * 8 + heap_bytes;
+        self.rows() < self.rows_max && (bytes <= self.bytes_max || self.is_empty())
     }
 
     #[inline]
     fn push_head(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, samples: u32) {
         self.offsets.push(self.words.len() as u32);
-        self.words.push(u64::from(series.0) | u64::from(shape.0) << 32);
+        self.words.push(head_word(series, shape));
         self.words.push(time_ns as u64);
         self.samples += u64::from(samples);
         self.time_min = self.time_min.min(time_ns);
@@ -331,12 +397,12 @@ impl Batch {
     /// Rows in the batch.
     #[inline]
     pub fn rows(&self) -> usize {
-        self.offsets.len()
+        self.offsets.len() + self.narrow.len()
     }
 
     /// Whether there is no row and no side record.
     pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()
+        self.rows() == 0 && self.exemplars.is_empty() && self.metadata.is_empty()
     }
 
     /// Values in the batch, over all rows. Start times are none.
@@ -350,14 +416,16 @@ impl Batch {
     }
 
     /// Bytes of rows and heap.
+    #[inline]
     fn row_bytes(&self) -> usize {
-        self.words.len() * 8 + self.heap.len()
+        self.words.len() * 8 + self.narrow.len() * NARROW_ROW_BYTES + self.heap.len()
     }
 
     /// Bytes of memory held, used or not.
     pub fn memory_bytes(&self) -> usize {
         self.words.capacity() * 8
             + self.offsets.capacity() * 4
+            + self.narrow.memory_bytes()
             + self.heap.capacity()
             + self.exemplars.capacity() * size_of::<ExemplarRef>()
             + self.metadata.capacity() * size_of::<MetadataRef>()
@@ -371,11 +439,14 @@ impl Batch {
     /// Series and shape of row `i`, without touching its values.
     #[inline]
     pub fn head(&self, i: usize) -> (SeriesId, ShapeId) {
+        if !self.narrow.is_empty() {
+            return (SeriesId(self.narrow.series()[i]), self.narrow.shape());
+        }
         let word = self.words[self.offsets[i] as usize];
         (SeriesId(word as u32), ShapeId((word >> 32) as u32))
     }
 
-    /// The words of row `i`, from its series and shape on.
+    /// The words of row `i`, from its series and shape on, if rows are words.
     #[inline]
     pub fn row_words(&self, i: usize) -> &[u64] {
         let start = self.offsets[i] as usize;
@@ -386,6 +457,14 @@ impl Batch {
     /// Row `i`.
     #[inline]
     pub fn row(&self, i: usize) -> RowRef<'_> {
+        if let Some(narrow) = self.narrow() {
+            return RowRef {
+                series: SeriesId(narrow.series()[i]),
+                shape: narrow.shape(),
+                time_ns: narrow.times_ns()[i],
+                values: std::slice::from_ref(&narrow.words()[i]),
+            };
+        }
         let words = self.row_words(i);
         RowRef {
             series: SeriesId(words[0] as u32),
@@ -393,6 +472,12 @@ impl Batch {
             time_ns: words[1] as i64,
             values: &words[ROW_HEAD_WORDS..],
         }
+    }
+
+    /// The rows as columns, if they are all narrow ones of one shape; then there are no words.
+    #[inline]
+    pub fn narrow(&self) -> Option<&NarrowRows> {
+        (!self.narrow.is_empty()).then_some(&self.narrow)
     }
 
     /// Where each row starts in [`words`](Batch::words).
@@ -412,14 +497,14 @@ impl Batch {
 
     /// Whether it may take no further row, however small.
     pub fn is_full(&self) -> bool {
-        self.offsets.len() == self.rows_max || self.row_bytes() >= self.bytes_max
+        self.rows() == self.rows_max || self.row_bytes() >= self.bytes_max
     }
 
     /// What it holds now, for [`take_back`](Batch::take_back).
     pub fn mark(&self) -> BatchMark {
         BatchMark {
-            words: self.words.len(),
-            rows: self.offsets.len(),
+            words: self.words.len() + self.narrow.len() * (NARROW_ROW_BYTES / 8),
+            rows: self.rows(),
             heap: self.heap.len(),
             exemplars: self.exemplars.len(),
             metadata: self.metadata.len(),
@@ -432,8 +517,10 @@ impl Batch {
 
     /// Takes back what was appended since `mark`, between which and now the batch was not cleared.
     pub fn take_back(&mut self, mark: BatchMark) {
+        // What was narrow then may be words by now, never the other way round.
         self.words.truncate(mark.words);
         self.offsets.truncate(mark.rows);
+        self.narrow.truncate(mark.rows);
         self.heap.truncate(mark.heap);
         self.exemplars.truncate(mark.exemplars);
         self.metadata.truncate(mark.metadata);
@@ -446,6 +533,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.words.clear();
         self.offsets.clear();
+        self.narrow.truncate(0);
         self.heap.clear();
         self.exemplars.clear();
         self.metadata.clear();
@@ -463,7 +551,15 @@ fn heap_extent(shape: &Shape, values: &[u64]) -> (usize, usize) {
     places.fold((usize::MAX, 0), |(low, high), (start, len)| (low.min(start), high.max(start + len)))
 }
 
+#[inline]
+fn head_word(series: SeriesId, shape: ShapeId) -> u64 {
+    u64::from(series.0) | u64::from(shape.0) << 32
+}
+
 const ROW_HEAD_WORDS: usize = 2;
+
+/// What a narrow row takes of a batch's bytes: as many as if it were words.
+const NARROW_ROW_BYTES: usize = (ROW_HEAD_WORDS + 1) * 8;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ mod histogram;
 mod intake;
 pub(crate) mod json;
 mod labels;
+mod narrow;
 mod nested;
 mod parts;
 mod result;
@@ -33,6 +34,7 @@ pub use intake::{
     heap_place, heap_word,
 };
 pub use labels::{LabelsBuf, LabelsError, METRIC_NAME};
+pub use narrow::NarrowRows;
 pub use nested::{NESTED_DEPTH_MAX, NestedBuf, NestedPart, NestedReader, TooDeep};
 pub use parts::Malformed;
 pub use result::{ERRORS_KEPT_MAX, RowError, WriteResult};

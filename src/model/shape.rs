@@ -53,6 +53,12 @@ impl Shape {
         self.samples as usize != self.fields.len()
     }
 
+    /// Whether rows of it are a series, a time and one word that is all of a value.
+    #[inline]
+    pub fn is_narrow(&self) -> bool {
+        self.samples == 1 && self.fields.len() == 1 && !self.has_heap
+    }
+
     /// The wire's text before field `i`.
     pub fn field_text(&self, i: usize) -> &[u8] {
         let start = if i == 0 { 0 } else { self.fields[i - 1].text_end as usize };

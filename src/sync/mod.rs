@@ -6,11 +6,13 @@
 //! `primitive` alone chooses between the standard library and loom.
 
 mod count;
+mod fence;
 mod flag;
 mod pool;
 mod primitive;
 mod pulse;
 mod ring;
+mod shelf;
 mod slot;
 mod tray;
 mod turnstile;
@@ -21,6 +23,7 @@ pub use flag::{Flag, Level};
 pub use pool::Pool;
 pub use pulse::Pulse;
 pub use ring::{Receiver, Sender, ring};
+pub use shelf::Held;
 pub use slot::Slot;
 pub use tray::Tray;
 pub use turnstile::Turnstile;

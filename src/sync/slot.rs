@@ -1,8 +1,4 @@
-//! A place for one box, which whoever comes may take.
-//!
-//! A writer keeps its half-full batch here between two calls. During a call it has the batch in hand and the slot is
-//! empty; between calls an engine whose interval is over takes the batch, and the writer, finding nothing, starts
-//! another one. Neither ever waits.
+//! A place for one box, which whoever comes may take. Nobody ever waits.
 
 #![allow(unsafe_code)]
 
@@ -36,24 +32,6 @@ impl<T: Send> Slot<T> {
         let raw = self.place.swap(null_mut(), Ordering::Acquire);
         // SAFETY: invariant 1: not null, so it was the slot's, and by the swap it is ours alone.
         (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
-    }
-
-    /// Puts a box into a slot that it alone fills, and that it found empty. Cheaper than [`put`](Slot::put): nobody
-    /// else can have filled the slot in between.
-    ///
-    /// # Panics
-    /// In builds with debug assertions, if there is a box.
-    #[inline]
-    pub fn put_alone(&self, item: Box<T>) {
-        let raw = Box::into_raw(item);
-        // Relaxed: this thread alone stores anything but null.
-        debug_assert!(self.place.load(Ordering::Relaxed).is_null());
-        // Release pairs with the Acquire of `take`. A take at the same moment finds null or the box, whole.
-        #[cfg(not(loom))]
-        self.place.store(raw, Ordering::Release);
-        // Loom 0.7 does not order a store behind the swap that found null before it, and lets a later take miss it.
-        #[cfg(loom)]
-        self.place.swap(raw, Ordering::Release);
     }
 
     /// Puts a box into the slot.
@@ -95,16 +73,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_taken_by_the_writer_or_by_the_engine_and_by_one_of_them() {
-        one_of_them_takes(|slot, batch| slot.put(batch).unwrap());
-    }
-
-    #[test]
-    fn the_same_where_the_writer_alone_puts() {
-        one_of_them_takes(Slot::put_alone);
-    }
-
-    fn one_of_them_takes(put: fn(&Slot<Watched>, Box<Watched>)) {
-        model(move || {
+        model(|| {
             let slot = Arc::new(Slot::<Watched>::new());
             slot.put(Box::new(Watched::new(1))).unwrap();
             let writer = {
@@ -112,7 +81,7 @@ mod tests {
                 thread::spawn(move || {
                     let mut batch = slot.take().unwrap_or_else(|| Box::new(Watched::new(0)));
                     batch.add(10);
-                    put(&slot, batch);
+                    slot.put(batch).unwrap();
                 })
             };
             let taken = slot.take().map_or(0, |b| b.value());

@@ -2,8 +2,8 @@
 //! about it.
 //!
 //! ```text
-//! writer, each call:  take, or begin another load; fill it; wanted? hand it over by the ring : put it back
-//! worker, a sweep:    take the flag down; for each tray: departed? | begun, but not arrived? collect, or wish
+//! writer, each call:  hold it, or take, or begin another load; fill it; wanted? hand it over by the ring : leave it
+//! worker, a sweep:    take the flag down; for each tray: departed? | begun, but not arrived? claim; collect, or wish
 //! worker, to close:   sweep until no load is begun that did not arrive
 //! ```
 //!
@@ -18,12 +18,12 @@
 //! end does not wait for.
 
 use super::primitive::{AtomicBool, AtomicU64, Ordering, fence};
-use super::slot::Slot;
+use super::shelf::{self, Held, Shelf};
 
 /// A writer's tray.
 #[derive(Debug)]
 pub struct Tray<T> {
-    slot: Slot<T>,
+    shelf: Shelf<T>,
     /// The load that the writer began last.
     begun: AtomicU64,
     /// The worker looked for a load that was begun and found none.
@@ -41,7 +41,7 @@ impl<T: Send> Tray<T> {
     /// An empty tray of a writer that is there.
     pub fn new() -> Tray<T> {
         Tray {
-            slot: Slot::new(),
+            shelf: Shelf::new(),
             begun: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             flushed: AtomicU64::new(0),
@@ -49,10 +49,15 @@ impl<T: Send> Tray<T> {
         }
     }
 
-    /// Takes the load, unless the worker has it.
+    /// Holds the load where it is, unless the worker has it, or reaches for it at this moment.
     #[inline]
+    pub fn hold(&self) -> Option<Held<'_, T>> {
+        self.shelf.hold()
+    }
+
+    /// Takes the load, unless the worker has it. Not while it is held.
     pub fn take(&self) -> Option<Box<T>> {
-        self.slot.take()
+        self.shelf.take()
     }
 
     /// The load of this number will be filled, unless the worker is found closing now: then it is to be withdrawn.
@@ -76,7 +81,7 @@ impl<T: Send> Tray<T> {
     /// In builds with debug assertions, if there is one already: only the writer puts.
     #[inline]
     pub fn put(&self, load: Box<T>) {
-        self.slot.put_alone(load);
+        self.shelf.put(load);
     }
 
     /// Whether the worker would rather have the load than find it here again.
@@ -129,9 +134,20 @@ impl<T: Send> Tray<T> {
         self.begun.load(Ordering::Acquire) >= number
     }
 
-    /// Takes the load, or wishes for it.
+    /// Announces that the load will be collected. All trays of a sweep are claimed, then there is one
+    /// [`await_claims`](Tray::await_claims) for all.
+    pub fn claim(&self) {
+        self.shelf.claim();
+    }
+
+    /// Between claims and collecting.
+    pub fn await_claims() {
+        shelf::await_claims();
+    }
+
+    /// Takes the load that was claimed, or wishes for it.
     pub fn collect(&self) -> Option<Box<T>> {
-        let load = self.slot.take();
+        let load = self.shelf.collect();
         if load.is_none() {
             self.wish();
         }
@@ -217,6 +233,9 @@ mod tests {
             if self.desk.state.value() != 0 {
                 return false;
             }
+            if self.push_in_place() {
+                return true;
+            }
             let taken = if self.filling { self.desk.tray.take() } else { None };
             let begun = taken.is_none();
             let mut load = match taken {
@@ -235,6 +254,16 @@ mod tests {
             self.desk.tray.put(load);
             if begun {
                 self.desk.stirred.raise();
+            }
+            true
+        }
+
+        fn push_in_place(&mut self) -> bool {
+            let Some(mut load) = self.desk.tray.hold() else { return false };
+            load.rows.add(1);
+            if self.desk.tray.is_wanted() {
+                let load = load.into_box();
+                self.hand_over(load);
             }
             true
         }
@@ -297,7 +326,12 @@ mod tests {
             if !self.desk.tray.has_begun(self.next) {
                 return false;
             }
-            match if self.early.is_none() { self.desk.tray.collect() } else { None } {
+            if self.early.is_some() {
+                return true;
+            }
+            self.desk.tray.claim();
+            Tray::<Load>::await_claims();
+            match self.desk.tray.collect() {
                 Some(load) => self.arrive(load),
                 None => return true,
             }

@@ -7,9 +7,9 @@ use super::super::container::{ContainerWriter, Soft, entry};
 use super::super::encoder::EncodeInput;
 use super::super::order::Sorter;
 use super::plan::{Plan, TableRows};
-use super::{PARTIAL, section};
+use super::{PARTIAL, RowOrder, section};
 use crate::bytes::write_varint;
-use crate::model::{Batch, FieldType, SymbolId};
+use crate::model::{Batch, FieldType, NarrowRows, SymbolId};
 
 /// Memory for columns and descriptions, kept between blocks.
 #[derive(Default)]
@@ -68,17 +68,59 @@ impl Scratch {
         } else {
             self.transpose(input.batch, rows, &plan.slot_of);
         }
+        let series = self.words[..rows.len()].iter().map(|&series| series as u32);
+        find_starts(series, rows.len(), &mut self.starts);
+        let series_of = |row: usize| plan.series[rows[row] as usize];
+        self.write(input.batch, rows.len(), order, table.metric, series_of, container);
+    }
 
+    /// Writes the table of all rows of a batch whose rows are narrow.
+    pub(in crate::block) fn encode_narrow(
+        &mut self,
+        input: &EncodeInput<'_>,
+        rows: &NarrowRows,
+        container: &mut ContainerWriter,
+    ) {
+        let view = (input.shapes)(rows.shape());
+        let column = ColumnPlan {
+            field: view.fields[0],
+            kind: view.shape.fields[0].kind,
+            rows: rows.len(),
+            start: 0,
+            len: rows.len(),
+            present: None,
+        };
+        self.columns.clear();
+        self.columns.push(column);
+        self.place_columns(rows.len());
+        let stride = rows.len() + COLUMN_GAP;
+        let (series, rest) = self.words.split_at_mut(stride);
+        let (times, words) = rest.split_at_mut(stride);
+        let columns = [series, times, words].map(|column| &mut column[..rows.len()]);
+        let order = self.sorter.arrange_narrow(rows, columns, &mut self.starts);
+        self.write(input.batch, rows.len(), order, None, |row| rows.series()[row], container);
+    }
+
+    /// Writes the columns that lie in the words, with their runs' starts, as a table. `series_of` tells the series of a
+    /// row by its place in the table; it is asked only of columns that not all rows have.
+    fn write(
+        &mut self,
+        batch: &Batch,
+        rows: usize,
+        order: RowOrder,
+        metric: Option<SymbolId>,
+        series_of: impl Fn(usize) -> u32,
+        container: &mut ContainerWriter,
+    ) {
         self.body.clear();
         self.body.push(order as u8);
-        write_varint(&mut self.body, rows.len() as u64);
-        write_varint(&mut self.body, table.metric.map_or(0, |m| u64::from(m.0) + 1));
+        write_varint(&mut self.body, rows as u64);
+        write_varint(&mut self.body, metric.map_or(0, |m| u64::from(m.0) + 1));
         write_varint(&mut self.body, 2 + self.columns.len() as u64);
-        let (series, rest) = self.words.split_at_mut(rows.len());
-        find_starts(series.iter().map(|&series| series as u32), rows.len(), &mut self.starts);
+        let (series, rest) = self.words.split_at_mut(rows);
         integers::encode(series, &mut self.integers, container, &mut self.section);
         close_section(section::SERIES, &mut self.section, &mut self.body);
-        let times = &mut rest[COLUMN_GAP..COLUMN_GAP + rows.len()];
+        let times = &mut rest[COLUMN_GAP..COLUMN_GAP + rows];
         integers::encode_by_series(times, &self.starts, &mut self.integers, container, &mut self.section);
         close_section(section::TIME, &mut self.section, &mut self.body);
         let mut bits_before: &[u8] = &[];
@@ -96,14 +138,14 @@ impl Scratch {
                 Some(at) => {
                     out.push(PARTIAL);
                     write_varint(out, column.rows as u64);
-                    let len = rows.len().div_ceil(8);
+                    let len = rows.div_ceil(8);
                     let (stream, room) = container.soft(Soft::Common, len);
                     let bits = &self.present[at..at + len];
                     room.copy_from_slice(bits);
                     stream.write(out);
                     // Columns of one shape have the same rows.
                     if bits != bits_before {
-                        let series = ones(bits).map(|row| plan.series[rows[row] as usize]);
+                        let series = ones(bits).map(&series_of);
                         find_starts(series, column.rows, &mut self.starts_of_some);
                         bits_before = bits;
                     }
@@ -123,7 +165,7 @@ impl Scratch {
                     integers::encode_bits(words, container, out);
                 }
                 FieldType::String | FieldType::Bytes | FieldType::Nested | FieldType::Histogram => {
-                    let heap = input.batch.heap();
+                    let heap = batch.heap();
                     strings::encode(words, heap, &mut self.strings, &mut self.integers, container, out);
                 }
                 FieldType::Null => out.push(Codec::None as u8),
@@ -162,7 +204,11 @@ impl Scratch {
                 self.targets.push(column);
             }
         }
-        let rows = table.rows.len();
+        self.place_columns(table.rows.len());
+    }
+
+    /// Gives each column its place behind series and times.
+    fn place_columns(&mut self, rows: usize) {
         let mut start = 2 * (rows + COLUMN_GAP);
         let mut present = 0;
         for column in &mut self.columns {

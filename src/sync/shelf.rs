@@ -39,7 +39,7 @@ unsafe impl<T: Send> Sync for Shelf<T> {}
 
 /// The box, in its place, while its owner works on it.
 ///
-/// Invariant: (1) it came from [`Shelf::hold`], which saw no claim: see there.
+/// Invariant: (1) it came from `Shelf::hold`, which saw no claim: see there.
 #[derive(Debug)]
 pub struct Held<'a, T> {
     shelf: &'a Shelf<T>,

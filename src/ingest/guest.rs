@@ -195,6 +195,9 @@ impl Ingest {
         let index = (shape.0 - guest.shapes_from) as usize;
         let mut shape = guest.shapes.get(index).map_or(ShapeId::NONE, |s| s.here);
         if !self.shapes().knows(shape) {
+            if self.define_bytes() > DEFINE_BYTES_MAX && !self.batch().is_empty() {
+                return Err(Full);
+            }
             let Some(defined) = self.settle_shape(guest, index) else { return Ok(false) };
             shape = defined;
         }

@@ -228,6 +228,10 @@ impl Packer {
         let Met { series, key, .. } = met.map_or_else(|| self.locate(parcel, handle), Ok)?;
         let mut shape = self.ingest.table().key(key).shape;
         if !self.ingest.shapes().knows(shape) || !self.has_fields(shape, fields, &field) {
+            // As for series: what a parcel defines is bounded.
+            if parcel.is_full() && !parcel.batch.is_empty() {
+                return Err(NotPushed::Full);
+            }
             shape = self.define_shape(key, fields, &field)?;
         }
         self.push_values(parcel, (series, shape), time_ns, (0..fields).map(|i| field(i).1))?;

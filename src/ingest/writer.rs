@@ -727,8 +727,10 @@ impl Intake for Writer<'_> {
             return 0;
         }
         debug_assert!(rows.iter().all(|row| ingest.table.key(row.key).series.0 == row.identity));
-        let values = rows.iter().map(|row| (SeriesId(row.identity), row.value_bits));
-        let taken = ingest.batch.push_values_at(shape, time_ns, values);
+        let (series, words) =
+            (rows.iter().map(|row| SeriesId(row.identity)), rows.iter().map(|row| row.value_bits));
+        let times_ns = std::iter::repeat_n(time_ns, rows.len());
+        let taken = ingest.batch.extend_narrow(shape, rows.len(), series, times_ns, words);
         if taken > 0 {
             ingest.shapes.mark_used(shape, ingest.batch_number);
             ingest.judge_times(time_ns, taken as u64);

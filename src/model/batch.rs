@@ -249,33 +249,6 @@ impl Batch {
         self.narrow.truncate(0);
     }
 
-    /// Appends rows of one time and one field, floats: series and bits of each. Gives how many there was room for.
-    pub fn push_values_at(
-        &mut self,
-        shape_id: ShapeId,
-        time_ns: i64,
-        values: impl ExactSizeIterator<Item = (SeriesId, u64)>,
-    ) -> usize {
-        let row_bytes = (ROW_HEAD_WORDS + 1) * 8;
-        let by_bytes = self.bytes_max.saturating_sub(self.row_bytes()) / row_bytes;
-        let room = (self.rows_max - self.rows()).min(by_bytes.max(usize::from(self.is_empty())));
-        let rows = values.len().min(room);
-        if rows == 0 {
-            return 0;
-        }
-        self.offsets.reserve(rows);
-        self.words.reserve(rows * (ROW_HEAD_WORDS + 1));
-        for (series, value_bits) in values.take(rows) {
-            self.offsets.push(self.words.len() as u32);
-            let head = u64::from(series.0) | u64::from(shape_id.0) << 32;
-            self.words.extend_from_slice(&[head, time_ns as u64, value_bits]);
-        }
-        self.samples += rows as u64;
-        self.time_min = self.time_min.min(time_ns);
-        self.time_max = self.time_max.max(time_ns);
-        rows
-    }
-
     /// Appends row `i` of another batch, under the numbers that it has here; `shape` is the same there and here.
     ///
     /// # Errors
@@ -502,6 +475,7 @@ impl Batch {
 
     /// What it holds now, for [`take_back`](Batch::take_back).
     pub fn mark(&self) -> BatchMark {
+        debug_assert!(self.narrow.is_empty() || self.offsets.is_empty(), "rows are kept in one way");
         BatchMark {
             words: self.words.len() + self.narrow.len() * (NARROW_ROW_BYTES / 8),
             rows: self.rows(),
@@ -571,10 +545,23 @@ mod tests {
         Shape::new(Box::default(), kinds.iter().map(field).collect())
     }
 
+    /// Rows that a batch holds before others come: none, of two words, of one, of one and another shape.
+    fn held_before(batch: &mut Batch, kind: usize, rows: u32) {
+        let values = [5, 6, 7];
+        let (shape, values) = [(2, &values[..]), (3, &values[..2]), (4, &values[..2])][kind];
+        let shape_of = shape_of_f64(values.len() - 1);
+        let push = |i| batch.push(SeriesId(i), ShapeId(shape), &shape_of, 5, &values[1..], &[]);
+        (0..rows).map(push).for_each(|_| {});
+    }
+
+    fn shape_of_f64(fields: usize) -> Shape {
+        shape(&vec![FieldType::F64; fields])
+    }
+
     proptest::proptest! {
         #[test]
-        fn rows_of_one_time_are_the_rows_pushed_one_by_one(
-            before in 0u32..6,
+        fn rows_that_come_together_are_the_rows_pushed_one_by_one(
+            (kind, before) in (0usize..3, 0u32..6),
             counts in proptest::collection::vec(0u32..9, 1..6),
             rows_max in 1usize..24,
             bytes_max in 0usize..600,
@@ -584,18 +571,23 @@ mod tests {
             for batch in [&mut at_once, &mut singly] {
                 let metadata = Metadata { name: b"n", kind: crate::model::MetricType::Gauge, unit: b"", help: b"" };
                 (0..said).for_each(|_| _ = batch.push_metadata(&metadata));
-                (0..before).for_each(|i| _ = batch.push_words(SeriesId(i), ShapeId(2), 2, &[5, 6, 7]));
+                held_before(batch, kind, before);
             }
             for (time_ns, count) in (-1..).zip(counts) {
-                let values = (0..count).map(|i| (SeriesId(i), u64::from(i) << 40));
-                let taken = at_once.push_values_at(ShapeId(3), time_ns, values.clone());
-                let push = |(series, bits): (SeriesId, u64)| {
-                    singly.push_words(series, ShapeId(3), 1, &[time_ns as u64, bits]).is_ok()
-                };
-                proptest::prop_assert_eq!(taken, values.map(push).take_while(|&taken| taken).count());
+                let (series, words) = ((0..count).map(SeriesId), (0..count).map(|i| u64::from(i) << 40));
+                let times = std::iter::repeat(time_ns);
+                let taken = at_once.extend_narrow(ShapeId(3), count as usize, series.clone(), times, words.clone());
+                let one = shape_of_f64(1);
+                let push = |(series, bits)| singly.push(series, ShapeId(3), &one, time_ns, &[bits], &[]).is_ok();
+                proptest::prop_assert_eq!(taken, series.zip(words).map(push).take_while(|&taken| taken).count());
             }
-            proptest::prop_assert_eq!(at_once.words(), singly.words());
-            proptest::prop_assert_eq!(at_once.offsets(), singly.offsets());
+            let row = |batch: &Batch, i| {
+                let row = batch.row(i);
+                (row.series.0, row.shape.0, row.time_ns, row.values.to_vec())
+            };
+            let rows = |batch: &Batch| (0..batch.rows()).map(|i| row(batch, i)).collect::<Vec<_>>();
+            proptest::prop_assert_eq!(rows(&at_once), rows(&singly));
+            proptest::prop_assert_eq!(at_once.narrow().is_some(), singly.narrow().is_some());
             proptest::prop_assert_eq!(at_once.samples(), singly.samples());
             proptest::prop_assert_eq!(at_once.time_range(), singly.time_range());
         }

@@ -83,7 +83,7 @@ impl NarrowRows {
             self.times_ns.len() == self.len() && self.words.len() == self.len(),
             "a time and a word each"
         );
-        self.shape = if !self.is_empty() { shape } else { ShapeId::NONE };
+        self.shape = if self.series.is_empty() { ShapeId::NONE } else { shape };
         &self.times_ns[start..]
     }
 

@@ -41,7 +41,7 @@ unsafe impl<T: Send> Sync for Shelf<T> {}
 ///
 /// Invariant: (1) it came from `Shelf::hold`, which saw no claim: see there.
 #[derive(Debug)]
-pub struct Held<'a, T> {
+pub(crate) struct Held<'a, T> {
     shelf: &'a Shelf<T>,
     raw: *mut T,
 }
@@ -130,7 +130,7 @@ pub(super) fn await_claims() {
 
 impl<T: Send> Held<'_, T> {
     /// Takes the box off the shelf.
-    pub fn into_box(self) -> Box<T> {
+    pub(crate) fn into_box(self) -> Box<T> {
         // The taker does not swap while it is held.
         self.shelf.take().expect("it was there, and only its holder can have taken it")
     }

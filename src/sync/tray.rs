@@ -22,7 +22,7 @@ use super::shelf::{self, Held, Shelf};
 
 /// A writer's tray.
 #[derive(Debug)]
-pub struct Tray<T> {
+pub(crate) struct Tray<T> {
     shelf: Shelf<T>,
     /// The load that the writer began last.
     begun: AtomicU64,
@@ -39,7 +39,7 @@ const PRESENT: u64 = u64::MAX;
 /// For the writer's thread.
 impl<T: Send> Tray<T> {
     /// An empty tray of a writer that is there.
-    pub fn new() -> Tray<T> {
+    pub(crate) fn new() -> Tray<T> {
         Tray {
             shelf: Shelf::new(),
             begun: AtomicU64::new(0),
@@ -51,17 +51,17 @@ impl<T: Send> Tray<T> {
 
     /// Holds the load where it is, unless the worker has it, or reaches for it at this moment.
     #[inline]
-    pub fn hold(&self) -> Option<Held<'_, T>> {
+    pub(crate) fn hold(&self) -> Option<Held<'_, T>> {
         self.shelf.hold()
     }
 
     /// Takes the load, unless the worker has it. Not while it is held.
-    pub fn take(&self) -> Option<Box<T>> {
+    pub(crate) fn take(&self) -> Option<Box<T>> {
         self.shelf.take()
     }
 
     /// The load of this number will be filled, unless the worker is found closing now: then it is to be withdrawn.
-    pub fn begin(&self, number: u64) {
+    pub(crate) fn begin(&self, number: u64) {
         // Release pairs with the Acquire in `has_begun`: all loads before it are in the ring or were collected.
         self.begun.store(number, Ordering::Release);
         // Pairs with the fence in `await_begun`: see the module comment.
@@ -69,7 +69,7 @@ impl<T: Send> Tray<T> {
     }
 
     /// The load that was begun will not come: the next one has its number again. A wish for it is done with.
-    pub fn withdraw(&self, number: u64) {
+    pub(crate) fn withdraw(&self, number: u64) {
         self.take_wish();
         // Release as in `begin`.
         self.begun.store(number - 1, Ordering::Release);
@@ -80,32 +80,32 @@ impl<T: Send> Tray<T> {
     /// # Panics
     /// In builds with debug assertions, if there is one already: only the writer puts.
     #[inline]
-    pub fn put(&self, load: Box<T>) {
+    pub(crate) fn put(&self, load: Box<T>) {
         self.shelf.put(load);
     }
 
     /// Whether the worker would rather have the load than find it here again.
     #[inline]
-    pub fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         // Relaxed: a wish; the worker looks again should it be missed.
         self.wanted.load(Ordering::Relaxed)
     }
 
     /// Whether the worker wished for the load that is being handed over; the wish is done with.
-    pub fn take_wish(&self) -> bool {
+    pub(crate) fn take_wish(&self) -> bool {
         // Relaxed: as above.
         self.wanted.swap(false, Ordering::Relaxed)
     }
 
     /// Somebody waits for the loads up to this one. The writer then hands over what is here; if nothing is, and loads
     /// are still under way, it raises a flag of the worker's.
-    pub fn flush(&self, number: u64) {
+    pub(crate) fn flush(&self, number: u64) {
         // Relaxed: the ring, or the flag, orders it.
         self.flushed.store(number, Ordering::Relaxed);
     }
 
     /// The writer goes, after this load. It raises the worker's flag behind it.
-    pub fn depart(&self, last: u64) {
+    pub(crate) fn depart(&self, last: u64) {
         // Release pairs with the Acquire in `departed`: all that it sent was sent before.
         self.last.store(last, Ordering::Release);
     }
@@ -114,7 +114,7 @@ impl<T: Send> Tray<T> {
 /// For the worker's thread.
 impl<T: Send> Tray<T> {
     /// The last load of a writer that is gone.
-    pub fn departed(&self) -> Option<u64> {
+    pub(crate) fn departed(&self) -> Option<u64> {
         // Acquire pairs with the Release in `depart`.
         let last = self.last.load(Ordering::Acquire);
         (last != PRESENT).then_some(last)
@@ -122,31 +122,31 @@ impl<T: Send> Tray<T> {
 
     /// To be called when the worker has seen that it is to close, and before it asks [`has_begun`](Tray::has_begun) of
     /// any tray: what is begun unseen after this sees it closing.
-    pub fn await_begun() {
+    pub(crate) fn await_begun() {
         // Pairs with the fence in `begin`: see the module comment.
         fence(Ordering::SeqCst);
     }
 
     /// Whether the load of this number was begun: if it did not arrive it is here, in the writer's hands, or in the
     /// ring, or will be withdrawn.
-    pub fn has_begun(&self, number: u64) -> bool {
+    pub(crate) fn has_begun(&self, number: u64) -> bool {
         // Acquire pairs with the Release in `begin`.
         self.begun.load(Ordering::Acquire) >= number
     }
 
     /// Announces that the load will be collected. All trays of a sweep are claimed, then there is one
     /// [`await_claims`](Tray::await_claims) for all.
-    pub fn claim(&self) {
+    pub(crate) fn claim(&self) {
         self.shelf.claim();
     }
 
     /// Between claims and collecting.
-    pub fn await_claims() {
+    pub(crate) fn await_claims() {
         shelf::await_claims();
     }
 
     /// Takes the load that was claimed, or wishes for it.
-    pub fn collect(&self) -> Option<Box<T>> {
+    pub(crate) fn collect(&self) -> Option<Box<T>> {
         let load = self.shelf.collect();
         if load.is_none() {
             self.wish();
@@ -155,13 +155,13 @@ impl<T: Send> Tray<T> {
     }
 
     /// Wishes for the load.
-    pub fn wish(&self) {
+    pub(crate) fn wish(&self) {
         // Relaxed: should it come too late, the next sweep finds the load.
         self.wanted.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody waits for the load of this number. A flush that is not seen here is followed by a flag.
-    pub fn is_flushed(&self, number: u64) -> bool {
+    pub(crate) fn is_flushed(&self, number: u64) -> bool {
         // Relaxed: the ring, or the flag, orders it.
         self.flushed.load(Ordering::Relaxed) >= number
     }

@@ -84,8 +84,10 @@ impl Segment {
 
     /// Whether `file`, opened and locked since, still has it: of a worker's newest segment retention leaves the header.
     pub(crate) fn is_in<F: BlockFile>(&self, file: &F) -> bool {
+        // An open one may have been closed, and its unused end cut off.
+        let least = if self.is_closed() { self.bytes } else { self.bytes.min(SEGMENT_PAGE as u64 + 1) };
         // What can't be looked at is for reading to find out.
-        !self.is_closed() || file.len().map_or(true, |bytes| bytes >= self.bytes)
+        file.len().map_or(true, |bytes| bytes >= least)
     }
 }
 

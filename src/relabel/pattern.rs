@@ -277,6 +277,13 @@ fn escape<'a>(text: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
                 out.push_str(&rest[..end]);
                 return Ok(&rest[end..]);
             }
+            // A property of one letter. The digits of a code point are read as what they are.
+            if c != 'x'
+                && let Some(letter) = rest.chars().next()
+            {
+                out.push(letter);
+                return Ok(&rest[letter.len_utf8()..]);
+            }
         }
         '0'..='7' if c == '0' || rest.starts_with(|c: char| ('0'..='7').contains(&c)) => {
             let most = text.len().min(4);
@@ -317,27 +324,42 @@ fn class<'a>(text: &'a str, out: &mut String) -> Result<&'a str, String> {
                 out.push(']');
                 return Ok(&rest[1..]);
             }
-            '[' if rest.starts_with("[:") && rest.contains(":]") => {
-                let end = rest.find(":]").map_or(rest.len(), |at| at + 2);
-                let name = rest[2..end - 2].trim_start_matches('^');
-                if !CLASSES.contains(&name) {
-                    return Err(format!("invalid character class range: `{}`", &rest[..end]));
+            '[' if named_class(rest).is_some() => {
+                let (name, after) = named_class(rest).unwrap_or_default();
+                let class = &rest[..rest.len() - after.len()];
+                if !CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                    return Err(format!("invalid character class range: `{class}`"));
                 }
-                out.push_str(&rest[..end]);
-                rest = &rest[end..];
+                out.push_str(class);
+                rest = after;
             }
+            // No range begins with a class: a hyphen behind it is itself.
+            '\\' if is_class(rest) => rest = escape(rest, out, true)?,
             '\\' if rest.starts_with("\\Q") => return Err("invalid escape sequence: `\\Q`".to_owned()),
             _ => {
                 rest = member(rest, out)?;
                 // A range, unless the hyphen is the last member.
                 if rest.starts_with('-') && !rest.starts_with("-]") && rest.len() > 1 {
                     out.push('-');
+                    if is_class(&rest[1..]) {
+                        return Err(format!("invalid escape sequence: `{}`", &rest[1..3]));
+                    }
                     rest = member(&rest[1..], out)?;
                 }
             }
         }
         first = false;
     }
+}
+
+/// The name between `[:` and `:]` that start `text`, and what follows them.
+fn named_class(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("[:")?.split_once(":]")
+}
+
+/// Whether an escape that is a class, `\d` or `\p{Greek}`, starts `text`.
+fn is_class(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'\\', b'd' | b'D' | b's' | b'S' | b'w' | b'W' | b'p' | b'P', ..])
 }
 
 /// A member of a class, or an end of a range.
@@ -401,6 +423,14 @@ mod tests {
             (r"[a-]+", "a-", "b"),
             (r"[]a]+", "]a", "b"),
             (r"[[:alpha:]_]+", "a_", "1"),
+            (r"[[:]+", "[:", "a"),
+            (r"[\w-z]+", "a-Z_", "`"),
+            (r"[\s-a]+", " -a", "0"),
+            (r"[\w-.]+", "a-.", "/"),
+            (r"[\pL-z]+", "a-Z", "{"),
+            (r"[\p{Greek}-z]+", "\u{3b1}-z", "y"),
+            (r"[\x41-\x43]+", "ABC", "D"),
+            (r"[\d-]+", "1-", "a"),
             (r"[^[:digit:]]", "a", "1"),
             (r"\<b\>", "<b>", "b"),
             (r"a\-b\_\/", "a-b_/", "ab"),
@@ -454,6 +484,9 @@ mod tests {
             "(?<>x)",
             "(?P<a",
             "(?P=a)",
+            r"[a-\d]",
+            r"[[:a]+[b:]",
+            r"[a-\pL]",
         ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }

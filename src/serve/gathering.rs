@@ -7,7 +7,7 @@
 //!
 //! What is here decides; moving is the worker's business. A worker is busy while it is not waiting in its poll.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::processors::Processors;
 
@@ -42,26 +42,31 @@ impl Default for Gathering {
 }
 
 /// How busy a worker was in its last window, as the others see it: when that ended, in milliseconds, above
-/// [`PERMILLE_BITS`] bits of thousandths.
+/// [`PERMILLE_BITS`] bits of thousandths. One of whose window nothing was heard for long sleeps, or never comes to
+/// its poll.
 #[derive(Default, Debug)]
-pub(super) struct Load(AtomicU64);
+pub(super) struct Load {
+    window: AtomicU64,
+    awake: AtomicBool,
+}
 
 const PERMILLE_BITS: u32 = 16;
 
-/// Windows after which what a worker said is no longer true: it sleeps.
+/// Windows after which what a worker said is no longer true.
 const STALE_WINDOWS: u64 = 3;
 
 impl Load {
     fn publish(&self, now_ns: u64, permille: u32) {
-        self.0.store((now_ns / NS_PER_MS) << PERMILLE_BITS | u64::from(permille), Ordering::Relaxed);
+        let word = (now_ns / NS_PER_MS) << PERMILLE_BITS | u64::from(permille);
+        self.window.store(word, Ordering::Relaxed);
     }
 
     /// In thousandths.
     pub(super) fn permille(&self, now_ns: u64, rules: &Gathering) -> u32 {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.window.load(Ordering::Relaxed);
         let age_ns = now_ns.saturating_sub((word >> PERMILLE_BITS) * NS_PER_MS);
         if age_ns > STALE_WINDOWS * rules.window_ns + NS_PER_MS {
-            return 0;
+            return if self.awake.load(Ordering::Relaxed) { BUSY } else { 0 };
         }
         (word & ((1 << PERMILLE_BITS) - 1)) as u32
     }
@@ -108,8 +113,9 @@ impl Meter {
     }
 
     /// The worker is going to wait in its poll.
-    pub(super) fn sleeps(&mut self, now_ns: u64) {
+    pub(super) fn sleeps(&mut self, now_ns: u64, own: &Load) {
         self.asleep_ns = now_ns;
+        own.awake.store(false, Ordering::Relaxed);
     }
 
     /// It has waited. If that ends a window: when that began, and what is passed on.
@@ -119,17 +125,21 @@ impl Meter {
         number: usize,
         loads: impl ExactSizeIterator<Item = &'a Load> + Clone,
     ) -> Option<(u64, Passing)> {
-        self.slept_ns += now_ns.saturating_sub(self.asleep_ns);
+        let slept_ns = now_ns.saturating_sub(self.asleep_ns);
+        self.slept_ns += slept_ns;
+        let own = loads.clone().nth(number)?;
         let window_ns = now_ns.saturating_sub(self.began_ns);
         if window_ns < self.rules.window_ns || loads.len() < 2 {
+            own.awake.store(true, Ordering::Relaxed);
             return None;
         }
+        // What others expect of who has slept is not to be said away.
+        let expected = if slept_ns < self.rules.window_ns { 0 } else { own.permille(now_ns, &self.rules) };
         let busy = window_ns.saturating_sub(self.slept_ns) * u64::from(BUSY) / window_ns;
         let began_ns = std::mem::replace(&mut self.began_ns, now_ns);
         self.slept_ns = 0;
-        if let Some(own) = loads.clone().nth(number) {
-            own.publish(now_ns, busy as u32);
-        }
+        own.publish(now_ns, expected.max(busy as u32));
+        own.awake.store(true, Ordering::Relaxed);
         let rules = self.rules;
         let loads = loads.map(|load| load.permille(now_ns, &rules));
         let passing = self.decide(now_ns, number, busy as u32, loads)?;
@@ -152,7 +162,7 @@ impl Meter {
             return may.then_some(Passing::Half { to });
         }
         let mut lower = others.take_while(|&(other, _)| other < number);
-        let spare = lower.find(|&(_, load)| busy > 0 && load + busy <= gather_permille);
+        let spare = lower.find(|&(_, load)| load + busy <= gather_permille);
         let Some((to, _)) = spare else {
             self.spare_windows = 0;
             return None;
@@ -203,7 +213,7 @@ mod tests {
     /// What worker `number` does after a window of which it was busy for so many thousandths.
     fn window(meter: &mut Meter, number: usize, busy: u64, loads: &[Load]) -> Option<Passing> {
         let began_ns = meter.began_ns;
-        meter.sleeps(began_ns + busy * RULES.window_ns / 1000);
+        meter.sleeps(began_ns + busy * RULES.window_ns / 1000, &loads[number]);
         meter.wakes(began_ns + RULES.window_ns, number, loads.iter()).map(|(_, passing)| passing)
     }
 
@@ -247,6 +257,22 @@ mod tests {
         loads[1].expect(5 * NS_PER_MS, &RULES, 450);
         loads[1].expect(5 * NS_PER_MS, &RULES, 100);
         assert_eq!(loads[1].permille(5 * NS_PER_MS, &RULES), 550);
+        // It wakes for it, and has slept until then.
+        let mut meter = Meter::new(RULES, 0);
+        meter.sleeps(0, &loads[1]);
+        assert_eq!(meter.wakes(200 * NS_PER_MS, 1, loads.iter()), None);
+        assert_eq!(loads[1].permille(201 * NS_PER_MS, &RULES), 550);
+    }
+
+    #[test]
+    fn a_worker_that_never_comes_to_its_poll_is_busy() {
+        let loads = loads(&[0, 0]);
+        let mut meter = Meter::new(RULES, 0);
+        meter.sleeps(0, &loads[0]);
+        meter.wakes(1, 0, loads.iter());
+        assert_eq!(loads[0].permille(500 * NS_PER_MS, &RULES), BUSY);
+        meter.sleeps(501 * NS_PER_MS, &loads[0]);
+        assert_eq!(loads[0].permille(1000 * NS_PER_MS, &RULES), 0);
     }
 
     #[test]

@@ -382,6 +382,11 @@ impl Shared {
         self.seats[number].load.permille(now_ns, &self.options.gathering)
     }
 
+    /// A worker's own word on how busy it is.
+    pub(super) fn own_load(&self, number: usize) -> &Load {
+        &self.seats[number].load
+    }
+
     /// A worker is given so much to do.
     pub(super) fn expect_load(&self, number: usize, now_ns: u64, permille: u32) {
         self.seats[number].load.expect(now_ns, &self.options.gathering, permille);

@@ -181,12 +181,10 @@ impl<D: Disk> WorkerLog<D> {
                     }
                 }
             }
+            // Small, and where they find room retention can make more.
+            unclosed.retain(|(file, ending)| matches!(end(file, ending, &[]), Ok(Ended::Cut)));
             let freed = overtaken.map_or(Ok(()), |name| files.rename(&name.to_string(), &spare_name(name)));
             let reopened = freed.and_then(|()| prepare_some(&files, &header, bytes, min));
-            if reopened.is_ok() {
-                // There is room again.
-                unclosed.retain(|(file, ending)| matches!(end(file, ending, &[]), Ok(Ended::Cut)));
-            }
             let _ = report.try_send(Report::Reopened(reopened, unclosed));
         }));
     }

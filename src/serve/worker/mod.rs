@@ -307,7 +307,7 @@ impl Worker {
 
     fn timeout(&mut self, deadline: Option<u64>) -> Option<Duration> {
         let now_ns = self.engine.monotonic_ns();
-        self.meter.sleeps(now_ns);
+        self.meter.sleeps(now_ns, self.shared.own_load(self.number));
         if !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
             return Some(Duration::ZERO);
         }

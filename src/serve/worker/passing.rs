@@ -50,7 +50,10 @@ impl Worker {
             self.connections[id] = Some(connection);
             return;
         }
-        // The lists are this worker's.
+        // The lists are this worker's. Its number goes to another, who is in none.
+        if connection.listed.waiting {
+            self.waiting.retain(|&waiting| waiting != id);
+        }
         connection.listed = Listed::default();
         self.open -= 1;
         self.vacant.push(id);

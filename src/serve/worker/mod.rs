@@ -120,6 +120,8 @@ pub(super) struct Worker {
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
     drained_by_ns: Option<u64>,
+    /// The next poll does not wait.
+    look_once_more: bool,
 }
 
 impl Worker {
@@ -183,6 +185,7 @@ impl Worker {
             answered: VecDeque::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
+            look_once_more: false,
         })
     }
 
@@ -246,7 +249,12 @@ impl Worker {
             return false;
         }
         let now_ns = self.engine.monotonic_ns();
-        let deadline_ns = *self.drained_by_ns.get_or_insert(now_ns + self.shared.options.drain_ns_max);
+        let Some(deadline_ns) = self.drained_by_ns else {
+            // What had come by now is read before this worker says that it has nothing to do.
+            self.drained_by_ns = Some(now_ns + self.shared.options.drain_ns_max);
+            self.look_once_more = true;
+            return false;
+        };
         let companion_settled = self.companion.as_ref().is_none_or(|companion| companion.is_settled());
         let settled = companion_settled
             && self.hall.is_settled()
@@ -308,7 +316,8 @@ impl Worker {
     fn timeout(&mut self, deadline: Option<u64>) -> Option<Duration> {
         let now_ns = self.engine.monotonic_ns();
         self.meter.sleeps(now_ns, self.shared.own_load(self.number));
-        if !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
+        let look_once_more = std::mem::take(&mut self.look_once_more);
+        if look_once_more || !self.again.is_empty() || self.survey.is_some() || self.hall.wants_turn() {
             return Some(Duration::ZERO);
         }
         let tick = self.ticks().then_some(self.next_tick_ns);

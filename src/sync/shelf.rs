@@ -15,27 +15,22 @@
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
-use std::ptr::null_mut;
+use std::ptr::NonNull;
 
 use super::fence;
-use super::primitive::{AtomicBool, AtomicPtr, Ordering};
+use super::primitive::{AtomicBool, Ordering};
+use super::slot::Slot;
 
 /// A place for one box: one thread puts and holds, another one takes.
 ///
-/// Invariants: (1) a pointer in `place` that is not null came out of `Box::into_raw` and belongs to the shelf; taking
-/// it means swapping it for null. (2) Between a `held` of true and one of false, if `claimed` was not seen between, no
-/// other thread swaps: the holder alone reaches the box. (3) One thread is the owner, one the taker.
+/// Invariants: (1) nobody but the owner puts, and nobody but owner and taker take. (2) Between a `held` of true and one of false, if `claimed` was not seen between, no
+/// other thread takes: the holder alone reaches the box. (3) One thread is the owner, one the taker.
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
-    place: AtomicPtr<T>,
+    slot: Slot<T>,
     held: AtomicBool,
     claimed: AtomicBool,
 }
-
-// SAFETY: invariant 1: the shelf owns what is on it, and boxes pass between threads through it.
-unsafe impl<T: Send> Send for Shelf<T> {}
-// SAFETY: the same, and invariant 2: references into the box are the holder's, who excludes the taker.
-unsafe impl<T: Send> Sync for Shelf<T> {}
 
 /// The box, in its place, while its owner works on it.
 ///
@@ -43,18 +38,14 @@ unsafe impl<T: Send> Sync for Shelf<T> {}
 #[derive(Debug)]
 pub(crate) struct Held<'a, T> {
     shelf: &'a Shelf<T>,
-    raw: *mut T,
+    item: NonNull<T>,
 }
 
 /// For the owner's thread.
 impl<T: Send> Shelf<T> {
     pub(super) fn new() -> Shelf<T> {
         fence::prepare();
-        Shelf {
-            place: AtomicPtr::new(null_mut()),
-            held: AtomicBool::new(false),
-            claimed: AtomicBool::new(false),
-        }
+        Shelf { slot: Slot::new(), held: AtomicBool::new(false), claimed: AtomicBool::new(false) }
     }
 
     /// Holds the box, if there is one and nobody is about to take it.
@@ -65,10 +56,9 @@ impl<T: Send> Shelf<T> {
         fence::light();
         // Acquire pairs with the Release in `unclaim`: a box that was taken is seen to be gone.
         if !self.claimed.load(Ordering::Acquire) {
-            // Relaxed: this thread alone stores anything but null, and null was ordered by the claim.
-            let raw = self.place.load(Ordering::Relaxed);
-            if !raw.is_null() {
-                return Some(Held { shelf: self, raw });
+            // This thread alone puts, and a take was ordered by the claim.
+            if let Some(item) = self.slot.peek() {
+                return Some(Held { shelf: self, item });
             }
         }
         // Release: as at the end of a hold.
@@ -79,28 +69,17 @@ impl<T: Send> Shelf<T> {
     /// Puts a box where there is none.
     ///
     /// # Panics
-    /// In builds with debug assertions, if there is a box.
+    /// If there is a box.
     #[inline]
     pub(super) fn put(&self, item: Box<T>) {
-        let raw = Box::into_raw(item);
-        // Relaxed: this thread alone stores anything but null.
-        debug_assert!(self.place.load(Ordering::Relaxed).is_null());
-        // Release pairs with the Acquire of `take`. A take at the same moment finds null or the box, whole.
-        #[cfg(not(loom))]
-        self.place.store(raw, Ordering::Release);
-        // Loom 0.7 does not order a store behind the swap that found null before it, and lets a later take miss it.
-        #[cfg(loom)]
-        self.place.swap(raw, Ordering::Release);
+        assert!(self.slot.put(item).is_ok(), "a shelf has one place");
     }
 }
 
 impl<T: Send> Shelf<T> {
     /// Takes the box, if there is one: for the owner while it holds nothing, and for a taker that found it so.
     pub(super) fn take(&self) -> Option<Box<T>> {
-        // Acquire pairs with the Release of `put`: who takes a box sees all that was done to it before.
-        let raw = self.place.swap(null_mut(), Ordering::Acquire);
-        // SAFETY: invariant 1: not null, so it was the shelf's, and by the swap it is ours alone.
-        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+        self.slot.take()
     }
 }
 
@@ -141,8 +120,8 @@ impl<T> Deref for Held<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: invariant 1 here, and 2 of the shelf: not null, and this thread's alone.
-        unsafe { &*self.raw }
+        // SAFETY: invariant 1 here, and 2 of the shelf: this thread's alone.
+        unsafe { self.item.as_ref() }
     }
 }
 
@@ -150,7 +129,7 @@ impl<T> DerefMut for Held<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and `&mut self`.
-        unsafe { &mut *self.raw }
+        unsafe { self.item.as_mut() }
     }
 }
 
@@ -159,17 +138,6 @@ impl<T> Drop for Held<'_, T> {
     fn drop(&mut self) {
         // Release pairs with the Acquire in `collect`.
         self.shelf.held.store(false, Ordering::Release);
-    }
-}
-
-impl<T> Drop for Shelf<T> {
-    fn drop(&mut self) {
-        // Relaxed would do, with `&mut self`; Acquire for the box's own drop.
-        let raw = self.place.swap(null_mut(), Ordering::Acquire);
-        if !raw.is_null() {
-            // SAFETY: invariant 1.
-            drop(unsafe { Box::from_raw(raw) });
-        }
     }
 }
 
@@ -205,6 +173,35 @@ mod tests {
             let left = shelf.take().map_or(0, |item| item.value());
             assert_eq!(taken + left, 21, "each addition once");
         });
+    }
+
+    /// Natively, where the owner's fence is the taker's: many short holds, and somebody who takes all the time.
+    #[test]
+    #[cfg(not(loom))]
+    fn nothing_is_lost_where_one_side_pays_for_both_fences() {
+        const HOLDS: u64 = 300_000;
+        let shelf = Arc::new(Shelf::<u64>::new());
+        let owner = {
+            let shelf = shelf.clone();
+            thread::spawn(move || {
+                for _ in 0..HOLDS {
+                    if let Some(mut held) = shelf.hold() {
+                        *held += 1;
+                        continue;
+                    }
+                    let item = shelf.take().unwrap_or_default();
+                    shelf.put(Box::new(*item + 1));
+                }
+            })
+        };
+        let mut taken = 0;
+        while !owner.is_finished() {
+            shelf.claim();
+            await_claims();
+            taken += shelf.collect().map_or(0, |item| *item);
+        }
+        owner.join().unwrap();
+        assert_eq!(taken + shelf.take().map_or(0, |item| *item), HOLDS);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 
 use super::primitive::{AtomicPtr, Ordering};
 
@@ -32,6 +32,13 @@ impl<T: Send> Slot<T> {
         let raw = self.place.swap(null_mut(), Ordering::Acquire);
         // SAFETY: invariant 1: not null, so it was the slot's, and by the swap it is ours alone.
         (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+    }
+
+    /// Where the box is, if there is one. What is there is another's as soon as that takes it.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<NonNull<T>> {
+        // Relaxed: it is for a thread that is ordered with those that put and take in another way.
+        NonNull::new(self.place.load(Ordering::Relaxed))
     }
 
     /// Puts a box into the slot.

@@ -23,8 +23,9 @@ use super::slot::Slot;
 
 /// A place for one box: one thread puts and holds, another one takes.
 ///
-/// Invariants: (1) nobody but the owner puts, and nobody but owner and taker take. (2) Between a `held` of true and one of false, if `claimed` was not seen between, no
-/// other thread takes: the holder alone reaches the box. (3) One thread is the owner, one the taker.
+/// Invariants: (1) nobody but the owner puts, and nobody but owner and taker take. (2) Between a `held` of true and one
+/// of false, if `claimed` was not seen between, no other thread takes: the holder alone reaches the box. (3) One thread
+/// is the owner, one the taker.
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     slot: Slot<T>,

@@ -342,12 +342,17 @@ impl Control {
 
     /// Stops taking writes, answers what is under way, commits, and lets [`Server::join`] return.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
-        self.0.wake_all();
+        self.0.drain();
     }
 }
 
 impl Shared {
+    /// See [`Control::drain`].
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
     /// Whether the server is stopping.
     pub(super) fn draining(&self) -> bool {
         // Pairs with the store in `drain`; nothing else is published by it.

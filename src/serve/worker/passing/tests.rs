@@ -95,6 +95,33 @@ impl House {
         self.shared.expect_load(0, self.workers[0].engine.monotonic_ns(), BUSY);
     }
 
+    /// Lets these workers work until each has so many connections.
+    fn until_open(&mut self, numbers: &[usize], open: &[usize]) {
+        self.until(numbers, |house| (house.open() == open).then_some(()));
+    }
+
+    /// Waits until the kernel has bytes for a worker's only connection.
+    fn until_sent(&mut self, number: usize) {
+        self.until(&[], |house| {
+            let connection = house.workers[number].connections.iter_mut().flatten().next()?;
+            connection.transport.socket().peek(&mut [0]).ok()
+        });
+    }
+
+    /// Takes a connection and its request in, and doesn't let the engine have its turn.
+    fn accept_request(&mut self, number: usize) {
+        self.until(&[], |house| {
+            let worker = &mut house.workers[number];
+            worker.accept();
+            let connection = worker.connections.iter_mut().flatten().next()?;
+            if !connection.busy() {
+                connection.readable = true;
+                worker.serve(0);
+            }
+            worker.connections[0].as_ref()?.busy().then_some(())
+        });
+    }
+
     /// The open connections of each worker.
     fn open(&self) -> Vec<usize> {
         self.workers.iter().map(|worker| worker.open).collect()
@@ -181,11 +208,9 @@ fn who_finds_no_room_where_it_is_sent_goes_to_another_and_at_last_stays() {
     let mut house = House::new(3, DoorOptions::default());
     house.occupy_the_first();
     let mut clients: Vec<Client> = (0..2 * INBOX_MAX + 3).map(|_| Client::new(&house)).collect();
-    house.step(0);
-    assert_eq!(house.open(), [3, 0, 0], "the others' inboxes are full");
-    house.step(1);
-    house.step(2);
-    assert_eq!(house.open(), [3, INBOX_MAX, INBOX_MAX]);
+    // The others' inboxes are full.
+    house.until_open(&[0], &[3, 0, 0]);
+    house.until_open(&[1, 2], &[3, INBOX_MAX, INBOX_MAX]);
     for client in &mut clients {
         client.send(write("m v=1 1"));
         assert_eq!(house.answer(&[0, 1, 2], client), TAKEN);
@@ -200,7 +225,7 @@ fn who_finds_no_room_where_it_is_sent_goes_to_another_and_at_last_stays() {
 fn who_is_to_be_passed_on_to_a_full_inbox_stays() {
     let mut house = House::new(2, DoorOptions::default());
     let mut clients: Vec<Client> = (0..INBOX_MAX + 2).map(|_| Client::new(&house)).collect();
-    house.step(0);
+    house.until_open(&[0], &[INBOX_MAX + 2, 0]);
     house.let_all_go(0, 1);
     assert_eq!(house.open(), [2, 0]);
     for client in &mut clients {
@@ -216,7 +241,7 @@ fn a_worker_that_is_gone_is_passed_by() {
     let mut house = House::new(2, DoorOptions::default());
     drop(house.workers.pop());
     let mut early = Client::new(&house);
-    house.step(0);
+    house.until_open(&[0], &[1]);
     house.let_all_go(0, 1);
     house.occupy_the_first();
     let mut late = Client::new(&house);
@@ -241,6 +266,7 @@ fn what_was_read_of_a_request_keeps_its_connection_until_that_is_answered() {
     house.let_all_go(0, 1);
     assert_eq!(house.open(), [1, 0], "half a head");
     client.send(&three[head..body]);
+    house.until_sent(0);
     house.step(0);
     house.let_all_go(0, 1);
     assert_eq!(house.open(), [1, 0], "half a body");
@@ -257,9 +283,7 @@ fn a_parked_answer_keeps_its_connection() {
     let mut house = House::new(2, DoorOptions::default());
     let mut client = Client::new(&house);
     client.send(write("m v=1 1"));
-    // Nobody lets the engine have its turn after this one.
-    house.workers[0].accept();
-    house.workers[0].serve(0);
+    house.accept_request(0);
     assert!(house.workers[0].connections[0].as_ref().unwrap().waits_for_commit());
     house.let_all_go(0, 1);
     assert_eq!(house.open(), [1, 0]);
@@ -291,8 +315,7 @@ fn a_request_that_waits_to_be_let_in_keeps_its_connection() {
     let mut client = Client::new(&house);
     let request = write("m v=1 1").replace("Host: a", "Host: a\r\nAuthorization: Basic dTpzZWNyZXQ=");
     client.send(&request);
-    house.workers[0].accept();
-    house.workers[0].serve(0);
+    house.accept_request(0);
     assert!(matches!(house.receiving(0), Receiving::Held { .. }));
     house.let_all_go(0, 1);
     assert_eq!(house.open(), [1, 0]);
@@ -315,6 +338,7 @@ fn what_is_in_an_inbox_when_the_server_drains_is_answered_before_the_end() {
         house.step(1);
     }
     client.send(write("m v=1 1"));
+    house.until_sent(0);
     house.let_all_go(0, 1);
     for _ in 0..2 {
         assert!(!house.workers[1].finished(), "the first has not said that it is settled");
@@ -390,6 +414,7 @@ fn a_session_goes_along_with_half_a_record_and_with_what_it_has_decrypted() {
         let record = client.encrypted(write("m v=2 2").as_bytes());
         let (first, second) = record.split_at(record.len() / 2);
         client.send(first);
+        house.until_sent(1);
         house.step(1);
         house.let_all_go(1, 0);
         assert_eq!(house.open(), [0, 0], "nothing of a request was read");

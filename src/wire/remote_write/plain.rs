@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::read_varint;
+use crate::bytes::{ProtobufValue, read_varint};
 
 use super::message::LABELS_TAG;
 use super::rows::Sample;
@@ -78,6 +78,12 @@ impl PlainSeries<'_> {
             _ => return None,
         };
         Some(PlainSeries { references, sample, metadata })
+    }
+
+    /// Whether its references are whole.
+    #[inline]
+    pub(super) fn has_whole_references(&self) -> bool {
+        ProtobufValue::Bytes(self.references).each_varint(|_| ()).is_ok()
     }
 }
 

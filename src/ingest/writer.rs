@@ -509,6 +509,8 @@ impl Drop for Ingest {
 
 mod intake;
 #[cfg(test)]
+mod short_tests;
+#[cfg(test)]
 mod side_tests;
 #[cfg(test)]
 mod tests;

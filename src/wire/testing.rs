@@ -223,12 +223,7 @@ impl Intake for Rows {
         Ok(ShapeId(id as u32))
     }
 
-    fn push_predicted(
-        &mut self,
-        shape: ShapeId,
-        time_ns: i64,
-        value_bits: u64,
-    ) -> Option<Result<(), Full>> {
+    fn push_predicted(&mut self, shape: ShapeId, time_ns: i64, value_bits: u64) -> Option<Result<(), Full>> {
         let known = &self.series[self.successor()?];
         if shape == ShapeId::NONE || known.shape != shape {
             return None;

@@ -1,8 +1,8 @@
 //! The [`Intake`] of a worker: what decoders push into.
 
 use crate::model::{
-    Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal, Rewrite, Series,
-    SeriesId, Shape, ShapeId, ValueRow, Verdict,
+    Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata, Refusal, Rewrite, Series, SeriesId, Shape,
+    ShapeId, ValueRow, Verdict,
 };
 
 use super::{DEFINE_BYTES_MAX, Ingest};
@@ -12,8 +12,8 @@ use crate::ingest::stream::{NO_KEY, Stream};
 /// Takes the rows of one stream; see [`Intake`].
 #[derive(Debug)]
 pub struct Writer<'a> {
-    ingest: &'a mut Ingest,
-    stream: &'a mut Stream,
+    pub(super) ingest: &'a mut Ingest,
+    pub(super) stream: &'a mut Stream,
     rewrite: Option<&'a dyn Rewrite>,
     rehearsed: bool,
     /// A series was asked for, and no row of it has come yet.
@@ -221,12 +221,7 @@ impl Intake for Writer<'_> {
 
     /// What [`confirm`](Intake::confirm) and [`push`](Intake::push) do, with the key looked at once.
     #[inline]
-    fn push_predicted(
-        &mut self,
-        shape: ShapeId,
-        time_ns: i64,
-        value_bits: u64,
-    ) -> Option<Result<(), Full>> {
+    fn push_predicted(&mut self, shape: ShapeId, time_ns: i64, value_bits: u64) -> Option<Result<(), Full>> {
         let expected = self.stream.expected;
         let ingest = &mut *self.ingest;
         if expected == NO_KEY || ingest.define_bytes > DEFINE_BYTES_MAX {
@@ -255,7 +250,8 @@ impl Intake for Writer<'_> {
 
     /// What is known of the key is looked at for the first row.
     fn push_column(&mut self, series: Series, shape: ShapeId, times_ns: &[i64], words: &[u64]) -> usize {
-        let (Some((&time_ns, times_ns)), Some((&word, words))) = (times_ns.split_first(), words.split_first())
+        let (Some((&time_ns, times_ns)), Some((&word, words))) =
+            (times_ns.split_first(), words.split_first())
         else {
             return 0;
         };

@@ -89,7 +89,8 @@ impl Items {
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Option<Result<(), Full>> {
-        let taken = intake.push_predicted(self.shapes.samples(), nanoseconds(sample.time_ms)?, sample.bits)?;
+        let taken =
+            intake.push_predicted(self.shapes.samples(), nanoseconds(sample.time_ms)?, sample.bits)?;
         if taken.is_ok() {
             result.accepted += 1;
             result.samples += 1;

@@ -54,7 +54,7 @@ impl Spelling {
     pub(super) fn spell(&mut self, body: &[u8], symbols: &Symbols, references: &[u8]) -> Option<&[u8]> {
         let front = alike_in_front(&self.references[..self.len], references);
         if front < references.len() || front < self.len {
-            let back = alike_behind(&self.references[front..self.len], &references[front..]);
+            let back = alike_behind(&self.references[..self.len], references, front);
             if !self.change(body, symbols, references, front..references.len() - back) {
                 self.forget();
                 return None;
@@ -128,50 +128,53 @@ fn reference(rest: &mut &[u8]) -> Option<u64> {
 #[inline]
 fn alike_in_front(a: &[u8], b: &[u8]) -> usize {
     let len = a.len().min(b.len());
-    let mut alike = 0;
-    loop {
-        if let (Some(a), Some(b)) = (a[alike..].first_chunk::<8>(), b[alike..].first_chunk::<8>()) {
-            let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
-            if differ == 0 {
-                alike += 8;
-                continue;
-            }
-            alike += differ.trailing_zeros() as usize / 8;
-            break;
-        }
-        while alike < len && a[alike] == b[alike] {
-            alike += 1;
-        }
-        break;
-    }
+    let mut alike = first_difference(&a[..len], &b[..len]);
     while alike > 0 && a[alike - 1] >= 0x80 {
         alike -= 1;
     }
     alike
 }
 
-/// How many bytes of whole references both end with. Both start with a whole one.
+/// Where two texts of one length differ first; their length if they do not.
 #[inline]
-fn alike_behind(a: &[u8], b: &[u8]) -> usize {
-    let len = a.len().min(b.len());
+fn first_difference(a: &[u8], b: &[u8]) -> usize {
+    let mut at = 0;
+    while let (Some(x), Some(y)) = (a[at..].first_chunk::<8>(), b[at..].first_chunk::<8>()) {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differ != 0 {
+            return at + differ.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    // The last word again: what is before is alike.
+    if let (Some(x), Some(y)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        return a.len() - 8 + differ.trailing_zeros() as usize / 8;
+    }
+    at + a[at..].iter().zip(&b[at..]).take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes of whole references both end with, behind the `front` bytes of whole ones that both start with.
+#[inline]
+fn alike_behind(a: &[u8], b: &[u8], front: usize) -> usize {
+    let max = a.len().min(b.len()) - front;
     let mut alike = 0;
-    loop {
+    while alike < max {
         let (left_a, left_b) = (&a[..a.len() - alike], &b[..b.len() - alike]);
-        if let (Some(a), Some(b)) = (left_a.last_chunk::<8>(), left_b.last_chunk::<8>()) {
-            let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
-            if differ == 0 {
-                alike += 8;
-                continue;
-            }
+        if let (Some(x), Some(y)) = (left_a.last_chunk::<8>(), left_b.last_chunk::<8>()) {
+            let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
             alike += differ.leading_zeros() as usize / 8;
+            if differ != 0 {
+                break;
+            }
+        } else {
+            let pairs = left_a.iter().rev().zip(left_b.iter().rev());
+            alike += pairs.take_while(|(a, b)| a == b).count();
             break;
         }
-        while alike < len && a[a.len() - 1 - alike] == b[b.len() - 1 - alike] {
-            alike += 1;
-        }
-        break;
     }
-    let begins = |of: &[u8], alike: usize| of.len() == alike || of[of.len() - alike - 1] < 0x80;
+    alike = alike.min(max);
+    let begins = |of: &[u8], alike: usize| of.len() == front + alike || of[of.len() - alike - 1] < 0x80;
     while alike > 0 && !(begins(a, alike) && begins(b, alike)) {
         alike -= 1;
     }

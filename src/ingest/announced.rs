@@ -22,7 +22,7 @@ struct Announcement {
 }
 
 impl Announced {
-    /// Remembers a key that will be asked for, and fetches the slot of its hash. More than it can remember are forgotten.
+    /// Remembers a key that will be asked for, and fetches the slot of its hash. Those that are too many are forgotten.
     #[inline]
     pub(super) fn add(&mut self, context: ContextId, key: &[u8], table: &Table) {
         if self.taken > 0 {

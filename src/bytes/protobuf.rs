@@ -56,8 +56,8 @@ impl<'a> ProtobufFields<'a> {
         self.rest
     }
 
-    /// The next field's bytes if its tag is this one byte, of a field of bytes, and its length below 2^14: for who knows
-    /// what comes as a rule, and asks [`next`](Iterator::next) otherwise.
+    /// The next field's bytes, if its tag is this one byte, which says that it is of bytes, and its length is below
+    /// 2^14: for who knows what comes as a rule, and asks [`next`](Iterator::next) otherwise.
     #[inline(always)]
     pub fn short_bytes(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (len, content) = match *self.rest {

@@ -51,8 +51,25 @@ impl<'a> ProtobufFields<'a> {
     }
 
     /// The bytes behind the last field given out.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// The next field's bytes, if its tag is this one byte, which says that it is of bytes, and its length is below
+    /// 2^14: for who knows what comes as a rule, and asks [`next`](Iterator::next) otherwise.
+    #[inline(always)]
+    pub fn short_bytes(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (len, content) = match *self.rest {
+            [first, len @ 0..0x80, ref content @ ..] if first == tag => (usize::from(len), content),
+            [first, low, high @ 0..0x80, ref content @ ..] if first == tag => {
+                (usize::from(low & 0x7f) | usize::from(high) << 7, content)
+            }
+            _ => return None,
+        };
+        let (bytes, behind) = content.split_at_checked(len)?;
+        self.rest = behind;
+        Some(bytes)
     }
 
     #[inline]
@@ -402,6 +419,27 @@ mod tests {
                 }));
             }
             prop_assert_eq!(all(&message).unwrap(), expected);
+        }
+
+        #[test]
+        fn short_bytes_are_the_next_field(
+            tag in prop_oneof![Just(0x0au8), Just(0x12), Just(0x2a)], len in 0u64..20_000, content in 0usize..20_000,
+            foreign: bool,
+        ) {
+            let mut message = vec![if foreign { 0x22 } else { tag }];
+            write_varint(&mut message, len);
+            message.resize(message.len() + content, 7);
+            let (mut short, mut any) = (ProtobufFields::new(&message), ProtobufFields::new(&message));
+            match short.short_bytes(tag) {
+                Some(bytes) => {
+                    prop_assert_eq!(any.next(), Some(Ok((u32::from(tag >> 3), ProtobufValue::Bytes(bytes)))));
+                    prop_assert_eq!(short.rest(), any.rest());
+                }
+                None => {
+                    prop_assert!(foreign || content < len as usize || len >= 1 << 14);
+                    prop_assert_eq!(short.rest(), &message[..]);
+                }
+            }
         }
     }
 }

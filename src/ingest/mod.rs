@@ -13,6 +13,7 @@
 //! parse the labels.
 
 mod acquaintance;
+mod announced;
 mod budget;
 mod columns;
 mod guest;

@@ -1,22 +1,23 @@
-//! A worker's ingest: the table, the shapes, the batch, and the [`Intake`] that decoders push into.
+//! A worker's ingest: the table, the shapes and the batch that a [`Writer`] fills.
 
 use std::sync::Arc;
 
 use crate::model::{
-    BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, Intake, LabelsBuf, Metadata,
-    NarrowRows, Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, Series, SeriesId, Shape, ShapeId, SymbolId, ValueRow,
-    Verdict,
+    BATCH_ROWS_MAX, Batch, BatchMark, DictionaryMark, Exemplar, FieldText, Full, LabelsBuf, Metadata,
+    NarrowRows, Refusal, Rewrite, SIDE_TEXT_BYTES_MAX, SeriesId, ShapeId, SymbolId,
 };
 
+use super::announced::Announced;
 use super::budget::SeriesBudget;
 use super::hash::KeyHasher;
-use super::keys::DROPPED;
 use super::registry::{Registry, SeriesHandle};
 use super::rehearsal::Rehearsal;
 use super::said::Said;
 use super::shapes::Shapes;
 use super::stream::{ContextId, NO_KEY, Stream};
 use super::table::Table;
+
+pub use intake::Writer;
 
 /// The bounds that ingest keeps.
 #[derive(Clone, Debug)]
@@ -81,35 +82,6 @@ pub struct Mark {
     rows_dropped: u64,
 }
 
-/// Takes the rows of one stream; see [`Intake`].
-#[derive(Debug)]
-pub struct Writer<'a> {
-    ingest: &'a mut Ingest,
-    stream: &'a mut Stream,
-    rewrite: Option<&'a dyn Rewrite>,
-    rehearsed: bool,
-    /// A series was asked for, and no row of it has come yet.
-    asked: bool,
-}
-
-/// Keys announced and not yet asked for, oldest first.
-#[derive(Default, Debug)]
-struct Announced {
-    keys: [Announcement; ANNOUNCED_MAX],
-    len: usize,
-    taken: usize,
-}
-
-#[derive(Clone, Copy, Default, Debug)]
-struct Announcement {
-    hash: u64,
-    address: usize,
-    len: usize,
-}
-
-/// Keys that an announcement remembers; enough to hide memory behind each other's latency.
-const ANNOUNCED_MAX: usize = 32;
-
 impl Ingest {
     /// An empty ingest of generation 1.
     pub fn new(hasher: KeyHasher, limits: IngestLimits) -> Ingest {
@@ -148,7 +120,7 @@ impl Ingest {
             stream.expected = NO_KEY;
         }
         self.announced.forget();
-        Writer { ingest: self, stream, rewrite: None, rehearsed: false, asked: false }
+        Writer::new(self, stream)
     }
 
     /// Checks rows that a writer of this stream is to be given, and keeps none.
@@ -535,257 +507,9 @@ impl Drop for Ingest {
     }
 }
 
-impl<'a> Writer<'a> {
-    /// The same with what the stream's context does with the labels of new series. It is a part of the context's
-    /// meaning: a context never has another one.
-    pub fn rewriting(self, rewrite: Option<&'a dyn Rewrite>) -> Writer<'a> {
-        Writer { rewrite, ..self }
-    }
-
-    /// The same for rows that a [`Rehearsal`] has taken, all of them or none: the limit on series was kept there, and
-    /// what other streams have added since refuses none of them here.
-    pub fn rehearsed(self, rehearsed: bool) -> Writer<'a> {
-        Writer { rehearsed, ..self }
-    }
-}
-
-impl Writer<'_> {
-    fn known(&self, key: u32) -> Series {
-        let shape = self.ingest.table.key(key).shape;
-        let shape = if self.ingest.shapes.knows(shape) { shape } else { ShapeId::NONE };
-        Series { key, shape }
-    }
-
-    /// At the limit refuses labels that would be a new series. Another key of a known one goes on.
-    fn keep_series_limit(&mut self, labels: &mut LabelsBuf) -> Result<(), Refusal> {
-        if self.rehearsed || self.ingest.limits.series.left() > 0 {
-            return Ok(());
-        }
-        labels.canonicalize().map_err(Refusal::Labels)?;
-        let mut scratch = std::mem::take(&mut self.ingest.scratch);
-        let known = self.ingest.knows_series(labels, &mut scratch);
-        self.ingest.scratch = scratch;
-        if known { Ok(()) } else { Err(self.ingest.limits.series.refusal()) }
-    }
-}
-
-impl Intake for Writer<'_> {
-    #[inline]
-    fn epoch(&self) -> u64 {
-        self.ingest.epoch
-    }
-
-    #[inline]
-    fn predicted(&self) -> &[u8] {
-        match self.stream.expected {
-            NO_KEY => &[],
-            // Looking at a wrong one would cost what a look-up costs.
-            _ if self.stream.unpredictable() => &[],
-            key => self.ingest.table.key(key).bytes,
-        }
-    }
-
-    #[inline]
-    fn confirm(&mut self) -> Series {
-        self.asked = true;
-        self.known(self.stream.expected)
-    }
-
-    fn announce(&mut self, key: &[u8]) {
-        let announced = &mut self.ingest.announced;
-        if announced.taken > 0 {
-            announced.forget();
-        }
-        if announced.len < ANNOUNCED_MAX {
-            let hash = self.ingest.table.hash(self.stream.context, key);
-            self.ingest.table.prefetch_slot(hash);
-            announced.keys[announced.len] =
-                Announcement { hash, address: key.as_ptr() as usize, len: key.len() };
-            announced.len += 1;
-        }
-    }
-
-    #[inline]
-    fn wants_announcements(&self) -> bool {
-        self.stream.unpredictable()
-    }
-
-    #[inline]
-    fn find(&mut self, key: &[u8]) -> Option<Series> {
-        self.asked = true;
-        let hash = match self.ingest.announced.take(key, &self.ingest.table) {
-            Some(hash) => hash,
-            None => self.ingest.table.hash(self.stream.context, key),
-        };
-        let found = self.ingest.table.find(self.stream.context, key, hash);
-        let context = self.stream.context;
-        found.or_else(|| self.ingest.promote(context, key, hash)).map(|key| self.known(key))
-    }
-
-    #[cold]
-    fn define(&mut self, key: &[u8], labels: &mut LabelsBuf) -> Result<Series, Refusal> {
-        self.asked = true;
-        // Hashed anew: what `find` used may have come from an announcement of other bytes at the same address.
-        let hash = self.ingest.table.hash(self.stream.context, key);
-        if let Some(key) = self.ingest.table.find(self.stream.context, key, hash) {
-            return Ok(self.known(key));
-        }
-        if let Some(rewrite) = self.rewrite {
-            labels.canonicalize().map_err(Refusal::Labels)?;
-            match rewrite.rewrite(labels) {
-                Verdict::Keep => {}
-                Verdict::Drop => {
-                    let dropped = self.ingest.table.define_dropped(self.stream.context, key, hash)?;
-                    return Ok(self.known(dropped));
-                }
-                Verdict::Refuse(why) => return Err(Refusal::Unfit(why)),
-            }
-        }
-        self.keep_series_limit(labels)?;
-        let defined = self.ingest.define(self.stream.context, key, hash, labels)?;
-        Ok(self.known(defined))
-    }
-
-    #[inline]
-    fn identity(&self, series: Series) -> Option<u32> {
-        let series = self.ingest.table.key(series.key).series;
-        (series != DROPPED).then_some(series.0)
-    }
-
-    #[inline]
-    fn shape(&self, id: ShapeId) -> &Shape {
-        self.ingest.shapes.shape(id)
-    }
-
-    fn define_shape(&mut self, series: Series, fields: &[FieldText<'_>]) -> Result<ShapeId, Refusal> {
-        let series: SeriesId = self.ingest.table.key(series.key).series;
-        let metric = self.ingest.table.metric_name(series);
-        // As in `define_shape_in`, which would need the metric's name copied out of the table.
-        self.ingest.define_bytes += fields.iter().map(|f| f.name.len() as u64).sum::<u64>();
-        self.ingest.shapes.define(self.stream.dialect, metric, fields)
-    }
-
-    fn adopt_shape(&mut self, series: Series, like: ShapeId) -> Option<ShapeId> {
-        let ingest = &*self.ingest;
-        let metric = ingest.table.metric_name(ingest.table.key(series.key).series);
-        (ingest.shapes.knows(like) && ingest.shapes.suits(like, self.stream.dialect, metric)).then_some(like)
-    }
-
-    #[inline]
-    fn push(
-        &mut self,
-        series: Series,
-        shape: ShapeId,
-        time_ns: i64,
-        values: &[u64],
-        heap: &[u8],
-    ) -> Result<(), Full> {
-        let ingest = &mut *self.ingest;
-        if ingest.define_bytes > DEFINE_BYTES_MAX && !ingest.batch.is_empty() {
-            return Err(Full);
-        }
-        let key = ingest.table.key(series.key);
-        let next = key.next;
-        let dropped = key.series == DROPPED;
-        if !dropped {
-            ingest.batch.push(key.series, shape, ingest.shapes.shape(shape), time_ns, values, heap)?;
-        }
-        if key.shape != shape {
-            ingest.table.set_shape(series.key, shape);
-        }
-        if dropped {
-            ingest.rows_dropped += 1;
-        } else {
-            ingest.shapes.mark_used(shape, ingest.batch_number);
-            ingest.judge_times(time_ns, 1);
-        }
-        // A further row of what was asked for once, as of a line with many samples, says nothing of what follows.
-        if std::mem::replace(&mut self.asked, false) || self.stream.previous != series.key {
-            self.stream.judge(series.key);
-            if self.stream.expected != series.key && self.stream.previous != NO_KEY {
-                ingest.table.set_next(self.stream.previous, series.key);
-            }
-            self.stream.previous = series.key;
-            self.stream.expected = next;
-            if next != NO_KEY && !self.stream.unpredictable() {
-                ingest.table.prefetch_key(next);
-            }
-        }
-        if ingest.promote_rows_left > 0 {
-            ingest.promote_rows_left -= 1;
-            if ingest.promote_rows_left == 0 {
-                ingest.previous = None;
-            }
-        }
-        Ok(())
-    }
-
-    /// By the series' numbers alone: of what is known of the keys, which lies anywhere in memory, nothing is touched.
-    fn push_values(&mut self, shape: ShapeId, time_ns: i64, rows: &[ValueRow]) -> usize {
-        let ingest = &mut *self.ingest;
-        if ingest.check_definitions().is_err() {
-            return 0;
-        }
-        debug_assert!(rows.iter().all(|row| ingest.table.key(row.key).series.0 == row.identity));
-        let (series, words) =
-            (rows.iter().map(|row| SeriesId(row.identity)), rows.iter().map(|row| row.value_bits));
-        let times_ns = std::iter::repeat_n(time_ns, rows.len());
-        let taken = ingest.batch.extend_narrow(shape, rows.len(), series, times_ns, words);
-        if taken > 0 {
-            ingest.shapes.mark_used(shape, ingest.batch_number);
-            ingest.judge_times(time_ns, taken as u64);
-            ingest.age_previous(taken as u64);
-        }
-        taken
-    }
-
-    fn exemplar(&mut self, series: Series, exemplar: &Exemplar<'_>) -> Result<(), Full> {
-        let series = self.ingest.table.key(series.key).series;
-        if series == DROPPED {
-            return Ok(());
-        }
-        self.ingest.take_exemplar(series, exemplar)?;
-        self.stream.side_records += 1;
-        Ok(())
-    }
-
-    fn metadata(&mut self, metadata: &Metadata<'_>) -> Result<(), Full> {
-        self.ingest.take_metadata(metadata)?;
-        self.stream.side_records += 1;
-        Ok(())
-    }
-}
-
-impl Announced {
-    fn forget(&mut self) {
-        self.len = 0;
-        self.taken = 0;
-    }
-
-    /// The hash of `key` if it is the next one announced. At the first one taken the keys of all are
-    /// fetched: by then their slots have arrived.
-    #[inline]
-    fn take(&mut self, key: &[u8], table: &Table) -> Option<u64> {
-        if self.taken == self.len {
-            return None;
-        }
-        if self.taken == 0 {
-            self.fetch(table);
-        }
-        let next = self.keys[self.taken];
-        if next.address != key.as_ptr() as usize || next.len != key.len() {
-            self.forget();
-            return None;
-        }
-        self.taken += 1;
-        Some(next.hash)
-    }
-
-    fn fetch(&self, table: &Table) {
-        self.keys[..self.len].iter().for_each(|announced| table.prefetch_candidate(announced.hash));
-    }
-}
-
+mod intake;
+#[cfg(test)]
+mod short_tests;
 #[cfg(test)]
 mod side_tests;
 #[cfg(test)]

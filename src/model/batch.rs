@@ -144,8 +144,18 @@ impl Batch {
         self.push_narrow(series, shape_id, time_ns, value.to_bits())
     }
 
+    /// Appends a [narrow](NarrowRows) row.
+    ///
+    /// # Errors
+    /// As [`push`](Batch::push).
     #[inline]
-    fn push_narrow(&mut self, series: SeriesId, shape: ShapeId, time_ns: i64, word: u64) -> Result<(), Full> {
+    pub fn push_narrow(
+        &mut self,
+        series: SeriesId,
+        shape: ShapeId,
+        time_ns: i64,
+        word: u64,
+    ) -> Result<(), Full> {
         if shape != self.narrow.shape() {
             return self.push_other_narrow(series, shape, time_ns, word);
         }

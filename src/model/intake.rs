@@ -135,6 +135,20 @@ pub trait Intake {
         heap: &[u8],
     ) -> Result<(), Full>;
 
+    /// Takes a row of one float of the predicted series, as [`confirm`](Intake::confirm) and [`push`](Intake::push) do,
+    /// if the last row of that series had this shape and the intake has a shorter way. None: nothing was done.
+    fn push_predicted(&mut self, shape: ShapeId, time_ns: i64, value_bits: u64) -> Option<Result<(), Full>> {
+        let _ = (shape, time_ns, value_bits);
+        None
+    }
+
+    /// Takes rows of one series and one word each, in the shape of which rows are such: as [`push`](Intake::push) does,
+    /// one after the other. There are as many times and words. How many were taken: all, unless the intake is full.
+    fn push_column(&mut self, series: Series, shape: ShapeId, times_ns: &[i64], words: &[u64]) -> usize {
+        let push = |(&time_ns, &word): (&i64, &u64)| self.push(series, shape, time_ns, &[word], &[]).is_ok();
+        times_ns.iter().zip(words).map(push).take_while(|&taken| taken).count()
+    }
+
     /// Takes rows of one float each and the same time: as [`push`](Intake::push) does, one after the other, but for
     /// what it learns of the order of keys and of their shapes. How many were taken: all, unless the intake is full.
     fn push_values(&mut self, shape: ShapeId, time_ns: i64, rows: &[ValueRow]) -> usize {

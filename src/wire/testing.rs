@@ -223,6 +223,20 @@ impl Intake for Rows {
         Ok(ShapeId(id as u32))
     }
 
+    fn push_predicted(&mut self, shape: ShapeId, time_ns: i64, value_bits: u64) -> Option<Result<(), Full>> {
+        let known = &self.series[self.successor()?];
+        if shape == ShapeId::NONE || known.shape != shape {
+            return None;
+        }
+        let before = self.previous;
+        let series = self.confirm();
+        let pushed = self.push(series, shape, time_ns, &[value_bits], &[]);
+        if pushed.is_err() {
+            self.previous = before;
+        }
+        Some(pushed)
+    }
+
     fn push(
         &mut self,
         series: Series,

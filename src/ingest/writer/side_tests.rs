@@ -1,7 +1,7 @@
 use super::tests::{ingest, push};
 use super::*;
 use crate::ingest::ContextId;
-use crate::model::MetricType;
+use crate::model::{Intake, MetricType};
 
 const EXEMPLAR: Exemplar<'static> =
     Exemplar { field: b"value", time_ns: 9, value_bits: 4, labels: &[1, 1, b'a', 1, b'b'] };

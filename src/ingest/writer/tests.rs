@@ -1,6 +1,6 @@
 use super::*;
 use crate::ingest::ContextId;
-use crate::model::{FieldType, METRIC_NAME};
+use crate::model::{FieldType, Intake, METRIC_NAME, Series, ValueRow, Verdict};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) fn ingest(series_max: u64) -> Ingest {

@@ -15,7 +15,8 @@ use super::symbols::Symbols;
 #[derive(Default, Debug)]
 pub(super) struct Ahead {
     found: Vec<FoundKey>,
-    next: usize,
+    /// The one that was asked for last.
+    present: usize,
     /// Keys that do not lie in the body.
     built: Vec<u8>,
     references: Vec<u64>,
@@ -31,10 +32,10 @@ struct FoundKey {
 impl Ahead {
     pub(super) fn clear(&mut self) {
         self.found.clear();
-        self.next = 0;
+        self.present = 0;
     }
 
-    /// The key of the series at `at`, which is `parts`.
+    /// The key of the series at `at`, which is `parts`. It may be asked for again.
     #[inline]
     pub(super) fn key<'a, I: Intake>(
         &'a mut self,
@@ -44,12 +45,15 @@ impl Ahead {
         symbols: &Symbols,
         intake: &mut I,
     ) -> Result<&'a [u8], KeyFault> {
-        if self.found.get(self.next).is_none_or(|found| found.at != at) {
-            self.look(message, body, (at, parts), symbols, intake);
+        let is = |found: Option<&FoundKey>| found.is_some_and(|found| found.at == at);
+        if !is(self.found.get(self.present)) {
+            if is(self.found.get(self.present + 1)) {
+                self.present += 1;
+            } else {
+                self.look(message, body, (at, parts), symbols, intake);
+            }
         }
-        let found = &self.found[self.next];
-        self.next += 1;
-        match &found.key {
+        match &self.found[self.present].key {
             Ok(KeyPlace::Received(range)) => Ok(&parts[range.clone()]),
             Ok(KeyPlace::Built(range)) => Ok(&self.built[range.clone()]),
             Err(fault) => Err(*fault),
@@ -102,7 +106,7 @@ impl Ahead {
                 for (number, value) in fields(parts) {
                     if message.part(number) == Part::Labels {
                         let references = &mut self.references;
-                        // The message was checked: there is no varint cut short.
+                        // A varint that is cut is found where the series is checked.
                         let _ = value.each_varint(|reference| keep(references, reference));
                     }
                 }

@@ -8,7 +8,7 @@ use crate::wire::Malformed;
 
 use super::message::{Message, Outer, Part};
 use super::rows::Sample;
-use super::symbols::{Symbols, TooManySymbols};
+use super::symbols::{Symbols, TooManySymbols, length_start};
 
 type Checked = Result<(), ProtobufError>;
 
@@ -34,7 +34,13 @@ pub(super) fn check_body(
     }
     let (mut series, mut known, mut foreign) = (0u64, false, false);
     let mut fields = ProtobufFields::new(body);
-    while let Some(field) = fields.next() {
+    loop {
+        if depth == Depth::Outer && fields.short_bytes(message.series_tag()).is_some() {
+            series += 1;
+            known = true;
+            continue;
+        }
+        let Some(field) = fields.next() else { break };
         let end = body.len() - fields.rest().len();
         let (number, value) = field.map_err(|e| behind_series(series, e))?;
         match message.outer(number) {
@@ -47,8 +53,8 @@ pub(super) fn check_body(
             }
             Outer::Metadata => value.bytes().and_then(check_metadata_v1).map_err(in_metadata)?,
             Outer::Symbol => {
-                let len = value.bytes().map_err(|e| behind_series(series, e))?.len();
-                symbols.push(body, end - len, len).map_err(|TooManySymbols| {
+                let text = end - value.bytes().map_err(|e| behind_series(series, e))?.len();
+                symbols.push(body, length_start(body, text)..end, text).map_err(|TooManySymbols| {
                     malformed(format!("more than {} symbols", super::symbols::SYMBOLS_MAX))
                 })?;
             }

@@ -11,10 +11,11 @@ use super::check::{
     Depth, behind_series, check_body, check_metadata_v1, check_series, in_metadata, in_series,
 };
 use super::fault::Site;
-use super::labels::{LabelFault, parse_labels, spells};
+use super::labels::{LabelFault, parse_labels};
 use super::message::{Message, Outer, Part, bytes, fields};
 use super::plain::{PlainSeries, packed};
 use super::rows::{Found, Items, MetadataV2, Sample, take_metadata_v1};
+use super::spelling::Spelling;
 use super::symbols::{Symbols, length_start};
 
 /// A decoder of one body at a time, which is there whole.
@@ -37,6 +38,7 @@ pub struct Decoder {
     checked: bool,
     place: Place,
     symbols: Symbols,
+    spelling: Spelling,
     ahead: Ahead,
     items: Items,
     labels: LabelsBuf,
@@ -86,6 +88,7 @@ impl Decoder {
             checked: false,
             place: Place::default(),
             symbols: Symbols::default(),
+            spelling: Spelling::default(),
             ahead: Ahead::default(),
             items: Items::default(),
             labels: LabelsBuf::default(),
@@ -98,6 +101,7 @@ impl Decoder {
         self.checked = false;
         self.place = Place::default();
         self.symbols.clear();
+        self.spelling.forget();
         self.items.forget();
     }
 
@@ -108,15 +112,21 @@ impl Decoder {
         result: &mut WriteResult,
     ) -> Result<(), Stop> {
         let mut left = ProtobufFields::new(&body[self.place.at..]);
-        while let Some(field) = left.next() {
+        loop {
+            if let Some(parts) = left.short_bytes(self.message.series_tag()) {
+                let end = body.len() - left.rest().len();
+                self.take_series(body, (end - parts.len(), parts), intake, result)?;
+                self.pass_series(end);
+                continue;
+            }
+            let Some(field) = left.next() else { break };
             let (number, value) = field.map_err(|e| behind_series(self.place.series, e))?;
             let end = body.len() - left.rest().len();
             match self.message.outer(number) {
                 Outer::Series => {
                     let parts = value.bytes().map_err(|e| in_series(self.place.series + 1, e))?;
                     self.take_series(body, (end - parts.len(), parts), intake, result)?;
-                    self.place.series += 1;
-                    self.place.item = 0;
+                    self.pass_series(end);
                 }
                 Outer::Metadata => {
                     let metadata = value.bytes().map_err(in_metadata)?;
@@ -133,6 +143,12 @@ impl Decoder {
         Ok(())
     }
 
+    /// The series that ends at `end` is done with.
+    #[inline]
+    fn pass_series(&mut self, end: usize) {
+        self.place = Place { at: end, series: self.place.series + 1, item: 0, ..self.place };
+    }
+
     /// Takes a series. One that is plain and whose key is one that is known needs no check: it is what was checked when
     /// that key was new.
     #[inline]
@@ -144,7 +160,7 @@ impl Decoder {
         result: &mut WriteResult,
     ) -> Result<(), Stop> {
         if let Some(taken) = self.take_plain(body, (at, parts), intake, result) {
-            return Ok(taken?);
+            return taken;
         }
         if !self.checked {
             check_series(self.message, parts).map_err(|e| in_series(self.place.series + 1, e))?;
@@ -156,7 +172,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a series that is as everybody writes it, and whose key is the predicted one. None for others.
+    /// Takes a series that is as everybody writes it: labels, a sample, and nothing new of its metric. None for others.
     #[inline]
     fn take_plain<I: Intake>(
         &mut self,
@@ -164,45 +180,87 @@ impl Decoder {
         (at, parts): (usize, &[u8]),
         intake: &mut I,
         result: &mut WriteResult,
-    ) -> Option<Result<(), Full>> {
+    ) -> Option<Result<(), Stop>> {
         let predicted = intake.predicted();
-        if predicted.is_empty() {
-            return None;
-        }
-        let sample = match self.message {
-            // What follows the key is nothing but a sample: no more labels.
-            Message::V1 => Sample::read_plain(parts.strip_prefix(predicted)?)?,
-            Message::V2 => self.read_plain_v2(body, (at, parts), predicted)?,
-        };
-        // Only for what is said of a time that is out of range; the labels are in it.
-        let key = if self.message == Message::V1 { &parts[..predicted.len()] } else { &[] };
-        let site = Site { message: self.message, number: self.place.series + 1, key };
-        if !sample.fits() {
-            return None;
-        }
-        let series = intake.confirm();
-        let mut found = Found { site, body, parts, series, created_ms: 0 };
-        Some(self.items.take_sample(&mut found, sample, intake, result))
-    }
-
-    /// The sample of a 2.0 series that is plain, whose key is the predicted one, and which says nothing new of its
-    /// metric.
-    #[inline]
-    fn read_plain_v2(&self, body: &[u8], (at, parts): (usize, &[u8]), predicted: &[u8]) -> Option<Sample> {
-        let plain = PlainSeries::read(parts)?;
-        if !plain.metadata.is_empty() {
-            let mut references = packed(plain.references);
-            let (label, name) = (references.next()?, references.next()?);
-            let metadata = at + plain.metadata.start..at + plain.metadata.end;
-            if !self.symbols.is_metric_name(body, label) || !self.symbols.has_metadata(body, name, &metadata)
-            {
-                return None;
+        let (sample, is_predicted) = match self.message {
+            Message::V1 => {
+                // What follows the key is nothing but a sample: no more labels.
+                let behind = parts.strip_prefix(predicted).filter(|_| !predicted.is_empty());
+                let sample = behind.and_then(Sample::read_plain);
+                (sample, sample.is_some())
             }
+            Message::V2 => {
+                let plain = PlainSeries::read(parts)?;
+                if !self.has_said(body, at, &plain)? {
+                    return None;
+                }
+                let is_predicted = !predicted.is_empty()
+                    && self.spelling.spell(body, &self.symbols, plain.references) == Some(predicted);
+                if !is_predicted && !plain.has_whole_references() {
+                    return None;
+                }
+                (Some(plain.sample), is_predicted)
+            }
+        };
+        if is_predicted && let Some(taken) = self.items.take_predicted(sample?, intake, result) {
+            return Some(taken.map_err(Stop::from));
         }
-        spells(body, &self.symbols, plain.references, predicted).then_some(plain.sample)
+        self.take_found(body, (at, parts), sample, intake, result)
     }
 
-    /// Takes a 1.0 series whose key was not predicted, or that holds more than a sample.
+    /// Whether what a 2.0 series says of its metric was handed on before. None if it does not start with its name.
+    #[inline]
+    fn has_said(&self, body: &[u8], at: usize, plain: &PlainSeries<'_>) -> Option<bool> {
+        if plain.metadata.is_empty() {
+            return Some(true);
+        }
+        let mut references = packed(plain.references);
+        let (label, name) = (references.next()?, references.next()?);
+        let metadata = at + plain.metadata.start..at + plain.metadata.end;
+        Some(self.symbols.is_metric_name(body, label) && self.symbols.has_metadata(body, name, &metadata))
+    }
+
+    /// Takes a plain series whose key was not predicted, or whose rows had another shape. Only one whose key is new is
+    /// checked.
+    #[inline(never)]
+    fn take_found<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        sample: Option<Sample>,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Stop>> {
+        let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake).ok()?;
+        let sample = match sample {
+            Some(sample) => sample,
+            // Labels that lie side by side are a key as received, which starts where the series does.
+            None if key.as_ptr() == parts.as_ptr() => Sample::read_plain(&parts[key.len()..])?,
+            None => return None,
+        };
+        let site = Site { message: self.message, number: self.place.series + 1, key };
+        if key.is_empty() {
+            return None;
+        }
+        let series = match known(&site, intake) {
+            Some(series) => series,
+            None => {
+                if !self.checked
+                    && let Err(error) = check_series(self.message, parts)
+                {
+                    return Some(Err(Stop::Malformed(in_series(site.number, error))));
+                }
+                let Some(series) = define(&site, parts, &mut self.labels, intake, result) else {
+                    return Some(Ok(()));
+                };
+                series
+            }
+        };
+        let mut found = Found { site, body, parts, series, created_ms: 0 };
+        Some(self.items.take_sample(&mut found, sample, intake, result).map_err(Stop::from))
+    }
+
+    /// Takes a 1.0 series that holds more than a sample.
     fn take_v1<I: Intake>(
         &mut self,
         body: &[u8],
@@ -219,14 +277,8 @@ impl Decoder {
         }
         let left = &parts[self.place.item..];
         let Some(series) = find(&site, left, &mut self.labels, intake, result) else { return Ok(()) };
-        let plain = parts.get(site.key.len()..).and_then(Sample::read_plain);
         let mut found = Found { site, body, parts, series, created_ms: 0 };
-        match plain {
-            Some(sample) if parts.starts_with(found.site.key) => {
-                self.items.take_sample(&mut found, sample, intake, result)
-            }
-            _ => self.items.take(&mut found, &self.symbols, &mut self.place.item, intake, result),
-        }
+        self.items.take(&mut found, &self.symbols, &mut self.place.item, intake, result)
     }
 
     fn take_v2<I: Intake>(
@@ -285,6 +337,7 @@ impl Decoder {
 
 impl Decode for Decoder {
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        self.spelling.forget();
         check_body(self.message, body, Depth::Whole, &mut self.symbols)?;
         self.checked = true;
         Ok(())
@@ -327,6 +380,7 @@ impl Decode for Decoder {
     ) -> Result<Fed, Malformed> {
         if self.message == Message::V2 || u32::try_from(body.len()).is_err() {
             // Symbols may come behind the series that refer to them.
+            self.spelling.forget();
             check_body(self.message, body, Depth::Outer, &mut self.symbols)?;
         }
         self.items.enter_epoch(intake.epoch());
@@ -372,10 +426,13 @@ fn find<I: Intake>(
         site.reject_labels(result, &LabelFault::Name, rows_for_rejection(site.message, left));
         return None;
     }
-    if *site.key == *intake.predicted() {
-        return Some(intake.confirm());
-    }
-    intake.find(site.key).or_else(|| define(site, left, labels, intake, result))
+    known(site, intake).or_else(|| define(site, left, labels, intake, result))
+}
+
+/// The series of a key that is not empty: as predicted, or known.
+#[inline]
+fn known<I: Intake>(site: &Site<'_>, intake: &mut I) -> Option<Series> {
+    if *site.key == *intake.predicted() { Some(intake.confirm()) } else { intake.find(site.key) }
 }
 
 #[cold]

@@ -94,48 +94,6 @@ pub(super) fn key_v2(
     key.map(|_| start..built.len())
 }
 
-/// Whether the key of a 2.0 series with these packed references is `key`. Not so if they are no references.
-#[inline]
-pub(super) fn spells(body: &[u8], symbols: &Symbols, mut references: &[u8], key: &[u8]) -> bool {
-    let mut key = key;
-    while !references.is_empty() {
-        let reference = match *references {
-            [one @ 0..0x80, ref behind @ ..] => {
-                references = behind;
-                u64::from(one)
-            }
-            [one, two @ 0..0x80, ref behind @ ..] => {
-                references = behind;
-                u64::from(one & 0x7f) | u64::from(two) << 7
-            }
-            _ => match read_varint(&mut references) {
-                Some(reference) => reference,
-                None => return false,
-            },
-        };
-        let Some(symbol) = symbols.sized(reference) else { return false };
-        let len = symbol.len();
-        if !starts_alike(&body[symbol.start..], key, len) {
-            return false;
-        }
-        key = &key[len..];
-    }
-    // As many names as values: the key has as many.
-    key.is_empty()
-}
-
-/// Whether the first `len` bytes of both are there and the same. They are few as a rule: then it is cheaper to look at
-/// too many.
-#[inline(always)]
-fn starts_alike(a: &[u8], b: &[u8], len: usize) -> bool {
-    match (a.first_chunk::<16>(), b.first_chunk::<16>()) {
-        (Some(a), Some(b)) if (1..=16).contains(&len) => {
-            (u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b)) << (8 * (16 - len)) == 0
-        }
-        _ => len <= b.len() && a.get(..len) == b.get(..len),
-    }
-}
-
 /// Appends the symbols of `references`, each with its length before it; the answer is how many there were.
 #[inline]
 fn append_pairs(
@@ -163,7 +121,7 @@ fn append_pairs(
 
 /// Appends `body[range]`, which is short as a rule: then it is cheaper to copy too much.
 #[inline(always)]
-fn append_short(body: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+pub(super) fn append_short(body: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
     let len = range.len();
     match body[range.start..].first_chunk::<SHORT_BYTES>() {
         Some(block) if len <= SHORT_BYTES => {

@@ -46,6 +46,15 @@ impl Message {
         }
     }
 
+    /// The tag of a series, in its one byte.
+    #[inline]
+    pub(super) fn series_tag(self) -> u8 {
+        match self {
+            Message::V1 => 1 << 3 | 2,
+            Message::V2 => 5 << 3 | 2,
+        }
+    }
+
     #[inline]
     pub(super) fn part(self, number: u32) -> Part {
         match (self, number) {

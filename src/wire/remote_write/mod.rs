@@ -28,6 +28,7 @@ mod message;
 mod oracle;
 mod plain;
 mod rows;
+mod spelling;
 mod symbols;
 #[cfg(test)]
 mod tests;

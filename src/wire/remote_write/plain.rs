@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::read_varint;
+use crate::bytes::{ProtobufValue, read_varint};
 
 use super::message::LABELS_TAG;
 use super::rows::Sample;
@@ -12,7 +12,7 @@ use super::rows::Sample;
 impl Sample {
     /// Reads what everybody writes, if `parts` is just that: the field of one sample, of value and time and nothing
     /// else.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read_plain(parts: &[u8]) -> Option<Sample> {
         let (head, rest) = parts.split_first_chunk::<3>()?;
         let &[SAMPLE_TAG, len, VALUE_TAG] = head else { return None };
@@ -38,7 +38,7 @@ impl Sample {
 }
 
 /// The varint of exactly six bytes.
-#[inline]
+#[inline(always)]
 fn six_bytes(varint: &[u8]) -> Option<u64> {
     let low = u64::from(u32::from_le_bytes(*varint.first_chunk()?));
     let high = u64::from(u16::from_le_bytes(*varint.get(4..)?.first_chunk()?));
@@ -78,6 +78,12 @@ impl PlainSeries<'_> {
             _ => return None,
         };
         Some(PlainSeries { references, sample, metadata })
+    }
+
+    /// Whether its references are whole.
+    #[inline]
+    pub(super) fn has_whole_references(&self) -> bool {
+        ProtobufValue::Bytes(self.references).each_varint(|_| ()).is_ok()
     }
 }
 

@@ -80,6 +80,24 @@ impl Items {
         Ok(())
     }
 
+    /// Takes a sample without a start of the predicted series, if that has had the same shape as the series before, and
+    /// the time is one that rows have. None: nothing was done.
+    #[inline]
+    pub(super) fn take_predicted<I: Intake>(
+        &mut self,
+        sample: Sample,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Full>> {
+        let taken =
+            intake.push_predicted(self.shapes.samples(), nanoseconds(sample.time_ms)?, sample.bits)?;
+        if taken.is_ok() {
+            result.accepted += 1;
+            result.samples += 1;
+        }
+        Some(taken)
+    }
+
     #[inline]
     pub(super) fn take_sample<I: Intake>(
         &mut self,
@@ -190,12 +208,6 @@ impl Items {
 }
 
 impl Sample {
-    /// Whether its time is one that rows have.
-    #[inline]
-    pub(super) fn fits(&self) -> bool {
-        nanoseconds(self.time_ms).is_some()
-    }
-
     /// Reads a sample that was checked.
     pub(super) fn read(message: Message, sample: &[u8]) -> Sample {
         let mut read = Sample::default();
@@ -256,6 +268,9 @@ struct Shapes {
     last: [ShapeId; 4],
 }
 
+/// The place of samples without a start among them.
+const SAMPLE: usize = 0;
+
 impl Default for Shapes {
     fn default() -> Shapes {
         Shapes { epoch: None, last: [ShapeId::NONE; 4] }
@@ -263,6 +278,12 @@ impl Default for Shapes {
 }
 
 impl Shapes {
+    /// The shape of the sample without a start that was taken last.
+    #[inline]
+    fn samples(&self) -> ShapeId {
+        self.last[SAMPLE]
+    }
+
     /// The shape of a row of `series`.
     #[inline]
     fn of<I: Intake>(

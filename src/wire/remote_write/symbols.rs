@@ -37,18 +37,22 @@ impl Symbols {
         self.metric_name = None;
     }
 
-    /// Adds the symbol whose `len` bytes of text start at `text`.
+    /// Adds the symbol that lies at `place` with its length, and whose text starts at `text`.
     #[inline]
-    pub(super) fn push(&mut self, body: &[u8], text: usize, len: usize) -> Result<(), TooManySymbols> {
+    pub(super) fn push(
+        &mut self,
+        body: &[u8],
+        place: Range<usize>,
+        text: usize,
+    ) -> Result<(), TooManySymbols> {
         if self.symbols.len() == SYMBOLS_MAX {
             return Err(TooManySymbols);
         }
-        let end = text + len;
-        if body[text..end] == *METRIC_NAME && self.metric_name.is_none() {
+        if body[text..place.end] == *METRIC_NAME && self.metric_name.is_none() {
             self.metric_name = Some(self.symbols.len() as u32);
         }
         // The body is below 4 GiB: that is checked before.
-        self.symbols.push(Symbol { start: length_start(body, text) as u32, end: end as u32, said: 0 });
+        self.symbols.push(Symbol { start: place.start as u32, end: place.end as u32, said: 0 });
         Ok(())
     }
 
@@ -90,7 +94,7 @@ impl Symbols {
         let symbol = usize::try_from(name).ok().and_then(|name| self.symbols.get(name));
         symbol.is_some_and(|symbol| {
             let said = symbol.said as usize;
-            said != 0 && body.get(said..said + message.len()) == body.get(message.clone())
+            said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
         })
     }
 
@@ -113,4 +117,16 @@ impl Symbols {
 pub(super) fn length_start(body: &[u8], content: usize) -> usize {
     let continued = body[..content - 1].iter().rev().take_while(|&&byte| byte >= 0x80).count();
     content - 1 - continued
+}
+
+/// Whether the first `len` bytes of both are there and the same. They are few as a rule: then it is cheaper to look at
+/// too many.
+#[inline(always)]
+fn starts_alike(a: &[u8], b: &[u8], len: usize) -> bool {
+    match (a.first_chunk::<16>(), b.first_chunk::<16>()) {
+        (Some(a), Some(b)) if (1..=16).contains(&len) => {
+            (u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b)) << (8 * (16 - len)) == 0
+        }
+        _ => len <= b.len() && a.get(..len) == b.get(..len),
+    }
 }

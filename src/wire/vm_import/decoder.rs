@@ -97,15 +97,14 @@ impl Decoder {
             ShapeId::NONE => intake.define_shape(series, &[VALUE]).map_err(Fault::Refused)?,
             known => known,
         };
-        let rows = self.samples.values.iter().zip(&self.samples.times_ns);
-        for (value, &time_ns) in rows.skip(self.taken) {
-            if intake.push(series, shape, time_ns, &[*value], &[]).is_err() {
-                self.unfinished = Some(metric);
-                return Ok(Err(Full));
-            }
-            self.taken += 1;
-            result.accepted += 1;
-            result.samples += 1;
+        let (times_ns, values) = (&self.samples.times_ns[self.taken..], &self.samples.values[self.taken..]);
+        let taken = intake.push_column(series, shape, times_ns, values);
+        result.accepted += taken as u64;
+        result.samples += taken as u64;
+        if taken < times_ns.len() {
+            self.taken += taken;
+            self.unfinished = Some(metric);
+            return Ok(Err(Full));
         }
         self.taken = 0;
         self.samples.shrink();

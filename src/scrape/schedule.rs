@@ -1,8 +1,9 @@
 //! When targets are scraped: each at an offset of its own within its interval, so that their load is spread evenly.
 //!
 //! Comes in: a target's hash and the server's seed. Goes out: moments. The offset is the same after each start, as long
-//! as the seed is. Offsets lie on a grid, so that a worker wakes once for the few targets that share one. A scrape's rows have the time of its slot if it began within [`TOLERANCE_NS`] of it: then their
-//! times lie exactly one interval apart, which costs next to nothing on disk.
+//! as the seed is. Offsets lie on a grid, so that a worker wakes once for the few targets that share one. A scrape's
+//! rows have the time of its slot if it began within [`TOLERANCE_NS`] of it: then their times lie exactly one interval
+//! apart, which costs next to nothing on disk.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -8,9 +8,7 @@
 //! A slot is the hash's upper 32 bits and the number plus one; 0 is empty. Everything is derived from those 32 bits:
 //! their highest address the directory, their lowest the place in the page, so that a split needs no keys.
 
-use crate::bytes::PagedVec;
-
-use super::prefetch::prefetch;
+use crate::bytes::{PagedVec, prefetch};
 
 /// Numbers by hash. What they stand for is the caller's: it compares.
 #[derive(Debug)]

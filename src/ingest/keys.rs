@@ -6,10 +6,9 @@
 //!
 //! The second length is there if the first is [`LONG`].
 
-use crate::bytes::{ARENA_ENTRY_BYTES_MAX, Arena};
+use crate::bytes::{ARENA_ENTRY_BYTES_MAX, Arena, prefetch};
 use crate::model::{SeriesId, ShapeId};
 
-use super::prefetch::prefetch;
 use super::stream::{ContextId, NO_KEY};
 
 /// The series of keys whose rows are dropped: no number of a dictionary reaches it.

@@ -22,7 +22,6 @@ mod index;
 mod keys;
 mod packer;
 mod parcel;
-mod prefetch;
 mod registry;
 mod rehearsal;
 mod said;

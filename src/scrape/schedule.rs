@@ -1,8 +1,9 @@
 //! When targets are scraped: each at an offset of its own within its interval, so that their load is spread evenly.
 //!
 //! Comes in: a target's hash and the server's seed. Goes out: moments. The offset is the same after each start, as long
-//! as the seed is. A scrape's rows have the time of its slot if it began within [`TOLERANCE_NS`] of it: then their
-//! times lie exactly one interval apart, which costs next to nothing on disk.
+//! as the seed is. Offsets lie on a grid, so that a worker wakes once for the few targets that share one. A scrape's
+//! rows have the time of its slot if it began within [`TOLERANCE_NS`] of it: then their times lie exactly one interval
+//! apart, which costs next to nothing on disk.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -28,6 +29,10 @@ pub(super) struct Slot {
     pub(super) missed: u64,
 }
 
+/// The distance of offsets: a fiftieth of the interval, and this at most.
+const GRID_NS_MAX: u64 = 20_000_000;
+const GRID_PARTS: u64 = 50;
+
 /// A scrape that begins later than this has its own time, as in Prometheus; for short intervals a hundredth of them.
 const TOLERANCE_NS: u64 = 2_000_000;
 
@@ -37,7 +42,8 @@ impl Slots {
     /// Slots every `interval_ns` from the next moment on whose offset within the interval is the target's.
     pub(super) fn new(hash: u64, interval_ns: u64, now_ns: u64, wall_ns: i64) -> Slots {
         let interval_ns = interval_ns.max(1);
-        let offset_ns = hash % interval_ns;
+        let grid_ns = (interval_ns / GRID_PARTS).clamp(1, GRID_NS_MAX);
+        let offset_ns = hash % interval_ns / grid_ns * grid_ns;
         let wall_offset_ns = (i128::from(wall_ns)).rem_euclid(i128::from(interval_ns)) as u64;
         let wait_ns = (offset_ns + interval_ns - wall_offset_ns) % interval_ns;
         Slots {
@@ -124,14 +130,14 @@ mod tests {
     #[test]
     fn slots_are_an_interval_apart_and_their_times_exact() {
         let wall = 1_700_000_000_123_456_789;
-        let mut slots = Slots::new(7 * S + 5_000_000, 15 * S, 100, wall);
+        let mut slots = Slots::new(7 * S + 25_000_000, 15 * S, 100, wall);
         let first = slots.next_ns();
         assert!(first < 100 + 15 * S);
         for n in 0..5u64 {
             let now = first + n * 15 * S + 1_900_000;
             let slot = slots.take(now, wall + (now - 100) as i64);
             assert_eq!((slot.delay_ns, slot.missed), (1_900_000, 0));
-            assert_eq!(slot.stamp_ns.rem_euclid(15 * S as i64), 7 * S as i64 + 5_000_000);
+            assert_eq!(slot.stamp_ns.rem_euclid(15 * S as i64), 7 * S as i64 + 20_000_000);
         }
     }
 
@@ -187,7 +193,9 @@ mod tests {
             let wait = slots.next_ns() - 1000;
             prop_assert!(wait < interval);
             let at = (i128::from(wall) + i128::from(wait)).rem_euclid(i128::from(interval));
-            prop_assert_eq!(at, i128::from(hash % interval));
+            let offset = i128::from(hash % interval);
+            let grid = i128::from((interval / 50).clamp(1, 20_000_000));
+            prop_assert!(at % grid == 0 && (offset - grid + 1..=offset).contains(&at), "{} {}", at, offset);
         }
     }
 }

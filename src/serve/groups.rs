@@ -64,6 +64,11 @@ impl Groups {
         ended
     }
 
+    /// The rows that come with every push, whatever it ends.
+    pub(super) fn own_rows() -> Vec<RowBeside> {
+        [PUSHED, FAILED].map(|name| value(own_series(name), 0.0)).into()
+    }
+
     /// What ended these series was given up before it was told: the group has them still.
     pub(super) fn restore(&self, key: &[u8], ended: Vec<SeriesKey>) {
         self.held().restore(key, ended, BYTES_MAX);

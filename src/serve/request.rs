@@ -399,8 +399,7 @@ impl WriteRequest {
         whole.checked = true;
         let mut result = WriteResult::default();
         let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
-        self.rows.feed(&self.tail, true, &mut engine.rehearsal(stream, rewrite), &mut result);
-        self.rows.rewind();
+        self.rows.rehearse(&self.tail, &mut engine.rehearsal(stream, rewrite), &mut result);
         if result.rejected == 0 {
             return Ok(());
         }

@@ -42,6 +42,13 @@ pub trait Decode {
     /// Back to the start of the same body: nothing of it has been taken.
     fn rewind(&mut self);
 
+    /// Offers the rows of a [checked](Decode::check) body to an intake that takes none of them, to learn which would be
+    /// refused; after it the decoder is at the body's start.
+    fn rehearse<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) {
+        self.feed(body, true, intake, result);
+        self.rewind();
+    }
+
     /// Takes what it can of `input`; `last` says that no more bytes come.
     ///
     /// Rows go to `intake`; how many, and what was wrong with the others, to `result`. What was not consumed is to

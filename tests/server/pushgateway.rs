@@ -125,6 +125,37 @@ fn a_body_is_taken_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_push_with_a_series_too_many_writes_nothing_and_ends_nothing() {
+    // Two of them are the group's own.
+    let server = Setup::config("limits: {series_max: 5}").start();
+    let path = "/metrics/job/j";
+    push(&server, "PUT", path, "a 1\nb 1\n").expect(200);
+    let seen = samples(&server).len();
+    let too_many = [gauge("c", &[], 1.0), gauge("d", &[], 1.0)].concat();
+    for (method, kind, body) in [
+        ("PUT", "text/plain", &b"a 2\nc 1\nd 1\n"[..]),
+        ("POST", "text/plain", b"c 1\nd 1\ne 1\n"),
+        ("PUT", PROTOBUF, &too_many),
+    ] {
+        let found = server.ask(&request(method, path, &[("Content-Type", kind)], body)).expect(400).json();
+        assert!(found["error"].as_str().unwrap().contains("series"), "{found}");
+        assert_eq!(found["accepted"], json!(0), "{found}");
+        assert_ne!(found["rejected"], json!(0), "{found}");
+    }
+    // Another group has no room for its own series, to begin with.
+    push(&server, "PUT", "/metrics/job/k", "").expect(400);
+    assert_eq!(samples(&server).len(), seen);
+    // One more fits, and what was refused has ended nothing, nor is it remembered.
+    push(&server, "PUT", path, "a 3\nc 1\n").expect(200);
+    assert_eq!(pushed(&samples(&server)[seen..]), ["a{job=j} 3.0", "c{job=j} 1.0", "b{job=j} stale"]);
+    push(&server, "PUT", path, "a 4\nc 1\n").expect(200);
+    assert_eq!(pushed(&samples(&server)[seen + 5..]), ["a{job=j} 4.0", "c{job=j} 1.0"]);
+    // A push that is understood and refused still says when.
+    push(&server, "PUT", path, "a 1\na 1\n").expect(400);
+    assert_eq!(of_push_times(&samples(&server)[seen + 9..]).len(), 1);
+}
+
+#[test]
 fn groups_are_named_by_paths_as_the_pushgateway_reads_them() {
     let server = Server::start();
     push(&server, "PUT", "/metrics/job@base64/L3Zhci90bXA/path@base64/eg==/empty@base64/=", "a 1\n")

@@ -129,9 +129,9 @@ impl Rows {
         decoder!(self, decoder => decoder.check_bytes(body))
     }
 
-    /// See [`Decode::rewind`].
-    pub(super) fn rewind(&mut self) {
-        decoder!(self, decoder => decoder.rewind());
+    /// See [`Decode::rehearse`].
+    pub(super) fn rehearse<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) {
+        decoder!(self, decoder => decoder.rehearse(body, intake, result));
     }
 
     /// See [`Decode::feed`].

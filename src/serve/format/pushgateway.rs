@@ -4,7 +4,7 @@
 //! What it would be scraped for ever for is written once: the pushed samples at the time of the push,
 //! `push_time_seconds` and `push_failure_time_seconds`, and stale markers where its page would no longer show a
 //! series. As there, times in the body and series that come twice are refused, and the group's labels take the
-//! place of a series' own.
+//! place of a series' own. A push is all or nothing: one that has a series for which there is no room writes nothing.
 
 use std::sync::Arc;
 
@@ -61,13 +61,14 @@ pub(super) fn open(
         change,
         key,
         groups: Arc::clone(groups),
+        is_applied: false,
         ended: Vec::new(),
     };
     Ok(Opened {
         format,
         encoding: format.encoding(head)?,
         rows: Rows::Pushgateway(Box::new(pushed)),
-        reading: Reading::Whole,
+        reading: if change == Change::Delete { Reading::Whole } else { Reading::AllOrNothing },
     })
 }
 
@@ -77,24 +78,31 @@ pub(in crate::serve) struct Pushed {
     change: Change,
     key: Vec<u8>,
     groups: Arc<Groups>,
+    /// The group knows of it.
+    is_applied: bool,
     /// What it ends, until that is told.
     ended: Vec<SeriesKey>,
 }
 
 impl Decode for Pushed {
-    /// Checks the body and applies it to the group.
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         // What a deletion says means nothing.
-        self.push.check(if self.change == Change::Delete { &[] } else { body })?;
-        self.ended = self.groups.apply(&self.key, self.change, &mut self.push);
-        Ok(())
+        self.push.check(if self.change == Change::Delete { &[] } else { body })
     }
 
     fn rewind(&mut self) {
         self.push.rewind();
     }
 
+    /// Stale markers are left out: what they end was there before.
+    fn rehearse<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) {
+        self.push.rehearse_with(Groups::own_rows(), body, intake, result);
+    }
+
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
+        if !std::mem::replace(&mut self.is_applied, true) {
+            self.ended = self.groups.apply(&self.key, self.change, &mut self.push);
+        }
         let body = if self.change == Change::Delete { &[] } else { input };
         let fed = self.push.feed(body, last, intake, result);
         if fed.state != FedState::Done {

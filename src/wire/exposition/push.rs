@@ -234,6 +234,22 @@ impl Push {
     pub fn settle(&mut self, beside: Vec<RowBeside>) {
         self.beside = beside;
     }
+
+    /// As [`Decode::rehearse`], with these rows beside the body's. A push that is refused has no others.
+    pub fn rehearse_with<I: Intake>(
+        &mut self,
+        beside: Vec<RowBeside>,
+        body: &[u8],
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) {
+        let refusal = self.refusal.take();
+        self.body_done = refusal.is_some();
+        self.settle(beside);
+        self.rehearse(body, intake, result);
+        self.settle(Vec::new());
+        self.refusal = refusal;
+    }
 }
 
 impl Decode for Push {

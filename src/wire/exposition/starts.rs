@@ -282,10 +282,12 @@ fn created_family_len(name: &[u8], kind: MetricType) -> Option<usize> {
     if has_start(kind) && name.ends_with(CREATED) { Some(name.len() - CREATED.len()) } else { None }
 }
 
-/// The nanoseconds of a start time in seconds: whole milliseconds of them, as of all times in this format.
+/// The nanoseconds of a start time in seconds: whole milliseconds of them, as of all times in this format. The epoch is
+/// none, as in Prometheus.
 fn start_ns(value_bits: u64) -> Option<i64> {
     let seconds = f64::from_bits(value_bits);
-    if seconds.is_finite() { ((seconds * 1000.0) as i64).checked_mul(1_000_000) } else { None }
+    let ms = if seconds.is_finite() { (seconds * 1000.0) as i64 } else { 0 };
+    ms.checked_mul(1_000_000).filter(|ns| *ns != 0)
 }
 
 /// Appends what rows have in common that start together: the family, and all labels but `le` or `quantile`.

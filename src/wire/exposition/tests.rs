@@ -147,6 +147,7 @@ fn created_lines_are_start_times_wherever_they_stand() {
     let body =
         b"# TYPE a histogram\na_created{x=\"1\"} 1.5\na_bucket{x=\"1\",le=\"2\"} 1\na_count{x=\"1\"} 1\n\
         a_count{x=\"2\"} 2\na_created{x=\"3\"} 7\na_created{x=\"4\"} NaN\n\
+        a_count{x=\"5\"} 5\na_created{x=\"5\"} 0\n\
         # TYPE b counter\nb_total 1\nb_created 2\n# TYPE c gauge\nc_created 3\n\
         # TYPE d summary\nd{quantile=\"0\"} 1\nd_created 4\n# TYPE e counter\ne_total 5\n# EOF\n";
     for faults in [Faults::Body, Faults::Line] {
@@ -158,6 +159,9 @@ fn created_lines_are_start_times_wherever_they_stand() {
             // Of no row: they are rows themselves.
             "a_created{x=3} 7",
             "a_created{x=4} NaN",
+            // Prometheus takes the epoch for none.
+            "a_count{x=5} 5",
+            "a_created{x=5} 0",
             "b_total{} 1 from 2000",
             "c_created{} 3",
             "d{quantile=0.0} 1 from 4000",

@@ -4,8 +4,10 @@
 //! as the Prometheus server makes them: of a summary `_count`, `_sum` and the quantiles; of a classic histogram
 //! `_count`, `_sum` and the buckets up to `+Inf`; of a native histogram the histogram whole.
 //!
-//! Nothing is copied but the bytes of native histograms, which are the format's own. What a family says of itself is
-//! checked before its first sample is given out; labels are checked where a series is new.
+//! Nothing is copied but the bytes of native histograms, which are the format's own, and a message that comes in
+//! parts: as everywhere in protobuf a field that comes again is merged with what it was, which is to read the parts
+//! one behind the other. What a family says of itself is checked before its first sample is given out; labels are
+//! checked where a series is new.
 
 mod decoder;
 mod native;
@@ -14,6 +16,8 @@ mod series;
 #[cfg(test)]
 pub(super) mod tests;
 mod walk;
+
+use std::borrow::Cow;
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::model::{Metadata, MetricType};
@@ -168,7 +172,7 @@ pub(super) struct Reader {
 /// The message of a metric, in parts.
 #[derive(Default)]
 struct Metric<'a> {
-    value: &'a [u8],
+    value: Cow<'a, [u8]>,
     time_ms: i64,
 }
 
@@ -201,12 +205,12 @@ impl Reader {
             exemplars: &[],
         };
         match head.kind {
-            TYPE_SUMMARY => read_summary(metric.value, sample, visit),
+            TYPE_SUMMARY => read_summary(&metric.value, sample, visit),
             TYPE_HISTOGRAM | TYPE_GAUGE_HISTOGRAM => {
                 let is_gauge = head.kind == TYPE_GAUGE_HISTOGRAM;
-                self.histogram(metric.value, is_gauge, sample, options, visit)
+                self.histogram(&metric.value, is_gauge, sample, options, visit)
             }
-            _ => read_value(metric.value, head.kind == TYPE_COUNTER, sample, visit),
+            _ => read_value(&metric.value, head.kind == TYPE_COUNTER, sample, visit),
         }
     }
 
@@ -306,7 +310,7 @@ fn metric<'a>(message: &'a [u8], kind: u64, labels: &mut Vec<&'a [u8]>) -> Resul
         match number {
             1 => labels.push(value.bytes()?),
             6 => metric.time_ms = value.varint()? as i64,
-            _ if number == value_number => metric.value = value.bytes()?,
+            _ if number == value_number => merge(&mut metric.value, value.bytes()?),
             _ => {}
         }
     }
@@ -321,18 +325,19 @@ fn read_value<E: From<Fault>>(
     visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let read = || -> Result<_, Fault> {
-        let (mut bits, mut start_ms, mut exemplar) = (0, None, None);
+        let (mut bits, mut start, mut exemplar) = (0, Timestamp::default(), None);
         for field in ProtobufFields::new(message) {
             match field? {
                 (1, value) => bits = value.fixed64()?,
-                (2, value) if is_counter => exemplar = Some(value.bytes()?),
-                (3, value) if is_counter => start_ms = Some(time_ms(value.bytes()?)?),
+                (2, value) if is_counter => merge(exemplar.get_or_insert_default(), value.bytes()?),
+                (3, value) if is_counter => start.merge(value.bytes()?)?,
                 _ => {}
             }
         }
-        Ok((bits, start_ms, exemplar))
+        Ok((bits, start.start_ms(), exemplar))
     };
     let (bits, start_ms, exemplar) = read().map_err(E::from)?;
+    let exemplar: Option<&[u8]> = exemplar.as_deref();
     visit(&Sample { value: Value::Float(bits), start_ms, exemplars: exemplar.as_slice(), ..sample })
 }
 
@@ -342,7 +347,7 @@ fn read_summary<E: From<Fault>>(
     visit: &mut impl FnMut(&Sample<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let read = || -> Result<_, Fault> {
-        let (mut count, mut sum, mut start_ms, mut quantiles) = (0, 0, None, Vec::new());
+        let (mut count, mut sum, mut start, mut quantiles) = (0, 0, Timestamp::default(), Vec::new());
         for field in ProtobufFields::new(message) {
             match field? {
                 (1, value) => count = value.varint()?,
@@ -358,11 +363,11 @@ fn read_summary<E: From<Fault>>(
                     }
                     quantiles.push((f64::from_bits(quantile), bits));
                 }
-                (4, value) => start_ms = Some(time_ms(value.bytes()?)?),
+                (4, value) => start.merge(value.bytes()?)?,
                 _ => {}
             }
         }
-        Ok((count, sum, start_ms, quantiles))
+        Ok((count, sum, start.start_ms(), quantiles))
     };
     let (count, sum, start_ms, quantiles) = read().map_err(E::from)?;
     let mut give = |role, bound, bits| {
@@ -386,7 +391,7 @@ fn read_classic<E: From<Fault>>(
     give(Role::Count, 0.0, histogram.count, None)?;
     give(Role::Sum, 0.0, histogram.sum, None)?;
     for bucket in &histogram.buckets {
-        give(Role::Bucket, bucket.bound, bucket.count, bucket.exemplar)?;
+        give(Role::Bucket, bucket.bound, bucket.count, bucket.exemplar.as_deref())?;
         if bucket.bound == f64::INFINITY {
             return Ok(());
         }
@@ -416,12 +421,12 @@ struct Bucket<'a> {
     bound: f64,
     /// Observations up to the bound.
     count: f64,
-    exemplar: Option<&'a [u8]>,
+    exemplar: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> Histogram<'a> {
     fn read(message: &'a [u8]) -> Result<Histogram<'a>, Fault> {
-        let (mut whole, mut float) = (0, 0.0);
+        let (mut whole, mut float, mut start) = (0, 0.0, Timestamp::default());
         let mut histogram = Histogram {
             count: 0.0,
             sum: 0.0,
@@ -439,12 +444,13 @@ impl<'a> Histogram<'a> {
                 (6, value) => histogram.is_native |= double(value)? > 0.0,
                 (7, value) => histogram.is_native |= value.varint()? > 0,
                 (9 | 12, _) => histogram.is_native = true,
-                (15, value) => histogram.start_ms = Some(time_ms(value.bytes()?)?),
+                (15, value) => start.merge(value.bytes()?)?,
                 (16, _) => histogram.has_exemplars = true,
                 _ => {}
             }
         }
         histogram.count = if float != 0.0 { float } else { whole as f64 };
+        histogram.start_ms = start.start_ms();
         Ok(histogram)
     }
 }
@@ -457,7 +463,7 @@ impl<'a> Bucket<'a> {
             match field? {
                 (1, value) => whole = value.varint()?,
                 (2, value) => bucket.bound = double(value)?,
-                (3, value) => bucket.exemplar = Some(value.bytes()?),
+                (3, value) => merge(bucket.exemplar.get_or_insert_default(), value.bytes()?),
                 (4, value) => float = double(value)?,
                 _ => {}
             }
@@ -468,7 +474,7 @@ impl<'a> Bucket<'a> {
 }
 
 /// The exemplars of a native histogram that say when they were seen: its own, or those of the buckets.
-fn native_exemplars<'a>(message: &'a [u8], histogram: &Histogram<'a>) -> Result<Vec<&'a [u8]>, Fault> {
+fn native_exemplars<'a>(message: &'a [u8], histogram: &'a Histogram<'_>) -> Result<Vec<&'a [u8]>, Fault> {
     let mut exemplars = Vec::new();
     if histogram.has_exemplars {
         for field in ProtobufFields::new(message) {
@@ -477,7 +483,7 @@ fn native_exemplars<'a>(message: &'a [u8], histogram: &Histogram<'a>) -> Result<
             }
         }
     } else {
-        exemplars.extend(histogram.buckets.iter().filter_map(|bucket| bucket.exemplar));
+        exemplars.extend(histogram.buckets.iter().filter_map(|bucket| bucket.exemplar.as_deref()));
     }
     let mut timed = Vec::with_capacity(exemplars.len());
     for exemplar in exemplars {
@@ -489,17 +495,42 @@ fn native_exemplars<'a>(message: &'a [u8], histogram: &Histogram<'a>) -> Result<
     Ok(timed)
 }
 
-/// The milliseconds of a `Timestamp`.
-fn time_ms(message: &[u8]) -> Result<i64, Fault> {
-    let (mut seconds, mut nanos) = (0i64, 0i64);
-    for field in ProtobufFields::new(message) {
-        match field? {
-            (1, value) => seconds = value.varint()? as i64,
-            (2, value) => nanos = i64::from(value.varint()? as i32),
-            _ => {}
-        }
+/// Reads `more` into a message: the bytes of both, one behind the other, say what they say together.
+fn merge<'a>(message: &mut Cow<'a, [u8]>, more: &'a [u8]) {
+    if message.is_empty() {
+        *message = Cow::Borrowed(more);
+    } else {
+        message.to_mut().extend_from_slice(more);
     }
-    Ok(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000))
+}
+
+/// A `Timestamp`.
+#[derive(Clone, Copy, Default)]
+struct Timestamp {
+    seconds: i64,
+    nanos: i64,
+}
+
+impl Timestamp {
+    fn merge(&mut self, message: &[u8]) -> Result<(), Fault> {
+        for field in ProtobufFields::new(message) {
+            match field? {
+                (1, value) => self.seconds = value.varint()? as i64,
+                (2, value) => self.nanos = i64::from(value.varint()? as i32),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ms(self) -> i64 {
+        self.seconds.saturating_mul(1000).saturating_add(self.nanos / 1_000_000)
+    }
+
+    /// A start time's milliseconds. To Prometheus one at the epoch is none, also one that is there and says nothing.
+    fn start_ms(self) -> Option<i64> {
+        Some(self.ms()).filter(|ms| *ms != 0)
+    }
 }
 
 fn double(value: ProtobufValue<'_>) -> Result<f64, ProtobufError> {

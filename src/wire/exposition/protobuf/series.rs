@@ -12,7 +12,7 @@ use crate::model::{LabelsBuf, METRIC_NAME};
 
 use super::super::number::append_canonical;
 use super::super::{GivenLabel, is_given};
-use super::{Fault, Role, Sample, time_ms};
+use super::{Fault, Role, Sample, Timestamp};
 
 /// The first byte of keys, to which the role is added.
 const KEY: u8 = 0x10;
@@ -190,12 +190,12 @@ pub(in super::super) fn write_exemplar(
     message: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(u64, Option<i64>), Fault> {
-    let (mut value_bits, mut at, mut count) = (0, None, 0);
+    let (mut value_bits, mut at, mut count) = (0, None::<Timestamp>, 0);
     for field in ProtobufFields::new(message) {
         match field? {
             (1, _) => count += 1,
             (2, value) => value_bits = value.fixed64()?,
-            (3, value) => at = Some(time_ms(value.bytes()?)?),
+            (3, value) => at.get_or_insert_default().merge(value.bytes()?)?,
             _ => {}
         }
     }
@@ -207,5 +207,5 @@ pub(in super::super) fn write_exemplar(
             write_sized(out, value);
         }
     }
-    Ok((value_bits, at))
+    Ok((value_bits, at.map(Timestamp::ms)))
 }

@@ -121,6 +121,88 @@ fn what_is_no_family_says_which_and_why() {
     }
 }
 
+/// The start time of the only row, in milliseconds.
+fn start_ms(body: &[u8]) -> Option<i64> {
+    let rows = take(body, HistogramOptions::default()).unwrap();
+    rows.rows[0].start_time_ns.map(|ns| ns / 1_000_000)
+}
+
+#[test]
+fn a_start_time_that_says_nothing_is_none() {
+    let stamp = |seconds: u64, nanos: u64| [varint(1, seconds), varint(2, nanos)].concat();
+    for (start, expected) in [
+        (Vec::new(), None),
+        (stamp(0, 0), None),
+        // Less than a millisecond of the epoch is the epoch.
+        (stamp(0, 999_999), None),
+        (stamp(0, 1_000_000), Some(1)),
+        (stamp(5, 0), Some(5000)),
+    ] {
+        let counter = [value(1.0), bytes(3, &start)].concat();
+        let summary = [varint(1, 1), bytes(4, &start)].concat();
+        let histogram = [varint(1, 1), bytes(15, &start)].concat();
+        assert_eq!(start_ms(&family("c", 0, 3, &[("x", counter)])), expected, "counter {start:?}");
+        assert_eq!(start_ms(&family("s", 2, 4, &[("x", summary)])), expected, "summary {start:?}");
+        assert_eq!(start_ms(&family("h", 4, 7, &[("x", histogram)])), expected, "histogram {start:?}");
+    }
+}
+
+#[test]
+fn a_message_in_parts_is_read_as_one() {
+    let label = |name: &[u8]| bytes(1, &[bytes(1, name), bytes(2, b"1")].concat());
+    // A family of one metric, whose value comes in these parts.
+    let in_parts = |kind: u64, number: u64, parts: &[Vec<u8>]| {
+        let metric: Vec<u8> = parts.iter().flat_map(|part| bytes(number, part)).collect();
+        let family = [bytes(1, b"m"), varint(3, kind), bytes(4, &metric)].concat();
+        let mut body = Vec::new();
+        write_varint(&mut body, family.len() as u64);
+        [body, family].concat()
+    };
+    let exemplar = [
+        bytes(2, &[label(b"a"), double(2, 7.0), bytes(3, &varint(1, 9))].concat()),
+        bytes(2, &[label(b"b"), bytes(3, &varint(2, 5_000_000))].concat()),
+    ];
+    let start = [bytes(3, &varint(1, 5)), bytes(3, &varint(2, 7_000_000))];
+    let bucket = |exemplars: &[Vec<u8>]| {
+        let exemplars: Vec<u8> =
+            exemplars.iter().flat_map(|field| [&[3 << 3 | 2], &field[1..]].concat()).collect();
+        bytes(3, &[varint(1, 2), double(2, 1.0), exemplars].concat())
+    };
+    let spans = native(3, &[1, 2]);
+    let (count_to_schema, buckets) = spans.split_at(spans.len() - 10);
+    assert_eq!(buckets[0], 12 << 3 | 2, "the first field of the second half");
+    for (kind, number, parts) in [
+        (
+            0,
+            3,
+            vec![
+                exemplar[0].clone(),
+                [value(3.0), start[0].clone()].concat(),
+                [&exemplar[1][..], &start[1]].concat(),
+            ],
+        ),
+        (1, 2, vec![value(1.0), Vec::new(), value(2.0)]),
+        (2, 4, vec![varint(1, 4), double(2, 1.5)]),
+        (4, 7, vec![varint(1, 2), [double(2, 1.5), bucket(&exemplar)].concat()]),
+        (4, 7, vec![count_to_schema.to_vec(), buckets.to_vec()]),
+    ] {
+        let whole = take(&in_parts(kind, number, &[parts.concat()]), HistogramOptions::default()).unwrap();
+        let read = take(&in_parts(kind, number, &parts), HistogramOptions::default()).unwrap();
+        assert_eq!(read.rows, whole.rows);
+        assert_eq!(read.exemplars, whole.exemplars);
+        for exemplar in &read.exemplars {
+            let names: Vec<_> = exemplar.labels.iter().map(|(name, _)| &**name).collect();
+            let bits = f64::to_bits(7.0);
+            assert_eq!((names, exemplar.value_bits, exemplar.time_ns), (vec!["a", "b"], bits, 9_005_000_000));
+        }
+        match kind {
+            0 => assert_eq!((read.rows[0].start_time_ns, read.exemplars.len()), (Some(5_007_000_000), 1)),
+            1 => assert_eq!(read.rows[0].fields[0].1, Seen::F64(f64::to_bits(2.0))),
+            _ => {}
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_families_or_a_fault(bytes: Vec<u8>, at in any::<prop::sample::Index>(), byte: u8) {

@@ -11,6 +11,7 @@
 //! How far the two are equal is found out a piece at a time and remembered, since a line that is equal may have to be
 //! read nevertheless: each byte is compared a few times at most, whatever the lines are.
 
+use crate::bytes::prefetch;
 use crate::model::{Intake, MetricType, Series};
 
 use super::super::cursor::{Stop, starts_name};
@@ -39,6 +40,14 @@ pub(super) struct Reading<'a> {
     /// `# EOF` was read.
     ended: bool,
     equal: Equal,
+    fetched: Fetched,
+}
+
+/// How far the page was fetched, which was last looked at an interval ago and is in no cache.
+#[derive(Clone, Copy, Default, Debug)]
+struct Fetched {
+    text: usize,
+    lines: usize,
 }
 
 /// Stretches of the body and of the page that are equal.
@@ -67,7 +76,8 @@ impl Scraper {
         let is_old = page.live && page.format == Format::Lines(syntax);
         let Progress { at, next, same, ended, equal } = self.progress;
         let trail = Trail { old: if is_old { page } else { &nothing }, next, same: same && is_old };
-        let mut reading = Reading { syntax, options: self.options, body, at, trail, ended, equal };
+        let fetched = Fetched::default();
+        let mut reading = Reading { syntax, options: self.options, body, at, trail, ended, equal, fetched };
         let done = self.read_on(&mut reading, intake, work);
         let Reading { at, trail: Trail { next, same, .. }, ended, equal, .. } = reading;
         self.progress = Progress { at, next, same, ended, equal };
@@ -111,6 +121,7 @@ impl Scraper {
             return false;
         }
         let from = first.start as usize;
+        reading.fetch_ahead(from);
         let common = reading.equal_len(from, old.end(reading.trail.next) - from);
         let (begin, base) = (reading.trail.next, reading.at);
         let mut done = 0;
@@ -463,6 +474,24 @@ impl Scraper {
 }
 
 impl Reading<'_> {
+    /// Has the processor fetch what of the page comes next, its text being compared from `old_at` on. It would see by
+    /// itself that memory is read in order, were it not for each value that differs.
+    #[inline]
+    fn fetch_ahead(&mut self, old_at: usize) {
+        let Page { text, lines, .. } = self.trail.old;
+        let upto = text.len().min(old_at + FETCHED_BYTES);
+        for at in (self.fetched.text.max(old_at)..upto).step_by(CACHE_LINE_BYTES) {
+            prefetch(&raw const text[at]);
+        }
+        self.fetched.text = self.fetched.text.max(upto);
+        let upto = lines.len().min(self.trail.next + FETCHED_BYTES / size_of::<Line>());
+        let stride = CACHE_LINE_BYTES / size_of::<Line>();
+        for line in (self.fetched.lines.max(self.trail.next)..upto).step_by(stride) {
+            prefetch(&raw const lines[line]);
+        }
+        self.fetched.lines = self.fetched.lines.max(upto);
+    }
+
     /// How far what comes next is equal to the page's text from `old_at` on, as far as was looked: up to `wanted` bytes
     /// at least.
     #[inline]
@@ -502,6 +531,11 @@ impl Reading<'_> {
 fn window(rest: &[u8]) -> &[u8] {
     &rest[..rest.len().min(LINE_BYTES_MAX + 1)]
 }
+
+/// Bytes of the page that are fetched before they are looked at: as many as are compared while memory answers.
+const FETCHED_BYTES: usize = 2 << 10;
+
+const CACHE_LINE_BYTES: usize = 64;
 
 /// Bytes that are compared at a time: few, since they may be in vain for a line.
 const COMPARED_BYTES_MIN: usize = 8 << 10;

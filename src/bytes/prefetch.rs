@@ -4,7 +4,7 @@
 
 /// Fetches the cache line of `address` without waiting for it. Any address is fine, a wrong one only wastes the fetch.
 #[inline(always)]
-pub(super) fn prefetch<T>(address: *const T) {
+pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint; the processor ignores addresses that it may not read.
     unsafe {

@@ -3,6 +3,8 @@
 //! The other process is this test binary, started again to play a part; `strace` makes its system calls fail, and where
 //! there is none, that is said and skipped.
 
+#![allow(unsafe_code, reason = "a child's copies of descriptors are made without a child")]
+
 mod log_kit;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -105,6 +107,37 @@ fn a_directory_held_by_another_process_is_refused_with_its_number() {
     drop(holder.stdin.take().map(|mut pipe| pipe.flush()));
     holder.wait().expect("it ends");
     assert!(Directory::open(data.path(), LOG).is_ok());
+}
+
+/// The descriptors that this process has open in a directory, once more: as a child has them between its fork and its
+/// exec.
+#[cfg(target_os = "linux")]
+fn inherited(data: &Path) -> Vec<std::os::fd::OwnedFd> {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux").filter_map(|entry| {
+        let entry = entry.ok()?;
+        let fd = entry.file_name().to_str()?.parse().ok()?;
+        std::fs::read_link(entry.path()).ok()?.starts_with(data).then_some(fd)
+    });
+    let copy = |fd| {
+        // SAFETY: it is one of a directory that the caller has open, and that no other test knows of.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        fd.try_clone_to_owned().expect("there is room for a descriptor")
+    };
+    open.map(copy).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_that_was_just_forked_does_not_keep_a_closed_directory() {
+    let data = data();
+    let path = data.path().canonicalize().expect("a directory");
+    let directory = Directory::open(&path, LOG).expect("nobody has it");
+    let copies = inherited(&path);
+    assert_eq!(copies.len(), 2, "the lock and the page");
+    assert!(matches!(Directory::open(&path, LOG), Err(LogError::Locked { .. })));
+    drop(directory);
+    drop(Directory::open(&path, LOG).expect("it was closed"));
+    drop(copies);
 }
 
 /// Runs a part under strace; `None`, with the reason printed, where that does not work.

@@ -3,15 +3,18 @@
 mod log_kit;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use log_kit::{bytes_of, commit, open, rotate, spawn};
 use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
-use tidegate::log::disk::{Access, Backend, Files, Space, SystemDisk, SystemFiles};
+use tidegate::log::disk::{Access, Backend, COMMITS_IN_FLIGHT_MAX, Files, Space, SystemDisk, SystemFiles};
 use tidegate::log::{
-    Directory, Found, ReadDirectory, Retention, SPARES_MAX, Survey, Sweeper, WorkerLog, WorkerOptions,
-    recover_others, verify,
+    CursorStart, Cursors, Directory, Found, LogError, ReadDirectory, Retention, SPARES_MAX, Survey, Sweeper,
+    WorkerLog, WorkerOptions, recover_others, verify,
 };
 use tidegate::model::LogId;
+use tidegate::reader::{Query, Reader, Rows};
 
 const LOG: LogId = LogId(*b"retained-log-001");
 const KEEP_ALL: Retention =
@@ -74,7 +77,8 @@ fn age_counts_from_arrival_and_by_whole_segments() {
     // Everything, though nobody writes any more; what is left remembers the sequence.
     sweeper.sweep(&retention, 1_000_000).unwrap();
     assert_eq!(sequences(&files, 0), [0_u64; 0]);
-    assert_eq!(simulated(&files, 0, 5).next_sequence(), 11);
+    // As after a segment that was being written: those that may have been under way are not used again.
+    assert_eq!(simulated(&files, 0, 5).next_sequence(), 11 + COMMITS_IN_FLIGHT_MAX as u64);
 }
 
 #[test]
@@ -119,7 +123,9 @@ fn free_space_takes_spares_first_and_then_segments() {
 #[test]
 fn the_newest_segment_goes_where_there_is_no_room_for_anything_else() {
     let files = SimulatedFiles::new(1);
-    fill(&files, 0, 0..1);
+    let mut log = simulated(&files, 0, 1);
+    (0..9).for_each(|_| _ = commit(&mut log, LOG, 0, 8000));
+    log.close(Box::new(Vec::new), &mut Vec::new()).unwrap();
     let space = files.space().unwrap();
     files.set_capacity(space.total_bytes - space.free_bytes);
     let retention = Retention { free_percent_min: 50, ..KEEP_ALL };
@@ -128,14 +134,17 @@ fn the_newest_segment_goes_where_there_is_no_room_for_anything_else() {
     assert!(files.space().unwrap().free_bytes >= swept.removed_bytes);
     assert_eq!(sequences(&files, 0), [0_u64; 0]);
     files.set_capacity(u64::MAX);
-    assert!(simulated(&files, 0, 5).next_sequence() > 1, "what is left remembers the sequence");
+    let next_sequence = simulated(&files, 0, 5).next_sequence();
+    assert_eq!(next_sequence, 10 + COMMITS_IN_FLIGHT_MAX as u64, "what is left remembers the sequence");
 }
 
-/// Files on which something happens as soon as a sweep has listed them.
+/// Files on which something happens: as soon as a sweep has listed them, or when it asks for a lock.
 #[derive(Clone)]
 struct Interrupted {
     files: SimulatedFiles,
-    then: fn(&SimulatedFiles),
+    listed: fn(&SimulatedFiles),
+    /// How often a file can be locked before a reader has it.
+    locks_left: Arc<AtomicU64>,
 }
 
 impl Files for Interrupted {
@@ -151,7 +160,7 @@ impl Files for Interrupted {
 
     fn list(&self) -> io::Result<Vec<String>> {
         let names = self.files.list();
-        (self.then)(&self.files);
+        (self.listed)(&self.files);
         names
     }
 
@@ -172,7 +181,9 @@ impl Files for Interrupted {
     }
 
     fn lock_exclusive(&self, name: &str) -> io::Result<Option<Self::File>> {
-        self.files.lock_exclusive(name)
+        let left = self.locks_left.load(Ordering::Relaxed);
+        self.locks_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 { Ok(None) } else { self.files.lock_exclusive(name) }
     }
 
     fn open_shared(&self, name: &str) -> io::Result<Self::File> {
@@ -185,11 +196,12 @@ fn a_segment_that_a_worker_begins_during_a_sweep_is_left_alone() {
     // What the sweep takes for the newest one is not it any more.
     let files = SimulatedFiles::new(1);
     fill(&files, 0, 0..3);
-    let then = |files: &SimulatedFiles| {
+    let listed = |files: &SimulatedFiles| {
         let mut log = simulated(files, 0, 9);
         assert_eq!(commit(&mut log, LOG, 0, 10).sequence, 4);
     };
-    let interrupted = Interrupted { files: files.clone(), then };
+    let locks_left = Arc::new(AtomicU64::new(u64::MAX));
+    let interrupted = Interrupted { files: files.clone(), listed, locks_left };
     let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
     let swept = Sweeper::new(interrupted, LOG).sweep(&retention, u64::MAX).unwrap();
     assert_eq!((swept.removed, swept.removed_for_space), (2, 0));
@@ -280,22 +292,89 @@ fn the_newest_segment_waits_for_its_reader_and_who_comes_late_finds_it_gone() {
 }
 
 #[test]
+fn a_follower_that_has_read_a_segment_through_does_not_keep_a_full_disk_full() {
+    let Some(mount) = log_kit::mount_tmpfs("size=400k") else { return };
+    let directory = Directory::open(mount.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+    let mut follower = Reader::open(mount.path()).unwrap().rows(Query::default()).unwrap();
+    // These blocks cannot be decoded, which is told elsewhere; they are read all the same.
+    let read = |follower: &mut Rows| while follower.next_block(|_| Ok::<_, LogError>(())).unwrap() {};
+    while commit(&mut log, LOG, 0, 60_000).result.is_ok() {
+        assert!(follower.refresh().unwrap());
+        read(&mut follower);
+    }
+    let reopen = |log: &mut WorkerLog<SystemDisk>| {
+        log.try_reopen();
+        while log.is_reopening() {
+            log.wait();
+            log.poll(0, &mut Vec::new());
+        }
+        log.epoch().is_some()
+    };
+    // What is left is filled, so that nothing but the one segment can make room.
+    let mut ballast = std::fs::File::create(mount.path().join("ballast")).unwrap();
+    while io::Write::write(&mut ballast, &[1; 4096]).is_ok() {}
+    assert!(!reopen(&mut log), "no room");
+
+    let mut sweeper = Sweeper::new(directory.files().clone(), LOG);
+    let retention = Retention { free_percent_min: 20, ..KEEP_ALL };
+    assert_eq!(
+        sweeper.sweep(&retention, 0).unwrap().removed,
+        0,
+        "the follower does not know yet that it is closed"
+    );
+    assert!(follower.refresh().unwrap(), "a segment has ended");
+    read(&mut follower);
+    assert!(!follower.refresh().unwrap(), "and was let go");
+    assert_eq!(sweeper.sweep(&retention, 0).unwrap().removed, 1);
+    assert!(directory.files().space().unwrap().free_bytes > 80 << 10);
+    std::fs::remove_file(mount.path().join("ballast")).unwrap();
+    assert!(reopen(&mut log));
+    let sequence = commit(&mut log, LOG, 0, 10).sequence;
+    assert!(follower.refresh().unwrap());
+    let mut passed = 0;
+    while follower.next_block(|_| Ok::<_, LogError>(())).unwrap() {
+        passed += 1;
+    }
+    assert_eq!((passed, sequence), (1, log.durable_sequence()), "it goes on with the next segment");
+}
+
+#[test]
+fn a_segment_that_a_reader_keeps_costs_no_cursor_its_blocks() {
+    for locks_left in 0..3 {
+        let files = SimulatedFiles::new(1);
+        fill(&files, 0, 0..1);
+        let interrupted =
+            Interrupted { files: files.clone(), listed: |_| (), locks_left: Arc::new(locks_left.into()) };
+        let cursors = Arc::new(Cursors::open(interrupted.clone(), LOG).unwrap());
+        cursors.create("c", CursorStart::Oldest).unwrap();
+        let mut sweeper = Sweeper::new(interrupted, LOG).minding(Arc::clone(&cursors));
+        let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
+        let swept = sweeper.sweep(&retention, u64::MAX).unwrap();
+        let lost = cursors.cursor("c").unwrap().lost;
+        assert_eq!((swept.lost, lost.blocks), (lost, swept.removed), "{locks_left} locks");
+        assert_eq!(sequences(&files, 0).len() as u64, 1 - swept.removed);
+    }
+}
+
+#[test]
 fn workers_that_are_no_more_are_closed_retained_and_not_forgotten() {
     let files = SimulatedFiles::new(4);
     for worker in 0..4 {
         let mut log = simulated(&files, worker, u64::from(worker));
-        for _ in 0..3 {
+        for _ in 0..9 {
             commit(&mut log, LOG, worker, 100);
         }
     }
     let done = recover_others(&files, LOG, |worker| worker < 2, |_| 0).unwrap();
     assert_eq!(done.iter().map(|(w, r)| (*w, r.closed)).collect::<Vec<_>>(), [(2, 1), (3, 1)]);
-    assert_eq!(sequences(&files, 3), [1, 2, 3]);
+    assert_eq!(sequences(&files, 3), (1..=9).collect::<Vec<_>>());
     let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
     Sweeper::new(files.clone(), LOG).sweep(&retention, u64::MAX).unwrap();
     assert_eq!(sequences(&files, 3), [0_u64; 0]);
-    assert_eq!(sequences(&files, 1), [1, 2, 3], "open: its worker is to recover it");
-    assert!(simulated(&files, 3, 99).next_sequence() > 3);
+    assert_eq!(sequences(&files, 1), (1..=9).collect::<Vec<_>>(), "open: its worker is to recover it");
+    // Twice not closed: as it was left, and as retention leaves it.
+    assert_eq!(simulated(&files, 3, 99).next_sequence(), 10 + 2 * COMMITS_IN_FLIGHT_MAX as u64);
 }
 
 #[test]

@@ -182,6 +182,23 @@ fn a_directory_without_room_for_the_live_page_is_refused() {
 }
 
 #[test]
+fn what_was_told_durable_is_told_on_by_a_start_that_finds_no_room() {
+    let Some(mount) = log_kit::mount_tmpfs("size=400k") else { return };
+    {
+        let directory = Directory::open(mount.path(), LOG).unwrap();
+        let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+        (0..3).for_each(|_| assert!(commit(&mut log, LOG, 0, 5000).result.is_ok()));
+    }
+    assert!(std::fs::write(mount.path().join("ballast"), [1; 400 << 10]).is_err(), "now it is full");
+    for seed in 2..4 {
+        let directory = Directory::open(mount.path(), LOG).unwrap();
+        assert_eq!(directory.live(0).unwrap().told_before(), 3);
+        let (log, _) = open(&directory, Backend::Threads, 0, seed).unwrap();
+        assert_eq!((log.epoch(), log.durable_sequence()), (None, 3));
+    }
+}
+
+#[test]
 fn a_reader_makes_no_directory() {
     let data = data();
     let missing = data.path().join("missing");

@@ -154,14 +154,43 @@ mod tests {
         STOCK.with_borrow_mut(|stock| stock.as_mut().unwrap().ordered -= 1);
         assert_ne!(of_own.address(), ready.address());
         drop(ready);
-        let mut slab = Slab::<u64>::with_capacity(SLAB_BYTES / 8);
-        slab.push(7);
-        assert_eq!(slab.as_ptr() as usize % SLAB_BYTES, 0);
         give_back(of_own);
-        drop(slab);
         drop(stock);
         assert!(STOCK.with_borrow(Option::is_none));
-        assert_eq!(*Slab::<u64>::with_capacity(SLAB_BYTES / 8), [0u64; 0], "works without");
+    }
+
+    #[test]
+    fn a_full_slab_is_the_one_that_lay_ready_and_the_next_is_ordered() {
+        let (inbox, orders) = sync_channel(INBOX_MAX);
+        let (out, ready) = sync_channel(READY_MAX);
+        let prepared = FullSlab::new();
+        let address = prepared.address();
+        assert!(out.send(prepared).is_ok());
+        STOCK.set(Some(Stock { inbox, ready, ordered: 1 }));
+        let full = || Slab::<u64>::with_capacity(SLAB_BYTES / 8);
+        let first = full();
+        assert_eq!(first.as_ptr() as usize, address);
+        let ordered = || orders.try_iter().filter(|message| matches!(message, Message::Order)).count();
+        assert_eq!(ordered(), READY_MAX);
+        // Nothing lies ready now: the next one is made here, and no more is ordered than was.
+        let second = full();
+        assert_ne!(second.as_ptr() as usize, address);
+        assert_eq!(ordered(), 0);
+        // What is let go goes to the thread.
+        drop(first);
+        assert!(matches!(orders.try_recv(), Ok(Message::Free(slab)) if slab.address() == address));
+        STOCK.set(None);
+        drop(second);
+        assert!(orders.try_recv().is_err(), "a thread without a stock frees for itself");
+    }
+
+    #[test]
+    fn a_thread_without_a_stock_makes_full_slabs_itself() {
+        order();
+        let mut slab = Slab::<u64>::with_capacity(SLAB_BYTES / 8);
+        assert_eq!(slab.as_ptr() as usize % SLAB_BYTES, 0);
+        (0..slab.capacity() as u64).for_each(|n| slab.push(n));
+        assert!(slab.iter().copied().eq(0..(SLAB_BYTES / 8) as u64));
     }
 
     #[test]

@@ -45,8 +45,13 @@ pub(super) fn prepare<S: Files>(
         let _ = files.remove(&temporary);
     }
     let bytes = filled?;
-    files.rename(&temporary, &header.name.to_string())?;
-    files.sync_directory()?;
+    let name = header.name.to_string();
+    files.rename(&temporary, &name)?;
+    if let Err(error) = files.sync_directory() {
+        // It will not be used, nor heard of before the next start.
+        let _ = files.remove(&name);
+        return Err(error);
+    }
     Ok(Prepared { name: header.name, epoch: header.epoch, file, bytes, created_ns: header.created_ns })
 }
 

@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cursor::{Cursor, Cursors, read_cursors};
+use super::cursor::{Cursor, Cursors, Positions, read_cursors};
 use super::disk::{Files, SystemFile, SystemFiles};
 use super::error::LogError;
 use super::live::{LivePage, LiveSlot, read_watermarks};
@@ -54,8 +54,11 @@ impl Directory {
                 log
             }
         };
-        let live = share(path, lock).map_err(LogError::io("share", path.join(LIVE)))?;
-        let cursors = Arc::new(Cursors::open(files.clone(), log)?.watching(Arc::clone(live.tide())));
+        let cursors = Cursors::open(files.clone(), log)?;
+        // A crash of the machine may have taken the page, or the segments: what is passed is not to come again.
+        let passed = cursors.passed();
+        let live = share(path, lock, &passed).map_err(LogError::io("share", path.join(LIVE)))?;
+        let cursors = Arc::new(cursors.watching(Arc::clone(live.tide())));
         Ok(Directory { path: path.to_owned(), log, files, live, cursors })
     }
 
@@ -206,8 +209,13 @@ impl ReadDirectory {
             Err(e) => return Err(LogError::io("open", path)(e)),
         };
         match file.try_lock_shared() {
-            // Held for a moment: a writer that starts just now waits for it. A page that is cut short says nothing.
-            Ok(()) => Ok(read_watermarks(&file).map_or(Watermarks::None, Watermarks::Left)),
+            // Held for a moment: a writer that starts just now waits for it, and not for a child of ours that has the
+            // descriptor, too. A page that is cut short says nothing.
+            Ok(()) => {
+                let left = read_watermarks(&file);
+                let _ = file.unlock();
+                Ok(left.map_or(Watermarks::None, Watermarks::Left))
+            }
             Err(TryLockError::WouldBlock) => {
                 read_watermarks(&file).map(Watermarks::Present).map_err(LogError::io("read", path))
             }
@@ -287,10 +295,10 @@ fn lock(data: &Path) -> Result<File, LogError> {
     Ok(file)
 }
 
-fn share(data: &Path, lock: File) -> io::Result<LivePage> {
+fn share(data: &Path, lock: File, passed: &Positions) -> io::Result<LivePage> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).open(data.join(LIVE))?;
-    LivePage::create(file, lock)
+    LivePage::create(file, lock, passed.iter())
 }
 
 fn read_format(data: &Path) -> Result<Option<LogId>, LogError> {

@@ -26,7 +26,23 @@ struct Held {
     tide: Arc<Tide>,
     /// What the last writer's page told.
     left: Vec<u64>,
-    _locks: [File; 2],
+    /// On the page, and on the directory.
+    locks: [File; 2],
+    /// Who took them.
+    process: u32,
+}
+
+impl Drop for Held {
+    /// Unlocks by word. Closing would leave the locks to every child that is between its fork and its exec at this
+    /// moment, and has these descriptors as well: who opens the directory next, perhaps in this process, would be told
+    /// that it is in use. (A child of a writer that is killed can still do that, for as long as it has not called
+    /// exec.) A child that comes here itself must not take the locks from its parent.
+    fn drop(&mut self) {
+        if std::process::id() == self.process {
+            // Without success the descriptors' closing has to do.
+            self.locks.iter().for_each(|file| _ = file.unlock());
+        }
+    }
 }
 
 /// The watermarks once more, for readers in this process. Not the page itself: a mapping keeps its file's lock, and
@@ -40,9 +56,21 @@ pub(super) struct Tide {
 impl LivePage {
     /// Maps the page of `file`, all zeros, and locks it, which tells readers that it is alive. `lock` is the lock that
     /// keeps other writers out. What the page told before is kept aside: all that it covers was durable.
-    pub(super) fn create(file: File, lock: File) -> io::Result<LivePage> {
+    ///
+    /// `passed` are positions that cursors are at, by worker: all up to there was durable, too.
+    pub(super) fn create(
+        file: File,
+        lock: File,
+        passed: impl Iterator<Item = (u32, u64)>,
+    ) -> io::Result<LivePage> {
         // A page that is cut short says nothing.
-        let left = read_watermarks(&file).unwrap_or_default();
+        let mut left = read_watermarks(&file).unwrap_or_default();
+        left.resize(LIVE_WORKERS_MAX as usize, 0);
+        for (worker, sequence) in passed {
+            if let Some(durable) = left.get_mut(worker as usize) {
+                *durable = sequence.max(*durable);
+            }
+        }
         file.set_len(PAGE_BYTES as u64)?;
         // Written, not left a hole: where a full disk has no room for it, this is told of here, and a store into the
         // mapping would be killed for it.
@@ -53,7 +81,8 @@ impl LivePage {
             durable: [const { AtomicU64::new(0) }; LIVE_WORKERS_MAX as usize],
             moved: Pulse::default(),
         });
-        Ok(LivePage(Arc::new(Held { page, tide, left, _locks: [file, lock] })))
+        let process = std::process::id();
+        Ok(LivePage(Arc::new(Held { page, tide, left, locks: [file, lock], process })))
     }
 
     /// What readers in this process look at.
@@ -75,7 +104,8 @@ pub struct LiveSlot {
 }
 
 impl LiveSlot {
-    /// The sequence up to which the last writer told that the worker's log was durable; 0 if nothing is known of it.
+    /// The sequence up to which the worker's log was durable, by what the last writer told and by what cursors have
+    /// passed; 0 if nothing is known of it.
     pub fn told_before(&self) -> u64 {
         self.page.0.left.get(self.worker as usize).copied().unwrap_or(0)
     }

@@ -105,12 +105,11 @@ pub fn recover_others<S: Files>(
     let mut done = Vec::new();
     for worker in workers.into_iter().filter(|&w| !writes(w)) {
         let mut recovery = recover(files, log, worker, told(worker))?;
-        if let Some(newest) =
-            recovery.unused.iter().filter(|n| SegmentName::parse(n).is_some()).max().cloned()
-        {
+        if let Some(telling) = most_telling(files, &recovery.unused) {
             // It may be all that remembers the sequence: it stays, without the storage that it was given.
-            keep_empty(files, log, &newest, &recovery).map_err(LogError::io("close", &newest))?;
-            recovery.unused.retain(|name| *name != newest);
+            let path = telling.name.to_string();
+            keep_empty(files, &path, &telling, &recovery).map_err(LogError::io("close", &path))?;
+            recovery.unused.retain(|name| *name != path);
         }
         recovery.remove_unused(files).map_err(LogError::io("remove", "unused segments"))?;
         done.push((worker, recovery));
@@ -118,18 +117,28 @@ pub fn recover_others<S: Files>(
     Ok(done)
 }
 
-fn keep_empty<S: Files>(files: &S, log: LogId, path: &str, recovery: &Recovery) -> io::Result<()> {
-    let (Some(name), file) = (SegmentName::parse(path), files.open(path, Access::Write)?) else {
-        return Ok(());
+/// Of unused segments, the header of the one that says most of the sequence. Those that have lost theirs say nothing.
+fn most_telling<S: Files>(files: &S, unused: &[String]) -> Option<SegmentHeader> {
+    let header = |path: &String| {
+        SegmentName::parse(path)?;
+        let mut page = [0; SEGMENT_PAGE];
+        files.open(path, Access::Read).and_then(|file| file.read_full_at(&mut page, 0)).ok()?;
+        SegmentHeader::decode(&page).ok()
     };
-    let mut page = [0; SEGMENT_PAGE];
-    file.read_full_at(&mut page, 0)?;
-    // Without its header it cannot be closed, but then it does not remember anything either.
-    let Ok(header) = SegmentHeader::decode(&page) else {
-        return files.remove(path);
-    };
+    unused.iter().filter_map(header).max_by_key(|header| (header.sequence_floor, header.name))
+}
+
+/// Closes an unused segment with all that is known of the sequence. On a full disk it goes on to say what it said, and
+/// the others what they did.
+fn keep_empty<S: Files>(
+    files: &S,
+    path: &str,
+    header: &SegmentHeader,
+    recovery: &Recovery,
+) -> io::Result<()> {
+    let file = files.open(path, Access::Write)?;
     let floor = recovery.next_sequence;
-    end(&file, &Ending::of_nothing(&SegmentHeader { log, name, sequence_floor: floor, ..header }), &[])?;
+    end(&file, &Ending::of_nothing(&SegmentHeader { sequence_floor: floor, ..header.clone() }), &[])?;
     Ok(())
 }
 
@@ -169,7 +178,12 @@ impl Recovery {
     /// Gives back the storage of unused segments, and leaves their headers, which remember the sequence.
     pub(super) fn shrink_unused<S: Files>(&self, files: &S) -> io::Result<()> {
         for name in &self.unused {
-            let file = files.open(name, Access::Write)?;
+            let file = match files.open(name, Access::Write) {
+                Ok(file) => file,
+                // A file under a temporary name has gone with the attempt to make a new one.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
             if file.len()? > SEGMENT_PAGE as u64 {
                 file.set_len(SEGMENT_PAGE as u64)?;
                 file.sync()?;

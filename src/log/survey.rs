@@ -82,12 +82,18 @@ impl Segment {
         self.state != SegmentState::Open
     }
 
-    /// Whether `file`, opened and locked since, still has it: of a worker's newest segment retention leaves the header.
+    /// Whether `file`, opened and locked since, still has it: of some segments retention leaves the header.
     pub(crate) fn is_in<F: BlockFile>(&self, file: &F) -> bool {
         // An open one may have been closed, and its unused end cut off.
         let least = if self.is_closed() { self.bytes } else { self.bytes.min(SEGMENT_PAGE as u64 + 1) };
         // What can't be looked at is for reading to find out.
         file.len().map_or(true, |bytes| bytes >= least)
+    }
+
+    /// Whether `file`, in which it was open, has got its trailer since.
+    pub(crate) fn has_ended_in<F: BlockFile>(&self, file: &F) -> bool {
+        let trailer = file.len().ok().and_then(|bytes| trailer(file, bytes));
+        trailer.is_some_and(|trailer| self.epoch.is_none_or(|epoch| epoch == trailer.epoch))
     }
 }
 

@@ -149,10 +149,12 @@ impl Rows {
             return Ok(true);
         }
         let reached = self.reached();
-        if (0..).zip(watermarks).all(|(worker, &durable)| durable <= reached.passed(worker)) {
+        if (0..).zip(watermarks).all(|(worker, &durable)| durable <= reached.passed(worker))
+            && !self.streams.iter().any(Stream::has_ended)
+        {
             return Ok(false);
         }
-        // In a segment that was not there when these were looked for.
+        // In a segment that was not there when these were looked for; or one is to be let go.
         self.look_again(true)?;
         self.advance(true)
     }
@@ -180,7 +182,10 @@ impl Rows {
     /// As [`Reader::rows`](super::Reader::rows).
     pub fn refresh(&mut self) -> Result<bool, LogError> {
         let watermarks = self.directory.watermarks()?;
-        if watermarks.is_some() && watermarks == self.watermarks {
+        if watermarks.is_some()
+            && watermarks == self.watermarks
+            && !self.streams.iter().any(Stream::has_ended)
+        {
             return Ok(false);
         }
         self.look_again(watermarks.is_some())?;

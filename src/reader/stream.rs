@@ -21,6 +21,8 @@ pub(super) struct Stream {
     pub(super) worker: u32,
     queue: VecDeque<Segment>,
     open: Option<Open>,
+    /// The number of the last segment that was taken from the queue.
+    at: u64,
     head: Option<Head>,
     payload: Vec<u8>,
     /// Blocks up to this sequence are left out; their definitions are not.
@@ -85,6 +87,7 @@ impl Stream {
             worker,
             queue: VecDeque::new(),
             open: None,
+            at: 0,
             head: None,
             payload: Vec::new(),
             passed: 0,
@@ -137,9 +140,14 @@ impl Stream {
                 if self.head.is_some() {
                     return Ok(());
                 }
+                if open.segment.is_closed() {
+                    // Whatever retention does, its storage is not free before it is let go here.
+                    self.open = None;
+                }
             }
-            // The last segment stays open: more of it may become durable.
+            // One that is being written stays open: more of it may become durable.
             let Some(segment) = self.queue.pop_front() else { return Ok(()) };
+            self.at = segment.name.number;
             let totals = &segment.totals;
             if segment.is_closed() && !query.takes_any(totals.time_min_ns, totals.time_max_ns) {
                 continue;
@@ -166,6 +174,12 @@ impl Stream {
         }
     }
 
+    /// Whether the segment that is being read was closed meanwhile, which no watermark tells: it is to be let go.
+    pub(super) fn has_ended(&self) -> bool {
+        let ended = |open: &Open| !open.segment.is_closed() && open.segment.has_ended_in(&open.file);
+        self.open.as_ref().is_some_and(ended)
+    }
+
     /// Takes notice of what a newer survey shows: `segments` are the worker's.
     ///
     /// # Errors
@@ -175,14 +189,15 @@ impl Stream {
         segments: impl Iterator<Item = &'s Segment>,
         live: bool,
     ) -> Result<(), LogError> {
-        let at = self.open.as_ref().map_or(0, |open| open.segment.name.number);
         self.queue.clear();
         for segment in segments {
-            if segment.name.number == at
-                && let Some(open) = &mut self.open
-            {
-                open.extend(segment, live)?;
-            } else if segment.name.number > at && shows_blocks(segment) && shows_behind(segment, self.passed)
+            if segment.name.number == self.at {
+                if let Some(open) = &mut self.open {
+                    open.extend(segment, live)?;
+                }
+            } else if segment.name.number > self.at
+                && shows_blocks(segment)
+                && shows_behind(segment, self.passed)
             {
                 self.queue.push_back(segment.clone());
             }
@@ -348,6 +363,10 @@ impl Open {
         self.reader.extend(upto, bytes);
         // What comes now may define more.
         self.complete = false;
+        if now.is_closed() {
+            self.segment = now.clone();
+            return Ok(());
+        }
         self.segment.limit = self.segment.limit.max(upto);
         self.segment.must_have = self.segment.must_have.max(upto);
         self.segment.bytes = self.segment.bytes.max(bytes);

@@ -214,6 +214,13 @@ impl<S: Files> Cursors<S> {
         }
     }
 
+    /// The furthest that some cursor has passed, of each worker.
+    pub(in crate::log) fn passed(&self) -> Positions {
+        let mut passed = Positions::default();
+        self.state().entries.values().for_each(|entry| _ = passed.pass_all(&entry.slot.positions));
+        passed
+    }
+
     /// Where they are.
     pub(in crate::log) fn files(&self) -> &S {
         &self.files
@@ -247,9 +254,13 @@ impl<S: Files> Cursors<S> {
         self.state().entries.values().any(|entry| entry.slot.positions.passed(worker) < last_sequence)
     }
 
-    /// Moves all cursors behind a segment that is about to go, and says what each loses by that. Should a crash come
-    /// before the segment is gone, it costs nothing more the next time.
-    pub(in crate::log) fn give_up(&self, segment: &Segment) -> Result<Vec<GivenUp>, LogError> {
+    /// Moves all cursors behind a segment, in `file`, that is about to go, and says what each loses by that. Should a
+    /// crash come before the segment is gone, it costs nothing more the next time.
+    pub(in crate::log) fn give_up(
+        &self,
+        segment: &Segment,
+        file: &S::File,
+    ) -> Result<Vec<GivenUp>, LogError> {
         let (worker, last_sequence) = (segment.name.worker, segment.totals.last_sequence);
         let mut given_up = Vec::new();
         for (name, entry) in &mut self.state().entries {
@@ -258,7 +269,7 @@ impl<S: Files> Cursors<S> {
             if !slot.positions.pass(worker, last_sequence) {
                 continue;
             }
-            let lost = Tally::in_segment(segment, passed, &self.files, self.log)?;
+            let lost = Tally::in_file(segment, passed, file, self.log);
             slot.lost += lost;
             check_room(name, &slot)?;
             self.write(name, entry, slot)?;

@@ -39,30 +39,37 @@ impl Tally {
     }
 
     /// What a segment shows above the sequence `passed`, by the headers of its blocks.
-    pub(super) fn in_segment<S: Files>(
+    fn in_segment<S: Files>(
         segment: &Segment,
         passed: u64,
         files: &S,
         log: LogId,
     ) -> Result<Tally, LogError> {
-        let mut tally = Tally::default();
-        if segment.totals.blocks == 0 || segment.totals.last_sequence <= passed {
-            return Ok(tally);
+        if !is_ahead_of(segment, passed) {
+            return Ok(Tally::default());
         }
         let path = segment.name.to_string();
-        let file = match files.open_shared(&path) {
-            Ok(file) if segment.is_in(&file) => file,
-            Ok(_) => return Ok(tally),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(tally),
-            Err(e) => return Err(LogError::io("open", path)(e)),
-        };
-        tally.count(segment, passed, file, log);
+        match files.open_shared(&path) {
+            Ok(file) if segment.is_in(&file) => Ok(Tally::in_file(segment, passed, &file, log)),
+            Ok(_) => Ok(Tally::default()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Tally::default()),
+            Err(e) => Err(LogError::io("open", path)(e)),
+        }
+    }
+
+    /// As [`in_segment`](Tally::in_segment), the segment being in `file`.
+    pub(super) fn in_file<F: BlockFile>(segment: &Segment, passed: u64, file: &F, log: LogId) -> Tally {
+        let mut tally = Tally::default();
+        if !is_ahead_of(segment, passed) {
+            return tally;
+        }
+        tally.count(segment, passed, file.clone(), log);
         if segment.is_closed() && segment.totals.first_sequence > passed {
             // Blocks whose headers are damaged count as well, by what the trailer says of them.
             tally.blocks = tally.blocks.max(segment.totals.blocks);
             tally.rows = tally.rows.max(segment.totals.rows);
         }
-        Ok(tally)
+        tally
     }
 
     fn count<F: BlockFile>(&mut self, segment: &Segment, passed: u64, file: F, log: LogId) {
@@ -83,6 +90,10 @@ impl Tally {
             }
         }
     }
+}
+
+fn is_ahead_of(segment: &Segment, passed: u64) -> bool {
+    segment.totals.blocks > 0 && segment.totals.last_sequence > passed
 }
 
 impl AddAssign for Tally {

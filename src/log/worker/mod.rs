@@ -182,6 +182,9 @@ impl<D: Disk> WorkerLog<D> {
         if let State::Open(_) = log.state {
             // Only now: an unused segment may be all that remembers the sequence.
             recovery.remove_unused(log.disk.files()).map_err(LogError::io("remove", "unused segments"))?;
+        } else {
+            // What is durable can be read, and is told again to whoever starts next.
+            log.publish();
         }
         Ok((log, recovery))
     }

@@ -42,7 +42,8 @@ impl<D: Disk> WorkerLog<D> {
                     active.prepare_at = active.at + PREPARE_AGAIN_BYTES;
                 }
             }
-            Report::Closed(_, Ok(())) => {}
+            // Readers at its end are told, so that they let it go.
+            Report::Closed(_, Ok(())) => self.publish(),
             Report::Closed(name, Err(e)) => self.last_error = Some(format!("close {name}: {e}")),
             Report::Reopened(reopened, unclosed) => {
                 self.unclosed = unclosed;
@@ -51,6 +52,8 @@ impl<D: Disk> WorkerLog<D> {
                     Err(e) => {
                         self.last_error = Some(format!("open a new segment: {e}"));
                         self.state = State::Ended(None);
+                        // The failed one is closed: its readers are to let it go, so that there may be room.
+                        self.publish();
                     }
                 }
             }

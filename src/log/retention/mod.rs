@@ -1,25 +1,34 @@
 //! Retention: whole closed segments go, oldest first, by arrival, by total size, by free space.
 //!
 //! A sweep looks at the directory, not at the workers: whatever has a trailer is done with and may go, also what
-//! workers of an earlier start left. Where a worker's newest segment goes, its first page stays: it remembers the
-//! sequence. (Of a worker that writes, the newest is closed only after a failure, until it has another.)
-//! A file that no reader has locked is put aside for the next segment, if few are; its storage needs no zeros then.
+//! workers of an earlier start left. A file that no reader has locked is put aside for the next segment, if few are;
+//! its storage needs no zeros then.
+//!
+//! A sequence never comes back, and after a crash only the segments tell how far they have come. So of a segment with
+//! the last word on that the first page stays when the rest goes, and says it, until a newer closed segment has said as
+//! much in a way that no crash takes back: by its blocks, or by its header. Trailers may not be durable yet, and open
+//! segments are the worker's, which may take them away again: neither counts. So a worker has few such pages.
 //!
 //! What a cursor has not passed stays although its age or its size would take it, up to a bound of its own; beyond
 //! that, and where the file system is short of space, it goes all the same, oldest first, and the cursor counts it as
 //! lost before the file is gone.
 
+mod reserve;
+
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::build::{is_spare, spare_name};
 use super::cursor::{Cursors, Tally};
 use super::disk::{Access, BlockFile, Files, Space};
-use super::error::{CommitFailure, LogError};
+use super::error::LogError;
 use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName};
-use super::survey::{Inspected, inspect};
+use super::survey::{Inspected, Segment, inspect};
 use crate::model::LogId;
+
+pub use reserve::RESERVE_BYTES;
 
 /// What may stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,11 +47,11 @@ pub struct Retention {
 /// What a sweep found and did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Swept {
-    /// Segments that stayed.
+    /// Segments that stayed, be it with their first page alone.
     pub segments: u64,
     /// Bytes of their files.
     pub bytes: u64,
-    /// Segments that went.
+    /// Segments with rows that went.
     pub removed: u64,
     /// Bytes of their files.
     pub removed_bytes: u64,
@@ -69,12 +78,17 @@ pub struct Sweeper<S> {
     closed: BTreeMap<SegmentName, Closed>,
 }
 
+/// What is remembered of a segment that changes no more.
 #[derive(Clone, Copy, Debug)]
 struct Closed {
     bytes: u64,
     last_stamp_ns: u64,
+    /// Sequences below this are used up.
     sequence_floor: u64,
+    /// As much of that as no crash takes back.
+    lasting_floor: u64,
     last_sequence: u64,
+    /// None: it was never used, or its rows have gone.
     blocks: u64,
 }
 
@@ -101,9 +115,6 @@ enum Held {
 /// Files kept for being used again, at most: each worker needs one at a time, and few rotate at once.
 pub const SPARES_MAX: usize = 4;
 
-/// Bytes kept back so that there is room to remove files on a full file system that writes before it frees.
-pub const RESERVE_BYTES: usize = 1 << 20;
-
 impl<S: Files> Sweeper<S> {
     /// A sweeper of the segments of `log` in `files`.
     pub fn new(files: S, log: LogId) -> Sweeper<S> {
@@ -128,6 +139,7 @@ impl<S: Files> Sweeper<S> {
         let mut swept = Swept { segments: segments.len() as u64, ..Swept::default() };
         self.closed.retain(|name, _| segments.binary_search(name).is_ok());
         swept.bytes = self.look_at(&segments)?;
+        self.remove_empty(&mut swept)?;
 
         let space = self.files.space().map_err(LogError::io("measure", "log"))?;
         // Spares are free space that only we know of: they go before any segment does.
@@ -138,51 +150,67 @@ impl<S: Files> Sweeper<S> {
             free_bytes += self.remove(spare)?;
         }
         let mut keep_spares = !short_of_space(retention, space, free_bytes);
-        for Due { name, closed, held, over_size } in self.due(retention, now_ns, swept.bytes) {
+        for due in self.due(retention, now_ns, swept.bytes) {
             let over_space = short_of_space(retention, space, free_bytes);
-            if !over_space && held != Held::Not {
-                let only_held = held == Held::ByCursors;
+            if !over_space && due.held != Held::Not {
+                let only_held = due.held == Held::ByCursors;
                 swept.held += u64::from(only_held);
-                swept.held_bytes += if only_held { closed.bytes } else { 0 };
+                swept.held_bytes += if only_held { due.closed.bytes } else { 0 };
                 continue;
             }
-            let newest = is_newest(&segments, name);
-            keep_spares &= !over_size && !over_space && spares.len() + (swept.spares as usize) < SPARES_MAX;
-            let path = name.to_string();
-            let lock = || self.files.lock_exclusive(&path).map_err(LogError::io("lock", &path));
-            if newest && lock()?.is_none() {
-                // Somebody reads it. It stays for as long.
-                continue;
-            }
-            // Reads the segment, and so goes before the lock.
-            swept.lost += self.give_up(name)?;
-            let mut left_bytes = 0;
-            // Written over or renamed while locked: a reader that gets its lock afterwards finds the rows or the name
-            // gone.
-            match if newest || keep_spares { lock()? } else { None } {
-                None if newest => continue,
-                None => free_bytes += self.remove(&path)?,
-                Some(_lock) if newest => {
-                    free_bytes += self.hollow_out(&path, name, closed).map_err(LogError::io("cut", &path))?;
-                    left_bytes = SEGMENT_PAGE as u64;
-                }
-                Some(_lock) => {
-                    self.files.rename(&path, &spare_name(name)).map_err(LogError::io("put aside", &path))?;
-                    swept.spares += 1;
-                }
-            }
-            self.closed.remove(&name);
-            swept.bytes -= closed.bytes - left_bytes;
-            swept.segments -= u64::from(!newest);
-            swept.removed += 1;
-            swept.removed_bytes += closed.bytes - left_bytes;
-            swept.removed_for_space += u64::from(held != Held::Not);
+            keep_spares &=
+                !due.over_size && !over_space && spares.len() + (swept.spares as usize) < SPARES_MAX;
+            free_bytes += self.let_go(&due, keep_spares, &mut swept)?;
         }
         self.files.sync_directory().map_err(LogError::io("sync", "log"))?;
-        self.refill_reserve(retention, space, free_bytes);
+        if !short_of_space(retention, space, free_bytes.saturating_sub(RESERVE_BYTES as u64)) {
+            reserve::refill(&self.files);
+        }
         swept.spares += spares.len() as u64;
         swept.free_bytes = free_bytes;
         Ok(swept)
+    }
+
+    /// Takes a segment away, as a spare if that is wanted, and gives the bytes that this frees.
+    fn let_go(&mut self, due: &Due, as_spare: bool, swept: &mut Swept) -> Result<u64, LogError> {
+        let &Due { name, closed, held, .. } = due;
+        let path = name.to_string();
+        let last_word = !self.is_said_again(name, closed.sequence_floor);
+        // Written over or renamed while locked: a reader that gets its lock afterwards finds the rows or the name gone.
+        let lock = if last_word || as_spare {
+            self.files.lock_exclusive(&path).map_err(LogError::io("lock", &path))?
+        } else {
+            None
+        };
+        if last_word && lock.is_none() {
+            // Somebody reads it. Whatever became of its name, its storage would not be free before the reader lets it
+            // go, which it does when it is through. It stays for as long, and no cursor loses it.
+            return Ok(0);
+        }
+        swept.lost += self.give_up(name, lock.as_ref())?;
+        let (mut freed_bytes, mut left_bytes) = (0, 0);
+        match lock {
+            None => freed_bytes = self.remove(&path)?,
+            Some(_lock) if last_word => {
+                freed_bytes = self.hollow_out(&path, name, closed).map_err(LogError::io("cut", &path))?;
+                left_bytes = SEGMENT_PAGE as u64;
+            }
+            Some(_lock) => {
+                self.files.rename(&path, &spare_name(name)).map_err(LogError::io("put aside", &path))?;
+                swept.spares += 1;
+            }
+        }
+        if last_word {
+            self.closed.insert(name, closed.hollow());
+        } else {
+            self.closed.remove(&name);
+        }
+        swept.bytes -= closed.bytes - left_bytes;
+        swept.segments -= u64::from(!last_word);
+        swept.removed += 1;
+        swept.removed_bytes += closed.bytes - left_bytes;
+        swept.removed_for_space += u64::from(held != Held::Not);
+        Ok(freed_bytes)
     }
 
     /// All closed segments with blocks, oldest first, and why each is to go or to stay. `bytes` are those of all
@@ -220,12 +248,42 @@ impl<S: Files> Sweeper<S> {
         due
     }
 
-    /// Lets the cursors that have not passed a segment count it as lost; what they count together.
-    fn give_up(&self, name: SegmentName) -> Result<Tally, LogError> {
+    /// Takes away segments without a block, once they need not remember the sequence.
+    fn remove_empty(&mut self, swept: &mut Swept) -> Result<(), LogError> {
+        let empty: Vec<(SegmentName, Closed)> =
+            self.closed.iter().map(|(&n, &c)| (n, c)).filter(|(_, c)| c.blocks == 0).collect();
+        for (name, closed) in empty {
+            if self.is_said_again(name, closed.sequence_floor) {
+                self.remove(&name.to_string())?;
+                self.closed.remove(&name);
+                swept.segments -= 1;
+                swept.bytes -= closed.bytes;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a newer segment of the same worker, which stays, says that the sequences below `floor` are used up.
+    fn is_said_again(&self, name: SegmentName, floor: u64) -> bool {
+        let last = SegmentName { number: u64::MAX, ..name };
+        let mut newer = self.closed.range((Bound::Excluded(name), Bound::Included(last)));
+        newer.any(|(_, closed)| closed.lasting_floor >= floor)
+    }
+
+    /// Lets the cursors that have not passed a segment count it as lost; what they count together. A file that is
+    /// locked is read through its lock: nobody else may.
+    fn give_up(&self, name: SegmentName, locked: Option<&S::File>) -> Result<Tally, LogError> {
         let mut lost = Tally::default();
         let Some(cursors) = &self.cursors else { return Ok(lost) };
         let Inspected::Ours(segment) = inspect(&self.files, self.log, name, false)? else { return Ok(lost) };
-        for given_up in cursors.give_up(&segment)? {
+        let file = match locked {
+            Some(file) => file.clone(),
+            None => {
+                let path = name.to_string();
+                self.files.open(&path, Access::Read).map_err(LogError::io("open", path))?
+            }
+        };
+        for given_up in cursors.give_up(&segment, &file)? {
             tracing::warn!(
                 cursor = given_up.cursor,
                 segment = %name,
@@ -251,22 +309,14 @@ impl<S: Files> Sweeper<S> {
             };
             bytes += segment.bytes;
             if segment.is_closed() {
-                let closed = Closed {
-                    bytes: segment.bytes,
-                    last_stamp_ns: segment.totals.last_stamp_ns,
-                    sequence_floor: segment.sequence_floor,
-                    last_sequence: segment.totals.last_sequence,
-                    blocks: segment.totals.blocks,
-                };
-                self.closed.insert(name, closed);
+                self.closed.insert(name, Closed::new(&segment));
             }
         }
         Ok(bytes)
     }
 
     /// Cuts a segment down to its header, which then remembers the worker's sequence, and gives the bytes that this
-    /// frees. It is written over in place: a file of its own would need room that a full disk does not have, and a name
-    /// that the worker may be giving to its next segment at this moment.
+    /// frees. It is written over in place: a file of its own would need room that a full disk does not have.
     fn hollow_out(&self, path: &str, name: SegmentName, closed: Closed) -> io::Result<u64> {
         let file = self.files.open(path, Access::Write)?;
         let freed = file.allocated_bytes()?.saturating_sub(SEGMENT_PAGE as u64);
@@ -291,62 +341,35 @@ impl<S: Files> Sweeper<S> {
     /// Removes a file and gives the bytes that this frees.
     fn remove(&self, path: &str) -> Result<u64, LogError> {
         let freed = self.files.open(path, Access::Read).and_then(|f| f.allocated_bytes()).unwrap_or(0);
-        let removed = match self.files.remove(path) {
-            Err(e) if CommitFailure::from(&e) == CommitFailure::NoSpace => {
-                // What the reserve is for.
-                self.empty_reserve().and_then(|()| self.files.remove(path))
-            }
-            removed => removed,
-        };
-        match removed {
+        match reserve::remove(&self.files, path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(LogError::io("remove", path)(e)),
             _ => Ok(freed),
         }
     }
-
-    fn empty_reserve(&self) -> io::Result<()> {
-        let reserve = self.files.open(RESERVE, Access::Write)?;
-        reserve.set_len(0)?;
-        reserve.sync()
-    }
-
-    /// Takes the reserve again once there is room. It is a comfort: failing to get it is no error.
-    fn refill_reserve(&self, retention: &Retention, space: Space, free_bytes: u64) {
-        if short_of_space(retention, space, free_bytes.saturating_sub(RESERVE_BYTES as u64)) {
-            return;
-        }
-        let reserve = match self.files.open(RESERVE, Access::Write) {
-            Ok(reserve) => reserve,
-            Err(_) => {
-                match self.files.create(RESERVE).and_then(|_| self.files.open(RESERVE, Access::Write)) {
-                    Ok(reserve) => reserve,
-                    Err(_) => return,
-                }
-            }
-        };
-        if reserve.len().is_ok_and(|len| len < RESERVE_BYTES as u64) {
-            // Not zeros: a file system that compresses would store nothing.
-            let mut noise = 0x2545_f491_4f6c_dd1d_u64;
-            let bytes: Vec<u8> = (0..RESERVE_BYTES / 8)
-                .flat_map(|_| {
-                    noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-                    noise.to_le_bytes()
-                })
-                .collect();
-            if reserve.write_all_at(&bytes, 0).and_then(|()| reserve.sync()).is_err() {
-                let _ = reserve.set_len(0);
-            }
-        }
-    }
 }
 
-fn is_newest(sorted: &[SegmentName], name: SegmentName) -> bool {
-    let next = sorted.partition_point(|&s| s <= name);
-    sorted.get(next).is_none_or(|s| s.worker != name.worker)
+impl Closed {
+    fn new(segment: &Segment) -> Closed {
+        let totals = &segment.totals;
+        // Acknowledged blocks and the header were synced before anything came behind them.
+        let by_blocks = if totals.blocks > 0 { totals.last_sequence.saturating_add(1) } else { 1 };
+        let by_header = segment.header.as_ref().map_or(1, |header| header.sequence_floor);
+        Closed {
+            bytes: segment.bytes,
+            last_stamp_ns: totals.last_stamp_ns,
+            sequence_floor: segment.sequence_floor.max(by_blocks),
+            lasting_floor: by_header.max(by_blocks),
+            last_sequence: totals.last_sequence,
+            blocks: totals.blocks,
+        }
+    }
+
+    /// What is left of it when [`Sweeper::hollow_out`] is done.
+    fn hollow(self) -> Closed {
+        Closed { bytes: SEGMENT_PAGE as u64, lasting_floor: self.sequence_floor, blocks: 0, ..self }
+    }
 }
 
 fn short_of_space(retention: &Retention, space: Space, free_bytes: u64) -> bool {
     u128::from(free_bytes) * 100 < u128::from(space.total_bytes) * u128::from(retention.free_percent_min)
 }
-
-const RESERVE: &str = "reserve";

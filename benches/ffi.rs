@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
+use std::ops::Range;
 use std::path::Path;
 use std::ptr::null_mut;
 use std::time::Instant;
@@ -245,16 +246,26 @@ fn columns(walk: &Walk) {
     });
 }
 
+/// The same samples from several threads, each with series of its own.
 fn many_writers(walk: &Walk, writers: usize) {
+    let parts: Vec<Range<usize>> =
+        (0..writers).map(|w| SERIES * w / writers..SERIES * (w + 1) / writers).collect();
     measure(&format!("single, {writers} writers"), walk, |engine, series, walk| {
         std::thread::scope(|scope| {
-            for values in walk.values.chunks(walk.values.len() / writers) {
+            for part in &parts {
                 // A pointer is sent as a number; the thread makes a writer of its own.
                 let engine = engine.0 as usize;
                 scope.spawn(move || {
                     let engine = std::mem::ManuallyDrop::new(Engine(engine as *mut tdg_engine));
                     let writer = engine.writer();
-                    push_singles(writer, series, values, |i| i % SERIES);
+                    for (round, values) in walk.values.chunks_exact(SERIES).enumerate() {
+                        let time_ns = time_of(round * SERIES);
+                        for (&series, &value) in series[part.clone()].iter().zip(&values[part.clone()]) {
+                            // SAFETY: a writer of this thread's.
+                            let status = unsafe { tdg_writer_push(writer, series, time_ns, value) };
+                            assert_eq!(black_box(status), TDG_OK);
+                        }
+                    }
                     make_durable(writer);
                     // SAFETY: it is this thread's, and used no more.
                     unsafe { tdg_writer_free(writer) };
@@ -360,14 +371,24 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    // `-- writers`: of all workloads only these.
+    if std::env::args().any(|argument| argument == "writers") {
+        return writers();
+    }
     let walk = Walk::new(SAMPLES);
     in_order(&walk);
     at_random(&walk);
     columns(&walk);
     wide_rows(&walk);
-    for writers in [1, 8] {
-        many_writers(&walk, writers);
-    }
+    writers();
     caller(&walk);
     library_size();
+}
+
+/// One writer and eight of them, for so long that what the eight and a second worker begin with does not count as their
+/// rate.
+fn writers() {
+    let walk = Walk::new(8 * SAMPLES);
+    many_writers(&walk, 1);
+    many_writers(&walk, 8);
 }

@@ -17,6 +17,10 @@ use super::{Event, Worker};
 /// Loads that are taken in before the worker has its turn.
 const LOADS_IN_A_ROW_MAX: usize = 16;
 
+/// Loads given back before those who wait for one are woken, while there are more to come: who is woken for each runs for
+/// a moment, and waits again.
+const RETURNED_TOGETHER: usize = 8;
+
 /// A disk that cannot be polled is asked this often: simulated ones.
 const DISK_PAUSE_NS: u64 = 1_000_000;
 
@@ -34,6 +38,8 @@ pub(super) struct Host<D: Disk, C: Clock> {
     guests: Guests,
     /// A load of which only the rows before this one are taken in.
     pending: Option<(Box<Load>, usize)>,
+    /// Loads given back since those who wait for one were woken.
+    returned: usize,
     /// When to look into the trays.
     sweep_ns: Option<u64>,
     /// Rows came out of the trays before it was time: what is in the batch at that time is to be committed then.
@@ -53,6 +59,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
             arriving,
             guests: Guests::default(),
             pending: None,
+            returned: 0,
             sweep_ns: None,
             swept_early: false,
             closing_from: None,
@@ -88,7 +95,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
                 break;
             }
             let reopened = !was_open && self.worker.accepts().is_ok();
-            if !more && !told && !reopened {
+            if !more && !told && !reopened && !self.fetch_if_short() {
                 let due_ns = [due_ns, sweep_ns].into_iter().flatten().min();
                 self.sleep(due_ns);
             }
@@ -99,23 +106,38 @@ impl<D: Disk, C: Clock> Host<D, C> {
     /// Takes in what has arrived, as far as there is room. Whether there is more that can be taken at once.
     fn receive(&mut self) -> bool {
         for _ in 0..LOADS_IN_A_ROW_MAX {
-            if self.worker.accepts().is_err() {
+            if !self.receive_one() {
+                self.wake_waiting();
                 return false;
             }
-            let (load, from) = match self.pending.take() {
-                Some(pending) => pending,
-                None => match self.next() {
-                    Some(load) => (load, 0),
-                    None => return false,
-                },
-            };
-            if let Some(from) = self.take_in(&load, from) {
-                self.pending = Some((load, from));
-                return false;
-            }
-            self.seat.return_load(load);
         }
         true
+    }
+
+    /// Takes in a load. `false`: there is none, or no room for all of it.
+    fn receive_one(&mut self) -> bool {
+        if self.worker.accepts().is_err() {
+            return false;
+        }
+        let Some((load, from)) = self.pending.take().or_else(|| Some((self.next()?, 0))) else {
+            return false;
+        };
+        if let Some(from) = self.take_in(&load, from) {
+            self.pending = Some((load, from));
+            return false;
+        }
+        self.seat.give_back(load);
+        self.returned += 1;
+        if self.returned == RETURNED_TOGETHER {
+            self.wake_waiting();
+        }
+        true
+    }
+
+    fn wake_waiting(&mut self) {
+        if std::mem::take(&mut self.returned) > 0 {
+            self.seat.tell_returned();
+        }
     }
 
     fn next(&mut self) -> Option<Box<Load>> {
@@ -170,10 +192,9 @@ impl<D: Disk, C: Clock> Host<D, C> {
         !self.guests.expect_loads(&self.seat)
     }
 
-    /// Looks into the trays if it is time, or a writer has found no load; says when it will be.
+    /// Looks into the trays if it is time; says when it will be.
     fn sweep(&mut self, now: bool) -> Option<u64> {
-        let short = self.seat.take_short();
-        if self.sweep_ns.is_none() && !self.seat.is_stirred() && !short && !now {
+        if self.sweep_ns.is_none() && !self.seat.is_stirred() && !now {
             return None;
         }
         let now_ns = self.worker.monotonic_ns();
@@ -187,11 +208,21 @@ impl<D: Disk, C: Clock> Host<D, C> {
             let again = self.guests.sweep(&self.seat, true);
             self.sweep_ns = again.then_some(now_ns + interval_ns / SWEEP_AGAIN_PART);
             self.worker.hold(self.guests.memory_bytes());
-        } else if short {
-            self.guests.sweep(&self.seat, false);
-            self.swept_early = true;
         }
         self.sweep_ns
+    }
+
+    /// Fetches what lies in the trays, if a writer has found no load and none is on its way back to it: not while some
+    /// are here, or in the ring, since those taken from writers that are filling them would only have them wait, too.
+    fn fetch_if_short(&mut self) -> bool {
+        if self.pending.is_some() || self.worker.accepts().is_err() || !self.seat.take_short() {
+            return false;
+        }
+        self.guests.sweep(&self.seat, false);
+        self.swept_early = true;
+        let now_ns = self.worker.monotonic_ns();
+        self.sweep_ns.get_or_insert(now_ns + self.worker.commit_interval_ns() / 2);
+        true
     }
 
     /// Passes the worker's events on. Whether there were any: they may have made room.

@@ -49,7 +49,7 @@ pub(super) struct Load {
 pub(super) struct Seat {
     pub(super) ring: Sender<Box<Load>>,
     pool: Pool<Load>,
-    /// How many loads were given back, for those who wait for one.
+    /// How often it was told that loads were given back, for those who wait for one.
     returned: Watermark,
     pub(super) bell: Bell,
     /// A load was put into a tray since the worker last looked into all of them.
@@ -229,7 +229,7 @@ impl Seat {
         self.short.take()
     }
 
-    /// Gives a load back from a writer that has not used it, or will not.
+    /// Gives a load back.
     pub(super) fn give_back(&self, mut load: Box<Load>) {
         self.series.give_back(load.parcel.take_claims());
         load.parcel.clear();
@@ -237,9 +237,8 @@ impl Seat {
         let _ = self.pool.give(load);
     }
 
-    /// Gives a load back and wakes who waits for one. For the worker's thread.
-    pub(super) fn return_load(&self, load: Box<Load>) {
-        self.give_back(load);
+    /// Wakes who waits for a load. For the worker's thread.
+    pub(super) fn tell_returned(&self) {
         self.returned.advance(self.returned.settled() + 1);
     }
 

@@ -310,7 +310,10 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
              name \"a\"",
         ),
         (in_job("body_size_limit: 100"), "p.yml:3:20: scrape_configs.body_size_limit: \"100\": not a size such as 512MB, 4GiB or 0"),
-        (in_job("sample_limit: -1"), "p.yml:3:17: scrape_configs.sample_limit: \"-1\": must be from 0 to 18446744073709551615"),
+        (
+            in_job("sample_limit: -1"),
+            "p.yml:3:17: scrape_configs.sample_limit: \"-1\": must be from 0 to 18446744073709551615",
+        ),
         (in_job("honor_labels: 2"), "p.yml:3:17: scrape_configs.honor_labels: \"2\": must be true or false"),
         (in_job("scheme: htps"), "p.yml:3:11: scrape_configs.scheme: \"htps\" is unknown, did you mean https?"),
         (

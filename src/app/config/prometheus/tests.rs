@@ -395,9 +395,9 @@ fn sections_without_a_use_are_taken_and_named() {
     let config = load(
         "global: {scrape_failure_log_file: x, evaluation_interval: 1m, query_log_file: q, query_max_series: 5, \
          query_max_samples_read: 5, query_max_duration: 1m}\nstorage: {tsdb: {retention: \
-         {time: 1d}}}\ntracing: {endpoint: a}\nruntime: {gogc: -1, log_level: Warn}\notlp: {}\nrule_files: []\nalerting: {}\n\
-         remote_write: [{url: 'http://a', convert_nhcb_to_classic: true, queue_config: {capacity: 5}}]\nscrape_configs:\n- {job_name: a, \
-         scrape_failure_log_file: y, tls_config: {max_version: TLS10}}\n",
+         {time: 1d}}}\ntracing: {endpoint: a}\nruntime: {gogc: -1, log_level: Warn}\notlp: {}\nrule_files: []\n\
+         alerting: {}\nremote_write: [{url: 'http://a', convert_nhcb_to_classic: true, queue_config: {capacity: 5}}]\n\
+         scrape_configs:\n- {job_name: a, scrape_failure_log_file: y, tls_config: {max_version: TLS10}}\n",
     );
     let config = config.unwrap();
     assert_eq!(

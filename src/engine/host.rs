@@ -17,8 +17,8 @@ use super::{Event, Worker};
 /// Loads that are taken in before the worker has its turn.
 const LOADS_IN_A_ROW_MAX: usize = 16;
 
-/// Loads given back before those who wait for one are woken, while there are more to come: who is woken for each runs for
-/// a moment, and waits again.
+/// Loads given back before those who wait for one are woken, while there are more to come: who is woken for each runs
+/// for a moment, and waits again.
 const RETURNED_TOGETHER: usize = 8;
 
 /// A disk that cannot be polled is asked this often: simulated ones.

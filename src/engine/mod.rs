@@ -115,6 +115,8 @@ pub struct Engine {
     _keeper: Arc<Keeper>,
     directory: Arc<Directory>,
     backend: Backend,
+    /// One for all workers: they tell each other times.
+    clock: SystemClock,
     recovered: Arc<Mutex<Vec<Recovery>>>,
 }
 
@@ -169,6 +171,7 @@ impl Engine {
             shared,
             directory: Arc::new(directory),
             backend,
+            clock: SystemClock::default(),
             recovered: Arc::new(Mutex::new(recovered)),
             _keeper: Arc::new(keeper),
         })
@@ -190,7 +193,7 @@ impl Engine {
         let (log, recovery) = WorkerLog::open(disk, self.worker_options(number))?;
         report(number, &recovery);
         self.recovered.lock().unwrap_or_else(PoisonError::into_inner).push(recovery);
-        Ok(Worker::open(Arc::clone(&self.shared), number, log, SystemClock::default()))
+        Ok(Worker::open(Arc::clone(&self.shared), number, log, self.clock))
     }
 
     /// What the workers count.

@@ -12,6 +12,7 @@ use crate::ingest::{ContextId, Stream};
 use super::answer::Answer;
 use super::door::Passage;
 use super::format::Format;
+use super::gathering::Leaving;
 use super::request::{Ticket, WriteRequest};
 use super::transport::Transport;
 use crate::http::{AnswerTo, CONTINUE, DateStamp, LINGER_BYTES_MAX, Pace, Parser, Phase, Response, Status};
@@ -52,8 +53,8 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// The peer has closed its side.
     pub(super) peer_closed: bool,
-    /// The worker that it is to be passed on to, once it is between two requests.
-    pub(super) leaving: Option<usize>,
+    /// It is to be passed on, once it is between two requests.
+    pub(super) leaving: Option<Leaving>,
     lingered_bytes: u64,
     last_read_ns: u64,
     /// When an answer was due that waited for a commit, until its peer has sent something again.
@@ -294,8 +295,9 @@ impl Connection {
             && !self.transport.is_shaking_hands()
     }
 
-    /// Comes to another worker, whose series have other numbers.
+    /// Comes to another worker, whose series have other numbers, and whose poll has told of nothing yet.
     pub(super) fn arrive(&mut self) {
+        self.readable = true;
         self.stream = Stream::new(ContextId::default());
         self.listed = Listed::default();
         self.leaving = None;

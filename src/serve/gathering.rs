@@ -88,6 +88,27 @@ pub(super) enum Passing {
     All { to: usize },
 }
 
+/// Where a connection goes once it is between two requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    to: usize,
+    decided_ns: u64,
+}
+
+impl Leaving {
+    pub(super) fn new(to: usize, now_ns: u64) -> Leaving {
+        Leaving { to, decided_ns: now_ns }
+    }
+
+    /// The worker that it goes to, unless that was decided so long ago that it may be as busy by now.
+    pub(super) fn to(self, now_ns: u64) -> Option<usize> {
+        (now_ns.saturating_sub(self.decided_ns) <= LEAVING_NS_MAX).then_some(self.to)
+    }
+}
+
+/// A request that takes longer keeps its connection where it is.
+const LEAVING_NS_MAX: u64 = 500_000_000;
+
 /// A worker's own view of its time.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -273,6 +294,13 @@ mod tests {
         assert_eq!(loads[0].permille(500 * NS_PER_MS, &RULES), BUSY);
         meter.sleeps(501 * NS_PER_MS, &loads[0]);
         assert_eq!(loads[0].permille(1000 * NS_PER_MS, &RULES), 0);
+    }
+
+    #[test]
+    fn who_was_to_leave_long_ago_stays() {
+        let leaving = Leaving::new(1, 7);
+        assert_eq!(leaving.to(7 + LEAVING_NS_MAX), Some(1));
+        assert_eq!(leaving.to(8 + LEAVING_NS_MAX), None);
     }
 
     #[test]

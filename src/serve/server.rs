@@ -128,7 +128,7 @@ pub(super) enum Arrival {
     PassedOn(Box<Connection>),
 }
 
-/// Connections that may be on their way to a worker; past it they are closed, as a full backlog would.
+/// Connections that may be on their way to a worker; further ones go to others, or stay where they are.
 const INBOX_MAX: usize = 1024;
 
 impl Server {
@@ -140,82 +140,10 @@ impl Server {
         open: impl FnOnce() -> Result<Engine, LogError>,
         options: ServeOptions,
     ) -> io::Result<Server> {
-        let listeners: Vec<TcpListener> =
-            options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let mut gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
-        let engine = open().map_err(io::Error::other)?;
-        let workers = engine.options().workers as usize;
-        let engines: Vec<engine::Worker> = (0..engine.options().workers)
-            .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
-            .collect::<io::Result<_>>()?;
-        let backend_name = engines.first().map_or("none", engine::Worker::backend_name);
-
-        let mut polls = Vec::with_capacity(workers);
-        let mut seats = Vec::with_capacity(workers);
-        for _ in 0..workers {
-            let poll = Poll::new()?;
-            let (inbox, arriving) = sync_channel(INBOX_MAX);
-            let (line_inbox, lines_arriving) = sync_channel(INBOX_MAX);
-            seats.push(Seat {
-                connections: AtomicUsize::new(0),
-                load: Load::default(),
-                settled: AtomicBool::new(false),
-                relieved: AtomicU64::new(0),
-                inbox,
-                line_inbox,
-                waker: waker(&poll)?,
-            });
-            polls.push((poll, arriving, lines_arriving));
-        }
-        let contexts = Contexts::new(engine.counters());
-        let live = Live::new(&options.settings, listeners.len(), None, &contexts);
-        let live = live.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message))?;
-        let line_contexts = line_contexts(&options.lines, &contexts)?;
-        for ((gate, listener), context) in gates.iter_mut().zip(&options.lines).zip(&line_contexts) {
-            if let Some(context) = context {
-                gate.label(&listener.protocol, context);
-            }
-        }
-        let shared = Arc::new(Shared {
-            line_contexts,
-            counters: engine.counters().to_vec(),
-            memory: MemoryBudget::new(options.settings.memory_bytes_max),
-            surveys: SurveyBoard::new(workers),
-            present: Present::new(live),
-            contexts,
-            reloads: Reloads::default(),
-            groups: Arc::default(),
-            line_addresses: gates.iter().map(|gate| gate.endpoint.clone()).collect(),
-            datagrams: gates.iter().filter_map(|gate| gate.counts.clone()).collect(),
-            options,
-            engine,
-            seats,
-            draining: AtomicBool::new(false),
-            reload_successful: AtomicBool::new(true),
-            started_ms: now_ms(),
-            reloaded_ms: SharedCount::default(),
-            relief_round: AtomicU64::new(0),
-        });
-        shared.reloaded_ms.set(now_ms());
-        let waking = Arc::downgrade(&shared);
-        let wake = move || {
-            if let Some(shared) = waking.upgrade() {
-                shared.wake_all();
-            }
-        };
-        let verifier = Arc::new(Verifier::new(Box::new(wake)));
+        let Assembly { addresses, backend_name, shared, workers } = assemble(open, options, INBOX_MAX)?;
         let (failed, failures) = channel();
-        let mut threads = Vec::with_capacity(workers);
-        let mut listeners = Some(listeners);
-        let mut gates = spread(gates, workers).into_iter();
-        for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate()
-        {
-            // The first worker has the door, and takes in what it has time for.
-            let http = (listeners.take().unwrap_or_default(), arriving);
-            let lines = (gates.next().unwrap_or_default(), lines_arriving);
-            let verifier = Arc::clone(&verifier);
-            let worker = Worker::new(number, poll, Arc::clone(&shared), engine, http, lines, verifier)?;
+        let mut threads = Vec::with_capacity(workers.len());
+        for (number, worker) in workers.into_iter().enumerate() {
             let failed = failed.clone();
             let run = move || {
                 let ended = catch_unwind(AssertUnwindSafe(|| worker.run()));
@@ -273,6 +201,98 @@ impl Server {
     }
 }
 
+/// A server whose threads are still to be started.
+pub(super) struct Assembly {
+    pub(super) addresses: Vec<SocketAddr>,
+    backend_name: &'static str,
+    pub(super) shared: Arc<Shared>,
+    pub(super) workers: Vec<Worker>,
+}
+
+/// Binds, opens the engine, and makes the workers.
+pub(super) fn assemble(
+    open: impl FnOnce() -> Result<Engine, LogError>,
+    options: ServeOptions,
+    inbox_max: usize,
+) -> io::Result<Assembly> {
+    let listeners: Vec<TcpListener> =
+        options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let mut gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
+    let engine = open().map_err(io::Error::other)?;
+    let workers = engine.options().workers as usize;
+    let engines: Vec<engine::Worker> = (0..engine.options().workers)
+        .map(|n| engine.worker(n).map_err(|e| io::Error::other(e.to_string())))
+        .collect::<io::Result<_>>()?;
+    let backend_name = engines.first().map_or("none", engine::Worker::backend_name);
+
+    let mut polls = Vec::with_capacity(workers);
+    let mut seats = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let poll = Poll::new()?;
+        let (inbox, arriving) = sync_channel(inbox_max);
+        let (line_inbox, lines_arriving) = sync_channel(inbox_max);
+        seats.push(Seat {
+            connections: AtomicUsize::new(0),
+            load: Load::default(),
+            settled: AtomicBool::new(false),
+            relieved: AtomicU64::new(0),
+            inbox,
+            line_inbox,
+            waker: waker(&poll)?,
+        });
+        polls.push((poll, arriving, lines_arriving));
+    }
+    let contexts = Contexts::new(engine.counters());
+    let live = Live::new(&options.settings, listeners.len(), None, &contexts);
+    let live = live.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message))?;
+    let line_contexts = line_contexts(&options.lines, &contexts)?;
+    for ((gate, listener), context) in gates.iter_mut().zip(&options.lines).zip(&line_contexts) {
+        if let Some(context) = context {
+            gate.label(&listener.protocol, context);
+        }
+    }
+    let shared = Arc::new(Shared {
+        line_contexts,
+        counters: engine.counters().to_vec(),
+        memory: MemoryBudget::new(options.settings.memory_bytes_max),
+        surveys: SurveyBoard::new(workers),
+        present: Present::new(live),
+        contexts,
+        reloads: Reloads::default(),
+        groups: Arc::default(),
+        line_addresses: gates.iter().map(|gate| gate.endpoint.clone()).collect(),
+        datagrams: gates.iter().filter_map(|gate| gate.counts.clone()).collect(),
+        options,
+        engine,
+        seats,
+        draining: AtomicBool::new(false),
+        reload_successful: AtomicBool::new(true),
+        started_ms: now_ms(),
+        reloaded_ms: SharedCount::default(),
+        relief_round: AtomicU64::new(0),
+    });
+    shared.reloaded_ms.set(now_ms());
+    let waking = Arc::downgrade(&shared);
+    let wake = move || {
+        if let Some(shared) = waking.upgrade() {
+            shared.wake_all();
+        }
+    };
+    let verifier = Arc::new(Verifier::new(Box::new(wake)));
+    let mut listeners = Some(listeners);
+    let mut assembled = Vec::with_capacity(workers);
+    let mut gates = spread(gates, workers).into_iter();
+    for (number, ((poll, arriving, lines_arriving), engine)) in polls.into_iter().zip(engines).enumerate() {
+        // The first worker has the door, and takes in what it has time for.
+        let http = (listeners.take().unwrap_or_default(), arriving);
+        let lines = (gates.next().unwrap_or_default(), lines_arriving);
+        let verifier = Arc::clone(&verifier);
+        assembled.push(Worker::new(number, poll, Arc::clone(&shared), engine, http, lines, verifier)?);
+    }
+    Ok(Assembly { addresses, backend_name, shared, workers: assembled })
+}
+
 /// Steers a server from another thread.
 #[derive(Clone)]
 pub struct Control(Arc<Shared>);
@@ -322,26 +342,37 @@ impl Control {
 
     /// Stops taking writes, answers what is under way, commits, and lets [`Server::join`] return.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Release);
-        self.0.wake_all();
+        self.0.drain();
     }
 }
 
 impl Shared {
+    /// See [`Control::drain`].
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
     /// Whether the server is stopping.
     pub(super) fn draining(&self) -> bool {
         // Pairs with the store in `drain`; nothing else is published by it.
         self.draining.load(Ordering::Acquire)
     }
 
-    /// While draining: notes whether a worker is settled, and says whether all are. Tells the others if that is news.
-    pub(super) fn settle(&self, number: usize, settled: bool) -> bool {
-        let before = self.seats[number].settled.swap(settled, Ordering::Relaxed);
-        let all = self.seats.iter().all(|s| s.settled.load(Ordering::Relaxed));
-        if all && !before {
+    /// While draining: whether nobody waits for an answer of any worker but this. What these have given away before is
+    /// in the inboxes.
+    pub(super) fn others_are_settled(&self, number: usize) -> bool {
+        // Pairs with the store in `settle`.
+        self.seats.iter().enumerate().all(|(n, seat)| n == number || seat.settled.load(Ordering::Acquire))
+    }
+
+    /// While draining: says whether a worker is settled. The others look again if that is news.
+    pub(super) fn settle(&self, number: usize, settled: bool) {
+        // Pairs with the load in `others_are_settled`: this worker's sends come before it.
+        let before = self.seats[number].settled.swap(settled, Ordering::Release);
+        if settled && !before {
             self.wake_all();
         }
-        all
     }
 
     /// Memory is short: has all workers let go of what they can, unless they are still at it. `held` is what tables and
@@ -370,11 +401,10 @@ impl Shared {
         self.seats[number].relieved.store(round, Ordering::Relaxed);
     }
 
-    /// The worker that the next connection goes to: see [`gathering`]. Counts it there.
+    /// The worker that the next connection goes to: see [`gathering`].
     pub(super) fn place(&self, now_ns: u64) -> usize {
         let rules = &self.options.gathering;
-        let number = gathering::place(self.loads().map(|load| load.permille(now_ns, rules)), rules);
-        self.place_at(number)
+        gathering::place(self.loads().map(|load| load.permille(now_ns, rules)), rules)
     }
 
     /// How busy a worker was of late, in thousandths.
@@ -397,59 +427,49 @@ impl Shared {
         self.seats.iter().map(|seat| &seat.load)
     }
 
-    /// The worker that the next connection of lines goes to, where it will stay: the one with the fewest. Counts it
-    /// there.
+    /// The worker that the next connection of lines goes to, where it will stay: the one with the fewest.
     pub(super) fn place_lines(&self) -> usize {
         let fewest = self.seats.iter().enumerate().min_by_key(|(_, s)| s.connections.load(Ordering::Relaxed));
-        self.place_at(fewest.map_or(0, |(number, _)| number))
+        fewest.map_or(0, |(number, _)| number)
     }
 
-    /// Counts a connection that no other worker may have.
-    pub(super) fn place_at(&self, number: usize) -> usize {
+    /// A worker has a connection more.
+    pub(super) fn arrived(&self, number: usize) {
         self.seats[number].connections.fetch_add(1, Ordering::Relaxed);
-        number
     }
 
-    /// Gives a placed connection of lines to its worker.
-    pub(super) fn hand_over_lines(&self, number: usize, arrival: lines::Arrival) {
-        if self.seats[number].line_inbox.try_send(arrival).is_err() {
-            self.left(number);
-            return;
-        }
-        self.wake(number);
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.seats.len()
     }
 
-    /// Gives a placed connection to its worker.
-    pub(super) fn hand_over(&self, number: usize, arrival: Arrival) {
-        if self.seats[number].inbox.try_send(arrival).is_err() {
-            self.left(number);
-            return;
-        }
-        self.wake(number);
+    /// Gives a connection of lines to a worker, which counts it from now on.
+    ///
+    /// # Errors
+    /// That has no room for it, or is gone: here it is again.
+    pub(super) fn hand_over_lines(&self, to: usize, arrival: lines::Arrival) -> Result<(), lines::Arrival> {
+        self.send(to, &self.seats[to].line_inbox, arrival)
     }
 
-    /// Gives a connection from worker `from` to worker `to`, or back if that has no room for it.
-    pub(super) fn pass_on(
-        &self,
-        from: usize,
-        to: usize,
-        connection: Box<Connection>,
-    ) -> Result<(), Box<Connection>> {
-        self.place_at(to);
-        match self.seats[to].inbox.try_send(Arrival::PassedOn(connection)) {
+    /// Gives a connection to a worker, which counts it from now on.
+    ///
+    /// # Errors
+    /// That has no room for it, or is gone: here it is again.
+    pub(super) fn hand_over(&self, to: usize, arrival: Arrival) -> Result<(), Arrival> {
+        self.send(to, &self.seats[to].inbox, arrival)
+    }
+
+    fn send<T>(&self, to: usize, inbox: &SyncSender<T>, arrival: T) -> Result<(), T> {
+        self.arrived(to);
+        match inbox.try_send(arrival) {
             Ok(()) => {
-                self.left(from);
                 self.wake(to);
                 Ok(())
             }
-            Err(
-                TrySendError::Full(Arrival::PassedOn(connection))
-                | TrySendError::Disconnected(Arrival::PassedOn(connection)),
-            ) => {
+            Err(TrySendError::Full(arrival) | TrySendError::Disconnected(arrival)) => {
                 self.left(to);
-                Err(connection)
+                Err(arrival)
             }
-            Err(_) => unreachable!("what was sent comes back"),
         }
     }
 

@@ -272,13 +272,16 @@ impl Hall {
                 let arrival = Arrival { socket, listener: i, sender };
                 // What is added up has one owner.
                 let to = match &gate.sums {
-                    Some(_) => ground.shared.place_at(self.number),
+                    Some(_) => self.number,
                     None => ground.shared.place_lines(),
                 };
-                if to == self.number {
+                let kept = match to {
+                    to if to == self.number => Err(arrival),
+                    to => ground.shared.hand_over_lines(to, arrival),
+                };
+                if let Err(arrival) = kept {
+                    ground.shared.arrived(self.number);
                     self.add(arrival, ground);
-                } else {
-                    ground.shared.hand_over_lines(to, arrival);
                 }
             }
         }

@@ -195,51 +195,57 @@ impl Worker {
         let mut events = Events::with_capacity(EVENTS_PER_POLL);
         let mut deadline = self.turn();
         while !self.finished() {
-            let timeout = self.timeout(deadline);
-            match self.poll.poll(&mut events, timeout) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => other?,
-            }
-            self.share_work();
-            self.date.update(self.engine.wall_ns().div_euclid(NS_PER_S));
-            if let Some(live) = self.shared.present.newer(&mut self.live_version) {
-                self.live = live;
-            }
-            for event in &events {
-                match event.token() {
-                    WAKE => self.take_inbox(),
-                    DISK | TIMER => {}
-                    Token(LISTEN..) => self.accept(),
-                    Token(COMPANION_TOKENS..COMPANION_TOKENS_END) => {
-                        self.companion.iter_mut().for_each(|companion| companion.ready(event));
-                    }
-                    Token(LINE_TOKENS..) => self.hall.ready(event),
-                    Token(id) => {
-                        if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
-                            connection.readable |= event.is_readable() || event.is_read_closed();
-                            list(&mut self.again, id, &mut connection.listed.again);
-                        }
-                    }
-                }
-            }
-            // Once each, whatever tells of them: who always has more to read gets no more turns than others.
-            for id in std::mem::take(&mut self.again) {
-                if let Some(connection) = &mut self.connections[id] {
-                    connection.listed.again = false;
-                }
-                self.serve(id);
-            }
-            self.look_at_held();
-            self.answer_reloads();
-            self.step_hall();
-            self.step_companion();
-            self.survey_step();
-            self.relieve();
-            deadline = self.turn();
-            self.tick();
+            self.go_around(&mut events, &mut deadline)?;
         }
         let mut last = Vec::new();
         self.engine.close(&mut last).map_err(|e| io::Error::other(e.to_string()))
+    }
+
+    /// Waits, for no longer than the engine's deadline, and does once whatever there is to do.
+    fn go_around(&mut self, events: &mut Events, deadline: &mut Option<u64>) -> io::Result<()> {
+        let timeout = self.timeout(*deadline);
+        match self.poll.poll(events, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        self.share_work();
+        self.date.update(self.engine.wall_ns().div_euclid(NS_PER_S));
+        if let Some(live) = self.shared.present.newer(&mut self.live_version) {
+            self.live = live;
+        }
+        for event in &*events {
+            match event.token() {
+                WAKE => _ = self.take_inbox(),
+                DISK | TIMER => {}
+                Token(LISTEN..) => self.accept(),
+                Token(COMPANION_TOKENS..COMPANION_TOKENS_END) => {
+                    self.companion.iter_mut().for_each(|companion| companion.ready(event));
+                }
+                Token(LINE_TOKENS..) => self.hall.ready(event),
+                Token(id) => {
+                    if let Some(connection) = self.connections.get_mut(id).and_then(Option::as_mut) {
+                        connection.readable |= event.is_readable() || event.is_read_closed();
+                        list(&mut self.again, id, &mut connection.listed.again);
+                    }
+                }
+            }
+        }
+        // Once each, whatever tells of them: who always has more to read gets no more turns than others.
+        for id in std::mem::take(&mut self.again) {
+            if let Some(connection) = &mut self.connections[id] {
+                connection.listed.again = false;
+            }
+            self.serve(id);
+        }
+        self.look_at_held();
+        self.answer_reloads();
+        self.step_hall();
+        self.step_companion();
+        self.survey_step();
+        self.relieve();
+        *deadline = self.turn();
+        self.tick();
+        Ok(())
     }
 
     /// Whether the server drains and no worker has anything left to answer: until then all stay, for probes to be
@@ -255,11 +261,16 @@ impl Worker {
             self.look_once_more = true;
             return false;
         };
+        // What the others gave away before they were settled lies in the inboxes, and is this worker's now.
+        let others_settled = self.shared.others_are_settled(self.number);
+        self.look_once_more |= self.take_inbox();
+        self.step_hall();
         let companion_settled = self.companion.as_ref().is_none_or(|companion| companion.is_settled());
         let settled = companion_settled
             && self.hall.is_settled()
             && self.connections.iter().flatten().all(|c| c.is_settled());
-        self.shared.settle(self.number, settled) || now_ns >= deadline_ns
+        self.shared.settle(self.number, settled);
+        settled && others_settled || now_ns >= deadline_ns
     }
 
     /// Takes part in a round of relief, if there is one.
@@ -435,11 +446,7 @@ impl Worker {
                 match self.listeners[i].accept() {
                     Ok((socket, _)) => {
                         self.accept_fails = false;
-                        let arrival = Arrival::New { socket, listener: i };
-                        match self.shared.place(self.engine.monotonic_ns()) {
-                            to if to == self.number => self.add(arrival),
-                            to => self.shared.hand_over(to, arrival),
-                        }
+                        self.place(Arrival::New { socket, listener: i });
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -456,10 +463,14 @@ impl Worker {
         }
     }
 
-    fn take_inbox(&mut self) {
+    /// Adds what others have given; says whether there was any.
+    fn take_inbox(&mut self) -> bool {
+        let mut came = false;
         while let Ok(arrival) = self.inbox.try_recv() {
             self.add(arrival);
+            came = true;
         }
+        came
     }
 
     /// Adds a connection that was placed here.
@@ -615,11 +626,14 @@ impl Worker {
             return self.remove(id);
         }
         connection.keep_pace(now_ns);
-        if let Some(to) = connection.leaving
+        if let Some(leaving) = connection.leaving
             && connection.is_between_requests()
             && !self.shared.draining()
         {
-            return self.pass_on(id, to);
+            connection.leaving = None;
+            if let Some(to) = leaving.to(now_ns) {
+                return self.pass_on(id, to);
+            }
         }
         if was_full && connection.wants_input() && (connection.readable || !connection.unread.is_empty()) {
             list(&mut self.again, id, &mut connection.listed.again);

@@ -1,7 +1,7 @@
 //! Connections that are passed on to another worker: see [`gathering`](super::super::gathering).
 
 use super::super::connection::Listed;
-use super::super::gathering::{BUSY, Passing};
+use super::super::gathering::{BUSY, Leaving, Passing};
 use super::super::server::Arrival;
 use super::Worker;
 
@@ -32,9 +32,15 @@ impl Worker {
         }
         self.shared.expect_load(to, now_ns, given);
         tracing::debug!(connections = chosen.len(), from = self.number, to, "connections are passed on");
-        for id in chosen {
+        self.let_go(&chosen, to);
+    }
+
+    /// Passes these connections on, those within a request once they are through with it.
+    fn let_go(&mut self, chosen: &[usize], to: usize) {
+        let leaving = Leaving::new(to, self.engine.monotonic_ns());
+        for &id in chosen {
             let Some(connection) = &mut self.connections[id] else { continue };
-            connection.leaving = Some(to);
+            connection.leaving = Some(leaving);
             if connection.is_between_requests() {
                 self.pass_on(id, to);
             }
@@ -57,8 +63,28 @@ impl Worker {
         connection.listed = Listed::default();
         self.open -= 1;
         self.vacant.push(id);
-        if let Err(connection) = self.shared.pass_on(self.number, to, connection) {
-            self.add(Arrival::PassedOn(connection));
+        match self.shared.hand_over(to, Arrival::PassedOn(connection)) {
+            Ok(()) => self.shared.left(self.number),
+            Err(kept) => self.add(kept),
         }
     }
+
+    /// Finds a worker for a connection that was accepted here: the one that has time for it, else one that has room in
+    /// its inbox, else this one.
+    pub(super) fn place(&mut self, mut arrival: Arrival) {
+        let own = self.number;
+        let first = self.shared.place(self.engine.monotonic_ns());
+        let others = (0..self.shared.workers()).filter(|&other| other != first && other != own);
+        for to in std::iter::once(first).chain(others).take_while(|&to| to != own) {
+            match self.shared.hand_over(to, arrival) {
+                Ok(()) => return,
+                Err(kept) => arrival = kept,
+            }
+        }
+        self.shared.arrived(own);
+        self.add(arrival);
+    }
 }
+
+#[cfg(test)]
+mod tests;

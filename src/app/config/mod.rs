@@ -10,6 +10,7 @@ mod document;
 mod door;
 mod error;
 mod lines;
+mod number;
 pub mod prometheus;
 mod relabel;
 mod section;

@@ -1,6 +1,7 @@
 //! `relabel_configs` and their like: from keys to rules.
 
 use super::error::ConfigError;
+use super::number;
 use super::section::Section;
 use super::setting::Setting;
 use crate::relabel::{NameValidation, Rule, RuleText, Rules};
@@ -33,7 +34,7 @@ fn rule(mut section: Section<'_>, names: NameValidation) -> Result<Rule, ConfigE
         source_labels: source_labels.map(texts),
         separator: separator.map(|s| s.text),
         regex: regex.map(|s| s.text),
-        modulus: modulus.map(|s| s.count(0..=u64::MAX)).transpose()?,
+        modulus: modulus.map(|s| number::whole(&s, number::UNSIGNED)).transpose()?,
         target_label: target_label.map(|s| s.text),
         replacement: replacement.map(|s| s.text),
         action: action.map(|s| s.text),

@@ -89,7 +89,12 @@ impl<'a> Section<'a> {
     pub(super) fn text_or_empty(&mut self, key: &'static str) -> Result<Setting, ConfigError> {
         let found = self.text(key)?;
         let place = Place::At(self.file.into(), self.at.line, self.at.column);
-        Ok(found.unwrap_or_else(|| Setting { key: self.path_of(key), text: String::new(), place }))
+        Ok(found.unwrap_or_else(|| Setting {
+            key: self.path_of(key),
+            text: String::new(),
+            place,
+            is_quoted: true,
+        }))
     }
 
     /// Single values; nothing is none.
@@ -188,11 +193,12 @@ impl<'a> Item<'a> {
     pub(super) fn setting(&self) -> Result<Setting, ConfigError> {
         let text = match &self.node.content {
             Content::Null => "",
-            Content::Text(text) => text,
+            Content::Text(text) | Content::Quoted(text) => text,
             Content::Bytes(bytes) => return Err(self.refuse(format!("{} is not UTF-8", quoted(bytes)))),
             _ => return Err(self.refuse("must be a single value")),
         };
-        Ok(Setting { key: self.path.clone(), text: text.into(), place: self.place() })
+        let is_quoted = matches!(self.node.content, Content::Quoted(_));
+        Ok(Setting { key: self.path.clone(), text: text.into(), place: self.place(), is_quoted })
     }
 
     /// It as a list; nothing is none.
@@ -238,7 +244,7 @@ impl<'a> Item<'a> {
                 || error(self.file, &self.path, key.at, format!("{} is not UTF-8", quoted(&key.name)));
             let name = named.map_err(|_| refuse())?;
             let item = Item { file: self.file, path: dotted(&self.path, name), node };
-            Ok((Setting { key: self.path.clone(), text: name.into(), place }, item))
+            Ok((Setting { key: self.path.clone(), text: name.into(), place, is_quoted: true }, item))
         };
         section.entries.iter().map(entry).collect()
     }

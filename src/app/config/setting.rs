@@ -14,6 +14,8 @@ pub(super) struct Setting {
     pub(super) key: String,
     pub(super) text: String,
     pub(super) place: Place,
+    /// It is text, whatever it looks like.
+    pub(super) is_quoted: bool,
 }
 
 impl Setting {
@@ -68,9 +70,12 @@ impl Setting {
         self.bounded(count, count, range)
     }
 
-    /// A truth, in YAML 1.1's words, as Prometheus reads them; the empty text is none.
+    /// A truth, in YAML 1.1's words, as Prometheus reads them; nothing is none.
     pub(super) fn flag(&self) -> Result<bool, ConfigError> {
         match self.text.as_str() {
+            _ if self.is_quoted => {
+                Err(self.refuse(format!("{:?}: must be true or false, not in quotes", self.text)))
+            }
             "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Ok(true),
             "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" | "" => {
                 Ok(false)

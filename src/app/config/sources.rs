@@ -58,7 +58,9 @@ impl Sources<'_> {
 
     /// Each address as a setting, from the first source that has any, with its section beside it where it is the file.
     fn addresses(&self) -> Vec<(Setting, Option<&ListenSection>)> {
-        let plain = |text: &str, place| (Setting { key: "listen".into(), text: text.into(), place }, None);
+        let plain = |text: &str, place| {
+            (Setting { key: "listen".into(), text: text.into(), place, is_quoted: true }, None)
+        };
         if !self.flags.listen.is_empty() {
             return self.flags.listen.iter().map(|text| plain(text, Place::Name("--listen"))).collect();
         }

@@ -117,6 +117,15 @@ impl<'i> Writer<'_, 'i> {
         }
     }
 
+    /// Passes over a null, if one comes next.
+    fn skip_null(&mut self) -> bool {
+        let is_null = matches!(self.nodes.as_slice().first(), Some(Node::Static(StaticNode::Null)));
+        if is_null {
+            self.next();
+        }
+        is_null
+    }
+
     /// Writes the fields of the object that comes next.
     fn message(&mut self, message: &'static Message) -> Result<(), Fault> {
         let whole = |what| Fault { message: message.name, field: "", what };
@@ -143,8 +152,7 @@ impl<'i> Writer<'_, 'i> {
     /// Writes a field whose value comes next.
     fn field(&mut self, message: &'static Message, field: &'static Field) -> Result<(), Fault> {
         let fault = |what| Fault { message: message.name, field: field.json, what };
-        if let Some(Node::Static(StaticNode::Null)) = self.nodes.as_slice().first() {
-            self.next();
+        if self.skip_null() {
             return Ok(());
         }
         if !field.repeated {
@@ -169,7 +177,10 @@ impl<'i> Writer<'_, 'i> {
         self.tag(field.number, wire_type(field.kind));
         if let Kind::Message(inner) = field.kind {
             let start = self.begin();
-            self.message(inner)?;
+            // In a list a null is an empty message, as the Collector has it.
+            if !self.skip_null() {
+                self.message(inner)?;
+            }
             self.end(start);
             return Ok(());
         }
@@ -301,15 +312,24 @@ fn double(node: Node<'_>) -> Result<f64, &'static str> {
         Node::Static(StaticNode::F64(value)) => Ok(value),
         Node::Static(StaticNode::I64(value)) => Ok(value as f64),
         Node::Static(StaticNode::U64(value)) => Ok(value as f64),
-        Node::String("NaN") => Ok(f64::from_bits(NAN_CANONICAL_BITS)),
-        Node::String("Infinity") => Ok(f64::INFINITY),
-        Node::String("-Infinity") => Ok(f64::NEG_INFINITY),
-        // The words for infinity that the parser of numbers knows are not JSON's.
         Node::String(text) if text.ends_with(|c: char| c.is_ascii_digit() || c == '.') => {
             fast_float2::parse(text).map_err(|_| "a number is expected")
         }
+        Node::String(text) => word(text).ok_or("a number is expected"),
         _ => Err("a number is expected"),
     }
+}
+
+/// A number that is written as a word: `NaN`, `Infinity`, and what else Go's parser takes for them.
+fn word(text: &str) -> Option<f64> {
+    let (infinity, magnitude) = match text.strip_prefix('-') {
+        Some(magnitude) => (f64::NEG_INFINITY, magnitude),
+        None => (f64::INFINITY, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if text.eq_ignore_ascii_case("nan") {
+        return Some(f64::from_bits(NAN_CANONICAL_BITS));
+    }
+    ["inf", "infinity"].iter().any(|known| magnitude.eq_ignore_ascii_case(known)).then_some(infinity)
 }
 
 fn enum_value(names: &[&str], node: Node<'_>) -> Result<i64, &'static str> {

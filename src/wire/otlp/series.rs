@@ -138,6 +138,8 @@ impl SeriesBuf {
     }
 
     fn label_resource(&mut self, message: &[u8]) -> Result<(), ProtobufError> {
+        // Of a field that is there twice the last one counts, as everywhere in protobuf.
+        let (mut dropped, mut schema_url) = (0, &[][..]);
         for field in ProtobufFields::new(message) {
             match field? {
                 (resource_items::RESOURCE, value) => {
@@ -146,44 +148,45 @@ impl SeriesBuf {
                             (resource::ATTRIBUTES, value) => {
                                 self.label_attribute(b"resource.", KeyValue::read(value.bytes()?)?)?;
                             }
-                            (resource::DROPPED, value) => {
-                                self.label_count(b"otlp.resource.dropped_attributes_count", value)?;
-                            }
+                            (resource::DROPPED, value) => dropped = value.varint()?,
                             _ => {}
                         }
                     }
                 }
-                (resource_items::SCHEMA_URL, value) => {
-                    self.label_text(b"otlp.resource.schema_url", value.bytes()?);
-                }
+                (resource_items::SCHEMA_URL, value) => schema_url = value.bytes()?,
                 _ => {}
             }
         }
+        self.label_count(b"otlp.resource.dropped_attributes_count", dropped);
+        self.label_text(b"otlp.resource.schema_url", schema_url);
         Ok(())
     }
 
     fn label_scope(&mut self, message: &[u8]) -> Result<(), ProtobufError> {
+        let (mut name, mut version, mut dropped, mut schema_url) = (&[][..], &[][..], 0, &[][..]);
         for field in ProtobufFields::new(message) {
             match field? {
                 (scope_items::SCOPE, value) => {
                     for field in value.message()? {
                         match field? {
-                            (scope::NAME, value) => self.label_text(b"scope.name", value.bytes()?),
-                            (scope::VERSION, value) => self.label_text(b"scope.version", value.bytes()?),
+                            (scope::NAME, value) => name = value.bytes()?,
+                            (scope::VERSION, value) => version = value.bytes()?,
                             (scope::ATTRIBUTES, value) => {
                                 self.label_attribute(b"scope.attributes.", KeyValue::read(value.bytes()?)?)?;
                             }
-                            (scope::DROPPED, value) => {
-                                self.label_count(b"scope.dropped_attributes_count", value)?;
-                            }
+                            (scope::DROPPED, value) => dropped = value.varint()?,
                             _ => {}
                         }
                     }
                 }
-                (scope_items::SCHEMA_URL, value) => self.label_text(b"scope.schema_url", value.bytes()?),
+                (scope_items::SCHEMA_URL, value) => schema_url = value.bytes()?,
                 _ => {}
             }
         }
+        self.label_text(b"scope.name", name);
+        self.label_text(b"scope.version", version);
+        self.label_count(b"scope.dropped_attributes_count", dropped);
+        self.label_text(b"scope.schema_url", schema_url);
         Ok(())
     }
 
@@ -230,12 +233,10 @@ impl SeriesBuf {
         }
     }
 
-    fn label_count(&mut self, name: &[u8], count: ProtobufValue<'_>) -> Result<(), ProtobufError> {
-        let count = count.varint()?;
+    fn label_count(&mut self, name: &[u8], count: u64) {
         if count > 0 {
             self.labels.push(name, count.to_string().as_bytes());
         }
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use super::check::Reference;
 use super::global::span;
 use super::{Remarks, client, kubernetes, url};
 use crate::app::config::error::ConfigError;
+use crate::app::config::number;
 use crate::app::config::section::Section;
 use crate::app::config::setting::Setting;
 use crate::scrape::{Discovery, DnsRecord, Group};
@@ -93,7 +94,8 @@ fn dns(mut section: Section<'_>) -> Result<Discovery, ConfigError> {
     let names = section.settings("names")?.unwrap_or_default();
     let refresh = refresh(&mut section, 30)?;
     let record = section.text("type")?;
-    let port = section.setting("port")?.map_or(Ok(0), |port| port.count(0..=u64::from(u16::MAX)))?;
+    let port =
+        section.setting("port")?.map_or(Ok(0), |port| number::whole(&port, 0..=i128::from(u16::MAX)))?;
     section.end()?;
     if names.is_empty() {
         let message = "DNS-SD config must contain at least one SRV record name";
@@ -107,13 +109,7 @@ fn dns(mut section: Section<'_>) -> Result<Discovery, ConfigError> {
         let message = "a port is required in DNS-SD configs for all record types except SRV";
         return Err(section.refuse_value("port", message));
     }
-    Ok(Discovery::Dns {
-        names: names.into_iter().map(|name| name.text).collect(),
-        record,
-        // Within the bound of its type.
-        port: port as u16,
-        refresh,
-    })
+    Ok(Discovery::Dns { names: names.into_iter().map(|name| name.text).collect(), record, port, refresh })
 }
 
 fn file(mut section: Section<'_>, remarks: &mut Remarks) -> Result<Discovery, ConfigError> {

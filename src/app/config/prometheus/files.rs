@@ -1,10 +1,9 @@
 //! `scrape_configs`, and those of the files that `scrape_config_files` names.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use super::global::Global;
 use super::{Remarks, job};
@@ -28,7 +27,11 @@ pub(super) fn jobs(
     let mut jobs = Jobs { found: Vec::new(), named: HashMap::new(), global, remarks };
     jobs.of_file(file, true)?;
     for pattern in &patterns {
-        for path in matches(&file.beside(&pattern.text)).map_err(|error| unreadable(pattern, &error))? {
+        if pattern.text.is_empty() {
+            continue;
+        }
+        let found = matches(&file.beside(&pattern.text)).map_err(|error| unreadable(pattern, &error))?;
+        for path in found {
             let text = read_text(&path).map_err(|error| unreadable(pattern, &error))?;
             let root = compose(&text).map_err(|fault| ConfigError {
                 place: Place::At(path.clone(), fault.at.line, fault.at.column),
@@ -43,12 +46,12 @@ pub(super) fn jobs(
     Ok(jobs.found)
 }
 
-/// Whether there is a star in the last part only.
+/// Whether stars are in the last part only.
 pub(super) fn is_pattern(path: &str) -> bool {
-    path.split_once('*').is_none_or(|(_, after)| !after.contains(['/', '*']))
+    path.split_once('*').is_none_or(|(_, after)| !after.contains('/'))
 }
 
-fn unreadable(pattern: &Setting, error: &io::Error) -> ConfigError {
+fn unreadable(pattern: &Setting, error: &impl Display) -> ConfigError {
     pattern.refuse(format!("{:?}: {error}", pattern.text))
 }
 
@@ -82,35 +85,19 @@ impl Jobs<'_> {
 }
 
 /// The files that a pattern stands for, sorted; one that is not there is none, as in Prometheus.
-pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = pattern.file_name().unwrap_or_default().to_os_string();
-    if !name.to_string_lossy().contains('*') {
-        return Ok(if pattern.exists() { vec![pattern.into()] } else { Vec::new() });
+///
+/// # Errors
+/// It is no pattern: a bracket is open.
+pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, glob::PatternError> {
+    // As in a shell, no wildcard stands for a slash, and many stars for no more than one does.
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    if pattern.exists() {
+        return Ok(vec![pattern.into()]);
     }
-    let directory = match pattern.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?.file_name();
-        if is_match(&name, &entry) {
-            found.push(pattern.with_file_name(entry));
-        }
+    let mut text = pattern.to_string_lossy().into_owned();
+    while text.contains("**") {
+        text = text.replace("**", "*");
     }
-    found.sort();
-    Ok(found)
-}
-
-/// Whether a name is what stands before the star, anything, and what stands behind it.
-fn is_match(pattern: &OsString, name: &OsString) -> bool {
-    let (pattern, name) = (pattern.as_encoded_bytes(), name.as_encoded_bytes());
-    let star = pattern.iter().position(|b| *b == b'*').unwrap_or(pattern.len());
-    let (before, after) = (&pattern[..star], pattern.get(star + 1..).unwrap_or_default());
-    name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+    // What can't be looked into holds no files that could be read.
+    Ok(glob::glob_with(&text, options)?.flatten().collect())
 }

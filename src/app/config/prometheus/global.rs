@@ -6,6 +6,7 @@ use super::protocols::{escaping, protocols, validation};
 use super::{Remarks, expand};
 use crate::app::config::Environment;
 use crate::app::config::error::ConfigError;
+use crate::app::config::number;
 use crate::app::config::section::Section;
 use crate::app::units::{SIZE_BYTES_MAX, SPAN_MS_MAX};
 use crate::relabel::NameValidation;
@@ -87,6 +88,9 @@ pub(super) fn read(
     span(&mut section, "evaluation_interval")?;
     span(&mut section, "rule_query_offset")?;
     section.text("query_log_file")?;
+    count(&mut section, "query_max_series")?;
+    count(&mut section, "query_max_samples_read")?;
+    span(&mut section, "query_max_duration")?;
     section.end()?;
     Ok(global)
 }
@@ -105,7 +109,7 @@ pub(super) fn flag(section: &mut Section<'_>, key: &'static str, default: bool) 
 
 /// A number; none is 0.
 pub(super) fn count(section: &mut Section<'_>, key: &'static str) -> Result<u64, ConfigError> {
-    section.setting(key)?.map_or(Ok(0), |setting| setting.count(0..=u64::MAX))
+    section.setting(key)?.map_or(Ok(0), |setting| number::whole(&setting, number::UNSIGNED))
 }
 
 /// The keys of limits, which `global` and jobs share.

@@ -8,6 +8,7 @@ use super::global::{Global, count, failure_log, flag, limits, span};
 use super::protocols::{default_escaping, default_protocols, escaping, protocol, protocols, validation};
 use super::{Remarks, url};
 use crate::app::config::error::ConfigError;
+use crate::app::config::number;
 use crate::app::config::relabel::rules;
 use crate::app::config::section::Section;
 use crate::relabel::NameValidation;
@@ -133,6 +134,6 @@ fn params(section: &mut Section<'_>) -> Result<Vec<(String, Vec<String>)>, Confi
 
 fn bucket_factor(section: &mut Section<'_>) -> Result<f64, ConfigError> {
     let Some(setting) = section.setting("native_histogram_min_bucket_factor")? else { return Ok(0.0) };
-    let factor = setting.text.parse::<f64>().ok().filter(|factor| factor.is_finite());
-    factor.ok_or_else(|| setting.refuse(format!("{:?}: not a number", setting.text)))
+    let factor = Some(number::real(&setting)?).filter(|factor| factor.is_finite());
+    factor.ok_or_else(|| setting.refuse(format!("{:?}: must be finite", setting.text)))
 }

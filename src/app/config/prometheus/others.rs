@@ -1,13 +1,13 @@
 //! Sections that an agent refuses, and those that are checked and do nothing here.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 use super::files::is_pattern;
 use super::global::{Global, flag, span};
 use super::remote_write::{RESERVED, check_remote_read};
 use super::{Remarks, tls};
 use crate::app::config::error::ConfigError;
+use crate::app::config::number;
 use crate::app::config::section::Section;
 use crate::app::config::setting::Setting;
 use crate::app::units::{SIZE_BYTES_MAX, Size};
@@ -28,7 +28,11 @@ pub(super) fn read(
         remarks.unsupported("tracing");
     }
     if let Some(mut runtime) = file.section("runtime")? {
-        number(runtime.setting("gogc")?.as_ref(), None)?;
+        integer(&mut runtime, "gogc")?;
+        let level = runtime.text_or_empty("log_level")?;
+        if !["", "debug", "info", "warn", "error"].contains(&level.text.to_ascii_lowercase().as_str()) {
+            return Err(level.refuse(format!("unrecognized log level {}", level.text)));
+        }
         runtime.end()?;
         remarks.unsupported("runtime");
     }
@@ -66,7 +70,7 @@ fn refuse_what_no_agent_does(file: &mut Section<'_>, remarks: &mut Remarks) -> R
 fn check_storage(section: &mut Section<'_>) -> Result<(), ConfigError> {
     if let Some(mut tsdb) = section.section("tsdb")? {
         span(&mut tsdb, "out_of_order_time_window")?;
-        number(tsdb.setting("stale_series_compaction_threshold")?.as_ref(), None)?;
+        fraction(&mut tsdb, "stale_series_compaction_threshold")?;
         if let Some(mut encoding) = tsdb.section("chunk_encoding")? {
             let floats = encoding.text_or_empty("floats")?;
             if !["", "xor", "xor2"].contains(&floats.text.as_str()) {
@@ -84,7 +88,7 @@ fn check_storage(section: &mut Section<'_>) -> Result<(), ConfigError> {
         tsdb.end()?;
     }
     if let Some(mut exemplars) = section.section("exemplars")? {
-        number(exemplars.setting("max_exemplars")?.as_ref(), None)?;
+        integer(&mut exemplars, "max_exemplars")?;
         exemplars.end()?;
     }
     section.end()
@@ -102,8 +106,10 @@ fn check_retention(section: &mut Section<'_>) -> Result<(), ConfigError> {
         size.size(0..=SIZE_BYTES_MAX)?;
     }
     let message = "'storage.tsdb.retention.percentage' must be in the range [0, 100]";
-    let percentage = section.setting("percentage")?;
-    number(percentage.as_ref(), Some((0.0..=100.0, message)))?;
+    let percentage = fraction(section, "percentage")?;
+    if percentage < 0.0 || percentage > 100.0 {
+        return Err(section.refuse_value("percentage", message));
+    }
     section.end()
 }
 
@@ -115,7 +121,7 @@ fn check_tracing(section: &mut Section<'_>, remarks: &mut Remarks) -> Result<(),
         return Err(kind.refuse(format!("{message} {}", kind.text)));
     }
     let endpoint = section.text_or_empty("endpoint")?;
-    number(section.setting("sampling_fraction")?.as_ref(), None)?;
+    fraction(section, "sampling_fraction")?;
     flag(section, "insecure", false)?;
     tls::read(section, remarks)?;
     let headers = section.take("headers").map_or(Ok(Vec::new()), |headers| headers.entries())?;
@@ -196,13 +202,12 @@ fn check_attributes(settings: &[Setting], key: &str, adjective: &str) -> Result<
     Ok(())
 }
 
-/// A number, which must be within a range where there is one.
-fn number(setting: Option<&Setting>, range: Option<(RangeInclusive<f64>, &str)>) -> Result<(), ConfigError> {
-    let Some(setting) = setting else { return Ok(()) };
-    let number = setting.text.parse::<f64>();
-    let number = number.map_err(|_| setting.refuse(format!("{:?}: not a number", setting.text)))?;
-    match range {
-        Some((range, message)) if !range.contains(&number) => Err(setting.refuse(message)),
-        _ => Ok(()),
-    }
+/// A number without a fraction; none is 0.
+fn integer(section: &mut Section<'_>, key: &'static str) -> Result<i64, ConfigError> {
+    section.setting(key)?.map_or(Ok(0), |setting| number::whole(&setting, number::SIGNED))
+}
+
+/// A number; none is 0.
+fn fraction(section: &mut Section<'_>, key: &'static str) -> Result<f64, ConfigError> {
+    section.setting(key)?.map_or(Ok(0.0), |setting| number::real(&setting))
 }

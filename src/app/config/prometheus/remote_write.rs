@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Formatter};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::cloud::{self, CloudAuth};
 use super::global::{count, flag, span};
 use super::{Remarks, client, url};
 use crate::app::config::error::ConfigError;
+use crate::app::config::number;
 use crate::app::config::relabel::rules;
 use crate::app::config::section::Section;
 use crate::app::units::SPAN_MS_MAX;
@@ -187,7 +189,7 @@ fn element(
     let write = RemoteWrite {
         name: section.text_or_empty("name")?.text,
         url: RemoteUrl(url),
-        timeout: span(section, "remote_timeout")?.unwrap_or(Duration::from_secs(30)),
+        timeout: span_or(section, "remote_timeout", Duration::from_secs(30))?,
         headers,
         relabel: Arc::new(rules(section, "write_relabel_configs", null, names)?),
         send_exemplars: flag(section, "send_exemplars", false)?,
@@ -200,6 +202,7 @@ fn element(
         cloud,
     };
     flag(section, "failed_request_logging", false)?;
+    flag(section, "convert_nhcb_to_classic", false)?;
     section.end()?;
     Ok(write)
 }
@@ -286,7 +289,7 @@ fn metadata(section: &mut Section<'_>) -> Result<MetadataOptions, ConfigError> {
     let metadata = MetadataOptions {
         send: flag(&mut section, "send", default.send)?,
         interval: span_or(&mut section, "send_interval", default.interval)?,
-        per_send_max: per_send.map_or(Ok(default.per_send_max), |number| number.count(0..=COUNT_MAX))?,
+        per_send_max: per_send.map_or(Ok(default.per_send_max), |number| number::whole(&number, COUNTS))?,
     };
     section.end()?;
     Ok(metadata)
@@ -295,11 +298,10 @@ fn metadata(section: &mut Section<'_>) -> Result<MetadataOptions, ConfigError> {
 /// A number above 0; one without a value is 0, as Prometheus has it.
 fn positive(section: &mut Section<'_>, key: &'static str, default: u64) -> Result<u64, ConfigError> {
     let Some(setting) = section.text(key)? else { return Ok(default) };
-    let is_negative = setting.text.strip_prefix('-').is_some_and(|digits| digits.parse::<u64>().is_ok());
-    if is_negative || ["", "0"].contains(&setting.text.as_str()) {
-        return Err(setting.refuse(format!("remote write queue {key} must be positive")));
-    }
-    setting.count(1..=COUNT_MAX)
+    let is_nothing = setting.text.is_empty() && !setting.is_quoted;
+    let number: i64 = if is_nothing { 0 } else { number::whole(&setting, number::SIGNED)? };
+    let refuse = || setting.refuse(format!("remote write queue {key} must be positive"));
+    u64::try_from(number).ok().filter(|number| *number > 0).ok_or_else(refuse)
 }
 
 /// A duration; one without a value is 0, as Prometheus has it.
@@ -336,5 +338,5 @@ pub(super) const RESERVED: [&str; 16] = [
     "x-amz-content-sha256",
 ];
 
-/// Go's `int` of 32 bits: more of anything in a queue is a typing error.
-const COUNT_MAX: u64 = i32::MAX as u64;
+/// What Go's `int` holds, without what is below none.
+const COUNTS: RangeInclusive<i128> = 0..=i64::MAX as i128;

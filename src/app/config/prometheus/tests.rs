@@ -310,7 +310,10 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
              name \"a\"",
         ),
         (in_job("body_size_limit: 100"), "p.yml:3:20: scrape_configs.body_size_limit: \"100\": not a size such as 512MB, 4GiB or 0"),
-        (in_job("sample_limit: -1"), "p.yml:3:17: scrape_configs.sample_limit: \"-1\": not a whole number"),
+        (
+            in_job("sample_limit: -1"),
+            "p.yml:3:17: scrape_configs.sample_limit: \"-1\": must be from 0 to 18446744073709551615",
+        ),
         (in_job("honor_labels: 2"), "p.yml:3:17: scrape_configs.honor_labels: \"2\": must be true or false"),
         (in_job("scheme: htps"), "p.yml:3:11: scrape_configs.scheme: \"htps\" is unknown, did you mean https?"),
         (
@@ -390,10 +393,11 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
 #[test]
 fn sections_without_a_use_are_taken_and_named() {
     let config = load(
-        "global: {scrape_failure_log_file: x, evaluation_interval: 1m, query_log_file: q}\nstorage: {tsdb: {retention: \
-         {time: 1d}}}\ntracing: {endpoint: a}\nruntime: {gogc: 50}\notlp: {}\nrule_files: []\nalerting: {}\n\
-         remote_write: [{url: 'http://a', queue_config: {capacity: 5}}]\nscrape_configs:\n- {job_name: a, \
-         scrape_failure_log_file: y, tls_config: {max_version: TLS10}}\n",
+        "global: {scrape_failure_log_file: x, evaluation_interval: 1m, query_log_file: q, query_max_series: 5, \
+         query_max_samples_read: 5, query_max_duration: 1m}\nstorage: {tsdb: {retention: \
+         {time: 1d}}}\ntracing: {endpoint: a}\nruntime: {gogc: -1, log_level: Warn}\notlp: {}\nrule_files: []\n\
+         alerting: {}\nremote_write: [{url: 'http://a', convert_nhcb_to_classic: true, queue_config: {capacity: 5}}]\n\
+         scrape_configs:\n- {job_name: a, scrape_failure_log_file: y, tls_config: {max_version: TLS10}}\n",
     );
     let config = config.unwrap();
     assert_eq!(
@@ -412,6 +416,50 @@ fn sections_without_a_use_are_taken_and_named() {
     assert_eq!((config.remote_write.len(), config.remote_write[0].queue.capacity), (1, 5));
     assert_eq!(config.shard, Shard { index: 0, count: 1 });
     assert_eq!(load("shard: {index: 1, count: 3}").unwrap().shard, Shard { index: 1, count: 3 });
+}
+
+#[test]
+fn numbers_and_truths_are_those_of_prometheuss_reader() {
+    let job = |keys: &str| {
+        let loaded = load(&format!("scrape_configs: [{{job_name: a, {keys}}}]"));
+        loaded.map(|config| Job::clone(&config.jobs[0]))
+    };
+    let limit = |text: &str| job(&format!("sample_limit: {text}")).map(|job| job.limits.samples_max);
+    for (text, expected) in [("010", 8), ("0x10", 16), ("1e3", 1000), ("1.5", 1), ("1_000", 1000), ("~", 0)] {
+        assert_eq!(limit(text), Ok(expected), "{text}");
+    }
+    for text in ["'5'", "!!str 5", "-1", "-1.5", "five", "''", ".nan", "18446744073709551617e9"] {
+        assert!(limit(text).is_err(), "{text}");
+    }
+    let honors = |text: &str| job(&format!("honor_labels: {text}")).map(|job| job.honor_labels);
+    for (text, expected) in [("on", true), ("Y", true), ("n", false), ("~", false), ("!!bool 'yes'", true)] {
+        assert_eq!(honors(text), Ok(expected), "{text}");
+    }
+    for text in ["'true'", "!!str true", "\"on\"", "''", "1", "tRue"] {
+        assert!(honors(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn files_of_jobs_are_named_by_patterns_as_in_a_shell() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["j1", "j2", "k1"] {
+        let yaml = format!("scrape_configs: [{{job_name: {name}}}]");
+        fs::write(directory.path().join(name), yaml).unwrap();
+    }
+    let names = |pattern: &str| {
+        let config = load_in(directory.path(), &format!("scrape_config_files: [{pattern}]"));
+        config.map(|config| config.jobs.iter().map(|job| job.name.clone()).collect::<Vec<_>>())
+    };
+    let list = |names: &[&str]| Ok(names.iter().copied().map(str::to_owned).collect());
+    assert_eq!(names("j*"), list(&["j1", "j2"]));
+    assert_eq!(names("'?1'"), list(&["j1", "k1"]));
+    assert_eq!(names("'j[23]'"), list(&["j2"]));
+    assert_eq!(names("'*j**2*'"), list(&["j2"]));
+    assert_eq!(names("~"), list(&[]));
+    assert_eq!(names("none*"), list(&[]));
+    assert!(names("'j['").unwrap_err().starts_with("p.yml:1:23: scrape_config_files: \"j[\": "));
+    assert!(names("'j*/x'").is_err());
 }
 
 #[test]

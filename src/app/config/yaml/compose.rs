@@ -111,7 +111,7 @@ impl<'t> Composer<'t> {
             }
             let name = match key.content {
                 Content::Null => Vec::new(),
-                Content::Text(text) => text.into_bytes(),
+                Content::Text(text) | Content::Quoted(text) => text.into_bytes(),
                 Content::Bytes(bytes) => bytes,
                 _ => return Err(Fault { at: key.at, message: "a key must be a single value".into() }),
             };
@@ -159,8 +159,10 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, at: Mark) -
             let bytes = STANDARD.decode(digits);
             let bytes = bytes.map_err(|error| Fault { at, message: format!("no base64: {error}") })?;
             Ok(String::from_utf8(bytes)
-                .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text))
+                .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Quoted))
         }
+        None if !is_plain => Ok(Content::Quoted(text.into_owned())),
+        Some("tag:yaml.org,2002:str" | "!!str") => Ok(Content::Quoted(text.into_owned())),
         _ => Ok(Content::Text(text.into_owned())),
     }
 }

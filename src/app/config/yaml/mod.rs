@@ -29,6 +29,8 @@ pub(super) enum Content {
     Null,
     /// A scalar, as written.
     Text(String),
+    /// A scalar that was quoted or tagged as text: no number, no truth.
+    Quoted(String),
     /// A scalar that was tagged as binary and is no text.
     Bytes(Vec<u8>),
     /// A sequence.

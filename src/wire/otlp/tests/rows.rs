@@ -421,7 +421,6 @@ fn what_is_not_a_request_is_malformed_as_a_whole() {
         "{",
         "{}x",
         "{\"resourceMetrics\": {}}",
-        "{\"resourceMetrics\": [null]}",
         r#"{"resourceMetrics": [{"schemaUrl": 5}]}"#,
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"asInt": "x"}]}}]}]}]}"#,
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"asInt": 1.5}]}}]}]}]}"#,
@@ -496,6 +495,37 @@ fn both_names_of_a_field_and_numbers_in_any_form_are_taken() {
     let values: Vec<_> = decoded.rows.iter().map(|row| row.fields[0].1.clone()).collect();
     assert_eq!(values, [Value::I64(1000), f64s(-25.0), f64s(18_446_744_073_709_551_615.0)]);
     assert_eq!(decoded.rows[0].time_ns, 5);
+}
+
+#[test]
+fn words_for_numbers_nulls_in_lists_and_keys_given_twice_are_taken_as_by_the_collector() {
+    let body = r#"{"resourceMetrics": [null, {"scopeMetrics": [{"scope": {"name": "a", "version": "1", "name": "b"},
+        "schemaUrl": "x", "schemaUrl": "y", "metrics": [{"name": "m", "gauge": {"dataPoints": [
+            {"asDouble": "+Infinity"}, {"asDouble": "-inf"}, {"asDouble": "nan"},
+            {"attributes": [{"key": "l", "value": {"arrayValue": {"values": [null, {"intValue": 1}]}}}], "asInt": 1}
+        ]}}]}]}]}"#;
+    let decoded = decode(Signal::Metrics, Encoding::Json, body.as_bytes()).unwrap();
+    assert_eq!(decoded.result.rejected, 0, "{:?}", decoded.result.errors);
+    let value_of = |row: usize, name: &str| {
+        let found = decoded.rows[row].labels.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    assert_eq!((value_of(0, "scope.name"), value_of(0, "scope.version")), (Some("b"), Some("1")));
+    assert_eq!((value_of(0, "scope.schema_url"), value_of(3, "l")), (Some("y"), Some("[null,1]")));
+    let values: Vec<_> = decoded.rows.iter().map(|row| row.fields[0].1.clone()).collect();
+    assert_eq!(
+        values,
+        [
+            f64s(f64::INFINITY),
+            f64s(f64::NEG_INFINITY),
+            f64s(f64::from_bits(0x7ff8_0000_0000_0001)),
+            Value::I64(1)
+        ]
+    );
+    for text in ["+nan", "-nan", "infinit", "--inf", "+", ""] {
+        let body = body.replace("+Infinity", text);
+        assert!(decode(Signal::Metrics, Encoding::Json, body.as_bytes()).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -62,6 +62,7 @@ enum Format {
 }
 
 /// A decoder of any format.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Decoder {
     Influx(influx::Decoder),
     RemoteWrite(remote_write::Decoder),

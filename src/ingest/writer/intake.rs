@@ -32,8 +32,8 @@ impl<'a> Writer<'a> {
         Writer { rewrite, ..self }
     }
 
-    /// The same for rows that a [`Rehearsal`] has taken, all of them or none: the limit on series was kept there, and
-    /// what other streams have added since refuses none of them here.
+    /// The same for rows that a [`Rehearsal`](crate::ingest::Rehearsal) has taken, all of them or none: the limit on
+    /// series was kept there, and what other streams have added since refuses none of them here.
     pub fn rehearsed(self, rehearsed: bool) -> Writer<'a> {
         Writer { rehearsed, ..self }
     }

@@ -107,6 +107,7 @@ fn check_retention(section: &mut Section<'_>) -> Result<(), ConfigError> {
     }
     let message = "'storage.tsdb.retention.percentage' must be in the range [0, 100]";
     let percentage = fraction(section, "percentage")?;
+    #[expect(clippy::manual_range_contains, reason = "NaN is taken, as by Prometheus")]
     if percentage < 0.0 || percentage > 100.0 {
         return Err(section.refuse_value("percentage", message));
     }

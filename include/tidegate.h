@@ -89,9 +89,9 @@
  * nothing where they do not say so. Times are nanoseconds since the Unix epoch, timeouts nanoseconds, -1 for ever.
  *
  * In your process. The library installs no allocator, no signal handler and no logger; its threads block all signals, and
- * are named tdg-: a worker each, one that makes its memory ready, and those of the disk. On Linux the engine calls
- * membarrier; a sandbox has to allow it, or to refuse it from the start: refused after it has worked it poisons the
- * engine. The library is not to be unloaded: dlclose leaves it where it is. A forked child can do nothing with its
+ * are named tdg-: one that keeps the directory, and for each worker itself, one that makes its memory ready, and
+ * those of the disk. On Linux the engine calls membarrier; a sandbox has to allow it, or to refuse it from the start:
+ * refused after it has worked it poisons the engine. The library is not to be unloaded: dlclose leaves it where it is. A forked child can do nothing with its
  * parent's handles: all calls give TDG_E_FORKED, and freeing frees nothing; the directory stays locked until both are
  * gone, unless the child execs.
  *

@@ -520,3 +520,35 @@ fn fill_up_and_go_on<D: tidegate::log::disk::Disk>(
     let open = segments.iter().filter(|segment| segment.totals.blocks > 0 && !segment.is_closed()).count();
     assert_eq!(open, 1, "only the one being written: {segments:#?}");
 }
+
+#[test]
+fn a_segment_that_cannot_be_opened_for_a_moment_is_read_the_next_time() {
+    let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = Directory::open(data.path(), LOG).unwrap();
+    let (mut log, _) = open(&directory, Backend::Threads, 0, 1).unwrap();
+    commit(&mut log, LOG, 0, 10).result.unwrap();
+    rotate(&mut log, &[]);
+    commit(&mut log, LOG, 0, 10).result.unwrap();
+    let reader = Reader::open(data.path()).unwrap();
+    let mut rows = reader.rows(Query::default()).unwrap();
+    let names: Vec<String> = reader.survey().unwrap().segments.iter().map(|s| s.name.to_string()).collect();
+    let root = directory.files().root();
+    let (second, aside) = (root.join(&names[1]), root.join("aside"));
+    std::fs::rename(&second, &aside).unwrap();
+    // Opening it fails otherwise than for want of it.
+    std::os::unix::fs::symlink(&second, &second).unwrap();
+    let mut blocks = 0;
+    let failed = loop {
+        match rows.next_block(|_| Ok::<_, LogError>(())) {
+            Ok(true) => blocks += 1,
+            Ok(false) => panic!("the second segment was passed over"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failed, LogError::Io { .. }), "{failed}");
+    std::fs::rename(&aside, &second).unwrap();
+    while rows.next_block(|_| Ok::<_, LogError>(())).unwrap() {
+        blocks += 1;
+    }
+    assert_eq!(blocks, 2);
+}

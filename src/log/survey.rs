@@ -77,6 +77,11 @@ impl Segment {
         })
     }
 
+    /// Whether it is its header and nothing else, which remembers the sequence: retention has taken its blocks.
+    pub fn has_no_room(&self) -> bool {
+        self.bytes == SEGMENT_PAGE as u64
+    }
+
     /// Whether it ended properly and changes no more.
     pub fn is_closed(&self) -> bool {
         self.state != SegmentState::Open

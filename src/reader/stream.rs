@@ -48,6 +48,8 @@ pub(super) struct Open {
     /// All that the segment defines is known; else what the blocks read so far define.
     pub(super) complete: bool,
     pub(super) series: Pages<Verdict>,
+    /// Retention has taken its name: nothing tells of it any more.
+    is_gone: bool,
 }
 
 /// Which blocks are to be given.
@@ -140,21 +142,22 @@ impl Stream {
                 if self.head.is_some() {
                     return Ok(());
                 }
-                if open.segment.is_closed() {
+                if open.segment.is_closed() || open.is_gone {
                     // Whatever retention does, its storage is not free before it is let go here.
                     self.open = None;
                 }
             }
             // One that is being written stays open: more of it may become durable.
-            let Some(segment) = self.queue.pop_front() else { return Ok(()) };
-            self.at = segment.name.number;
-            let totals = &segment.totals;
-            if segment.is_closed() && !query.takes_any(totals.time_min_ns, totals.time_max_ns) {
-                continue;
+            let Some(segment) = self.queue.front() else { return Ok(()) };
+            let (number, totals) = (segment.name.number, &segment.totals);
+            if !segment.is_closed() || query.takes_any(totals.time_min_ns, totals.time_max_ns) {
+                // One that can't be opened now is the next one still.
+                if let Some(open) = Open::new(directory, segment.clone())? {
+                    self.open = Some(open);
+                }
             }
-            if let Some(open) = Open::new(directory, segment)? {
-                self.open = Some(open);
-            }
+            self.at = number;
+            self.queue.pop_front();
         }
         Ok(())
     }
@@ -176,7 +179,8 @@ impl Stream {
 
     /// Whether the segment that is being read was closed meanwhile, which no watermark tells: it is to be let go.
     pub(super) fn has_ended(&self) -> bool {
-        let ended = |open: &Open| !open.segment.is_closed() && open.segment.has_ended_in(&open.file);
+        let ended =
+            |open: &Open| !open.segment.is_closed() && !open.is_gone && open.segment.has_ended_in(&open.file);
         self.open.as_ref().is_some_and(ended)
     }
 
@@ -190,17 +194,22 @@ impl Stream {
         live: bool,
     ) -> Result<(), LogError> {
         self.queue.clear();
+        let mut is_there = false;
         for segment in segments {
-            if segment.name.number == self.at {
-                if let Some(open) = &mut self.open {
+            let number = segment.name.number;
+            match &mut self.open {
+                Some(open) if open.segment.name.number == number => {
                     open.extend(segment, live)?;
+                    is_there = true;
                 }
-            } else if segment.name.number > self.at
-                && shows_blocks(segment)
-                && shows_behind(segment, self.passed)
-            {
-                self.queue.push_back(segment.clone());
+                _ if number > self.at && shows_blocks(segment) && shows_behind(segment, self.passed) => {
+                    self.queue.push_back(segment.clone());
+                }
+                _ => {}
             }
+        }
+        if let Some(open) = &mut self.open {
+            open.is_gone = !is_there;
         }
         Ok(())
     }
@@ -239,6 +248,7 @@ impl Open {
             definitions: Definitions::default(),
             complete: false,
             series: Pages::default(),
+            is_gone: false,
         };
         open.complete = open.learn_footer().is_some();
         Ok(Some(open))

@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod defaults;
 pub mod discovery;
+mod file_pattern;
 mod job;
 mod labels;
 mod negotiate;
@@ -24,6 +25,7 @@ mod tls;
 
 pub use client::ProxyEnvironment;
 pub use control::{Control, ScrapeOptions};
+pub use file_pattern::matching;
 pub use job::{
     Authorization, BasicAuth, BodyLimits, ClientOptions, ClientTls, Credential, Discovery, DnsRecord,
     Histograms, Job, KubernetesOptions, KubernetesRole, NameEscaping, OAuth2, ProxyOptions, Scheme,

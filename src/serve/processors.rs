@@ -145,12 +145,12 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn this_machine_says_how_idle_it_is() {
-        let before = Spare::count().expect("Linux counts");
-        // One that counted backwards would have more than all of no time to spare, or wrap.
-        assert_eq!(before.since(before, 0), 0);
-        assert!(idle() <= idle() && idle().is_some());
-        let used = || used_of(&std::fs::read_to_string("/proc/self/stat").unwrap());
-        assert!(used() <= used() && used().is_some());
+        assert!(Spare::count().is_some() && idle().is_some());
+        let used = || used_of(&std::fs::read_to_string("/proc/self/stat").unwrap()).unwrap();
+        let (before, from) = (used(), std::time::Instant::now());
+        while used() == before {
+            assert!(from.elapsed() < std::time::Duration::from_secs(60), "work that is not counted");
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ fn line(segment: &Segment) -> [String; HEAD.len()] {
     let totals = &segment.totals;
     let time = |ns| if totals.rows > 0 { instant(ns) } else { "-".into() };
     let state = match segment.state {
+        SegmentState::Open if segment.has_no_room() => "emptied",
         SegmentState::Open if totals.blocks == 0 => "prepared",
         SegmentState::Open => "open",
         SegmentState::Closed => "closed",

@@ -76,6 +76,22 @@ fn take(writer: &mut Writer<'_>, run: &Run, last: &mut [ShapeId; 2], short: bool
         .unwrap_or(run.times_ns.len())
 }
 
+#[test]
+fn a_predicted_row_goes_the_short_way() {
+    let mut ingest = ingest(9);
+    let mut stream = Stream::new(ContextId::default());
+    let mut last = [ShapeId::NONE; 2];
+    let mut writer = ingest.writer(&mut stream);
+    let row = |key| Run { key, kind: FieldType::F64, times_ns: vec![1], rotate: false };
+    for key in [&b"a"[..], b"c", b"a"] {
+        assert_eq!(take(&mut writer, &row(key), &mut last, false), 1);
+    }
+    assert_eq!(writer.predicted(), b"c");
+    assert_eq!(writer.push_predicted(last[0], 2, 7), Some(Ok(())));
+    assert_eq!(writer.predicted(), b"a");
+    assert_eq!(ingest.batch().rows(), 4);
+}
+
 proptest! {
     #[test]
     fn the_short_ways_leave_what_the_long_one_leaves(

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,44 @@ pub struct SystemFiles {
 
 /// A file of the file system.
 #[derive(Clone, Debug)]
-pub struct SystemFile(pub(super) Arc<File>);
+pub struct SystemFile(pub(super) Arc<Opened>);
+
+/// A file, and whether it is locked by it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    /// The process that locked it.
+    locked_by: Option<u32>,
+}
+
+impl SystemFile {
+    fn new(file: File) -> SystemFile {
+        SystemFile(Arc::new(Opened { file, locked_by: None }))
+    }
+
+    fn locked(file: File) -> SystemFile {
+        SystemFile(Arc::new(Opened { file, locked_by: Some(std::process::id()) }))
+    }
+}
+
+impl Deref for Opened {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for Opened {
+    /// Unlocks by word: closing would leave the lock to every child that was forked meanwhile and has not called
+    /// exec. A child that comes here itself must not take it from its parent.
+    fn drop(&mut self) {
+        if self.locked_by.is_some_and(|process| process == std::process::id()) {
+            // Without success the descriptor's closing has to do.
+            let _ = self.file.unlock();
+        }
+    }
+}
 
 impl SystemFiles {
     /// The directory `root`, which exists.
@@ -43,10 +81,10 @@ impl SystemFiles {
                     // The file may have been made before the flag was refused.
                     options.create_new(false).create(create);
                 }
-                opened => return opened.map(|f| SystemFile(Arc::new(f))),
+                opened => return opened.map(SystemFile::new),
             }
         }
-        Ok(SystemFile(Arc::new(options.open(path)?)))
+        Ok(SystemFile::new(options.open(path)?))
     }
 }
 
@@ -62,7 +100,7 @@ impl Files for SystemFiles {
             return self.open_for_commits(name, false);
         }
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.root.join(name))?;
-        Ok(SystemFile(Arc::new(file)))
+        Ok(SystemFile::new(file))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -95,7 +133,7 @@ impl Files for SystemFiles {
     fn lock_exclusive(&self, name: &str) -> io::Result<Option<SystemFile>> {
         let file = File::open(self.root.join(name))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(SystemFile(Arc::new(file)))),
+            Ok(()) => Ok(Some(SystemFile::locked(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(e),
         }
@@ -104,17 +142,17 @@ impl Files for SystemFiles {
     fn open_shared(&self, name: &str) -> io::Result<SystemFile> {
         let path = self.root.join(name);
         let file = File::open(&path)?;
-        match file.try_lock_shared() {
-            Ok(()) => {}
+        let file = match file.try_lock_shared() {
+            Ok(()) => SystemFile::locked(file),
             // Somebody is recycling it at this moment.
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::NotFound.into()),
             Err(TryLockError::Error(e)) => return Err(e),
-        }
+        };
         // A recycler renames under its lock, so whoever has the lock and still finds the name is in time.
-        if fs::metadata(&path)?.ino() != file.metadata()?.ino() {
+        if fs::metadata(&path)?.ino() != file.0.metadata()?.ino() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(SystemFile(Arc::new(file)))
+        Ok(file)
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::scrape::{Group, plain_file};
+use crate::scrape::{Group, matching, plain_file};
 
 use super::counts::KindCounts;
 use super::desk::Publisher;
@@ -66,7 +66,8 @@ impl Files {
 
     /// Reads what has changed, or all; whether there may be other groups now.
     pub(super) fn look(&mut self, all: bool, counts: &KindCounts) -> bool {
-        let paths: Vec<PathBuf> = self.patterns.iter().flat_map(|pattern| matching(pattern)).collect();
+        let paths: Vec<PathBuf> =
+            self.patterns.iter().flat_map(|pattern| matching(pattern).unwrap_or_default()).collect();
         let before = self.known.len();
         self.known.retain(|path, _| paths.contains(path));
         let mut changed = self.known.len() != before;
@@ -106,15 +107,6 @@ impl Stamp {
             len_bytes: metadata.len(),
         }
     }
-}
-
-/// The files that a pattern means now, by name.
-fn matching(pattern: &Path) -> Vec<PathBuf> {
-    // As in a shell, no wildcard stands for a slash.
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    let found = pattern.to_str().and_then(|text| glob::glob_with(text, options).ok());
-    // What can't be looked into holds no files that could be read.
-    found.into_iter().flatten().flatten().collect()
 }
 
 fn read(path: &Path) -> Result<Vec<Group>, String> {

@@ -68,7 +68,7 @@ pub(super) fn open(
         format,
         encoding: format.encoding(head)?,
         rows: Rows::Pushgateway(Box::new(pushed)),
-        reading: if change == Change::Delete { Reading::Whole } else { Reading::AllOrNothing },
+        reading: Reading::AllOrNothing,
     })
 }
 
@@ -94,8 +94,11 @@ impl Decode for Pushed {
         self.push.rewind();
     }
 
-    /// Stale markers are left out: what they end was there before.
+    /// Stale markers are left out, and with them all of a deletion: what they end was there before.
     fn rehearse<I: Intake>(&mut self, body: &[u8], intake: &mut I, result: &mut WriteResult) {
+        if self.change == Change::Delete {
+            return;
+        }
         self.push.rehearse_with(Groups::own_rows(), body, intake, result);
     }
 

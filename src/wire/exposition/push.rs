@@ -133,7 +133,7 @@ impl Push {
         let given = self.taken_away();
         let mut labels = LabelsBuf::default();
         let mut lines: Vec<u64> = Vec::new();
-        let (mut line, mut text_bytes) = (0, 0);
+        let (group_bytes, mut line, mut text_bytes) = (self.group.len(), 0, 0);
         if syntax == Syntax::Text && !body.is_empty() && !body.ends_with(b"\n") {
             // It may have been cut within a number.
             return Err(Malformed { error: Fault::NoNewline.to_string() });
@@ -152,7 +152,7 @@ impl Push {
                     own.series(text, tokens, pushed.kind, &given, &mut labels);
                     let family = pushed.family(text, tokens);
                     let key = SeriesKey { labels: encode(&mut labels), family };
-                    text_bytes += key.text_bytes();
+                    text_bytes += key.text_bytes() + group_bytes;
                     if text_bytes > TEXT_BYTES_MAX {
                         return Err(Fault::TooMuchText.at(0));
                     }
@@ -168,7 +168,7 @@ impl Push {
 
     /// Gathers the series of families; which one each is of.
     fn check_families(&mut self, body: &[u8]) -> Result<Vec<u64>, Malformed> {
-        let given = self.taken_away();
+        let (given, group_bytes) = (self.taken_away(), self.group.len());
         let Rows::Families(families) = &mut self.rows else { return Ok(Vec::new()) };
         families.check(body)?;
         let (mut scratch, mut labels) = (Vec::new(), LabelsBuf::default());
@@ -185,7 +185,7 @@ impl Push {
             protobuf::fill_labels(sample, &given, &mut scratch, &mut labels)?;
             labels.canonicalize().map_err(|_| protobuf::Fault::Label)?;
             let key = SeriesKey { labels: encode(&mut labels), family: sample.family.into() };
-            text_bytes += key.text_bytes();
+            text_bytes += key.text_bytes() + group_bytes;
             if text_bytes > TEXT_BYTES_MAX {
                 return Err(protobuf::Fault::TooMuchText);
             }
@@ -235,7 +235,8 @@ impl Push {
         self.beside = beside;
     }
 
-    /// As [`Decode::rehearse`], with these rows beside the body's. A push that is refused has no others.
+    /// As [`Decode::rehearse`], with these rows beside the body's. A push that is refused has no others. Only the
+    /// body's rows are counted: if one row has no room, all of them are rejected.
     pub fn rehearse_with<I: Intake>(
         &mut self,
         beside: Vec<RowBeside>,
@@ -246,9 +247,15 @@ impl Push {
         let refusal = self.refusal.take();
         self.body_done = refusal.is_some();
         self.settle(beside);
-        self.rehearse(body, intake, result);
+        let mut tried = WriteResult::default();
+        self.rehearse(body, intake, &mut tried);
         self.settle(Vec::new());
         self.refusal = refusal;
+        let Some(mut first) = tried.errors.into_iter().next() else { return };
+        // One of the rows beside has no place in the body: it is as if the body had ended with it.
+        first.index = if first.index == 0 { self.samples.max(1) } else { first.index };
+        result.count_rejected(first.reason, self.samples.max(1));
+        result.errors.push(first);
     }
 }
 

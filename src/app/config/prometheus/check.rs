@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::matches;
 use crate::app::config::error::{ConfigError, Place};
 use crate::app::config::read_text;
 use crate::app::config::section::{Item, Section};
 use crate::app::config::yaml::{Fault, compose};
-use crate::scrape::Credential;
+use crate::scrape::{Credential, matching};
 
 /// A file that a configuration names.
 pub(super) struct Reference {
@@ -57,7 +56,7 @@ pub(super) fn check_files(references: &[Reference]) -> Result<Vec<String>, Confi
                 reference.path.metadata().map_err(|error| reference.refuse(error))?;
             }
             Kind::Targets => {
-                let files = matches(&reference.path).map_err(|error| reference.refuse(error))?;
+                let files = matching(&reference.path).map_err(|error| reference.refuse(error))?;
                 files.iter().try_for_each(|file| check_targets(reference, file))?;
                 if files.is_empty() {
                     warnings.push(reference.refuse("no such file").to_string());

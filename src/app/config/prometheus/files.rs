@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::global::Global;
@@ -12,7 +12,7 @@ use crate::app::config::read_text;
 use crate::app::config::section::Section;
 use crate::app::config::setting::Setting;
 use crate::app::config::yaml::compose;
-use crate::scrape::Job;
+use crate::scrape::{Job, matching};
 
 /// The jobs of `file` and of the files that it names.
 pub(super) fn jobs(
@@ -30,7 +30,7 @@ pub(super) fn jobs(
         if pattern.text.is_empty() {
             continue;
         }
-        let found = matches(&file.beside(&pattern.text)).map_err(|error| unreadable(pattern, &error))?;
+        let found = matching(&file.beside(&pattern.text)).map_err(|error| unreadable(pattern, &error))?;
         for path in found {
             let text = read_text(&path).map_err(|error| unreadable(pattern, &error))?;
             let root = compose(&text).map_err(|fault| ConfigError {
@@ -82,22 +82,4 @@ impl Jobs<'_> {
         }
         Ok(())
     }
-}
-
-/// The files that a pattern stands for, sorted; one that is not there is none, as in Prometheus.
-///
-/// # Errors
-/// It is no pattern: a bracket is open.
-pub(super) fn matches(pattern: &Path) -> Result<Vec<PathBuf>, glob::PatternError> {
-    // As in a shell, no wildcard stands for a slash, and many stars for no more than one does.
-    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
-    if pattern.exists() {
-        return Ok(vec![pattern.into()]);
-    }
-    let mut text = pattern.to_string_lossy().into_owned();
-    while text.contains("**") {
-        text = text.replace("**", "*");
-    }
-    // What can't be looked into holds no files that could be read.
-    Ok(glob::glob_with(&text, options)?.flatten().collect())
 }

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mio::Events;
 use rcgen::{CertificateParams, KeyPair};
@@ -30,8 +31,8 @@ const STILL: Gathering = Gathering {
     asks_for_processor: false,
 };
 
-/// Goes around that anything may take before a test has failed: seconds.
-const PATIENCE: usize = 2_000_000;
+/// What anything may take before a test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const INBOX_MAX: usize = 2;
 
@@ -69,7 +70,8 @@ impl House {
 
     /// Lets these workers work until there is news for a client.
     fn until<T>(&mut self, numbers: &[usize], mut news: impl FnMut(&mut House) -> Option<T>) -> T {
-        for _ in 0..PATIENCE {
+        let from = Instant::now();
+        while from.elapsed() < PATIENCE {
             numbers.iter().for_each(|&number| self.step(number));
             if let Some(news) = news(self) {
                 return news;

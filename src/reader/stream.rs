@@ -209,7 +209,8 @@ impl Stream {
             }
         }
         if let Some(open) = &mut self.open {
-            open.is_gone = !is_there;
+            // Only a closed one goes: one that is being written may have more.
+            open.is_gone = !is_there && open.segment.has_ended_in(&open.file);
         }
         Ok(())
     }

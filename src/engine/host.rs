@@ -17,10 +17,6 @@ use super::{Event, Worker};
 /// Loads that are taken in before the worker has its turn.
 const LOADS_IN_A_ROW_MAX: usize = 16;
 
-/// Loads given back before those who wait for one are woken, while there are more to come: who is woken for each runs
-/// for a moment, and waits again.
-const RETURNED_TOGETHER: usize = 8;
-
 /// A disk that cannot be polled is asked this often: simulated ones.
 const DISK_PAUSE_NS: u64 = 1_000_000;
 
@@ -38,8 +34,6 @@ pub(super) struct Host<D: Disk, C: Clock> {
     guests: Guests,
     /// A load of which only the rows before this one are taken in.
     pending: Option<(Box<Load>, usize)>,
-    /// Loads given back since those who wait for one were woken.
-    returned: usize,
     /// When to look into the trays.
     sweep_ns: Option<u64>,
     /// Rows came out of the trays before it was time: what is in the batch at that time is to be committed then.
@@ -59,7 +53,6 @@ impl<D: Disk, C: Clock> Host<D, C> {
             arriving,
             guests: Guests::default(),
             pending: None,
-            returned: 0,
             sweep_ns: None,
             swept_early: false,
             closing_from: None,
@@ -107,7 +100,6 @@ impl<D: Disk, C: Clock> Host<D, C> {
     fn receive(&mut self) -> bool {
         for _ in 0..LOADS_IN_A_ROW_MAX {
             if !self.receive_one() {
-                self.wake_waiting();
                 return false;
             }
         }
@@ -127,17 +119,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
             return false;
         }
         self.seat.give_back(load);
-        self.returned += 1;
-        if self.returned == RETURNED_TOGETHER {
-            self.wake_waiting();
-        }
         true
-    }
-
-    fn wake_waiting(&mut self) {
-        if std::mem::take(&mut self.returned) > 0 {
-            self.seat.tell_returned();
-        }
     }
 
     fn next(&mut self) -> Option<Box<Load>> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::ingest::{KeyHasher, Parcel, Registry, SeriesBudget};
-use crate::sync::{Flag, Level, Outcome, Pool, Sender, SharedCount, Tray, Watermark};
+use crate::sync::{Flag, Level, Pool, Sender, SharedCount, Tray, Watermark};
 use crate::telemetry::WorkerCounters;
 
 use super::bell::Bell;
@@ -49,8 +49,6 @@ pub(super) struct Load {
 pub(super) struct Seat {
     pub(super) ring: Sender<Box<Load>>,
     pool: Pool<Load>,
-    /// How often it was told that loads were given back, for those who wait for one.
-    returned: Watermark,
     pub(super) bell: Bell,
     /// A load was put into a tray since the worker last looked into all of them.
     stirred: Flag,
@@ -142,7 +140,6 @@ impl Seat {
         Seat {
             ring,
             pool,
-            returned: Watermark::new(0),
             bell,
             stirred: Flag::new(),
             hurry: Flag::new(),
@@ -202,18 +199,14 @@ impl Seat {
         let clock = SystemClock::default();
         let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         loop {
-            // Looked at before the pool: a load that comes back after this ends the wait.
-            let seen = self.returned.settled();
-            if let Some(load) = self.pool.take() {
+            let left_ns = patience_ns.checked_sub(clock.monotonic_ns()).filter(|&left| left > 0)?;
+            if let Some(load) = self.pool.wait(Duration::from_nanos(left_ns.min(ASK_AGAIN_NS))) {
                 return Some(load);
             }
-            let left_ns = patience_ns.checked_sub(clock.monotonic_ns()).filter(|&left| left > 0)?;
-            let pause = Duration::from_nanos(left_ns.min(ASK_AGAIN_NS));
-            match self.returned.wait(seen.saturating_add(1), pause) {
-                Some(Outcome::Closed) => return None,
-                Some(_) => {}
-                None => self.ask_for_loads(),
+            if self.state() != SeatState::Open {
+                return None;
             }
+            self.ask_for_loads();
         }
     }
 
@@ -229,17 +222,12 @@ impl Seat {
         self.short.take()
     }
 
-    /// Gives a load back.
+    /// Gives a load back, to one who waits for one, if any does.
     pub(super) fn give_back(&self, mut load: Box<Load>) {
         self.series.give_back(load.parcel.take_claims());
         load.parcel.clear();
         // A full pool would mean more loads than were made; then this one goes.
         let _ = self.pool.give(load);
-    }
-
-    /// Wakes who waits for a load. For the worker's thread.
-    pub(super) fn tell_returned(&self) {
-        self.returned.advance(self.returned.settled() + 1);
     }
 
     /// Says that there is something to find in the trays, by and by.
@@ -293,7 +281,7 @@ impl Seat {
             });
             desks.all.clear();
         }
-        self.returned.close();
+        self.pool.close();
         self.end.close();
     }
 }

@@ -1,9 +1,15 @@
-//! A pool of boxes that go round: taken, filled elsewhere, given back. Any thread may do either; none waits.
+//! A pool of boxes that go round: taken, filled elsewhere, given back. Any thread may do either, and may wait for a box.
 //!
 //! A fixed number of [`Slot`]s. Looking for a box, or for a free place, starts where the last one succeeded, so that it
 //! finds it soon; pools are small enough for the rest not to matter.
+//!
+//! A box that is given back wakes one of those who wait, and no more: each runs while others still wait for theirs.
+//! Giving and waiting meet as they do in [`Watermark`](super::Watermark): the giver puts the box, then looks whether
+//! somebody waits; a waiter says that it waits, then looks for a box.
 
-use super::primitive::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::primitive::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence, wait_while};
 use super::slot::Slot;
 
 /// A pool of boxes.
@@ -11,12 +17,22 @@ use super::slot::Slot;
 pub struct Pool<T> {
     slots: Box<[Slot<T>]>,
     hint: AtomicUsize,
+    waiters: AtomicU64,
+    /// Nobody is to wait any more.
+    closed: Mutex<bool>,
+    given: Condvar,
 }
 
 impl<T: Send> Pool<T> {
     /// An empty pool with room for `capacity` boxes.
     pub fn new(capacity: usize) -> Pool<T> {
-        Pool { slots: (0..capacity).map(|_| Slot::new()).collect(), hint: AtomicUsize::new(0) }
+        Pool {
+            slots: (0..capacity).map(|_| Slot::new()).collect(),
+            hint: AtomicUsize::new(0),
+            waiters: AtomicU64::new(0),
+            closed: Mutex::new(false),
+            given: Condvar::new(),
+        }
     }
 
     /// Takes a box, if the pool has one. May miss one that is being given back at this moment.
@@ -24,7 +40,24 @@ impl<T: Send> Pool<T> {
         self.search(Slot::take)
     }
 
-    /// Gives a box to the pool.
+    /// Takes a box, as soon as there is one; `None` if the time is over before that, or the pool is closed. Who comes
+    /// between a box's return and the one whom it woke may get it; that one waits on.
+    pub fn wait(&self, timeout: Duration) -> Option<Box<T>> {
+        let guard = self.lock();
+        // Relaxed: ordered by the fences.
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence in `give`: see the module comment.
+        fence(Ordering::SeqCst);
+        let mut found = None;
+        wait_while(&self.given, guard, timeout, |closed| {
+            found = self.take();
+            found.is_none() && !*closed
+        });
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Gives a box to the pool, and wakes one who waits.
     ///
     /// # Errors
     /// The box, if the pool is full.
@@ -37,10 +70,27 @@ impl<T: Send> Pool<T> {
                 None
             }
         });
-        match (given, item) {
-            (None, Some(item)) => Err(item),
-            _ => Ok(()),
+        if let (None, Some(item)) = (given, item) {
+            return Err(item);
         }
+        // Pairs with the fence in `wait`.
+        fence(Ordering::SeqCst);
+        if self.waiters.load(Ordering::Relaxed) != 0 {
+            // A waiter that has looked, but does not sleep yet, holds the lock.
+            drop(self.lock());
+            self.given.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Ends the waiting: of those who wait now, and of those to come.
+    pub fn close(&self) {
+        *self.lock() = true;
+        self.given.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.closed.lock().expect("nothing panics under this lock")
     }
 
     fn search<R>(&self, mut attempt: impl FnMut(&Slot<T>) -> Option<R>) -> Option<R> {
@@ -61,6 +111,8 @@ impl<T: Send> Pool<T> {
 mod tests {
     use super::super::primitive::{Arc, model, thread};
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_box_is_with_one_thread_at_a_time() {
@@ -95,5 +147,41 @@ mod tests {
             assert_eq!(pool.take(), Some(Box::new(1)));
             assert_eq!(Pool::<u32>::new(0).give(Box::new(3)), Err(Box::new(3)));
         });
+    }
+
+    #[test]
+    fn each_box_given_wakes_one_who_waits() {
+        model(|| {
+            let pool = Arc::new(Pool::<u32>::new(2));
+            let waiters: Vec<_> = (0..2)
+                .map(|_| {
+                    let pool = pool.clone();
+                    thread::spawn(move || pool.wait(LONG).map(|item| *item))
+                })
+                .collect();
+            pool.give(Box::new(1)).unwrap();
+            pool.give(Box::new(2)).unwrap();
+            let taken: u32 = waiters.into_iter().map(|t| t.join().unwrap().unwrap()).sum();
+            assert_eq!(taken, 3);
+        });
+    }
+
+    #[test]
+    fn closing_ends_the_waiting() {
+        model(|| {
+            let pool = Arc::new(Pool::<u32>::new(1));
+            let waiter = {
+                let pool = pool.clone();
+                thread::spawn(move || pool.wait(LONG))
+            };
+            pool.close();
+            assert_eq!(waiter.join().unwrap(), None);
+            assert_eq!(pool.wait(LONG), None);
+        });
+    }
+
+    #[test]
+    fn time_runs_out() {
+        model(|| assert_eq!(Pool::<u32>::new(1).wait(Duration::ZERO), None));
     }
 }

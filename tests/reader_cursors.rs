@@ -5,6 +5,8 @@
 // Helpers of tests may panic like tests.
 #![allow(clippy::unwrap_used)]
 
+mod log_kit;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -13,9 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::engine::{CommitPolicy, Embedded, Options, RowWriter};
-use tidegate::log::disk::SystemFiles;
-use tidegate::log::{CursorError, CursorStart, Cursors, LogError, Positions, Tally};
-use tidegate::reader::{Block, BlockId, CursorReader, Query, Reader};
+use tidegate::log::disk::{Backend, Files, SystemDisk, SystemFiles};
+use tidegate::log::{
+    CursorError, CursorStart, Cursors, Directory, LogError, Positions, Retention, Sweeper, Tally, WorkerLog,
+};
+use tidegate::reader::{Block, BlockId, CursorReader, Query, Reader, Rows};
 
 const LONG: Duration = Duration::from_secs(60);
 const PART: &str = "TIDEGATE_TEST_PART";
@@ -190,6 +194,119 @@ fn blocks_of_a_directory_have_the_rows_that_its_rows_are() {
         assert_eq!(found, expected);
         assert!(expected.len() > 100);
     }
+}
+
+/// A directory whose first worker has one closed segment, of the first block, and is writing the next one, which
+/// begins with the second block.
+fn two_segments(data: &Path) -> (Directory, WorkerLog<SystemDisk>) {
+    let directory = Directory::open(data, log_kit::LOG).unwrap();
+    let (mut log, _) = log_kit::open(&directory, Backend::Threads, 0, 1).unwrap();
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    close_segment(&directory, &mut log);
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    (directory, log)
+}
+
+/// Goes on to the next segment, once the one being written has its trailer.
+fn close_segment(directory: &Directory, log: &mut WorkerLog<SystemDisk>) {
+    let closed = || directory.survey().unwrap().segments.iter().filter(|s| s.is_closed()).count();
+    let before = closed();
+    log_kit::rotate(log, b"f");
+    while closed() == before {
+        log.wait();
+        log.poll(0, &mut Vec::new());
+    }
+}
+
+/// The sequences of the first worker's blocks that a reader is given now.
+fn sequences(reader: &mut CursorReader) -> Vec<u64> {
+    let one = |block: &mut Block<'_>| (block.id().worker, block.id().sequence);
+    let all = std::iter::from_fn(|| reader.next(Duration::ZERO, one).unwrap());
+    all.filter(|&(worker, _)| worker == 0).map(|(_, sequence)| sequence).collect()
+}
+
+/// Whether a follower finds that there may be more, and how many blocks there are, of all workers.
+fn follow(rows: &mut Rows) -> (bool, usize) {
+    let more = rows.refresh().unwrap();
+    // These blocks cannot be decoded, which is told elsewhere; they are read all the same.
+    let blocks = std::iter::from_fn(|| rows.next_block(|_| Ok::<_, LogError>(())).unwrap().then_some(()));
+    (more, blocks.count())
+}
+
+const KEEP_NONE: Retention =
+    Retention { age_ns: Some(0), bytes_max: None, free_percent_min: 0, cursor_bytes_max: 0 };
+
+#[test]
+fn a_segment_that_is_written_and_has_lost_its_name_is_read_on() {
+    let data = data();
+    let (directory, mut log) = two_segments(data.path());
+    let (mut other, _) = log_kit::open(&directory, Backend::Threads, 1, 2).unwrap();
+    directory.cursors().create("c", CursorStart::Oldest).unwrap();
+    let mut reader = CursorReader::open(directory.cursors(), "c").unwrap();
+    let mut rows = Reader::open(data.path()).unwrap().rows(Query::default()).unwrap();
+    assert_eq!((sequences(&mut reader), follow(&mut rows)), (vec![1, 2], (true, 2)));
+
+    let (name, _) = log.segment().unwrap();
+    let (name, aside) = (directory.files().root().join(name.to_string()), data.path().join("aside"));
+    std::fs::rename(&name, &aside).unwrap();
+    // Another worker's first block has both look again, and find the segment gone.
+    log_kit::commit(&mut other, log_kit::LOG, 1, 100);
+    assert_eq!((sequences(&mut reader), follow(&mut rows)), (vec![], (true, 1)));
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    assert_eq!(sequences(&mut reader), [3], "by the watermark alone");
+    std::fs::rename(&aside, &name).unwrap();
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    close_segment(&directory, &mut log);
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    assert_eq!((sequences(&mut reader), follow(&mut rows)), (vec![4, 5], (true, 3)));
+    assert_eq!(reader.lost(), Tally::default());
+}
+
+#[test]
+fn a_closed_segment_that_goes_before_it_was_read_is_let_go_and_its_blocks_are_given_or_counted() {
+    let data = data();
+    let (directory, mut log) = two_segments(data.path());
+    let cursors = directory.cursors();
+    cursors.create("c", CursorStart::Oldest).unwrap();
+    let mut reader = CursorReader::open(cursors, "c").unwrap();
+    let mut rows = Reader::open(data.path()).unwrap().rows(Query::default()).unwrap();
+    assert_eq!((sequences(&mut reader), follow(&mut rows)), (vec![1, 2], (true, 2)));
+    reader.commit(&reader.position()).unwrap();
+
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    let (second, _) = log.segment().unwrap();
+    close_segment(&directory, &mut log);
+    log.stamp(1_000_000);
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    close_segment(&directory, &mut log);
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    // Block 3 was not read, and its segment is too old; that of block 4, closed as well, is not.
+    let mut sweeper =
+        Sweeper::new(directory.files().clone(), log_kit::LOG).minding(Arc::clone(directory.cursors()));
+    let swept = sweeper.sweep(&KEEP_NONE, 1_000_000).unwrap();
+    assert!(!directory.files().list().unwrap().contains(&second.to_string()), "{swept:?}");
+    // Who has it open reads as far as is known to be durable, and then lets it go for the next one.
+    let lost = reader.lost();
+    assert_eq!((sequences(&mut reader), lost.blocks), (vec![3, 4, 5], 1), "{swept:?}");
+    // Who asks nobody for the watermark has no more of it, and goes on as well.
+    assert_eq!((follow(&mut rows), follow(&mut rows)), ((true, 2), (false, 0)));
+}
+
+#[test]
+fn a_closed_segment_that_goes_with_all_others_is_let_go_by_who_follows() {
+    let data = data();
+    let (directory, mut log) = two_segments(data.path());
+    let mut rows = Reader::open(data.path()).unwrap().rows(Query::default()).unwrap();
+    assert_eq!(follow(&mut rows), (true, 2));
+    close_segment(&directory, &mut log);
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    close_segment(&directory, &mut log);
+    let mut sweeper = Sweeper::new(directory.files().clone(), log_kit::LOG);
+    assert_eq!(sweeper.sweep(&KEEP_NONE, u64::MAX).unwrap().removed, 3);
+    // Its storage is free now, and nothing has it look again and again.
+    assert_eq!((follow(&mut rows), follow(&mut rows)), ((true, 0), (false, 0)));
+    log_kit::commit(&mut log, log_kit::LOG, 0, 100);
+    assert_eq!(follow(&mut rows), (true, 1));
 }
 
 /// Writes and reads until it is killed, and says what it did before it does the next thing.

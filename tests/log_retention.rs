@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use log_kit::{bytes_of, commit, open, rotate, spawn};
 use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
-use tidegate::log::disk::{Access, Backend, COMMITS_IN_FLIGHT_MAX, Files, Space, SystemDisk, SystemFiles};
+use tidegate::log::disk::{
+    Access, Backend, BlockFile, COMMITS_IN_FLIGHT_MAX, Files, Space, SystemDisk, SystemFiles,
+};
 use tidegate::log::{
-    CursorStart, Cursors, Directory, Found, LogError, ReadDirectory, Retention, SPARES_MAX, Survey, Sweeper,
-    WorkerLog, WorkerOptions, recover_others, verify,
+    CursorStart, Cursors, Directory, Found, LogError, RESERVE_BYTES, ReadDirectory, Retention, SPARES_MAX,
+    Survey, Sweeper, WorkerLog, WorkerOptions, recover_others, verify,
 };
 use tidegate::model::LogId;
 use tidegate::reader::{Query, Reader, Rows};
@@ -84,17 +86,67 @@ fn age_counts_from_arrival_and_by_whole_segments() {
 #[test]
 fn size_takes_the_oldest_of_all_workers_first() {
     let files = SimulatedFiles::new(1);
-    fill(&files, 0, 0..6);
-    fill(&files, 1, 10..16);
+    fill(&files, 0, 10..16);
+    fill(&files, 1, 0..6);
     let mut sweeper = Sweeper::new(files.clone(), LOG);
     let before = sweeper.sweep(&KEEP_ALL, 0).unwrap();
     let one = (before.bytes / before.segments) + 1;
     let retention = Retention { bytes_max: Some(before.bytes - 2 * one), ..KEEP_ALL };
     let swept = sweeper.sweep(&retention, 0).unwrap();
     assert!(swept.bytes <= before.bytes - 2 * one);
-    assert_eq!(sequences(&files, 0), [5, 6]);
-    assert_eq!(sequences(&files, 1), (1..=6).collect::<Vec<_>>());
+    assert_eq!(sequences(&files, 0), (1..=6).collect::<Vec<_>>());
+    assert_eq!(sequences(&files, 1), [5, 6]);
     assert_eq!(swept.spares, 0, "what goes for its size is not kept in secret");
+}
+
+#[test]
+fn no_more_spares_are_kept_than_workers_need() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..20);
+    fill(&files, 1, 0..20);
+    let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
+    let swept = Sweeper::new(files.clone(), LOG).sweep(&retention, u64::MAX).unwrap();
+    assert_eq!((swept.removed, swept.spares), (20, SPARES_MAX as u64));
+    let spares = files.list().unwrap().iter().filter(|name| name.starts_with("spare-")).count();
+    assert_eq!(spares, SPARES_MAX);
+}
+
+#[test]
+fn a_page_that_remembers_the_sequence_goes_when_a_newer_segment_says_it() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..4);
+    let segments = || {
+        let mut names = files.list().unwrap();
+        names.retain(|name| name.ends_with(".seg") && !name.starts_with("spare-"));
+        names
+    };
+    let mut sweeper = Sweeper::new(files.clone(), LOG);
+    sweeper.sweep(&Retention { age_ns: Some(0), ..KEEP_ALL }, u64::MAX).unwrap();
+    let pages = segments();
+    assert!(!pages.is_empty() && sequences(&files, 0).is_empty());
+    fill(&files, 0, 10..12);
+    let swept = sweeper.sweep(&KEEP_ALL, 0).unwrap();
+    assert_eq!(swept.segments, segments().len() as u64);
+    assert!(!segments().iter().any(|name| pages.contains(name)), "{pages:?} are still there");
+}
+
+#[test]
+fn where_removing_a_file_needs_room_the_reserve_gives_it() {
+    let files = SimulatedFiles::new(1);
+    fill(&files, 0, 0..10);
+    Sweeper::new(files.clone(), LOG).sweep(&KEEP_ALL, 0).unwrap();
+    let reserve_bytes = |files: &SimulatedFiles| files.open("reserve", Access::Read)?.len();
+    assert_eq!(reserve_bytes(&files).unwrap(), RESERVE_BYTES as u64);
+    let remove = |files: &SimulatedFiles, name: &str| match files.open("reserve", Access::Read)?.len()? {
+        0 => files.remove(name),
+        _ => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+    };
+    let locks_left = Arc::new(AtomicU64::new(u64::MAX));
+    let full = Interrupted { files: files.clone(), listed: |_| (), remove, locks_left };
+    let retention = Retention { bytes_max: Some(0), ..KEEP_ALL };
+    let swept = Sweeper::new(full, LOG).sweep(&retention, 0).unwrap();
+    assert_eq!((swept.removed, sequences(&files, 0)), (5, vec![]));
+    assert_eq!(reserve_bytes(&files).unwrap(), RESERVE_BYTES as u64, "it is filled again");
 }
 
 #[test]
@@ -143,6 +195,7 @@ fn the_newest_segment_goes_where_there_is_no_room_for_anything_else() {
 struct Interrupted {
     files: SimulatedFiles,
     listed: fn(&SimulatedFiles),
+    remove: fn(&SimulatedFiles, &str) -> io::Result<()>,
     /// How often a file can be locked before a reader has it.
     locks_left: Arc<AtomicU64>,
 }
@@ -169,7 +222,7 @@ impl Files for Interrupted {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.remove(name)
+        (self.remove)(&self.files, name)
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -201,7 +254,8 @@ fn a_segment_that_a_worker_begins_during_a_sweep_is_left_alone() {
         assert_eq!(commit(&mut log, LOG, 0, 10).sequence, 4);
     };
     let locks_left = Arc::new(AtomicU64::new(u64::MAX));
-    let interrupted = Interrupted { files: files.clone(), listed, locks_left };
+    let interrupted =
+        Interrupted { files: files.clone(), listed, remove: SimulatedFiles::remove, locks_left };
     let retention = Retention { age_ns: Some(0), ..KEEP_ALL };
     let swept = Sweeper::new(interrupted, LOG).sweep(&retention, u64::MAX).unwrap();
     assert_eq!((swept.removed, swept.removed_for_space), (2, 0));
@@ -344,8 +398,12 @@ fn a_segment_that_a_reader_keeps_costs_no_cursor_its_blocks() {
     for locks_left in 0..3 {
         let files = SimulatedFiles::new(1);
         fill(&files, 0, 0..1);
-        let interrupted =
-            Interrupted { files: files.clone(), listed: |_| (), locks_left: Arc::new(locks_left.into()) };
+        let interrupted = Interrupted {
+            files: files.clone(),
+            listed: |_| (),
+            remove: SimulatedFiles::remove,
+            locks_left: Arc::new(locks_left.into()),
+        };
         let cursors = Arc::new(Cursors::open(interrupted.clone(), LOG).unwrap());
         cursors.create("c", CursorStart::Oldest).unwrap();
         let mut sweeper = Sweeper::new(interrupted, LOG).minding(Arc::clone(&cursors));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate::clock::SystemClock;
 use tidegate::engine::{
@@ -14,6 +14,7 @@ use tidegate::ingest::PARCEL_ROWS_MAX;
 use tidegate::log::disk::ThreadDisk;
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use tidegate::model::BATCH_ROWS_MAX;
+use tidegate::telemetry::Protocol;
 
 mod engine_kit;
 use engine_kit::{HandledDisk, Hands, log_options, options, read_rows, worker};
@@ -76,6 +77,31 @@ fn a_disk_that_stands_still_makes_writers_wait_and_loses_nothing() {
 }
 
 #[test]
+fn a_load_that_finds_room_for_a_part_of_its_rows_is_taken_in_once() {
+    // No batch is full where a load ends.
+    const LOAD_ROWS: i64 = 1000;
+    const _: () = assert!(BATCH_ROWS_MAX % LOAD_ROWS as usize != 0);
+    let files = SimulatedFiles::new(4);
+    let hands = Arc::new(Hands::default());
+    let disk = HandledDisk { disk: SimulatedDisk::new(files.clone(), 4), hands: Arc::clone(&hands) };
+    let engine = Embedded::start(vec![worker(disk, SEGMENT_BYTES)]).unwrap();
+    let mut writer = engine.writer().unwrap();
+    hands.held.store(true, Ordering::Relaxed);
+    writer.set_patience(SHORT);
+    let mut pushed = 0;
+    while push(&mut writer, 0, pushed).is_ok() {
+        pushed += 1;
+        if pushed % LOAD_ROWS == 0 {
+            drop(writer.flush().unwrap());
+        }
+    }
+    assert!(pushed > BATCH_ROWS_MAX as i64, "only {pushed}: no batch was full");
+    hands.held.store(false, Ordering::Relaxed);
+    engine.close(LONG).unwrap();
+    assert!(read_rows(&files).0 == once((0..pushed).map(|time| row(0, time))));
+}
+
+#[test]
 fn a_failed_commit_is_told_as_in_doubt_and_later_ones_succeed() {
     let files = SimulatedFiles::new(2);
     let disk = ThreadDisk::open(files.clone(), "test", &spawn).unwrap();
@@ -108,6 +134,37 @@ fn a_failed_commit_is_told_as_in_doubt_and_later_ones_succeed() {
     let (found, _) = read_rows(&files);
     assert!(durable.iter().all(|row| found.get(row) == Some(&1)), "{found:?}");
     assert!(found.values().all(|&n| n == 1));
+}
+
+#[test]
+fn rows_of_the_batch_that_was_being_filled_when_a_commit_failed_are_in_doubt_as_well() {
+    let files = SimulatedFiles::new(5);
+    let hands = Arc::new(Hands::default());
+    let disk = HandledDisk { disk: SimulatedDisk::new(files.clone(), 5), hands: Arc::clone(&hands) };
+    let engine = Embedded::start(vec![worker(disk, SEGMENT_BYTES)]).unwrap();
+    let counters = engine.counters().next().cloned().unwrap();
+    hands.held.store(true, Ordering::Relaxed);
+    files.set_faults(Faults { sync_fails: 1, ..Faults::default() });
+    let mut writers: Vec<_> = (0..3).map(|_| engine.writer().unwrap()).collect();
+    let mut tokens = Vec::new();
+    for (n, writer) in (0..).zip(&mut writers) {
+        push(writer, n, 0).unwrap();
+        tokens.push(writer.flush().unwrap());
+        // Two blocks are on their way to the disk at most: the last row finds none.
+        let deadline = Instant::now() + LONG;
+        while counters.rows_accepted[Protocol::Library as usize].value() <= n {
+            assert!(Instant::now() < deadline, "row {n} was not taken in");
+            std::thread::yield_now();
+        }
+    }
+    hands.held.store(false, Ordering::Relaxed);
+    let outcomes: Vec<_> = tokens.iter().map(|token| token.wait(LONG)).collect();
+    assert_eq!(outcomes, [Err(NotDurable::InDoubt); 3]);
+    files.set_faults(Faults::default());
+    push(&mut writers[0], 0, 1).unwrap();
+    writers[0].flush().unwrap().wait(LONG).unwrap();
+    engine.close(LONG).unwrap();
+    assert_eq!(read_rows(&files).0.get(&row(0, 1)), Some(&1));
 }
 
 #[test]

@@ -229,6 +229,7 @@ fn chunked_bodies_are_read() {
         "3\nabc\r\n",
         "3\r\nabcd\r\n",
         "3\r\nabc\n0\r\n\r\n",
+        "3\r\nabcd\n0\r\n\r\n",
         "-1\r\n",
         "0x3\r\n",
         "3;\nabc",
@@ -240,6 +241,8 @@ fn chunked_bodies_are_read() {
         "0\r\n: x\r\n\r\n",
         "0\r\nA: b\n\r\n",
         "0\r\n folded\r\n\r\n",
+        "0\r\n A: b\r\n\r\n",
+        "0\r\n:A: b\r\n\r\n",
         "0\r\n\rX",
         "3;\0\r\n",
         "3\r\nabc\rX0\r\n\r\n",
@@ -252,6 +255,24 @@ fn chunked_bodies_are_read() {
     assert_eq!(refusal(&chunked(&many)), Refusal::ChunkOverhead);
     let many = format!("0\r\n{}", "A: b\r\n".repeat(usize::from(TRAILER_BYTES_MAX)));
     assert_eq!(refusal(&chunked(&many)), Refusal::ChunkOverhead);
+}
+
+#[test]
+fn framing_that_just_fits_its_limits_is_taken() {
+    let chunked =
+        |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    assert_eq!(one(&chunked("0000000000000003\r\nabc\r\n0\r\n\r\n")).body, b"abc");
+    let extension = |bytes: u16| chunked(&format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(bytes.into())));
+    assert_eq!(one(&extension(CHUNK_EXTENSION_BYTES_MAX - 1)).body, b"a");
+    assert_eq!(refusal(&extension(CHUNK_EXTENSION_BYTES_MAX)), Refusal::ChunkOverhead);
+    let trailer = |bytes: u16| chunked(&format!("0\r\nA:{}\r\n\r\n", "x".repeat(bytes.into())));
+    assert_eq!(one(&trailer(TRAILER_BYTES_MAX - 2)).body, b"");
+    assert_eq!(refusal(&trailer(TRAILER_BYTES_MAX - 1)), Refusal::ChunkOverhead);
+    let limits = HttpLimits { body_bytes_max: 10, ..HttpLimits::default() };
+    let known = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789";
+    for wire in [known, &chunked("6\r\nabcdef\r\n4\r\nghij\r\n0\r\n\r\n")] {
+        assert_eq!(feed(wire.as_bytes(), &[], &limits).end, End::Idle, "{wire:?}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::super::super::live::Settings;
 use super::super::super::server::{Assembly, ServeOptions, Shared, assemble};
 use super::*;
 use crate::engine::{Engine, Options};
+use crate::model::BATCH_ROWS_MAX;
 
 /// Windows that never end: only what a test passes on is passed on.
 const STILL: Gathering = Gathering {
@@ -122,6 +123,22 @@ impl House {
             }
             worker.connections[0].as_ref()?.busy().then_some(())
         });
+    }
+
+    /// Takes in what has come to a worker, and doesn't let the engine have its turn.
+    fn take_in(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        worker.accept();
+        for id in 0..worker.connections.len() {
+            worker.connections[id].iter_mut().for_each(|connection| connection.readable = true);
+            worker.serve(id);
+        }
+    }
+
+    /// How many of a worker's writes wait for room.
+    fn stalled(&self, number: usize) -> usize {
+        let connections = self.workers[number].connections.iter().flatten();
+        connections.filter(|connection| matches!(connection.receiving, Receiving::Stalled(_))).count()
     }
 
     /// The open connections of each worker.
@@ -325,6 +342,33 @@ fn a_request_that_waits_to_be_let_in_keeps_its_connection() {
     client.send(&request);
     assert_eq!(house.answer(&[1], &mut client), TAKEN);
     assert_eq!(house.open(), [0, 1]);
+}
+
+#[test]
+fn a_write_that_waits_for_room_keeps_its_connection_though_all_of_it_was_read() {
+    let mut house = House::new(2, DoorOptions::default());
+    let (mut large, mut small) = (Client::new(&house), Client::new(&house));
+    // More than a batch and the commits ahead of it take while the engine doesn't get its turn.
+    let request = write(&"m v=1 1\n".repeat(4 * BATCH_ROWS_MAX));
+    let mut sent = 0;
+    house.until(&[], |house| {
+        sent += large.socket.write(&request.as_bytes()[sent..]).unwrap_or(0);
+        house.take_in(0);
+        (house.stalled(0) == 1).then_some(())
+    });
+    // Its only line is pushed when the body has ended.
+    small.send(write("m v=2 2"));
+    house.until(&[], |house| {
+        house.take_in(0);
+        (house.stalled(0) == 2).then_some(())
+    });
+    house.let_all_go(0, 1);
+    assert_eq!(house.open(), [2, 0]);
+    let taken = house.until(&[0], |_| {
+        sent += large.socket.write(&request.as_bytes()[sent..]).unwrap_or(0);
+        large.answer()
+    });
+    assert_eq!((taken, house.answer(&[0], &mut small)), (TAKEN.to_owned(), TAKEN.to_owned()));
 }
 
 #[test]

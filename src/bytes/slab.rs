@@ -139,6 +139,17 @@ impl FullSlab {
         self.0.as_ptr() as usize
     }
 
+    /// Whether there is memory behind all of it.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn is_backed(&self) -> bool {
+        let mut pages = [0; SLAB_BYTES / PAGE_BYTES_MIN];
+        // SAFETY: the call reads none of the memory, and no page is smaller than those that `pages` has room for.
+        let asked = unsafe { libc::mincore(self.0.as_ptr().cast(), SLAB_BYTES, pages.as_mut_ptr()) };
+        // SAFETY: the call has no conditions.
+        let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        asked == 0 && pages[..SLAB_BYTES / page_bytes].iter().all(|page| page & 1 == 1)
+    }
+
     fn into_raw(self) -> NonNull<u8> {
         ManuallyDrop::new(self).0
     }
@@ -223,6 +234,13 @@ mod tests {
         slab[0] = 9;
         assert_eq!(*slab, [9, 2, 3, 4]);
         assert_eq!(slab.as_ptr() as usize % SLAB_BYTES, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "a slab is full")]
+    fn one_more_than_fits_is_refused() {
+        let mut slab = Slab::with_capacity(2);
+        (0..3u64).for_each(|n| slab.push(n));
     }
 
     #[test]

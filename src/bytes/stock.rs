@@ -194,15 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_freed_is_used_again() {
+    fn what_is_freed_is_used_again_each_once_and_no_more_is_kept_than_may_lie_ready() {
         let (inbox, orders) = sync_channel(8);
         let (out, ready) = sync_channel(READY_MAX);
         let slabs: [_; READY_MAX + 1] = std::array::from_fn(|_| FullSlab::new());
         let addresses: Vec<usize> = slabs.iter().map(FullSlab::address).collect();
         slabs.into_iter().for_each(|slab| inbox.send(Message::Free(slab)).unwrap());
+        (0..READY_MAX).for_each(|_| inbox.send(Message::Order).unwrap());
+        drop(inbox);
+        make(&orders, &out);
+        let mut used: Vec<usize> = ready.try_iter().map(|slab| slab.address()).collect();
+        used.reverse();
+        assert_eq!(used, addresses[..READY_MAX]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_lies_ready_was_touched() {
+        let (inbox, orders) = sync_channel(1);
+        let (out, ready) = sync_channel(1);
         inbox.send(Message::Order).unwrap();
         drop(inbox);
         make(&orders, &out);
-        assert!(addresses.contains(&ready.recv().unwrap().address()));
+        assert!(ready.recv().unwrap().is_backed());
     }
 }

@@ -80,4 +80,21 @@ mod tests {
             assert!(translated(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn files_are_found_by_name_and_what_is_not_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for name in ["b.yml", "a.yml", ".c.yml", "a.json", "sub/d.yml"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = |pattern: &str| {
+            let found = matching(&folder.path().join(pattern)).unwrap();
+            found.iter().map(|path| path.file_name().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("*.yml"), [".c.yml", "a.yml", "b.yml"]);
+        assert_eq!(found("*/*.yml"), ["d.yml"]);
+        assert_eq!(found("none/*.yml"), [""; 0]);
+        assert!(matching(&folder.path().join("a[")).is_err());
+    }
 }

@@ -20,7 +20,8 @@ use tidegate::log::LogError;
 use tidegate::reader::{Query, Reader};
 
 const SERIES: usize = 1_000;
-const SAMPLES: usize = 4_000_000;
+/// So many that what a new engine begins with, memory and files, does not count.
+const SAMPLES: usize = 16_000_000;
 const RUNS: usize = 5;
 const START_NS: i64 = 1_700_000_000_000_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
@@ -144,8 +145,16 @@ fn verify(directory: &Path, walk: &Walk, field: &[u8]) {
     assert!((sum - walk.sum).abs() < 1e-6 * walk.sum.abs(), "{sum} {}", walk.sum);
 }
 
+/// Whether a workload is to run: all do, or those whose name has the text after `--`.
+fn is_wanted(name: &str) -> bool {
+    std::env::args().skip(1).all(|argument| argument.starts_with('-') || name.contains(&argument))
+}
+
 /// Runs a workload several times; tells the median of all threads' CPU per sample.
 fn measure(name: &str, walk: &Walk, push: impl Fn(&Engine, &[tdg_series], &Walk)) {
+    if !is_wanted(name) {
+        return;
+    }
     let mut runs: Vec<(f64, f64)> = (0..=RUNS)
         .map(|_| {
             let directory = tempfile::tempdir().unwrap();
@@ -317,6 +326,10 @@ fn ticks() -> u64 {
 
 /// What single calls take of their caller's time: one in 16 is timed, so that the clock does not set the pace.
 fn caller(walk: &Walk) {
+    let name = "single, the caller's own time";
+    if !is_wanted(name) {
+        return;
+    }
     let (began, wall) = (ticks(), Instant::now());
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::open(directory.path());
@@ -348,8 +361,7 @@ fn caller(walk: &Walk) {
     spent.sort_unstable();
     let at = |share: f64| spent[((spent.len() - 1) as f64 * share) as usize] as f64 / per_ns;
     println!(
-        "{:<44} {:>7.1} ns median, {:.1} p99, {:.1} p99.9, {:.0} max",
-        "single, the caller's own time",
+        "{name:<44} {:>7.1} ns median, {:.1} p99, {:.1} p99.9, {:.0} max",
         at(0.5),
         at(0.99),
         at(0.999),
@@ -371,24 +383,13 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // `-- writers`: of all workloads only these.
-    if std::env::args().any(|argument| argument == "writers") {
-        return writers();
-    }
     let walk = Walk::new(SAMPLES);
     in_order(&walk);
     at_random(&walk);
     columns(&walk);
     wide_rows(&walk);
-    writers();
-    caller(&walk);
-    library_size();
-}
-
-/// One writer and eight of them, for so long that what the eight and a second worker begin with does not count as their
-/// rate.
-fn writers() {
-    let walk = Walk::new(8 * SAMPLES);
     many_writers(&walk, 1);
     many_writers(&walk, 8);
+    caller(&walk);
+    library_size();
 }

@@ -167,22 +167,23 @@ mod tests {
         });
     }
 
+    fn two_waiters(pool: &Arc<Pool<u32>>) -> [thread::JoinHandle<Option<u32>>; 2] {
+        [(); 2].map(|()| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.wait(LONG).map(|item| *item))
+        })
+    }
+
     #[test]
     fn each_call_wakes_one_who_waits() {
         model(|| {
             let pool = Arc::new(Pool::<u32>::new(2));
-            let waiters: Vec<_> = (0..2)
-                .map(|_| {
-                    let pool = pool.clone();
-                    thread::spawn(move || pool.wait(LONG).map(|item| *item))
-                })
-                .collect();
+            let waiters = two_waiters(&pool);
             for item in 1..=2 {
                 pool.give(Box::new(item)).unwrap();
                 pool.wake_one();
             }
-            let taken: u32 = waiters.into_iter().map(|t| t.join().unwrap().unwrap()).sum();
-            assert_eq!(taken, 3);
+            assert_eq!(waiters.map(|t| t.join().unwrap().unwrap()).iter().sum::<u32>(), 3);
         });
     }
 
@@ -190,17 +191,11 @@ mod tests {
     fn one_call_wakes_all_who_wait() {
         model(|| {
             let pool = Arc::new(Pool::<u32>::new(2));
-            let waiters: Vec<_> = (0..2)
-                .map(|_| {
-                    let pool = pool.clone();
-                    thread::spawn(move || pool.wait(LONG).map(|item| *item))
-                })
-                .collect();
+            let waiters = two_waiters(&pool);
             pool.give(Box::new(1)).unwrap();
             pool.give(Box::new(2)).unwrap();
             pool.wake_all();
-            let taken: u32 = waiters.into_iter().map(|t| t.join().unwrap().unwrap()).sum();
-            assert_eq!(taken, 3);
+            assert_eq!(waiters.map(|t| t.join().unwrap().unwrap()).iter().sum::<u32>(), 3);
         });
     }
 

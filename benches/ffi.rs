@@ -61,13 +61,17 @@ fn text(text: &str) -> tdg_str {
 struct Engine(*mut tdg_engine);
 
 impl Engine {
-    fn open(directory: &Path) -> Engine {
+    fn open(directory: &Path, workers: usize) -> Engine {
         let mut engine = null_mut();
         // SAFETY: every pointer is a local's.
         unsafe {
             let options = tdg_options_new();
             let path = directory.to_str().unwrap();
             assert_eq!(tdg_options_set(options, text("data.directory"), text(path), null_mut()), TDG_OK);
+            assert_eq!(
+                tdg_options_set(options, text("workers"), text(&workers.to_string()), null_mut()),
+                TDG_OK
+            );
             assert_eq!(tdg_options_set(options, text("writer.full_wait"), text("1m"), null_mut()), TDG_OK);
             assert_eq!(tdg_engine_open(options, &raw mut engine, null_mut()), TDG_OK);
             tdg_options_free(options);
@@ -152,13 +156,18 @@ fn is_wanted(name: &str) -> bool {
 
 /// Runs a workload several times; tells the median of all threads' CPU per sample.
 fn measure(name: &str, walk: &Walk, push: impl Fn(&Engine, &[tdg_series], &Walk)) {
+    measure_with(1, name, walk, push);
+}
+
+/// The same with so many workers.
+fn measure_with(workers: usize, name: &str, walk: &Walk, push: impl Fn(&Engine, &[tdg_series], &Walk)) {
     if !is_wanted(name) {
         return;
     }
     let mut runs: Vec<(f64, f64)> = (0..=RUNS)
         .map(|_| {
             let directory = tempfile::tempdir().unwrap();
-            let engine = Engine::open(directory.path());
+            let engine = Engine::open(directory.path(), workers);
             let series = engine.series();
             let (cpu, wall) = (cpu_seconds(), Instant::now());
             push(&engine, &series, walk);
@@ -256,10 +265,11 @@ fn columns(walk: &Walk) {
 }
 
 /// The same samples from several threads, each with series of its own.
-fn many_writers(walk: &Walk, writers: usize) {
+fn many_writers(walk: &Walk, writers: usize, workers: usize) {
     let parts: Vec<Range<usize>> =
         (0..writers).map(|w| SERIES * w / writers..SERIES * (w + 1) / writers).collect();
-    measure(&format!("single, {writers} writers"), walk, |engine, series, walk| {
+    let name = format!("single, {writers} writers, {workers} workers");
+    measure_with(workers, &name, walk, |engine, series, walk| {
         std::thread::scope(|scope| {
             for part in &parts {
                 // A pointer is sent as a number; the thread makes a writer of its own.
@@ -332,7 +342,7 @@ fn caller(walk: &Walk) {
     }
     let (began, wall) = (ticks(), Instant::now());
     let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::open(directory.path());
+    let engine = Engine::open(directory.path(), 1);
     let (series, writer) = (engine.series(), engine.writer());
     let mut clock: Vec<u64> = (0..10_000)
         .map(|_| {
@@ -388,8 +398,9 @@ fn main() {
     at_random(&walk);
     columns(&walk);
     wide_rows(&walk);
-    many_writers(&walk, 1);
-    many_writers(&walk, 8);
+    for (writers, workers) in [(1, 1), (8, 1), (8, 2)] {
+        many_writers(&walk, writers, workers);
+    }
     caller(&walk);
     library_size();
 }

@@ -1,11 +1,12 @@
-//! A pool of boxes that go round: taken, filled elsewhere, given back. Any thread may do either, and may wait for a box.
+//! A pool of boxes that go round: taken, filled elsewhere, given back. Any thread may do either, and may wait
+//! for a box.
 //!
 //! A fixed number of [`Slot`]s. Looking for a box, or for a free place, starts where the last one succeeded, so that it
 //! finds it soon; pools are small enough for the rest not to matter.
 //!
 //! Giving wakes nobody: who gives says when, and whether one or all. This and waiting meet as they do in
-//! [`Watermark`](super::Watermark): the giver puts boxes, then looks whether somebody waits; a waiter says that it waits,
-//! then looks for a box.
+//! [`Watermark`](super::Watermark): the giver puts boxes, then looks whether somebody waits; a waiter says that it
+//! waits, then looks for a box.
 
 use std::time::Duration;
 

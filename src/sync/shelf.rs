@@ -215,7 +215,14 @@ mod tests {
             let taken = shelf.hold().map(Held::into_box);
             assert!(taken.is_some() && shelf.hold().is_none());
             shelf.put(Box::new(item.clone()));
-            drop((shelf, taken));
+            // One that was collected leaves no claim to the next one.
+            shelf.claim();
+            await_claims();
+            let collected = shelf.collect();
+            assert!(collected.is_some() && shelf.collect().is_none());
+            shelf.put(Box::new(item.clone()));
+            assert!(shelf.hold().is_some());
+            drop((shelf, taken, collected));
             assert_eq!(Arc::strong_count(&item), 1);
         });
     }

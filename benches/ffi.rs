@@ -20,7 +20,8 @@ use tidegate::log::LogError;
 use tidegate::reader::{Query, Reader};
 
 const SERIES: usize = 1_000;
-const SAMPLES: usize = 4_000_000;
+/// So many that what a new engine begins with, memory and files, does not count.
+const SAMPLES: usize = 16_000_000;
 const RUNS: usize = 5;
 const START_NS: i64 = 1_700_000_000_000_000_000;
 const SECOND_NS: i64 = 1_000_000_000;
@@ -60,13 +61,17 @@ fn text(text: &str) -> tdg_str {
 struct Engine(*mut tdg_engine);
 
 impl Engine {
-    fn open(directory: &Path) -> Engine {
+    fn open(directory: &Path, workers: usize) -> Engine {
         let mut engine = null_mut();
         // SAFETY: every pointer is a local's.
         unsafe {
             let options = tdg_options_new();
             let path = directory.to_str().unwrap();
             assert_eq!(tdg_options_set(options, text("data.directory"), text(path), null_mut()), TDG_OK);
+            assert_eq!(
+                tdg_options_set(options, text("workers"), text(&workers.to_string()), null_mut()),
+                TDG_OK
+            );
             assert_eq!(tdg_options_set(options, text("writer.full_wait"), text("1m"), null_mut()), TDG_OK);
             assert_eq!(tdg_engine_open(options, &raw mut engine, null_mut()), TDG_OK);
             tdg_options_free(options);
@@ -144,12 +149,25 @@ fn verify(directory: &Path, walk: &Walk, field: &[u8]) {
     assert!((sum - walk.sum).abs() < 1e-6 * walk.sum.abs(), "{sum} {}", walk.sum);
 }
 
+/// Whether a workload is to run: all do, or those whose name has the text after `--`.
+fn is_wanted(name: &str) -> bool {
+    std::env::args().skip(1).all(|argument| argument.starts_with('-') || name.contains(&argument))
+}
+
 /// Runs a workload several times; tells the median of all threads' CPU per sample.
 fn measure(name: &str, walk: &Walk, push: impl Fn(&Engine, &[tdg_series], &Walk)) {
+    measure_with(1, name, walk, push);
+}
+
+/// The same with so many workers.
+fn measure_with(workers: usize, name: &str, walk: &Walk, push: impl Fn(&Engine, &[tdg_series], &Walk)) {
+    if !is_wanted(name) {
+        return;
+    }
     let mut runs: Vec<(f64, f64)> = (0..=RUNS)
         .map(|_| {
             let directory = tempfile::tempdir().unwrap();
-            let engine = Engine::open(directory.path());
+            let engine = Engine::open(directory.path(), workers);
             let series = engine.series();
             let (cpu, wall) = (cpu_seconds(), Instant::now());
             push(&engine, &series, walk);
@@ -247,10 +265,11 @@ fn columns(walk: &Walk) {
 }
 
 /// The same samples from several threads, each with series of its own.
-fn many_writers(walk: &Walk, writers: usize) {
+fn many_writers(walk: &Walk, writers: usize, workers: usize) {
     let parts: Vec<Range<usize>> =
         (0..writers).map(|w| SERIES * w / writers..SERIES * (w + 1) / writers).collect();
-    measure(&format!("single, {writers} writers"), walk, |engine, series, walk| {
+    let name = format!("single, {writers} writers, {workers} workers");
+    measure_with(workers, &name, walk, |engine, series, walk| {
         std::thread::scope(|scope| {
             for part in &parts {
                 // A pointer is sent as a number; the thread makes a writer of its own.
@@ -317,9 +336,13 @@ fn ticks() -> u64 {
 
 /// What single calls take of their caller's time: one in 16 is timed, so that the clock does not set the pace.
 fn caller(walk: &Walk) {
+    let name = "single, the caller's own time";
+    if !is_wanted(name) {
+        return;
+    }
     let (began, wall) = (ticks(), Instant::now());
     let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::open(directory.path());
+    let engine = Engine::open(directory.path(), 1);
     let (series, writer) = (engine.series(), engine.writer());
     let mut clock: Vec<u64> = (0..10_000)
         .map(|_| {
@@ -348,8 +371,7 @@ fn caller(walk: &Walk) {
     spent.sort_unstable();
     let at = |share: f64| spent[((spent.len() - 1) as f64 * share) as usize] as f64 / per_ns;
     println!(
-        "{:<44} {:>7.1} ns median, {:.1} p99, {:.1} p99.9, {:.0} max",
-        "single, the caller's own time",
+        "{name:<44} {:>7.1} ns median, {:.1} p99, {:.1} p99.9, {:.0} max",
         at(0.5),
         at(0.99),
         at(0.999),
@@ -371,24 +393,14 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // `-- writers`: of all workloads only these.
-    if std::env::args().any(|argument| argument == "writers") {
-        return writers();
-    }
     let walk = Walk::new(SAMPLES);
     in_order(&walk);
     at_random(&walk);
     columns(&walk);
     wide_rows(&walk);
-    writers();
+    for (writers, workers) in [(1, 1), (8, 1), (8, 2)] {
+        many_writers(&walk, writers, workers);
+    }
     caller(&walk);
     library_size();
-}
-
-/// One writer and eight of them, for so long that what the eight and a second worker begin with does not count as their
-/// rate.
-fn writers() {
-    let walk = Walk::new(8 * SAMPLES);
-    many_writers(&walk, 1);
-    many_writers(&walk, 8);
 }

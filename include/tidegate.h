@@ -793,7 +793,7 @@ tdg_options *tdg_options_new(void);
  * | `data.commits_per_second_max` | a cap on commits; `0` is none | `0` |
  * | `data.disk` | `auto`, `io_uring` or `threads` | `auto` |
  * | `limits.series_max` | series at one time | `10000000` |
- * | `workers` | threads that encode and commit | `1` |
+ * | `workers` | threads that encode and commit; several for writers that push without pause | `1` |
  * | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
  *
  * Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and

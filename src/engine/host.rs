@@ -17,6 +17,10 @@ use super::{Event, Worker};
 /// Loads that are taken in before the worker has its turn.
 const LOADS_IN_A_ROW_MAX: usize = 16;
 
+/// Loads given back before one of those who wait for any is woken, while there are more to come: the worker sets the
+/// pace then, and with each writer that runs beside it there is less of the processors left for it.
+const RETURNED_TOGETHER: usize = 4;
+
 /// A disk that cannot be polled is asked this often: simulated ones.
 const DISK_PAUSE_NS: u64 = 1_000_000;
 
@@ -34,6 +38,8 @@ pub(super) struct Host<D: Disk, C: Clock> {
     guests: Guests,
     /// A load of which only the rows before this one are taken in.
     pending: Option<(Box<Load>, usize)>,
+    /// Loads given back since somebody who waits for one was woken.
+    returned: usize,
     /// When to look into the trays.
     sweep_ns: Option<u64>,
     /// Rows came out of the trays before it was time: what is in the batch at that time is to be committed then.
@@ -53,6 +59,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
             arriving,
             guests: Guests::default(),
             pending: None,
+            returned: 0,
             sweep_ns: None,
             swept_early: false,
             closing_from: None,
@@ -100,6 +107,7 @@ impl<D: Disk, C: Clock> Host<D, C> {
     fn receive(&mut self) -> bool {
         for _ in 0..LOADS_IN_A_ROW_MAX {
             if !self.receive_one() {
+                self.tell_returned(true);
                 return false;
             }
         }
@@ -119,7 +127,17 @@ impl<D: Disk, C: Clock> Host<D, C> {
             return false;
         }
         self.seat.give_back(load);
+        self.returned += 1;
+        if self.returned == RETURNED_TOGETHER {
+            self.tell_returned(false);
+        }
         true
+    }
+
+    fn tell_returned(&mut self, idle: bool) {
+        if std::mem::take(&mut self.returned) > 0 {
+            self.seat.tell_returned(idle);
+        }
     }
 
     fn next(&mut self) -> Option<Box<Load>> {

@@ -222,12 +222,21 @@ impl Seat {
         self.short.take()
     }
 
-    /// Gives a load back, to one who waits for one, if any does.
+    /// Gives a load back. Who waits for one is [told](Seat::tell_returned) apart from this.
     pub(super) fn give_back(&self, mut load: Box<Load>) {
         self.series.give_back(load.parcel.take_claims());
         load.parcel.clear();
         // A full pool would mean more loads than were made; then this one goes.
         let _ = self.pool.give(load);
+    }
+
+    /// Wakes one who waits for a load, since some were given back; all of them if the worker has nothing else to do.
+    pub(super) fn tell_returned(&self, idle: bool) {
+        if idle {
+            self.pool.wake_all();
+        } else {
+            self.pool.wake_one();
+        }
     }
 
     /// Says that there is something to find in the trays, by and by.

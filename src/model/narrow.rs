@@ -14,6 +14,10 @@ pub struct NarrowRows {
     words: Vec<u64>,
 }
 
+/// Series are written over zeros, so many at a time: they are in the nearest cache still. Few in tests, to have several
+/// steps.
+const STEP_ROWS: usize = if cfg!(test) { 3 } else { 1 << 10 };
+
 impl Default for NarrowRows {
     fn default() -> NarrowRows {
         NarrowRows { shape: ShapeId::NONE, series: Vec::new(), times_ns: Vec::new(), words: Vec::new() }
@@ -68,15 +72,25 @@ impl NarrowRows {
         &mut self,
         shape: ShapeId,
         rows: usize,
-        series: impl Iterator<Item = SeriesId>,
+        mut series: impl Iterator<Item = SeriesId>,
         times_ns: impl Iterator<Item = i64>,
         words: impl Iterator<Item = u64>,
     ) -> &[i64] {
         let start = self.len();
-        self.series.resize(start + rows, 0);
-        let places = self.series[start..].iter_mut();
-        let taken = places.zip(series).map(|(place, series)| *place = series.0).count();
-        self.series.truncate(start + taken);
+        let end = start + rows;
+        self.series.reserve(rows);
+        while self.len() < end {
+            let from = self.len();
+            let step = (end - from).min(STEP_ROWS);
+            self.series.resize(from + step, 0);
+            let places = self.series[from..].iter_mut();
+            let filled = places.zip(series.by_ref()).map(|(place, series)| *place = series.0).count();
+            if filled < step {
+                self.series.truncate(from + filled);
+                break;
+            }
+        }
+        let taken = self.len() - start;
         self.times_ns.extend(times_ns.take(taken));
         self.words.extend(words.take(taken));
         assert!(

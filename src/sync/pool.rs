@@ -3,9 +3,9 @@
 //! A fixed number of [`Slot`]s. Looking for a box, or for a free place, starts where the last one succeeded, so that it
 //! finds it soon; pools are small enough for the rest not to matter.
 //!
-//! A box that is given back wakes one of those who wait, and no more: each runs while others still wait for theirs.
-//! Giving and waiting meet as they do in [`Watermark`](super::Watermark): the giver puts the box, then looks whether
-//! somebody waits; a waiter says that it waits, then looks for a box.
+//! Giving wakes nobody: who gives says when, and whether one or all. This and waiting meet as they do in
+//! [`Watermark`](super::Watermark): the giver puts boxes, then looks whether somebody waits; a waiter says that it waits,
+//! then looks for a box.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl<T: Send> Pool<T> {
         let guard = self.lock();
         // Relaxed: ordered by the fences.
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `give`: see the module comment.
+        // Pairs with the fence in `has_waiters`: see the module comment.
         fence(Ordering::SeqCst);
         let mut found = None;
         wait_while(&self.given, guard, timeout, |closed| {
@@ -57,7 +57,7 @@ impl<T: Send> Pool<T> {
         found
     }
 
-    /// Gives a box to the pool, and wakes one who waits.
+    /// Gives a box to the pool.
     ///
     /// # Errors
     /// The box, if the pool is full.
@@ -70,17 +70,35 @@ impl<T: Send> Pool<T> {
                 None
             }
         });
-        if let (None, Some(item)) = (given, item) {
-            return Err(item);
+        match (given, item) {
+            (None, Some(item)) => Err(item),
+            _ => Ok(()),
         }
-        // Pairs with the fence in `wait`.
-        fence(Ordering::SeqCst);
-        if self.waiters.load(Ordering::Relaxed) != 0 {
-            // A waiter that has looked, but does not sleep yet, holds the lock.
-            drop(self.lock());
+    }
+
+    /// Wakes one who waits, since boxes were given.
+    pub fn wake_one(&self) {
+        if self.has_waiters() {
             self.given.notify_one();
         }
-        Ok(())
+    }
+
+    /// Wakes all who wait, since boxes were given.
+    pub fn wake_all(&self) {
+        if self.has_waiters() {
+            self.given.notify_all();
+        }
+    }
+
+    fn has_waiters(&self) -> bool {
+        // Pairs with the fence in `wait`: see the module comment.
+        fence(Ordering::SeqCst);
+        let found = self.waiters.load(Ordering::Relaxed) != 0;
+        if found {
+            // One that has looked, but does not sleep yet, holds the lock.
+            drop(self.lock());
+        }
+        found
     }
 
     /// Ends the waiting: of those who wait now, and of those to come.
@@ -149,20 +167,35 @@ mod tests {
         });
     }
 
+    fn two_waiters(pool: &Arc<Pool<u32>>) -> [thread::JoinHandle<Option<u32>>; 2] {
+        [(); 2].map(|()| {
+            let pool = pool.clone();
+            thread::spawn(move || pool.wait(LONG).map(|item| *item))
+        })
+    }
+
     #[test]
-    fn each_box_given_wakes_one_who_waits() {
+    fn each_call_wakes_one_who_waits() {
         model(|| {
             let pool = Arc::new(Pool::<u32>::new(2));
-            let waiters: Vec<_> = (0..2)
-                .map(|_| {
-                    let pool = pool.clone();
-                    thread::spawn(move || pool.wait(LONG).map(|item| *item))
-                })
-                .collect();
+            let waiters = two_waiters(&pool);
+            for item in 1..=2 {
+                pool.give(Box::new(item)).unwrap();
+                pool.wake_one();
+            }
+            assert_eq!(waiters.map(|t| t.join().unwrap().unwrap()).iter().sum::<u32>(), 3);
+        });
+    }
+
+    #[test]
+    fn one_call_wakes_all_who_wait() {
+        model(|| {
+            let pool = Arc::new(Pool::<u32>::new(2));
+            let waiters = two_waiters(&pool);
             pool.give(Box::new(1)).unwrap();
             pool.give(Box::new(2)).unwrap();
-            let taken: u32 = waiters.into_iter().map(|t| t.join().unwrap().unwrap()).sum();
-            assert_eq!(taken, 3);
+            pool.wake_all();
+            assert_eq!(waiters.map(|t| t.join().unwrap().unwrap()).iter().sum::<u32>(), 3);
         });
     }
 

@@ -9,6 +9,7 @@ use crate::model::{RowError, WriteResult};
 use crate::wire::influx::{Decoder, Dialect, Precision};
 
 use super::super::answer::Answer;
+use super::plain::Counts;
 use super::{Format, Opened, Reading, Rows};
 use crate::http::{Head, Query};
 
@@ -114,9 +115,7 @@ pub(super) fn error_answer(
         code: (dialect == Dialect::V2).then_some(code(status)),
         message: (dialect == Dialect::V2).then_some(message),
         data,
-        accepted: result.map(|r| r.accepted),
-        rejected: result.map(|r| r.rejected),
-        errors: result.map(|r| r.errors.iter().map(Reason::new).collect()),
+        counts: result.map(Counts::new),
     };
     Answer::json(status, &body)
 }
@@ -147,12 +146,8 @@ struct ErrorBody<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Vec<BadLine<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejected: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<Reason<'a>>>,
+    #[serde(flatten)]
+    counts: Option<Counts<'a>>,
 }
 
 /// InfluxDB 3's description of a line that was not taken.
@@ -166,19 +161,6 @@ struct BadLine<'a> {
 impl<'a> BadLine<'a> {
     fn new(e: &'a RowError) -> BadLine<'a> {
         BadLine { original_line: &e.original, line_number: e.index, error_message: &e.error }
-    }
-}
-
-/// tidegate's description of a row that was not taken.
-#[derive(Serialize)]
-struct Reason<'a> {
-    index: u64,
-    error: &'a str,
-}
-
-impl<'a> Reason<'a> {
-    fn new(e: &'a RowError) -> Reason<'a> {
-        Reason { index: e.index, error: &e.error }
     }
 }
 

@@ -4,13 +4,11 @@
 //! other messages and codings, 503 for what is. Prometheus's receiver answers with text; the object here has it as
 //! `error`. To a 2.0 sender every answer says in its headers what was written.
 
-use serde::Serialize;
-
-use crate::model::{RowError, WriteResult};
+use crate::model::WriteResult;
 use crate::wire::remote_write::{Decoder, Message};
 
 use super::super::answer::Answer;
-use super::{Format, Opened, Reading, Rows};
+use super::{Format, Opened, Reading, Rows, plain};
 use crate::http::Head;
 use crate::http::body::Encoding;
 
@@ -64,7 +62,7 @@ pub(super) fn write_answer(message: Message, result: &WriteResult) -> Answer {
         Answer::empty(204)
     } else {
         let reasons: Vec<&str> = result.errors.iter().map(|e| e.error.as_str()).collect();
-        Answer::json(400, &ErrorBody::new(&reasons.join("\n"), Some(result)))
+        plain::error_answer(400, &reasons.join("\n"), Some(result))
     };
     with_written(message, answer, Some(result))
 }
@@ -78,7 +76,7 @@ pub(super) fn error_answer(
 ) -> Answer {
     // What is sent again was not written, as far as the sender can know.
     let written = result.filter(|_| status < 500);
-    with_written(message, Answer::json(status, &ErrorBody::new(error, result)), written)
+    with_written(message, plain::error_answer(status, error, result), written)
 }
 
 /// Says what was written, to those who ask.
@@ -94,41 +92,6 @@ fn with_written(message: Message, answer: Answer, written: Option<&WriteResult>)
 }
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejected: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<Reason<'a>>>,
-}
-
-impl<'a> ErrorBody<'a> {
-    fn new(error: &'a str, result: Option<&'a WriteResult>) -> ErrorBody<'a> {
-        ErrorBody {
-            error,
-            accepted: result.map(|r| r.accepted),
-            rejected: result.map(|r| r.rejected),
-            errors: result.map(|r| r.errors.iter().map(Reason::new).collect()),
-        }
-    }
-}
-
-/// A series that was not taken, or something of it.
-#[derive(Serialize)]
-struct Reason<'a> {
-    index: u64,
-    error: &'a str,
-}
-
-impl<'a> Reason<'a> {
-    fn new(e: &'a RowError) -> Reason<'a> {
-        Reason { index: e.index, error: &e.error }
-    }
-}
 
 #[cfg(test)]
 mod tests {

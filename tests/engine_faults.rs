@@ -80,7 +80,7 @@ fn a_disk_that_stands_still_makes_writers_wait_and_loses_nothing() {
 fn a_load_that_finds_room_for_a_part_of_its_rows_is_taken_in_once() {
     // No batch is full where a load ends.
     const LOAD_ROWS: i64 = 1000;
-    const _: () = assert!(BATCH_ROWS_MAX % LOAD_ROWS as usize != 0);
+    const _: () = assert!(!BATCH_ROWS_MAX.is_multiple_of(LOAD_ROWS as usize));
     let files = SimulatedFiles::new(4);
     let hands = Arc::new(Hands::default());
     let disk = HandledDisk { disk: SimulatedDisk::new(files.clone(), 4), hands: Arc::clone(&hands) };

@@ -448,7 +448,7 @@ fn sweep_cut_short(sent: i64, cut_at: u64, chance: u64) -> bool {
         swept.is_ok().then(|| WorkerLog::open(SimulatedDisk::new(files.clone(), 5), options(0, 5)).is_ok());
     let over = !files.is_off();
     files.power_on();
-    let survey = Survey::take(&files, LOG, None).unwrap();
+    let survey = Survey::take(&files, LOG, None).expect("a directory with power");
     assert_eq!(survey.foreign, []);
     let (found, damages) = log_kit::read_all(&files, LOG, &survey);
     assert_eq!(damages, [], "{at}, {written:?}");

@@ -1,15 +1,12 @@
 //! A hash index of numbers that grows without a pause.
 //!
 //! Extendible hashing (Fagin, Nievergelt, Pippenger, Strong, 1979): a directory, addressed by the hash's highest bits,
-//! points to pages of [`LINES`] lines of slots, each a cache line; what finds its line full goes to the next one. A
-//! full page is split in two, a few microseconds; when a page is as deep as the directory, the directory doubles, a
-//! copy of 4 bytes per [`SLOTS_USED_MAX`] entries. No insert ever rehashes more than a page, which is what keeps a row
-//! of another series from waiting.
+//! points to pages of [`SLOTS`] slots. A full page is split in two, a few microseconds; when a page is as deep as the
+//! directory, the directory doubles, a copy of 4 bytes per [`SLOTS_USED_MAX`] entries. No insert ever rehashes more
+//! than a page, which is what keeps a row of another series from waiting.
 //!
 //! A slot is the hash's upper 32 bits and the number plus one; 0 is empty. Everything is derived from those 32 bits:
-//! their highest address the directory, their lowest the line in the page, so that a split needs no keys. A line fills
-//! from its start and nothing is ever taken out: it is full if its last slot is. All of its slots are compared at once,
-//! without a branch for each, which would be guessed wrong for every other look-up.
+//! their highest address the directory, their lowest the place in the page, so that a split needs no keys.
 
 use crate::bytes::{PagedVec, prefetch};
 
@@ -18,13 +15,12 @@ use crate::bytes::{PagedVec, prefetch};
 pub(super) struct Index {
     directory: Vec<u32>,
     depth: u32,
-    pages: PagedVec<Page>,
+    pages: PagedVec<Slots>,
     /// A page's fill and depth, apart from the pages: a look-up does not need them, and finds more pages in the cache.
     fills: Vec<Fill>,
 }
 
-type Page = [Line; LINES];
-type Line = [u64; LINE_SLOTS];
+type Slots = [u64; SLOTS];
 
 #[derive(Clone, Copy, Debug)]
 struct Fill {
@@ -39,7 +35,7 @@ pub(super) struct IndexFull;
 impl Default for Index {
     fn default() -> Index {
         let mut pages = PagedVec::default();
-        pages.push(EMPTY);
+        pages.push([0; SLOTS]);
         Index { directory: vec![0], depth: 0, pages, fills: vec![Fill { used: 0, depth: 0 }] }
     }
 }
@@ -49,20 +45,15 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, mut eq: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
-        let page = self.page(tag);
+        let slots = self.page(tag);
         let mut at = tag as usize;
         loop {
-            let line = &page[at % LINES];
-            let mut matches = matches(line, tag);
-            while matches != 0 {
-                let number = line[matches.trailing_zeros() as usize % LINE_SLOTS] as u32 - 1;
-                if eq(number) {
-                    return Some(number);
-                }
-                matches &= matches - 1;
-            }
-            if line[LINE_SLOTS - 1] == 0 {
+            let slot = slots[at % SLOTS];
+            if slot == 0 {
                 return None;
+            }
+            if (slot >> 32) as u32 == tag && eq(slot as u32 - 1) {
+                return Some(slot as u32 - 1);
             }
             at += 1;
         }
@@ -82,20 +73,17 @@ impl Index {
         }
     }
 
-    /// Starts fetching the line of a hash.
+    /// Starts fetching the slots of a hash.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
         let tag = tag(hash);
-        prefetch(&raw const self.page(tag)[tag as usize % LINES]);
+        prefetch(&raw const self.page(tag)[tag as usize % SLOTS]);
     }
 
-    /// The first number with this hash in its line, unverified: for prefetching what it stands for.
+    /// The first number with this hash, unverified: for prefetching what it stands for.
     #[inline]
     pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
-        let tag = tag(hash);
-        let line = &self.page(tag)[tag as usize % LINES];
-        let matches = matches(line, tag);
-        (matches != 0).then(|| line[matches.trailing_zeros() as usize % LINE_SLOTS] as u32 - 1)
+        self.find(hash, |_| true)
     }
 
     /// Bytes of memory held.
@@ -104,7 +92,7 @@ impl Index {
     }
 
     #[inline]
-    fn page(&self, tag: u32) -> &Page {
+    fn page(&self, tag: u32) -> &Slots {
         &self.pages[self.directory[self.directory_at(tag)]]
     }
 
@@ -124,10 +112,10 @@ impl Index {
             self.directory = self.directory.iter().flat_map(|&p| [p, p]).collect();
             self.depth += 1;
         }
-        let mut low = EMPTY;
-        let mut high = EMPTY;
+        let mut low = [0; SLOTS];
+        let mut high = [0; SLOTS];
         let mut used_high = 0;
-        for &slot in self.pages[page_at].iter().flatten().filter(|&&s| s != 0) {
+        for &slot in self.pages[page_at].iter().filter(|&&s| s != 0) {
             let upper = slot >> (63 - depth) & 1 == 1;
             used_high += u32::from(upper);
             place(if upper { &mut high } else { &mut low }, slot);
@@ -147,22 +135,12 @@ impl Index {
 
 /// Puts a slot where probing finds it; there is an empty one.
 #[inline]
-fn place(page: &mut Page, slot: u64) {
+fn place(page: &mut Slots, slot: u64) {
     let mut at = (slot >> 32) as usize;
-    loop {
-        if let Some(empty) = page[at % LINES].iter_mut().find(|slot| **slot == 0) {
-            *empty = slot;
-            return;
-        }
+    while page[at % SLOTS] != 0 {
         at += 1;
     }
-}
-
-/// A bit for each slot that has this tag.
-#[inline(always)]
-fn matches(line: &Line, tag: u32) -> u32 {
-    let bit = |i: usize| u32::from((line[i] >> 32) as u32 == tag) & u32::from(line[i] != 0);
-    (0..LINE_SLOTS).fold(0, |bits, i| bits | bit(i) << i)
+    page[at % SLOTS] = slot;
 }
 
 #[inline]
@@ -170,21 +148,15 @@ fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// Slots of a line: those of a cache line, on whose boundary a slab's pages lie.
-const LINE_SLOTS: usize = 8;
-
-/// Lines of a page: 4 KiB of them.
-const LINES: usize = 64;
-
-const SLOTS: usize = LINES * LINE_SLOTS;
-const EMPTY: Page = [[0; LINE_SLOTS]; LINES];
+/// Slots of a page: 4 KiB of them.
+const SLOTS: usize = 512;
 
 /// A page is split when so many are used: probing stays short, and every probe meets an empty slot.
 const SLOTS_USED_MAX: u32 = (SLOTS / 8 * 7) as u32;
 
 /// The deepest page. With 2^22 pages of 448 the index is far beyond the u32 arena of the keys.
 const DEPTH_MAX: u32 = 22;
-const _: () = assert!(DEPTH_MAX + LINES.trailing_zeros() < 32);
+const _: () = assert!(DEPTH_MAX + SLOTS.trailing_zeros() < 32);
 
 #[cfg(test)]
 mod tests {

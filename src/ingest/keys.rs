@@ -94,14 +94,6 @@ impl Keys {
         prefetch(start.wrapping_add(128));
     }
 
-    /// Fetches the lines of a key of this length, up to some.
-    #[inline]
-    pub(super) fn prefetch_of(&self, at: u32, len: usize) {
-        let start = self.0.address(at);
-        let lines = (start as usize % LINE_BYTES + HEAD_BYTES + len).div_ceil(LINE_BYTES);
-        (0..lines.min(LINES_FETCHED_MAX)).for_each(|line| prefetch(start.wrapping_add(line * LINE_BYTES)));
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -123,12 +115,6 @@ const SHAPE: usize = 8;
 const CONTEXT: usize = 12;
 const LENGTH: usize = 16;
 const HEAD_BYTES: usize = 18;
-
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
-
-/// Lines of a key that are asked for; by then the processor sees the pattern itself.
-const LINES_FETCHED_MAX: usize = 4;
 
 /// The key's length does not fit the head.
 const LONG: u16 = u16::MAX;

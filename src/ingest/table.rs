@@ -105,7 +105,10 @@ impl Table {
 
     #[inline]
     pub(super) fn find(&self, context: ContextId, key: &[u8], hash: u64) -> Option<u32> {
-        self.key_index.find(hash, |at| self.is_key(at, context, key))
+        self.key_index.find(hash, |at| {
+            let stored = self.keys.key(at);
+            stored.bytes == key && stored.context == context
+        })
     }
 
     /// What is known of a key.
@@ -137,23 +140,12 @@ impl Table {
         self.key_index.prefetch(hash);
     }
 
-    /// The key that a hash probably means.
+    /// Fetches the key that a hash probably means.
     #[inline]
-    pub(super) fn candidate(&self, hash: u64) -> Option<u32> {
-        self.key_index.candidate(hash)
-    }
-
-    /// Fetches what comparing with this key will read, if it is `len` bytes long.
-    #[inline]
-    pub(super) fn prefetch_key_of(&self, key: u32, len: usize) {
-        self.keys.prefetch_of(key, len);
-    }
-
-    /// Whether this is the number of `bytes` in a context.
-    #[inline]
-    pub(super) fn is_key(&self, key: u32, context: ContextId, bytes: &[u8]) -> bool {
-        let stored = self.keys.key(key);
-        stored.bytes == bytes && stored.context == context
+    pub(super) fn prefetch_candidate(&self, hash: u64) {
+        if let Some(key) = self.key_index.candidate(hash) {
+            self.keys.prefetch(key);
+        }
     }
 
     /// Adds a key that is not there yet and spells these labels.

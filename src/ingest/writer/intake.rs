@@ -93,16 +93,12 @@ impl Intake for Writer<'_> {
     #[inline]
     fn find(&mut self, key: &[u8]) -> Option<Series> {
         self.asked = true;
-        let context = self.stream.context;
-        let table = &self.ingest.table;
-        let hash = match self.ingest.announced.take(key, table) {
-            Some(known) if known.candidate != NO_KEY && table.is_key(known.candidate, context, key) => {
-                return Some(self.known(known.candidate));
-            }
-            Some(known) => known.hash,
-            None => table.hash(context, key),
+        let hash = match self.ingest.announced.take(key, &self.ingest.table) {
+            Some(hash) => hash,
+            None => self.ingest.table.hash(self.stream.context, key),
         };
-        let found = table.find(context, key, hash);
+        let found = self.ingest.table.find(self.stream.context, key, hash);
+        let context = self.stream.context;
         found.or_else(|| self.ingest.promote(context, key, hash)).map(|key| self.known(key))
     }
 

@@ -184,27 +184,6 @@ fn announced_keys_are_found_and_forgotten_ones_too() {
 }
 
 #[test]
-fn keys_announced_while_others_are_still_to_come_are_found_as_without() {
-    let (mut ingest, mut plain) = (ingest(1000), ingest(1000));
-    let (mut stream, mut other) = (Stream::new(ContextId(0)), Stream::new(ContextId(0)));
-    let names: Vec<String> = (0..700).map(|i| format!("m{:0len$}", i * i % 331, len = i % 3 * 50)).collect();
-    let (mut writer, mut plainly) = (ingest.writer(&mut stream), plain.writer(&mut other));
-    let mut announced = 0;
-    for (i, name) in names.iter().enumerate() {
-        // As many at a time as no group has, further and further ahead; of some rows none is announced in time.
-        if announced < i + 3 + i / 40 {
-            announced = announced.max(i);
-            let some = &names[announced..(announced + 1 + i % 13).min(names.len())];
-            some.iter().for_each(|n| writer.announce(n.as_bytes()));
-            announced += some.len();
-        }
-        let key = push(&mut writer, name, 0).map(|_| writer.stream.previous);
-        assert_eq!(key, push(&mut plainly, name, 0).map(|_| plainly.stream.previous), "row {i}");
-        assert_eq!(writer.ingest.table.key(key.unwrap()).bytes, name.as_bytes());
-    }
-}
-
-#[test]
 fn an_announcement_of_bytes_that_changed_since_does_no_harm() {
     let mut ingest = ingest(1000);
     let mut stream = Stream::new(ContextId(0));

@@ -459,37 +459,37 @@ impl<I: Intake> scan::Job for Feeding<'_, I> {
 /// Key ends found ahead of the line being taken, for announcing: where lines start and where their keys end.
 #[derive(Default, Debug)]
 struct Ahead {
-    /// A ring: the counters only grow, and a line lies at its count.
     found: [(usize, usize); AHEAD_LINES],
     next: usize,
-    end: usize,
+    len: usize,
     /// Where the line behind the last found one starts.
     front: usize,
 }
 
 impl Ahead {
     fn clear(&mut self) {
-        (self.next, self.end, self.front) = (0, 0, 0);
+        (self.next, self.len, self.front) = (0, 0, 0);
     }
 
-    /// Announces the keys of lines from `at` on, so that there are always enough announced that are still to come.
+    /// Announces the keys of the lines from `at` on, unless some that were announced are still to come.
     #[inline(always)]
     fn announce<S: Scan, I: Intake>(&mut self, dialect: Dialect, input: &[u8], at: usize, intake: &mut I) {
-        while self.next < self.end && self.found[self.next % AHEAD_LINES].0 < at {
+        while self.next < self.len && self.found[self.next].0 < at {
             self.next += 1;
         }
-        if self.end - self.next > AHEAD_LINES / 2 {
+        if self.next < self.len {
             return;
         }
+        (self.next, self.len) = (0, 0);
         let mut start = at.max(self.front);
-        while self.end - self.next < AHEAD_LINES && start < input.len() {
+        while self.len < AHEAD_LINES && start < input.len() {
             if let Some(end) = key_end::<S>(dialect, input, start)
                 && end > start
                 && dialect.starts_key(input[start])
             {
                 intake.announce(&input[start..end]);
-                self.found[self.end % AHEAD_LINES] = (start, end);
-                self.end += 1;
+                self.found[self.len] = (start, end);
+                self.len += 1;
             }
             start = S::newline(input, start) + 1;
         }
@@ -499,8 +499,8 @@ impl Ahead {
     /// Where the key of the line at `at` ends, if that was found ahead.
     #[inline(always)]
     fn key_end(&mut self, at: usize) -> Option<usize> {
-        let (start, end) = self.found[self.next % AHEAD_LINES];
-        if self.next == self.end || start != at {
+        let (start, end) = *self.found[..self.len].get(self.next)?;
+        if start != at {
             return None;
         }
         self.next += 1;
@@ -511,6 +511,5 @@ impl Ahead {
 /// A line that came in pieces is tried the fast way again up to this length; beyond it, it is looked at once only.
 const LOOKED_BYTES_MAX: usize = 4096;
 
-/// Lines whose keys are announced: a half of them together, while the other half is still to come, so that there is
-/// always one whose memory is under way.
-const AHEAD_LINES: usize = 32;
+/// Lines whose keys are announced together: enough for a fetch from memory to pass while they are found.
+const AHEAD_LINES: usize = 16;

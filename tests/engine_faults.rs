@@ -87,7 +87,8 @@ fn a_load_that_finds_room_for_a_part_of_its_rows_is_taken_in_once() {
     let engine = Embedded::start(vec![worker(disk, SEGMENT_BYTES)]).unwrap();
     let mut writer = engine.writer().unwrap();
     hands.held.store(true, Ordering::Relaxed);
-    writer.set_patience(SHORT);
+    // Longer than a worker may have to wait for a processor.
+    writer.set_patience(Duration::from_secs(2));
     let mut pushed = 0;
     while push(&mut writer, 0, pushed).is_ok() {
         pushed += 1;
@@ -95,7 +96,8 @@ fn a_load_that_finds_room_for_a_part_of_its_rows_is_taken_in_once() {
             drop(writer.flush().unwrap());
         }
     }
-    assert!(pushed > BATCH_ROWS_MAX as i64, "only {pushed}: no batch was full");
+    let in_loads = (LOADS_MAX as i64 - 1) * LOAD_ROWS;
+    assert!(pushed > BATCH_ROWS_MAX as i64 + in_loads, "only {pushed}: no batch was full");
     hands.held.store(false, Ordering::Relaxed);
     engine.close(LONG).unwrap();
     assert!(read_rows(&files).0 == once((0..pushed).map(|time| row(0, time))));

@@ -38,7 +38,7 @@ pub(super) struct Host<D: Disk, C: Clock> {
     guests: Guests,
     /// A load of which only the rows before this one are taken in.
     pending: Option<(Box<Load>, usize)>,
-    /// Loads given back since somebody who waits for one was woken.
+    /// Loads given back since all who wait for one were woken.
     returned: usize,
     /// When to look into the trays.
     sweep_ns: Option<u64>,
@@ -107,7 +107,9 @@ impl<D: Disk, C: Clock> Host<D, C> {
     fn receive(&mut self) -> bool {
         for _ in 0..LOADS_IN_A_ROW_MAX {
             if !self.receive_one() {
-                self.tell_returned(true);
+                if std::mem::take(&mut self.returned) > 0 {
+                    self.seat.tell_returned(true);
+                }
                 return false;
             }
         }
@@ -128,16 +130,10 @@ impl<D: Disk, C: Clock> Host<D, C> {
         }
         self.seat.give_back(load);
         self.returned += 1;
-        if self.returned == RETURNED_TOGETHER {
-            self.tell_returned(false);
+        if self.returned.is_multiple_of(RETURNED_TOGETHER) {
+            self.seat.tell_returned(false);
         }
         true
-    }
-
-    fn tell_returned(&mut self, idle: bool) {
-        if std::mem::take(&mut self.returned) > 0 {
-            self.seat.tell_returned(idle);
-        }
     }
 
     fn next(&mut self) -> Option<Box<Load>> {

@@ -424,7 +424,10 @@ fn a_crash_at_any_operation_of_retention_keeps_order() {
     for sent in [10, 11] {
         for cut_at in 1.. {
             // All of them are tried, also behind one that did not come to its end.
-            let over = (0..CHANCES).fold(true, |over, chance| sweep_cut_short(sent, cut_at, chance) && over);
+            let mut over = true;
+            for chance in 0..CHANCES {
+                over &= sweep_cut_short(sent, cut_at, chance);
+            }
             if over {
                 assert!(cut_at > 20);
                 break;

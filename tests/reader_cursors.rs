@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate::engine::{CommitPolicy, Embedded, Options, RowWriter};
 use tidegate::log::disk::{Backend, Files, SystemDisk, SystemFiles};
@@ -212,7 +212,9 @@ fn close_segment(directory: &Directory, log: &mut WorkerLog<SystemDisk>) {
     let closed = || directory.survey().unwrap().segments.iter().filter(|s| s.is_closed()).count();
     let before = closed();
     log_kit::rotate(log, b"f");
+    let from = Instant::now();
     while closed() == before {
+        assert!(from.elapsed() < LONG, "the trailer was not written");
         log.wait();
         log.poll(0, &mut Vec::new());
     }

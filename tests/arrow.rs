@@ -8,9 +8,10 @@ mod arrow_kit;
 mod command_kit;
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
 use arrow_kit::{Cell, Row};
-use command_kit::{Writer, data, settle};
+use command_kit::{Writer, blocks, data, settle};
 use proptest::prelude::*;
 use tidegate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Batch};
 use tidegate::block::Value;
@@ -253,4 +254,39 @@ fn an_empty_directory_is_an_empty_stream() {
         arrow_kit::read(arrow::stream(reader.blocks(Query::default()).unwrap(), reader.log())),
         [] as [Row; 0]
     );
+}
+
+/// What a stream's next call gives: the rows of a batch, none at the end, or what it says of its failure.
+fn next(stream: &mut ArrowArrayStream) -> Result<Option<i64>, (i32, String)> {
+    let mut array = ArrowArray::released();
+    // SAFETY: a stream that is not released; what was in `array` needs no release, and what it says is read at once.
+    unsafe {
+        match stream.get_next.unwrap()(stream, &raw mut array) {
+            0 => Ok(array.release.is_some().then(|| {
+                array.release.unwrap()(&raw mut array);
+                array.length
+            })),
+            code => {
+                let message = CStr::from_ptr(stream.get_last_error.unwrap()(stream));
+                Err((code, message.to_str().unwrap().to_owned()))
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_of_a_damaged_directory_gives_what_is_sound_and_fails_once() {
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    let written = ["cpu n=1i 7", "cpu n=2i 8\ncpu n=3i 9", "cpu n=4i 10"];
+    written.iter().for_each(|lines| writer.lines(0, lines));
+    writer.close();
+    blocks(data.path())[1].flip_payload(data.path());
+    let reader = Reader::open(data.path()).unwrap();
+    let mut stream = arrow::stream(reader.blocks(Query::default()).unwrap(), reader.log());
+    assert_eq!([next(&mut stream), next(&mut stream)], [Ok(Some(1)), Ok(Some(1))]);
+    let (code, message) = next(&mut stream).unwrap_err();
+    assert_eq!(code, 5, "EIO");
+    assert!(message.contains("1 damaged places, known to have had 2 rows"), "{message}");
+    assert_eq!([next(&mut stream), next(&mut stream)], [Ok(None), Ok(None)]);
 }

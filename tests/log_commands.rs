@@ -5,74 +5,24 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tidegate::log::{CursorStart, Directory, Found, ReadDirectory};
-use tidegate::model::{HEADER_LEN, LogId, METRIC_NAME, WriteResult};
+use tidegate::log::{CursorStart, Directory};
+use tidegate::model::{LogId, METRIC_NAME, WriteResult};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::testing::{Row, Rows, Value};
 use tidegate::wire::{Decode, FedState};
 
 mod command_kit;
-use command_kit::{Field, Writer, cat, data, log, output};
+use command_kit::{Field, Writer, blocks, cat, data, log, output};
 
 /// The field `n` of each row.
 fn numbers(lines: &[String]) -> Vec<i64> {
     let number = |line: &String| serde_json::from_str::<Json>(line).unwrap()["fields"]["n"]["i64"].as_i64();
     lines.iter().map(|line| number(line).unwrap_or_else(|| panic!("{line}"))).collect()
-}
-
-/// A block in its file.
-struct Block {
-    segment: String,
-    offset: u64,
-    dictionary_len: u64,
-}
-
-fn blocks(data: &Path) -> Vec<Block> {
-    let directory = ReadDirectory::open(data).unwrap();
-    let mut blocks = Vec::new();
-    for segment in &directory.survey().unwrap().segments {
-        let mut reader = directory.open_segment(segment).unwrap().unwrap();
-        while let Some(found) = reader.read_next() {
-            let Found::Block(block) = found else { panic!("{found:?}") };
-            if block.header.rows > 0 {
-                let dictionary_len = u64::from(block.header.dictionary_len);
-                blocks.push(Block {
-                    segment: segment.name.to_string(),
-                    offset: block.offset,
-                    dictionary_len,
-                });
-            }
-        }
-    }
-    blocks
-}
-
-impl Block {
-    fn flip(&self, data: &Path, at: u64) {
-        let path = data.join("log").join(&self.segment);
-        let file = fs::File::options().read(true).write(true).open(path).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, self.offset + at).unwrap();
-        file.write_all_at(&[byte[0] ^ 0x40], self.offset + at).unwrap();
-    }
-
-    fn flip_header(&self, data: &Path) {
-        self.flip(data, 20);
-    }
-
-    fn flip_dictionary(&self, data: &Path) {
-        self.flip(data, HEADER_LEN as u64 + 9);
-    }
-
-    fn flip_payload(&self, data: &Path) {
-        self.flip(data, HEADER_LEN as u64 + self.dictionary_len + 9);
-    }
 }
 
 /// Rows 1 to 3, a block each, of three series; `sealed` or as a writer leaves them that was killed.

@@ -505,7 +505,8 @@ private:
     ArrowArrayStream stream_{};
 };
 
-// All that a data directory holds now, without an engine, a cursor or a lock.
+// All that a data directory holds now, without an engine, a cursor or a lock. Its stream fails once, at its end, if
+// something was damaged and left out.
 [[nodiscard]] inline stream read_directory(std::string_view directory) {
     stream all;
     tdg_error *why = nullptr;

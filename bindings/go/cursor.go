@@ -159,7 +159,7 @@ func (r *Reader) Close() error {
 }
 
 // ReadDirectory gives all rows that a data directory holds now, without an engine, a cursor or a lock. The stream is the
-// caller's to close.
+// caller's to close; it fails once, at its end, if something was damaged and left out.
 //
 // Errors: ErrIncompatible if it is no data directory; ErrIO, also if there is none.
 func ReadDirectory(directory string) (*Stream, error) {

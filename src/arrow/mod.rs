@@ -38,7 +38,8 @@ pub fn schema(log: LogId) -> ArrowSchema {
 /// All blocks that a reader finds, as a stream of batches; it ends where the log ends now. Blocks without a value have
 /// no batch.
 ///
-/// What could not be read is left out, and said in the program's log.
+/// What could not be read is left out, named in the program's log, and told when all else was given: the stream then
+/// fails once (`EIO`), and ends.
 ///
 /// # Example
 ///
@@ -54,15 +55,21 @@ pub fn schema(log: LogId) -> ArrowSchema {
 /// # assert!(export(std::path::Path::new("/nonexistent")).is_err());
 /// ```
 pub fn stream(mut blocks: Blocks, log: LogId) -> ArrowArrayStream {
+    let (mut told, mut rows_lost) = (0, 0);
     let next = move || {
         loop {
             let made = blocks.next_block(Batch::of);
             for loss in blocks.take_losses() {
                 tracing::error!(%loss, "left out");
+                rows_lost += loss.rows();
             }
             match made {
                 Err(error) => return Err(StreamError { code: libc::EIO, message: error.to_string() }),
-                Ok(None) => return Ok(None),
+                Ok(None) if blocks.losses() == told => return Ok(None),
+                Ok(None) => {
+                    told = blocks.losses();
+                    return Err(StreamError { code: libc::EIO, message: left_out(told, rows_lost) });
+                }
                 Ok(Some(Err(error))) => {
                     return Err(StreamError { code: libc::EOVERFLOW, message: error.to_string() });
                 }
@@ -72,4 +79,11 @@ pub fn stream(mut blocks: Blocks, log: LogId) -> ArrowArrayStream {
         }
     };
     ArrowArrayStream::of(Box::new(move || schema(log)), Box::new(next))
+}
+
+fn left_out(places: u64, rows: u64) -> String {
+    format!(
+        "all that can be read was given; left out: {places} damaged places, known to have had {rows} rows \
+         (`tidegate log verify` names them)"
+    )
 }

@@ -172,8 +172,10 @@ pub unsafe extern "C" fn tdg_reader_free(reader: *mut tdg_reader) {
 }
 
 /// All rows that a data directory holds now, as a stream of record batches that the caller owns and releases; of one
-/// that a process is writing, what is durable. Needs no engine, locks nothing and changes nothing. What is damaged is
-/// left out; `tidegate log verify` names it.
+/// that a process is writing, what is durable. Needs no engine, locks nothing and changes nothing.
+///
+/// What is damaged is left out, and not in silence: when all else was given, the stream's `get_next` fails once (`EIO`,
+/// and `get_last_error` says how much is missing), then it ends. `tidegate log verify` names each place.
 ///
 /// Errors: `TDG_E_INCOMPATIBLE` if it is no data directory, or a newer version's; `TDG_E_IO`, also if there is none.
 #[unsafe(no_mangle)]

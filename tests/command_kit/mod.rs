@@ -2,14 +2,15 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use tidegate::engine::{Engine, Event, Options, Worker};
 use tidegate::ingest::{ContextId, Stream};
-use tidegate::log::{LogError, Retention};
-use tidegate::model::{FieldText, FieldType, Intake, LabelsBuf, WriteResult, heap_word};
+use tidegate::log::{Found, LogError, ReadDirectory, Retention};
+use tidegate::model::{FieldText, FieldType, HEADER_LEN, Intake, LabelsBuf, WriteResult, heap_word};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::{Decode, FedState};
 
@@ -154,4 +155,54 @@ pub(crate) fn cat(data: &Path, arguments: &[&str]) -> Vec<String> {
     let (code, out, err) = output("cat", data, arguments);
     assert_eq!((code, err.as_str()), (0, ""));
     out.lines().map(str::to_owned).collect()
+}
+
+/// A block in its file.
+pub(crate) struct Block {
+    pub(crate) segment: String,
+    pub(crate) offset: u64,
+    dictionary_len: u64,
+}
+
+/// The blocks of a directory that hold rows.
+pub(crate) fn blocks(data: &Path) -> Vec<Block> {
+    let directory = ReadDirectory::open(data).unwrap();
+    let mut blocks = Vec::new();
+    for segment in &directory.survey().unwrap().segments {
+        let mut reader = directory.open_segment(segment).unwrap().unwrap();
+        while let Some(found) = reader.read_next() {
+            let Found::Block(block) = found else { panic!("{found:?}") };
+            if block.header.rows > 0 {
+                let dictionary_len = u64::from(block.header.dictionary_len);
+                blocks.push(Block {
+                    segment: segment.name.to_string(),
+                    offset: block.offset,
+                    dictionary_len,
+                });
+            }
+        }
+    }
+    blocks
+}
+
+impl Block {
+    fn flip(&self, data: &Path, at: u64) {
+        let path = data.join("log").join(&self.segment);
+        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, self.offset + at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x40], self.offset + at).unwrap();
+    }
+
+    pub(crate) fn flip_header(&self, data: &Path) {
+        self.flip(data, 20);
+    }
+
+    pub(crate) fn flip_dictionary(&self, data: &Path) {
+        self.flip(data, HEADER_LEN as u64 + 9);
+    }
+
+    pub(crate) fn flip_payload(&self, data: &Path) {
+        self.flip(data, HEADER_LEN as u64 + self.dictionary_len + 9);
+    }
 }

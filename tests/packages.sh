@@ -11,7 +11,8 @@ needs() {
     echo "make             command -v make"
     echo "cmake            command -v cmake"
     echo "pkg-config       command -v pkg-config"
-    echo "golang-go        command -v go"
+    # As bindings/go/go.mod asks for.
+    echo "golang-go        go version | grep -E ' go1\.(2[1-9]|[3-9][0-9])'"
     echo "python3          test -x /usr/bin/python3"
     echo "python3-venv     /usr/bin/python3 -c 'import ensurepip'"
     echo "python3-zstandard /usr/bin/python3 -c 'import zstandard'"
@@ -37,6 +38,20 @@ missing() {
     done
 }
 
+# Installs newer packages than the release has (Debian 12's go is too old) from its backports, on the same server,
+# which the system is asked for this once and does not keep as a source.
+backports() {
+    local release sources
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    sources=$(mktemp -d)
+    cp /etc/apt/sources.list.d/* "$sources/" 2>/dev/null || true
+    apt-get indextargets --format '$(SITE) $(RELEASE)' "Created-By: Packages" | sort -u |
+        awk -v release="$release" '$2 == release { print "deb", $1, release "-backports main" }' >"$sources/backports.list"
+    local apt=(apt-get --quiet -o "Dir::Etc::SourceParts=$sources")
+    "${apt[@]}" update >/dev/null && "${apt[@]}" install --yes --no-install-recommends -t "$release-backports" "$@" >/dev/null
+    rm -r "$sources"
+}
+
 mapfile -t packages < <(missing)
 [ ${#packages[@]} -eq 0 ] && exit 0
 
@@ -46,6 +61,9 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     install=(apt-get install --yes --quiet --no-install-recommends "${packages[@]}")
     # The lists of a fresh container are empty: fetch them only if that was it.
     "${install[@]}" >/dev/null 2>&1 || { apt-get update --quiet >/dev/null && "${install[@]}" >/dev/null; } || true
+    mapfile -t packages < <(missing)
+    [ ${#packages[@]} -eq 0 ] && exit 0
+    backports "${packages[@]}" || true
     mapfile -t packages < <(missing)
     [ ${#packages[@]} -eq 0 ] && exit 0
 fi

@@ -11,26 +11,12 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use arrow_kit::{Cell, Row};
-use command_kit::{Writer, blocks, data, settle};
+use command_kit::{Writer, blocks, data};
 use proptest::prelude::*;
 use tidegate::arrow::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Batch};
 use tidegate::block::Value;
 use tidegate::log::LogError;
-use tidegate::model::WriteResult;
 use tidegate::reader::{Query, Reader};
-use tidegate::wire::{Decode, FedState, ndjson};
-
-/// Makes lines of ndjson durable, in as many blocks as `lines` has parts.
-fn import(writer: &mut Writer, blocks: &[Vec<String>]) {
-    let (worker, stream) = &mut writer.workers[0];
-    for lines in blocks {
-        let text = lines.concat();
-        let (mut decoder, mut result) = (ndjson::Decoder::new(), WriteResult::default());
-        let fed = decoder.feed(text.as_bytes(), true, &mut worker.writer(stream), &mut result);
-        assert!(fed.state == FedState::Done && result.errors.is_empty(), "{:?}", result.errors);
-        settle(worker);
-    }
-}
 
 /// What a row must be in Arrow: each of its values, by its place in the log.
 fn expected(reader: &Reader, query: Query) -> BTreeMap<(u64, u64, Vec<u8>, u8), Row> {
@@ -161,7 +147,7 @@ proptest! {
     ) {
         let data = data();
         let mut writer = Writer::open(data.path(), 1);
-        import(&mut writer, &blocks);
+        blocks.iter().for_each(|lines| writer.ndjson(0, &lines.concat()));
         writer.close();
         let reader = Reader::open(data.path()).unwrap();
         let host = |labels: tidegate::reader::Labels<'_>| labels.value(b"host") != Some(b"h1");

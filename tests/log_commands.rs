@@ -252,6 +252,41 @@ fn rows_that_came_more_than_once_are_left_out_where_asked() {
 }
 
 #[test]
+fn rows_that_differ_in_anything_stay() {
+    let row = |labels: &str, time: u32, rest: &str, fields: &str| {
+        format!("{{\"time\":{time},\"labels\":{{{labels}}},{rest}\"fields\":{{{fields}}}}}\n")
+    };
+    let (labels, fields) = (r#""__name__":"m","a":"bc""#, r#""n":{"i64":5}"#);
+    // The first two are one row; each of the others differs from it in one thing.
+    let rows = [
+        row(labels, 1, "", fields),
+        row(labels, 1, "", fields),
+        row(labels, 2, "", fields),
+        row(labels, 1, "\"start\":0,", fields),
+        row(labels, 1, "\"start\":1,", fields),
+        row(labels, 1, "", r#""o":{"i64":5}"#),
+        row(labels, 1, "", r#""n":{"i64":6}"#),
+        row(labels, 1, "", r#""n":{"u64":5}"#),
+        row(labels, 1, "", r#""n":{"f64":2.5e-323}"#),
+        row(labels, 1, "", r#""n":{"null":null}"#),
+        row(labels, 1, "", r#""n":{"string":"5"}"#),
+        row(labels, 1, "", r#""n":{"i64":5},"o":{"i64":5}"#),
+        row(r#""__name__":"m","ab":"c""#, 1, "", fields),
+        row(r#""__name__":"m","a":"b","c":"d""#, 1, "", fields),
+        row(r#""a":"bc""#, 1, "", fields),
+    ];
+    let data = data();
+    let mut writer = Writer::open(data.path(), 1);
+    rows.iter().for_each(|row| writer.ndjson(0, row));
+    writer.close();
+    let all = cat(data.path(), &[]);
+    assert_eq!(all.len(), rows.len());
+    assert_eq!(cat(data.path(), &["--dedup", "exact"]), [&all[..1], &all[2..]].concat());
+    // Of rows with labels and time alike, whatever their fields and start, the last one.
+    assert_eq!(cat(data.path(), &["--dedup", "last"]), [&all[2..3], &all[11..]].concat());
+}
+
+#[test]
 fn what_line_protocol_has_no_form_for_is_counted() {
     let data = data();
     let mut writer = Writer::open(data.path(), 1);

@@ -12,7 +12,7 @@ use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::{Found, LogError, ReadDirectory, Retention};
 use tidegate::model::{FieldText, FieldType, HEADER_LEN, Intake, LabelsBuf, WriteResult, heap_word};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
-use tidegate::wire::{Decode, FedState};
+use tidegate::wire::{Decode, FedState, ndjson};
 
 /// An engine of so many workers on a directory, all driven by the test's thread.
 pub(crate) struct Writer {
@@ -50,6 +50,15 @@ impl Writer {
             }
         }
         assert_eq!(result.errors, []);
+        settle(worker);
+    }
+
+    /// Commits lines of ndjson as one block.
+    pub(crate) fn ndjson(&mut self, worker: usize, lines: &str) {
+        let (worker, stream) = &mut self.workers[worker];
+        let (mut decoder, mut result) = (ndjson::Decoder::new(), WriteResult::default());
+        let fed = decoder.feed(lines.as_bytes(), true, &mut worker.writer(stream), &mut result);
+        assert!(fed.state == FedState::Done && result.errors.is_empty(), "{:?}", result.errors);
         settle(worker);
     }
 

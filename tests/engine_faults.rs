@@ -181,9 +181,30 @@ fn a_log_that_stays_broken_does_not_keep_the_engine_from_closing() {
     assert_eq!(writer.flush().unwrap().wait(LONG), Err(NotDurable::InDoubt));
     push(&mut writer, 0, 1).unwrap();
     let token = writer.flush().unwrap();
-    let _ = engine.close(LONG);
+    // Of the first row its writer was told.
+    let closed = engine.close(LONG);
+    assert!(matches!(closed, Err(CloseError::InDoubt { rows: 1 })), "{closed:?}");
     assert_eq!(token.wait(LONG), Err(NotDurable::Closed));
     assert_eq!(counters[0].rows_discarded.value(), 1);
+}
+
+#[test]
+fn rows_whose_commit_fails_as_the_engine_closes_are_what_closing_tells() {
+    let files = SimulatedFiles::new(6);
+    let disk = ThreadDisk::open(files.clone(), "test", &spawn).unwrap();
+    let engine = Embedded::start(vec![worker(disk, SEGMENT_BYTES)]).unwrap();
+    let mut writer = engine.writer().unwrap();
+    files.set_faults(Faults { sync_fails: 1, ..Faults::default() });
+    push(&mut writer, 0, 0).unwrap();
+    assert_eq!(writer.flush().unwrap().wait(LONG), Err(NotDurable::InDoubt));
+    files.set_faults(Faults::default());
+    (1..4).for_each(|time| push(&mut writer, 0, time).unwrap());
+    writer.flush().unwrap().wait(LONG).unwrap();
+    files.set_faults(Faults { sync_fails: 1, no_space: 1, ..Faults::default() });
+    (4..9).for_each(|time| push(&mut writer, 0, time).unwrap());
+    let closed = engine.close(LONG);
+    assert!(matches!(closed, Err(CloseError::InDoubt { rows: 5 })), "{closed:?}");
+    assert_eq!(read_rows(&files).0.range(row(0, 1)..=row(0, 3)).count(), 3, "what was told durable is there");
 }
 
 #[test]

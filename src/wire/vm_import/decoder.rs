@@ -6,7 +6,7 @@ use crate::model::{FieldText, FieldType, Full, Intake, LabelsBuf, Series, ShapeI
 
 use super::LINE_BYTES_MAX;
 use super::fault::Fault;
-use super::line::{Metric, Samples};
+use super::line::{Metric, Samples, count_values};
 use crate::wire::{Decode, Fed, FedState};
 
 /// A decoder of one body at a time.
@@ -150,9 +150,14 @@ impl Decoder {
         }
     }
 
+    /// Refuses the rows of a line that were not taken: as many as it has values, and one if that can't be said.
     #[cold]
     fn reject(&mut self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+        // Of a line that is too long only a start is there, and how much of it depends on how the body was cut.
+        let values = if matches!(fault, Fault::TooLong) { 1 } else { count_values(line) };
+        let rows = values.saturating_sub(std::mem::take(&mut self.taken)).max(1);
         result.reject(self.cutter.number(), fault.reason(), line, || fault.to_string());
+        result.count_rejected(fault.reason(), rows as u64 - 1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a line says: where its labels are, its values and their times.
 
 use super::fault::Fault;
-use crate::bytes::json::Json;
+use crate::bytes::json::{Json, JsonFault};
 use crate::model::NAN_CANONICAL_BITS;
 
 /// A line's samples. Cleared and used again.
@@ -75,6 +75,44 @@ impl Samples {
     }
 }
 
+/// The values of a line that is not taken, as far as it can be read.
+#[cold]
+pub(super) fn count_values(line: &[u8]) -> usize {
+    let mut count = 0;
+    let mut json = Json::new(line, 0);
+    let counted = json.object(|json, name| {
+        if name.raw() != b"values" {
+            return json.skip().map(|_| ());
+        }
+        let mut values = 0;
+        json.array(|json| {
+            values += 1;
+            skip_value(json);
+            Ok::<(), JsonFault>(())
+        })?;
+        count = values;
+        Ok(())
+    });
+    // A fault ends the counting: which one was found before.
+    counted.map_or(count, |()| count)
+}
+
+/// Goes over what may be a value: JSON, or a bare word.
+fn skip_value(json: &mut Json<'_>) {
+    json.peek();
+    let start = *json;
+    if json.skip().is_err() {
+        *json = start;
+        json.advance(word(json.rest()).len());
+    }
+}
+
+/// The word that a text starts with, with its sign.
+fn word(text: &[u8]) -> &[u8] {
+    let ends = |&byte: &u8| !byte.is_ascii_alphabetic() && !matches!(byte, b'+' | b'-');
+    &text[..text.iter().position(ends).unwrap_or(text.len())]
+}
+
 #[inline]
 fn read_metric(json: &mut Json<'_>, expected: &[u8]) -> Result<Metric, Fault> {
     json.peek();
@@ -112,9 +150,7 @@ fn special_bits(json: &mut Json<'_>) -> Result<u64, Fault> {
     let word = if json.peek() == Some(b'"') {
         json.string()?.raw()
     } else {
-        let rest = json.rest();
-        let ends = |&byte: &u8| !byte.is_ascii_alphabetic() && !matches!(byte, b'+' | b'-');
-        let word = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
+        let word = word(json.rest());
         json.advance(word.len());
         word
     };

@@ -14,7 +14,8 @@
 //! Members that it does not know are ignored.
 //!
 //! Invariants: a line becomes all of its rows or none; an intake that is full in the middle of a line gets the rest of
-//! its rows later. A label that is no string refuses its line, where VictoriaMetrics takes it as empty.
+//! its rows later. A label that is no string refuses its line, where VictoriaMetrics takes it as empty. A line that is
+//! refused counts as many rows as it has values, or as one if it is not legible so far.
 
 mod decoder;
 mod fault;

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{NAN_CANONICAL_BITS, WriteResult};
+use crate::model::{LabelsBuf, NAN_CANONICAL_BITS, Rewrite, Verdict, WriteResult};
 use crate::wire::testing::{Row, Rows, Value};
 use crate::wire::{Decode, FedState};
 
@@ -141,6 +143,63 @@ fn lines_that_are_none_are_named() {
         let line = format!(r#"{{"metric":{{"a":"b"}},"values":[1],"timestamps":[{timestamp}]}}"#);
         assert!(error(&line).starts_with("timestamp: "), "{line}");
     }
+}
+
+#[test]
+fn a_refused_line_counts_its_values() {
+    for (line, rows) in [
+        (r#"{"metric":{},"values":[1,2,3],"timestamps":[1,2,3]}"#, 3),
+        (r#"{"metric":null,"values":[-1,nan,-Inf,"x",[4,5]],"timestamps":[1,2,3]}"#, 5),
+        (r#"{"metric":{"a":"b"},"values":[1,foo,3],"timestamps":[1,2,3]}"#, 3),
+        (r#"{"metric":{"a":"b"},"values":[1,2,3],"timestamps":[1,2.5,3]}"#, 3),
+        (r#"{"timestamps":[1,true,3],"values":[1,2,3],"metric":{"a":"b"}}"#, 3),
+        (r#"{"metric":{"a":"b"},"values":[1,2,3],"timestamps":[1]}"#, 3),
+        (r#"{"metric":{"a":"b"},"values":[1,2,3],"timestamps":[1,2,3]}x"#, 3),
+        (r#"{"metric":{"a":"b"},"values":[1,2,3],"timesta"#, 3),
+        (r#"{"metric":{"a":"b"},"values":[1,2,"#, 1),
+        (r#"{"metric":{"a":"b"},"values":[],"timestamps":[]}"#, 1),
+        (r#"{"metric":{"a":"b"},"values":[1,2 3],"timestamps":[1,2,3]}"#, 1),
+        ("[1,2,3]", 1),
+    ] {
+        let (_, result) = decode(&format!("{line}\n{line}"));
+        assert_eq!((result.rejected, result.errors.len()), (2 * rows, 2), "{line}");
+        assert_eq!(result.reasons, [(result.errors[0].reason, 2 * rows)], "{line}");
+    }
+}
+
+/// Refuses series that have this label.
+#[derive(Debug)]
+struct Without(&'static str);
+
+impl Rewrite for Without {
+    fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
+        if labels.iter().any(|(name, _)| name == self.0.as_bytes()) {
+            Verdict::Refuse("no")
+        } else {
+            Verdict::Keep
+        }
+    }
+}
+
+#[test]
+fn of_a_line_that_is_refused_half_taken_the_rest_counts() {
+    let body = concat!(
+        r#"{"metric":{"a":"b"},"values":[1,2,3],"timestamps":[1,2,3]}"#,
+        "\n",
+        r#"{"metric":{"c":"d"},"values":[4],"timestamps":[4]}"#,
+    );
+    let mut rows = Rows::default();
+    rows.room = Some(1);
+    let mut result = WriteResult::default();
+    let mut decoder = Decoder::new(ExtraLabels::default());
+    let fed = decoder.feed(body.as_bytes(), true, &mut rows, &mut result);
+    assert_eq!((fed.consumed, fed.state, result.accepted), (0, FedState::Full, 1));
+    rows.forget();
+    rows.room = None;
+    rows.rewrite = Some(Arc::new(Without("a")));
+    decoder.feed(body.as_bytes(), true, &mut rows, &mut result);
+    assert_eq!((result.accepted, result.rejected), (2, 2), "{:?}", result.errors);
+    assert_eq!(rows.rows[1], row(&[("c", "d")], 4_000_000, 4f64.to_bits()));
 }
 
 #[test]

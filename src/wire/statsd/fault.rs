@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::sample::TIME_S_MAX;
 use crate::model::Refusal;
 
 /// Why a line or a sample is not taken.
@@ -9,6 +10,8 @@ use crate::model::Refusal;
 pub enum Fault {
     /// Not `name:value|type`.
     Malformed(&'static str),
+    /// A time before 1970, or one that 64 bits of nanoseconds don't reach.
+    Time,
     /// Tags of two styles.
     MixedTags,
     /// The listener's aggregates are full.
@@ -34,6 +37,7 @@ impl Fault {
     pub fn reason(&self) -> &'static str {
         match self {
             Fault::Malformed(_) | Fault::MixedTags | Fault::OutOfStep => "syntax",
+            Fault::Time => "timestamp",
             Fault::SeriesLimit { .. } => "series_limit",
             Fault::MembersLimit { .. } | Fault::TooLong => "too_large",
             Fault::Refused(refusal) => refusal.reason(),
@@ -45,6 +49,7 @@ impl Display for Fault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Malformed(what) => f.write_str(what),
+            Fault::Time => write!(f, "the time is out of range: seconds from 1 to {TIME_S_MAX}"),
             Fault::MixedTags => f.write_str("tags of two styles in one line"),
             Fault::SeriesLimit { limit } => {
                 write!(f, "series limit reached: the listener's series_max is {limit}")

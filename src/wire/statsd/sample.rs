@@ -1,5 +1,7 @@
 //! A line of metrics: `name:value|type`, and what may follow.
 
+use std::num::IntErrorKind;
+
 use super::fault::Fault;
 use super::tags::{Labels, TagStyles, dog_tags, name_tags};
 use crate::model::LabelsBuf;
@@ -189,9 +191,6 @@ impl Parser {
             }
             self.read_section(section, &mut parsed)?;
         }
-        if parsed.kind == Kind::GaugeChange || !matches!(parsed.kind, Kind::Counter | Kind::Gauge) {
-            parsed.time_s = None;
-        }
         Ok(parsed)
     }
 
@@ -206,15 +205,30 @@ impl Parser {
             [b'c', b':', container @ ..] if !container.is_empty() => {
                 self.labels.set_tag(b"container_id", container);
             }
-            // What is no time is passed over: the sample then has the time of its flush.
-            [b'T', time @ ..] => {
-                let time = std::str::from_utf8(time).ok().and_then(|time| time.parse().ok());
-                parsed.time_s = time.filter(|time| (1..=TIME_S_MAX).contains(time));
+            [b'T', time @ ..] if matches!(parsed.kind, Kind::Counter | Kind::Gauge) => {
+                parsed.time_s = parse_time(time)?;
             }
+            // Other kinds are added up whatever their time says.
+            [b'T', ..] => {}
             [b'e', b':', ..] | [b'c', b'a', b'r', b'd', b':', ..] => {}
             _ => return Err(Fault::Malformed("a section that is neither rate, tags, container nor time")),
         }
         Ok(())
+    }
+}
+
+/// The seconds of `|T`. What is no number is no time: the sample then has that of its flush.
+fn parse_time(text: &[u8]) -> Result<Option<i64>, Fault> {
+    let time = std::str::from_utf8(text).map_or(Ok(None), |text| match text.parse::<i64>() {
+        Ok(time_s) => Ok(Some(time_s)),
+        Err(e) if matches!(e.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => {
+            Err(Fault::Time)
+        }
+        Err(_) => Ok(None),
+    })?;
+    match time {
+        Some(time_s) if !(1..=TIME_S_MAX).contains(&time_s) => Err(Fault::Time),
+        time => Ok(time),
     }
 }
 

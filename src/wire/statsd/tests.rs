@@ -152,6 +152,22 @@ fn samples_with_a_time_are_rows_at_once() {
 }
 
 #[test]
+fn a_time_out_of_range_is_refused_and_one_that_is_none_passed_over() {
+    let mut listener = plain();
+    for time in ["99999999999999", "9223372037", "99999999999999999999", "0", "-1", "-99999999999999999999"] {
+        for sample in ["c:1|c", "g:1|g", "c:1|c|#a:b"] {
+            let line = format!("{sample}|T{time}");
+            assert_eq!(listener.rejected(&line), [(1, "timestamp")], "{line}");
+        }
+        listener.take(&format!("g:+1|g|T{time}\nh:1|h|T{time}\n"));
+    }
+    listener.take("c:1|c|T9223372036\nc:1|c|T1e3\nc:1|c|T1.5");
+    assert_eq!(listener.written(), ["c{} value=1 @9223372036"]);
+    let rows = listener.flush();
+    assert_eq!(rows[..2], ["c{} value=2 @10", "g{} value=6 @10"]);
+}
+
+#[test]
 fn the_order_of_tags_makes_no_other_series_and_the_last_of_a_name_counts() {
     let mut listener = plain();
     listener.take("m:1|c|#a:1,b:2\nm:1|c|#b:2,a:1\nm,b=2,a=1:1|c\nm#b=2,a=1:1|c\nm[a=0,b=2,a=1]:1|c\nm:1|c|#a:0,#b:2,a:1");

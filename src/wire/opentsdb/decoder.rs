@@ -140,16 +140,22 @@ fn is_empty(tags: &[u8]) -> bool {
     tags[1..].trim_ascii() == b"}"
 }
 
-/// A timestamp: text of digits, or a number that is taken without its fraction.
+/// A timestamp: text of digits, or a number.
 fn parse_timestamp(timestamp: Scalar<'_>, scratch: &mut Vec<u8>) -> Result<i64, Fault> {
     let text = timestamp.spelled(scratch)?;
     match parse_time(text) {
         Err(Fault::TimestampText(_)) if text.is_empty() => Err(Fault::Timestamp),
         // 1.4e9
-        Err(Fault::TimestampText(bad)) if matches!(timestamp, Scalar::Bare(_)) => {
+        Err(Fault::TimestampText(bad))
+            if matches!(timestamp, Scalar::Bare(_))
+                && text.iter().any(|byte| matches!(byte, b'e' | b'E')) =>
+        {
             match Json::new(text, 0).number().map(|number| number.f64()) {
-                // The cast takes the fraction off, and far too large is still too large.
-                Ok(float) => parse_time((float as i64).to_string().as_bytes()),
+                // The cast leaves what is far too large too large.
+                Ok(float) if float.abs() > EXACT_INTEGER_MAX => {
+                    parse_time((float as i64).to_string().as_bytes())
+                }
+                Ok(float) => parse_time(float.to_string().as_bytes()),
                 Err(_) => Err(Fault::TimestampText(bad)),
             }
         }
@@ -248,3 +254,6 @@ impl Decode for Decoder {
         Fed { consumed: input.len(), state: FedState::Done }
     }
 }
+
+/// Up to it a double prints as the seconds that it is, fraction and all.
+const EXACT_INTEGER_MAX: f64 = (1u64 << 53) as f64;

@@ -91,6 +91,8 @@ fn scalars_stand_for_each_other() {
     let (rows, result) = put_checked(
         r#"[{"metric":"1","timestamp":1346846400.123,"value":"-7","tags":{"cpu":7,"on":true,"a":"\u0062"}},
             {"metric":"m","timestamp":1.3468464e9,"value":1e3,"tags":{"a":"b","a":"b"}},
+            {"metric":"m","timestamp":1.34684640025e9,"value":1,"tags":{"a":"b"}},
+            {"metric":"m","timestamp":"1346846400.5","value":1,"tags":{"a":"b"}},
             {"metric":"x","metric":"m","timestamp":1,"value":1.0,"tags":{"a":"b"}}]"#,
     );
     let expected = [
@@ -100,6 +102,8 @@ fn scalars_stand_for_each_other() {
             Value::I64(-7),
         ),
         row(&[("__name__", "m"), ("a", "b")], 1_346_846_400_000_000_000, float(1000.0)),
+        row(&[("__name__", "m"), ("a", "b")], 1_346_846_400_250_000_000, Value::I64(1)),
+        row(&[("__name__", "m"), ("a", "b")], 1_346_846_400_500_000_000, Value::I64(1)),
         row(&[("__name__", "m"), ("a", "b")], 1_000_000_000, float(1.0)),
     ];
     assert_eq!((&rows.rows[..], &result.errors[..]), (&expected[..], &[][..]));
@@ -123,6 +127,8 @@ fn bad_points_are_refused_in_opentsdbs_words_and_cost_no_others() {
         (r#""timestamp":1"#, r#""timestamp":"now""#, "Invalid timestamp"),
         (r#""timestamp":1"#, r#""timestamp":[1]"#, "a string or a number is expected"),
         (r#""timestamp":1"#, r#""timestamp":13468464001234"#, "bad timestamp=13468464001234"),
+        (r#""timestamp":1"#, r#""timestamp":1e99"#, "bad timestamp=9223372036854775807"),
+        (r#""timestamp":1"#, r#""timestamp":1346846400.0000000001"#, "Invalid timestamp"),
         (r#""value":1,"#, "", "Empty value"),
         (r#""value":1"#, r#""value":null"#, "Empty value"),
         (r#""value":1"#, r#""value":"""#, "Empty value"),
@@ -200,6 +206,7 @@ fn bad_put_lines_are_answered_in_the_ports_words() {
         ("put a 1", "put: illegal argument: not enough arguments (need least 3, got 2)"),
         ("put a x 1 t=v", "put: invalid value: timestamp x"),
         ("put a 0 1 t=v", "put: illegal argument: invalid timestamp"),
+        ("put a 1346846400.0123456789 1 t=v", "put: invalid value: timestamp 1346846400.0123456789"),
         ("put a 1 x t=v", "put: invalid value: x"),
         ("put a 1 NaN t=v", "put: invalid value: NaN"),
         ("put a 1 1 t=", "put: illegal argument: invalid tag: t="),

@@ -43,16 +43,30 @@ pub(super) fn parse_time(text: &[u8]) -> Result<i64, Fault> {
     if timestamp <= 0 {
         return Err(Fault::Timestamp);
     }
-    // 1365465600.123 is the other spelling of 1365465600123.
-    if let (10, &[a, b, c]) = (whole.len(), fraction) {
-        let ms = [a, b, c].iter().fold(timestamp, |ms, digit| ms * 10 + i64::from(digit - b'0'));
-        return Ok(ms * NS_PER_MS);
+    // 1365465600.123 is the other spelling of 1365465600123: what lies behind ten digits is of a second's.
+    let is_seconds = timestamp <= SECONDS_MAX || !fraction.is_empty() && whole.len() == 10;
+    if !is_seconds && timestamp > MILLISECONDS_MAX {
+        return Err(Fault::TimestampTooLarge(timestamp));
     }
-    if timestamp <= SECONDS_MAX {
-        return Ok(timestamp * NS_PER_S);
+    let unit_ns = if is_seconds { NS_PER_S } else { NS_PER_MS };
+    // Fewer digits make a time before 2001: VictoriaMetrics takes it without its fraction, and so do its tests.
+    let fraction_ns = if whole.len() < 10 { 0 } else { parse_fraction(fraction, unit_ns).ok_or_else(bad)? };
+    let time_ns = timestamp.checked_mul(unit_ns).and_then(|ns| ns.checked_add(fraction_ns));
+    time_ns.ok_or(Fault::TimestampTooLarge(timestamp))
+}
+
+/// The nanoseconds that digits behind the point of so many nanoseconds are; `None` if they are finer than that.
+fn parse_fraction(digits: &[u8], unit_ns: i64) -> Option<i64> {
+    let mut place_ns = unit_ns;
+    let mut ns = 0;
+    for digit in digits {
+        if place_ns == 1 {
+            return None;
+        }
+        place_ns /= 10;
+        ns += i64::from(digit - b'0') * place_ns;
     }
-    let ms = Some(timestamp).filter(|&ms| ms <= MILLISECONDS_MAX);
-    ms.and_then(|ms| ms.checked_mul(NS_PER_MS)).ok_or(Fault::TimestampTooLarge(timestamp))
+    Some(ns)
 }
 
 /// An integer of 64 bits: an optional sign and digits.
@@ -155,7 +169,13 @@ mod tests {
             ("1346846400123", 1_346_846_400_123_000_000),
             ("1346846400.123", 1_346_846_400_123_000_000),
             ("789.4", 789_000_000_000),
-            ("1346846400.5", 1_346_846_400_000_000_000),
+            ("1346846400.", 1_346_846_400_000_000_000),
+            ("1346846400.5", 1_346_846_400_500_000_000),
+            ("1346846400.123456", 1_346_846_400_123_456_000),
+            ("1346846400.000000001", 1_346_846_400_000_000_001),
+            ("4294967296.25", 4_294_967_296_250_000_000),
+            ("1346846400123.5", 1_346_846_400_123_500_000),
+            ("1346846400123.000001", 1_346_846_400_123_000_001),
             ("9223372036854", 9_223_372_036_854_000_000),
         ] {
             assert_eq!(parse_time(text.as_bytes()), Ok(ns), "{text}");
@@ -163,10 +183,21 @@ mod tests {
         for text in ["0", "-1", "-1346846400", "0.5"] {
             assert_eq!(parse_time(text.as_bytes()), Err(Fault::Timestamp), "{text}");
         }
-        for text in ["", "x", "1.x", ".", "1e3", "99999999999999999999"] {
+        for text in [
+            "",
+            "x",
+            "1.x",
+            ".",
+            "1e3",
+            "99999999999999999999",
+            "1346846400.0000000001",
+            "1346846400123.0000001",
+        ] {
             assert!(matches!(parse_time(text.as_bytes()), Err(Fault::TimestampText(_))), "{text}");
         }
-        for text in ["10000000000000", "1346846400123000", "9223372036855"] {
+        for text in
+            ["10000000000000", "1346846400123000", "9223372036855", "9999999999.9", "9223372036854.999999"]
+        {
             assert!(matches!(parse_time(text.as_bytes()), Err(Fault::TimestampTooLarge(_))), "{text}");
         }
     }

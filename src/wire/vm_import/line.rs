@@ -176,9 +176,16 @@ fn time_ns(json: &mut Json<'_>) -> Result<i64, Fault> {
     let fault = json.fault("a timestamp is expected: milliseconds, an integer");
     let ms = match json.plain_integer() {
         Some(ms) => i64::try_from(ms).ok(),
-        None => json.number().map_err(|_| Fault::Timestamp(fault))?.i64(),
+        None => match json.number() {
+            Ok(number) if number.is_integer() => number.i64(),
+            _ => return Err(Fault::Timestamp(fault)),
+        },
     };
-    ms.and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(fault))
+    let out_of_range = JsonFault {
+        what: "the timestamp is out of range: milliseconds from -9223372036854 to 9223372036854",
+        ..fault
+    };
+    ms.and_then(|ms| ms.checked_mul(1_000_000)).ok_or(Fault::Timestamp(out_of_range))
 }
 
 /// Samples of which the room is kept for the next line, 1 MiB.

@@ -4,6 +4,7 @@ use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::model::NESTED_DEPTH_MAX;
 use crate::wire::Malformed;
 
+use super::place::Path;
 use super::schema::{Field, Kind, Message};
 
 /// Checks that `bytes` are a `message`: sound, strings in UTF-8, lists and maps not too deep.
@@ -19,26 +20,37 @@ pub(super) fn check_around(message: &'static Message, items: u32, bytes: &[u8]) 
 fn walk(message: &'static Message, bytes: &[u8], items: Option<u32>, nesting: usize) -> Result<(), Fault> {
     let nesting = nesting + usize::from(message.nests);
     if nesting > NESTED_DEPTH_MAX {
-        return Err(Fault::TooDeep);
+        return Err(Fault { what: What::TooDeep, path: Path::default() });
     }
-    let wrong = |error| Fault::Protobuf { message: message.name, field: None, error };
-    for field in ProtobufFields::new(bytes) {
+    let fault = |field, error| Fault {
+        what: What::Protobuf { message: message.name, field, error },
+        path: Path::default(),
+    };
+    let wrong = |error| fault(None, error);
+    let mut fields = ProtobufFields::new(bytes);
+    while let Some(field) = fields.next() {
         let (number, value) = field.map_err(wrong)?;
         let Some(field) = message.field(number) else { continue };
         if let Kind::Message(inner) = field.kind {
-            let bytes = value.bytes().map_err(wrong)?;
+            let item = value.bytes().map_err(wrong)?;
             if items != Some(number) {
-                walk(inner, bytes, None, nesting)?;
+                walk(inner, item, None, nesting).map_err(|mut fault| {
+                    let before = &bytes[..bytes.len() - fields.rest().len()];
+                    fault.path.within(field, count(before, number) - 1);
+                    fault
+                })?;
             }
         } else {
-            check_scalar(field, value).map_err(|error| Fault::Protobuf {
-                message: message.name,
-                field: Some(field.json),
-                error,
-            })?;
+            check_scalar(field, value).map_err(|error| fault(Some(field.json), error))?;
         }
     }
     Ok(())
+}
+
+/// How many fields of this number there are.
+#[cold]
+fn count(bytes: &[u8], number: u32) -> usize {
+    ProtobufFields::new(bytes).filter(|field| matches!(field, Ok((found, _)) if *found == number)).count()
 }
 
 #[inline]
@@ -61,19 +73,25 @@ fn check_scalar(field: &Field, value: ProtobufValue<'_>) -> Result<(), ProtobufE
     }
 }
 
-enum Fault {
+struct Fault {
+    what: What,
+    path: Path,
+}
+
+enum What {
     Protobuf { message: &'static str, field: Option<&'static str>, error: ProtobufError },
     TooDeep,
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Fault::Protobuf { message, field: Some(field), error } => {
-                write!(f, "not a request: {message}.{field}: {error}")
+        match &self.what {
+            What::Protobuf { message, field: Some(field), error } => {
+                write!(f, "not a request: {message}.{field}: {error}")?;
             }
-            Fault::Protobuf { message, field: None, error } => write!(f, "not a request: {message}: {error}"),
-            Fault::TooDeep => write!(f, "lists and maps nest deeper than {NESTED_DEPTH_MAX}"),
+            What::Protobuf { message, field: None, error } => write!(f, "not a request: {message}: {error}")?,
+            What::TooDeep => write!(f, "lists and maps nest deeper than {NESTED_DEPTH_MAX}")?,
         }
+        self.path.fmt(f)
     }
 }

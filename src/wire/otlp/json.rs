@@ -11,10 +11,12 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use simd_json::tape::Node;
 use simd_json::{Buffers, StaticNode, Tape};
 
+use crate::bytes::json::Json;
 use crate::bytes::{write_varint, zigzag};
 use crate::model::{NAN_CANONICAL_BITS, NESTED_DEPTH_MAX};
 use crate::wire::Malformed;
 
+use super::place::Path;
 use super::schema::{Field, Kind, Message};
 
 /// Makes protobuf of JSON, one body after the other.
@@ -69,7 +71,7 @@ impl Transcoder {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let parsed = simd_json::fill_tape(&mut self.text, &mut self.buffers, &mut tape);
         let written = match parsed {
-            Err(e) => Err(Malformed { error: format!("not JSON: {e}") }),
+            Err(e) => Err(Malformed { error: not_json(body, &e) }),
             Ok(()) => {
                 let mut writer = Writer { nodes: tape.0.iter(), out: &mut self.out, nesting: 0 };
                 writer.message(message).map_err(|fault| Malformed { error: fault.to_string() })
@@ -77,6 +79,22 @@ impl Transcoder {
         };
         self.tape = tape.reset();
         written
+    }
+}
+
+/// What is no JSON in a body that simd-json refuses: it says neither of the end nor of some other faults where they are.
+#[cold]
+fn not_json(body: &[u8], refused: &simd_json::Error) -> String {
+    if body.trim_ascii().is_empty() {
+        return "not JSON: the body is empty".to_owned();
+    }
+    if let Err(e) = std::str::from_utf8(body) {
+        return format!("not JSON: invalid UTF-8 at byte {}", e.valid_up_to() + 1);
+    }
+    let mut json = Json::new(body, 0);
+    match json.skip().and_then(|_| json.end()) {
+        Err(fault) => format!("not JSON: {} at byte {}", fault.what, fault.at + 1),
+        Ok(()) => format!("not JSON: {refused}"),
     }
 }
 
@@ -92,13 +110,20 @@ struct Fault {
     message: &'static str,
     field: &'static str,
     what: &'static str,
+    path: Path,
+}
+
+impl Fault {
+    fn new(message: &'static Message, field: &'static str, what: &'static str) -> Fault {
+        Fault { message: message.name, field, what, path: Path::default() }
+    }
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Fault { message, field, what } = self;
+        let Fault { message, field, what, path } = self;
         let dot = if field.is_empty() { "" } else { "." };
-        write!(f, "not a request: {message}{dot}{field}: {what}")
+        write!(f, "not a request: {message}{dot}{field}: {what}{path}")
     }
 }
 
@@ -128,7 +153,7 @@ impl<'i> Writer<'_, 'i> {
 
     /// Writes the fields of the object that comes next.
     fn message(&mut self, message: &'static Message) -> Result<(), Fault> {
-        let whole = |what| Fault { message: message.name, field: "", what };
+        let whole = |what| Fault::new(message, "", what);
         let Node::Object { len, .. } = self.next() else { return Err(whole("an object is expected")) };
         self.nesting += usize::from(message.nests);
         if self.nesting > NESTED_DEPTH_MAX {
@@ -151,16 +176,16 @@ impl<'i> Writer<'_, 'i> {
 
     /// Writes a field whose value comes next.
     fn field(&mut self, message: &'static Message, field: &'static Field) -> Result<(), Fault> {
-        let fault = |what| Fault { message: message.name, field: field.json, what };
+        let fault = |what| Fault::new(message, field.json, what);
         if self.skip_null() {
             return Ok(());
         }
         if !field.repeated {
-            return self.element(message, field);
+            return self.element(message, field, 0);
         }
         let Node::Array { len, .. } = self.next() else { return Err(fault("an array is expected")) };
         if matches!(field.kind, Kind::Message(_)) {
-            return (0..len).try_for_each(|_| self.element(message, field));
+            return (0..len).try_for_each(|index| self.element(message, field, index));
         }
         self.tag(field.number, WIRE_BYTES);
         let start = self.begin();
@@ -172,20 +197,28 @@ impl<'i> Writer<'_, 'i> {
         Ok(())
     }
 
-    /// Writes one value, its tag before it.
-    fn element(&mut self, message: &'static Message, field: &'static Field) -> Result<(), Fault> {
+    /// Writes one value, the `index`th of its field, its tag before it.
+    fn element(
+        &mut self,
+        message: &'static Message,
+        field: &'static Field,
+        index: usize,
+    ) -> Result<(), Fault> {
         self.tag(field.number, wire_type(field.kind));
         if let Kind::Message(inner) = field.kind {
             let start = self.begin();
             // In a list a null is an empty message, as the Collector has it.
             if !self.skip_null() {
-                self.message(inner)?;
+                self.message(inner).map_err(|mut fault| {
+                    fault.path.within(field, index);
+                    fault
+                })?;
             }
             self.end(start);
             return Ok(());
         }
         let node = self.next();
-        self.scalar(field.kind, node).map_err(|what| Fault { message: message.name, field: field.json, what })
+        self.scalar(field.kind, node).map_err(|what| Fault::new(message, field.json, what))
     }
 
     fn scalar(&mut self, kind: Kind, node: Node<'_>) -> Result<(), &'static str> {

@@ -19,6 +19,7 @@ mod exemplar;
 mod json;
 mod log_record;
 mod metric;
+mod place;
 mod plain;
 mod point;
 mod row;

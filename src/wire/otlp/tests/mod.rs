@@ -1,5 +1,6 @@
 //! What rows are made of requests; and that encodings, full intakes and hostile bytes make no difference to them.
 
+mod faults;
 mod generated;
 mod rows;
 mod stingy;

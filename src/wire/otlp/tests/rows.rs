@@ -437,7 +437,7 @@ fn what_is_not_a_request_is_malformed_as_a_whole() {
     }
     let json = "{\"resourceMetrics\": [{\"schemaUrl\": 5}]}";
     let error = decode(Signal::Metrics, Encoding::Json, json.as_bytes()).unwrap_err().error;
-    assert_eq!(error, "not a request: ResourceMetrics.schemaUrl: a string is expected");
+    assert_eq!(error, "not a request: ResourceMetrics.schemaUrl: a string is expected at resourceMetrics[0]");
 }
 
 #[test]

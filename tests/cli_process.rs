@@ -87,7 +87,16 @@ fn a_reload_is_taken_whole_or_not_at_all() {
     fs::write(&config, "data: {retention: 1d}\nworkers: 255\n").unwrap();
     server.signal("HUP");
     let line = server.line("not reloaded");
-    assert!(line.contains("\"error\":\"workers needs a restart\""), "{line}");
+    assert!(line.contains("t.yml:2:10: workers needs a restart\""), "{line}");
+
+    fs::write(&config, "data: {commit_interval: 1s}\n").unwrap();
+    server.signal("HUP");
+    let line = server.line("not reloaded");
+    for refused in
+        ["t.yml: data.retention needs a restart", "t.yml:1:25: data.commit_interval needs a restart"]
+    {
+        assert!(line.contains(refused), "{line}");
+    }
 
     server.signal("TERM");
     assert_eq!(server.code(), Some(0));

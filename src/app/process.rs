@@ -216,7 +216,11 @@ fn reload(now: &Config, load: &dyn Fn() -> Result<Config, ConfigError>) -> Resul
     let next = load().map_err(|error| error.to_string())?;
     let mut fixed = now.changes(&next);
     fixed.retain(|key| !LIVE.contains(key));
-    if fixed.is_empty() { Ok(next) } else { Err(format!("{} needs a restart", fixed.join(", "))) }
+    if fixed.is_empty() {
+        return Ok(next);
+    }
+    let refused: Vec<String> = fixed.iter().map(|key| now.refuse_change(&next, key).to_string()).collect();
+    Err(refused.join("; "))
 }
 
 impl From<Signal> for Request {

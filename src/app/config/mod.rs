@@ -11,6 +11,7 @@ mod door;
 mod error;
 mod lines;
 mod number;
+mod origin;
 pub mod prometheus;
 mod relabel;
 mod section;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use address::Address;
 pub use error::{ConfigError, Place};
+pub use origin::Origins;
 pub use prometheus::RemoteWrite;
 pub use sources::{DIRECTORY_DEFAULT, LISTEN_DEFAULT};
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub unsupported: Vec<String>,
     /// What is worth to be said of the file.
     pub warnings: Vec<String>,
+    /// Where the file says what only a start takes over.
+    pub origins: Origins,
 }
 
 /// `shard`: targets are spread over so many processes.

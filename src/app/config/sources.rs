@@ -14,7 +14,7 @@ use super::door::door;
 use super::lines::{LINE_PROTOCOLS, LineSection, has_own_port, is_lines};
 use super::setting::Setting;
 use super::{
-    Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Place, Protocol, Shard,
+    Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Origins, Place, Protocol, Shard,
 };
 use crate::app::args::ServeArgs;
 use crate::app::host::Host;
@@ -53,6 +53,7 @@ impl Sources<'_> {
             remote_write: self.document.prometheus.remote_write.clone(),
             unsupported: self.document.prometheus.remarks.unsupported.clone(),
             warnings: self.document.prometheus.remarks.warnings.clone(),
+            origins: Origins::read(&self.document),
         })
     }
 

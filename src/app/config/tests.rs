@@ -78,6 +78,7 @@ fn without_a_file_everything_has_its_default() {
         remote_write: Vec::new(),
         unsupported: Vec::new(),
         warnings: Vec::new(),
+        origins: Origins::default(),
     };
     assert_eq!(config, expected);
 }
@@ -348,6 +349,32 @@ fn each_key_that_changes_is_named() {
             None => format!("{key}: {value}"),
         };
         assert_eq!(now.changes(&load(&yaml)), [key]);
+    }
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_named_with_its_place() {
+    let listen = |ports: &[&str]| {
+        let element = |port: &&str| format!("  - {{address: '127.0.0.1:{port}'}}\n");
+        format!("listen:\n{}", ports.iter().map(element).collect::<String>())
+    };
+    let lines = "  - {protocol: graphite, address: 'udp://127.0.0.1:2'}\n";
+    let two = listen(&["9480", "9481"]) + lines;
+    for (before, after, key, expected) in [
+        ("", "\nworkers: 1\n", "workers", "t.yml:2:10: workers needs a restart"),
+        ("workers: 1", "", "workers", "t.yml: workers needs a restart"),
+        ("", "data: {disk: threads}", "data.disk", "t.yml:1:14: data.disk needs a restart"),
+        (&two, &(listen(&["9480", "9482"]) + lines), "listen", "t.yml:3:15: listen[1] needs a restart"),
+        (&two, &(listen(&["9480"]) + lines), "listen", "t.yml: listen[1] needs a restart"),
+        (&two, &listen(&["9480", "9481"]), "listen", "t.yml: listen[2] needs a restart"),
+        (&two, &two.replace(":2'", ":3'"), "listen", "t.yml:4:35: listen[2] needs a restart"),
+        ("", &listen(&["1"]), "listen", "t.yml:2:15: listen[0] needs a restart"),
+    ] {
+        let (before, after) = (load(before), load(after));
+        assert!(before.changes(&after).contains(&key), "{expected}");
+        let refused = before.refuse_change(&after, key).to_string();
+        let at = after.file.as_ref().unwrap().parent().unwrap().display().to_string();
+        assert_eq!(refused.trim_start_matches(&format!("{at}/")), expected);
     }
 }
 

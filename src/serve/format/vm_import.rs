@@ -2,8 +2,8 @@
 //!
 //! `extra_label=name=value`, given any number of times, adds a label to every series, in place of its own of that
 //! name. VictoriaMetrics answers 204 whatever was in the body; here a body with lines that were not taken is a 400 that
-//! names them. A line that was not taken counts as the rows that it would have been: as many as it has values, or one if
-//! they can't be counted.
+//! names them. A line that was not taken counts as the rows that it would have been: as many as it has values, or one
+//! if they can't be counted.
 
 use crate::wire::vm_import::{Decoder, ExtraLabels};
 

@@ -9,8 +9,8 @@
 //! [`Intake`](crate::model::Intake), and a [`WriteResult`](crate::model::WriteResult) that names every point not taken
 //! in OpenTSDB's words. A value without point and exponent is an integer, a number as well as a string of one, and
 //! stays one: `value` is then an i64, else an f64. Timestamps are seconds up to 32 bits and milliseconds beyond, up to
-//! 13 digits. A fraction counts to the nanosecond behind ten digits or more, and a finer one is a fault; behind fewer, a
-//! time before September 2001, it is cut off.
+//! 13 digits. A fraction counts to the nanosecond behind ten digits or more, and a finer one is a fault; behind fewer,
+//! a time before September 2001, it is cut off.
 //!
 //! What is a fault is OpenTSDB's to say: metric, tag names and values are letters, digits and `-_./`; a point has a
 //! positive timestamp, a value that is a finite number, and by JSON at least one tag. There JSON's scalars stand for

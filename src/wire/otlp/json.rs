@@ -82,7 +82,7 @@ impl Transcoder {
     }
 }
 
-/// What is no JSON in a body that simd-json refuses: it says neither of the end nor of some other faults where they are.
+/// What is no JSON in a body that simd-json refuses: of some faults, the end among them, it does not say where.
 #[cold]
 fn not_json(body: &[u8], refused: &simd_json::Error) -> String {
     if body.trim_ascii().is_empty() {

@@ -122,7 +122,7 @@ pub(super) fn index() -> Answer {
     )
 }
 
-/// How many entries of each list a status is asked to show: the parameter `limit`, with Prometheus's default and refusal.
+/// How many entries of each list a status is asked to show: `limit`, with Prometheus's default and refusal.
 pub(super) fn status_limit(query: &str) -> Result<usize, Answer> {
     let limit = match Query::new(query).first("limit") {
         Ok(limit) if limit.as_deref().is_none_or(str::is_empty) => return Ok(STATUS_ENTRIES),

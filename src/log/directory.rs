@@ -40,6 +40,7 @@ impl Directory {
     /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`],
     /// [`LogError::Io`].
     pub fn open(path: &Path, new_log: LogId) -> Result<Directory, LogError> {
+        let path = &absolute(path)?;
         make_directory(path)?;
         let lock = lock(path)?;
         let log_path = path.join(SEGMENTS);
@@ -62,7 +63,7 @@ impl Directory {
         Ok(Directory { path: path.to_owned(), log, files, live, cursors })
     }
 
-    /// Where it is.
+    /// Where it is: absolute, so that it stays there whatever the process's working directory becomes.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -131,6 +132,7 @@ impl ReadDirectory {
         if !path.is_dir() {
             return Err(LogError::Missing { path: path.to_owned() });
         }
+        let path = &absolute(path)?;
         let files = SystemFiles::new(path.join(SEGMENTS));
         let log = match read_format(path)? {
             Some(log) => Some(log),
@@ -245,6 +247,11 @@ impl Cursors<SystemFiles> {
         let path = files.root().parent().expect("the segments lie in a directory of the data directory");
         ReadDirectory { path: path.to_owned(), log: self.log(), files }
     }
+}
+
+/// The path as it is meant now: a host may change its working directory later. Symbolic links stay as they are.
+fn absolute(path: &Path) -> Result<PathBuf, LogError> {
+    std::path::absolute(path).map_err(LogError::io("find", path))
 }
 
 fn make_directory(path: &Path) -> Result<(), LogError> {

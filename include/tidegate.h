@@ -556,7 +556,7 @@ typedef struct {
      */
     tdg_str name;
     /**
-     * The value.
+     * The value; a label whose value is empty is none.
      */
     tdg_str value;
 } tdg_label;
@@ -797,6 +797,8 @@ tdg_options *tdg_options_new(void);
  * | `workers` | threads that encode and commit; several for writers that push without pause | `1` |
  * | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
  *
+ * A relative `data.directory` is looked for from where the process is when the engine opens, and stays there.
+ *
  * Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
  * `data.cursor_size_max` would keep: they count as the cursor's losses.
  *
@@ -830,7 +832,8 @@ tdg_status tdg_options_set_log(tdg_options *options,
  * `options` is borrowed for the call. `engine` gets a handle that the caller owns, for `tdg_engine_free`.
  *
  * Errors: `TDG_E_LOCKED` if another engine has the directory open, in this process or another; `TDG_E_CONFIG` if
- * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE`, `TDG_E_IO`.
+ * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE` if the directory is a newer version's, or
+ * holds something else (hidden files and `lost+found` do not count): nothing is made in it then; `TDG_E_IO`.
  */
 tdg_status tdg_engine_open(const tdg_options *options,
                            tdg_engine **engine,
@@ -871,8 +874,8 @@ tdg_status tdg_engine_stats(const tdg_engine *engine,
  * `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good
  * whatever becomes of segments and tables.
  *
- * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
- * the call.
+ * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. A label whose value is
+ * empty is left out: to Prometheus a series with it and one without it are the same. All is borrowed for the call.
  *
  * A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
  *
@@ -929,8 +932,8 @@ tdg_status tdg_writer_push(tdg_writer *writer,
                            double value);
 
 /**
- * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, gets how many were taken,
- * from the first on: all of them with `TDG_OK`, and a part of them also otherwise.
+ * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case: how
+ * many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
  *
  * Errors: as of `tdg_writer_push`, for the first sample that was not taken.
  */

@@ -131,7 +131,7 @@ fn check_contract(program: &Program, by: &[&str], environment: &[(&str, &str)]) 
     let expected = [
         ("m", 2),
         ("column", 20_000 + 2 + 2 + 3),
-        ("event", 2 + 3),
+        ("event", 2 + 3 + 2 + 1),
         ("cpu", 2),
         ("up", 1),
         ("nd", 1),

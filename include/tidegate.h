@@ -932,8 +932,8 @@ tdg_status tdg_writer_push(tdg_writer *writer,
                            double value);
 
 /**
- * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case: how
- * many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
+ * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case:
+ * how many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
  *
  * Errors: as of `tdg_writer_push`, for the first sample that was not taken.
  */
@@ -1005,8 +1005,17 @@ tdg_status tdg_writer_push_columns(tdg_writer *writer,
  *
  * Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
  * protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
- * rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote
- * write, OTLP, OpenTSDB): they come again whole.
+ * rest of it: what was taken stays, and how the rest comes depends on the protocol:
+ *
+ * | protocol | after `TDG_E_FULL` |
+ * |---|---|
+ * | Influx, ndjson, Graphite | go on behind `consumed`: no row comes twice |
+ * | VictoriaMetrics' JSON | the same, but values that were taken of the line in which room ended come again |
+ * | Prometheus text | the same as Influx, but what `# TYPE` and `# HELP` have said before is not known behind `consumed`: give the lines of the family at hand again before the rest |
+ * | OpenMetrics, remote write, OTLP, OpenTSDB | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
+ *
+ * StatsD is not among the protocols since it is made of counts that are summed up over time, OpenTSDB's telnet and
+ * Prometheus' protobuf since they belong to a connection and to a scrape.
  */
 tdg_status tdg_writer_write(tdg_writer *writer,
                             int32_t protocol,
@@ -1104,8 +1113,8 @@ tdg_status tdg_reader_open(const tdg_engine *engine,
  * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
  * damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
  * `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
- * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given before,
- * and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
+ * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given
+ * before, and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
  */
 tdg_status tdg_reader_next(tdg_reader *reader,
                            int64_t timeout_ns,

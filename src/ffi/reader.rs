@@ -106,8 +106,8 @@ pub unsafe extern "C" fn tdg_reader_open(
 /// Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
 /// damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
 /// `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
-/// passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given before,
-/// and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
+/// passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given
+/// before, and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_reader_next(
     reader: *mut tdg_reader,

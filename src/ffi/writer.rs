@@ -101,8 +101,8 @@ pub unsafe extern "C" fn tdg_writer_push(
     }
 }
 
-/// Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case: how
-/// many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
+/// Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case:
+/// how many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
 ///
 /// Errors: as of `tdg_writer_push`, for the first sample that was not taken.
 #[unsafe(no_mangle)]

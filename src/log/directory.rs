@@ -38,8 +38,8 @@ impl Directory {
     /// Opens the directory for writing and makes it if it is missing or empty; `new_log` is then its identity.
     ///
     /// # Errors
-    /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`] also if it holds
-    /// what is not a data directory's, [`LogError::Io`].
+    /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`] also if it
+    /// holds what is not a data directory's, [`LogError::Io`].
     pub fn open(path: &Path, new_log: LogId) -> Result<Directory, LogError> {
         let path = &absolute(path)?;
         make_directory(path)?;

@@ -20,6 +20,9 @@ endmacro()
 
 function(tidegate_find_cargo)
     find_program(TIDEGATE_CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+    if(TIDEGATE_CARGO AND NOT EXISTS "${TIDEGATE_CARGO}")
+        message(FATAL_ERROR "TIDEGATE_CARGO is ${TIDEGATE_CARGO}, which is not there")
+    endif()
     if(NOT TIDEGATE_CARGO)
         message(FATAL_ERROR "tidegate is built by cargo, which is not here: install Rust ${TIDEGATE_RUST_VERSION}, "
             "or set TIDEGATE_CARGO")

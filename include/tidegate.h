@@ -449,7 +449,8 @@ typedef struct tdg_options tdg_options;
  * A reader on a cursor: gives the log's blocks as they become durable, and moves the cursor behind them. A cursor has
  * one at a time.
  *
- * Threads: one at a time. It may outlive its engine, and gets `TDG_E_CLOSED` then.
+ * Threads: one at a time. It may outlive its engine: it is given what was durable when that had closed, and commits
+ * nothing more.
  */
 typedef struct tdg_reader tdg_reader;
 
@@ -555,7 +556,7 @@ typedef struct {
      */
     tdg_str name;
     /**
-     * The value.
+     * The value; a label whose value is empty is none.
      */
     tdg_str value;
 } tdg_label;
@@ -796,6 +797,8 @@ tdg_options *tdg_options_new(void);
  * | `workers` | threads that encode and commit; several for writers that push without pause | `1` |
  * | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
  *
+ * A relative `data.directory` is looked for from where the process is when the engine opens, and stays there.
+ *
  * Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
  * `data.cursor_size_max` would keep: they count as the cursor's losses.
  *
@@ -829,7 +832,8 @@ tdg_status tdg_options_set_log(tdg_options *options,
  * `options` is borrowed for the call. `engine` gets a handle that the caller owns, for `tdg_engine_free`.
  *
  * Errors: `TDG_E_LOCKED` if another engine has the directory open, in this process or another; `TDG_E_CONFIG` if
- * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE`, `TDG_E_IO`.
+ * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE` if the directory is a newer version's, or
+ * holds something else (hidden files and `lost+found` do not count): nothing is made in it then; `TDG_E_IO`.
  */
 tdg_status tdg_engine_open(const tdg_options *options,
                            tdg_engine **engine,
@@ -870,8 +874,8 @@ tdg_status tdg_engine_stats(const tdg_engine *engine,
  * `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good
  * whatever becomes of segments and tables.
  *
- * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
- * the call.
+ * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. A label whose value is
+ * empty is left out: to Prometheus a series with it and one without it are the same. All is borrowed for the call.
  *
  * A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
  *
@@ -928,8 +932,8 @@ tdg_status tdg_writer_push(tdg_writer *writer,
                            double value);
 
 /**
- * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, gets how many were taken,
- * from the first on: all of them with `TDG_OK`, and a part of them also otherwise.
+ * Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case:
+ * how many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
  *
  * Errors: as of `tdg_writer_push`, for the first sample that was not taken.
  */
@@ -1001,8 +1005,17 @@ tdg_status tdg_writer_push_columns(tdg_writer *writer,
  *
  * Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
  * protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
- * rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote
- * write, OTLP, OpenTSDB): they come again whole.
+ * rest of it: what was taken stays, and how the rest comes depends on the protocol:
+ *
+ * | protocol | after `TDG_E_FULL` |
+ * |---|---|
+ * | Influx, ndjson, Graphite | go on behind `consumed`: no row comes twice |
+ * | VictoriaMetrics' JSON | the same, but values that were taken of the line in which room ended come again |
+ * | Prometheus text | the same as Influx, but what `# TYPE` and `# HELP` have said before is not known behind `consumed`: give the lines of the family at hand again before the rest |
+ * | OpenMetrics, remote write, OTLP, OpenTSDB | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
+ *
+ * StatsD is not among the protocols since it is made of counts that are summed up over time, OpenTSDB's telnet and
+ * Prometheus' protobuf since they belong to a connection and to a scrape.
  */
 tdg_status tdg_writer_write(tdg_writer *writer,
                             int32_t protocol,
@@ -1100,7 +1113,8 @@ tdg_status tdg_reader_open(const tdg_engine *engine,
  * Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
  * damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
  * `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
- * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more; `TDG_E_IO`.
+ * passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given
+ * before, and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
  */
 tdg_status tdg_reader_next(tdg_reader *reader,
                            int64_t timeout_ns,
@@ -1113,8 +1127,9 @@ tdg_status tdg_reader_next(tdg_reader *reader,
  * behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come
  * again, and retention may take them. Commit what is safe elsewhere, and nothing else.
  *
- * Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
- * it was to be.
+ * Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED` once the engine is closed, since the directory may
+ * be another's by then: read and commit before you close; `TDG_E_IO`: the cursor is where it was, or where it was to
+ * be.
  */
 tdg_status tdg_reader_commit(tdg_reader *reader,
                              const tdg_block *block,

@@ -131,7 +131,7 @@ fn check_contract(program: &Program, by: &[&str], environment: &[(&str, &str)]) 
     let expected = [
         ("m", 2),
         ("column", 20_000 + 2 + 2 + 3),
-        ("event", 2 + 3),
+        ("event", 2 + 3 + 2 + 1),
         ("cpu", 2),
         ("up", 1),
         ("nd", 1),
@@ -158,7 +158,7 @@ fn nothing_is_touched_that_is_not_the_callers_nor_the_librarys() {
     check_threads(&Program::new("threads", &flags, Link::Shared), &[]);
     check_reader(&Program::new("reader", &flags, Link::Shared), &[]);
     check_loop(&Program::new("loop", &flags, Link::Shared), &[], &environment);
-    check_fork(&Program::new("fork", &flags, Link::Shared), FORK_ENVIRONMENT);
+    check_fork(&Program::new("fork", &flags, Link::Shared), FORK_ENVIRONMENT, ChildsEngine::None);
     check_poison(&poison(&flags), &[], FORK_ENVIRONMENT);
 }
 
@@ -224,14 +224,28 @@ fn the_hosts_side_has_no_races() {
 
 #[test]
 fn a_forked_child_is_told_and_harms_nobody() {
-    check_fork(&Program::new("fork", C11, Link::Shared), &[]);
+    check_fork(&Program::new("fork", C11, Link::Shared), &[], ChildsEngine::Opened);
 }
 
-fn check_fork(program: &Program, environment: &[(&str, &str)]) {
+/// Whether the forked child opens an engine of its own.
+enum ChildsEngine {
+    Opened,
+    /// Under the address sanitizer, whose allocator is not safe to fork among threads: one of the parent's may hold a
+    /// lock of it at the fork, which nobody gives back in the child, and its engine then stands still.
+    None,
+}
+
+fn check_fork(program: &Program, environment: &[(&str, &str)], childs: ChildsEngine) {
     let (data, other) = (program.directory("data"), program.directory("other"));
-    program.run(&[], &[&data, &other], environment);
+    let directories: &[&Path] = match childs {
+        ChildsEngine::Opened => &[&data, &other],
+        ChildsEngine::None => &[&data],
+    };
+    program.run(&[], directories, environment);
     assert_eq!(rows(&data), [("forked".to_owned(), 2)].into());
-    assert_eq!(rows(&other), [("child".to_owned(), 1)].into());
+    if let ChildsEngine::Opened = childs {
+        assert_eq!(rows(&other), [("child".to_owned(), 1)].into());
+    }
 }
 
 #[test]

@@ -139,6 +139,31 @@ fn a_cargo_that_is_too_old_is_named() {
 }
 
 #[test]
+fn a_cargo_that_is_not_there_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    let mut command = Command::new("cmake");
+    command.arg("-S").arg(root()).arg("-B").arg(directory.path().join("build"));
+    let refused = command.arg(format!("-DTIDEGATE_CARGO={}", missing.display())).output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).split_whitespace().collect::<String>();
+    let expected = format!("TIDEGATE_CARGOis{},whichisnotthere", missing.display());
+    assert!(!refused.status.success() && told.contains(&expected), "{told}");
+}
+
+#[test]
+fn the_installed_package_knows_the_libraries_of_both_platforms() {
+    let config = fs::read_to_string(INSTALLED.lib().join("cmake/tidegate/tidegateConfig.cmake")).unwrap();
+    for line in [
+        "IMPORTED_LOCATION \"${_tidegate_lib}/libtidegate.1.dylib\"",
+        "IMPORTED_SONAME \"@rpath/libtidegate.1.dylib\")",
+        "IMPORTED_LOCATION \"${_tidegate_lib}/libtidegate.so.1\"",
+        "IMPORTED_SONAME \"libtidegate.so.1\")",
+    ] {
+        assert!(config.lines().any(|found| found.trim() == line), "{line}\n{config}");
+    }
+}
+
+#[test]
 fn pkg_config_names_what_a_link_needs() {
     let mut version = Command::new("pkg-config");
     version.env("PKG_CONFIG_PATH", INSTALLED.lib().join("pkgconfig")).args(["--modversion", "tidegate"]);

@@ -161,6 +161,83 @@ fn closing_the_engine_wakes_who_waits_and_ends_the_cursor() {
 }
 
 #[test]
+fn what_closing_commits_is_given_before_the_cursor_ends() {
+    let data = data();
+    let engine = open(data.path(), 2);
+    cursors(&engine).create("c", CursorStart::Oldest).unwrap();
+    let mut reader = CursorReader::open(cursors(&engine), "c").unwrap();
+    let mut writers = [engine.writer().unwrap(), engine.writer().unwrap()];
+    write(&mut writers[0], [1]);
+    // Pushed and not flushed: it is the closing that commits these.
+    for (rows, n) in writers.iter_mut().zip([2, 3]) {
+        let series = rows.series(&[("__name__", "n"), ("host", "a")]).unwrap();
+        rows.push(series, n, n as f64).unwrap();
+    }
+    engine.close(LONG).unwrap();
+    // And what the next engine writes is none of this reader's.
+    let next = open(data.path(), 2);
+    write(&mut next.writer().unwrap(), [4]);
+    let mut found = Vec::new();
+    let ended = loop {
+        match reader.next(LONG, numbers) {
+            Ok(block) => found.extend(block.expect("it was closed, and nothing is waited for").1),
+            Err(error) => break error,
+        }
+    };
+    found.sort_unstable();
+    assert_eq!(found, [1, 2, 3]);
+    assert!(matches!(ended, CursorError::Closed), "{ended}");
+    assert!(matches!(reader.next(LONG, numbers), Err(CursorError::Closed)), "and stays so");
+    assert!(matches!(reader.commit(&reader.position()), Err(CursorError::Closed)));
+    // It was not committed, so it is given again.
+    let mut again = CursorReader::open(cursors(&next), "c").unwrap();
+    let mut all: Vec<i64> = Vec::new();
+    while let Some((_, numbers)) = again.next(Duration::ZERO, numbers).unwrap() {
+        all.extend(numbers);
+    }
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4]);
+}
+
+#[test]
+fn fewer_workers_hide_nothing_of_those_that_there_were() {
+    let data = data();
+    let engine = open(data.path(), 3);
+    cursors(&engine).create("c", CursorStart::Oldest).unwrap();
+    let mut writers: Vec<_> = (0..3).map(|_| engine.writer().unwrap()).collect();
+    writers.iter_mut().zip(1..).for_each(|(rows, n)| write(rows, [n]));
+    engine.close(LONG).unwrap();
+    let engine = open(data.path(), 1);
+    let mut reader = CursorReader::open(cursors(&engine), "c").unwrap();
+    assert_eq!(reader.behind().unwrap().rows, 3);
+    let mut found: Vec<i64> = Vec::new();
+    while let Some((_, numbers)) = reader.next(Duration::ZERO, numbers).unwrap() {
+        found.extend(numbers);
+    }
+    found.sort_unstable();
+    assert_eq!(found, [1, 2, 3]);
+}
+
+#[test]
+fn who_waits_while_the_engine_closes_is_given_what_the_closing_commits() {
+    let data = data();
+    let engine = open(data.path(), 1);
+    cursors(&engine).create("c", CursorStart::Oldest).unwrap();
+    let mut reader = CursorReader::open(cursors(&engine), "c").unwrap();
+    let waiting = std::thread::spawn(move || {
+        let first = reader.next(LONG, numbers).map(|block| block.map(|(_, numbers)| numbers));
+        (first, reader.next(LONG, numbers).map(|block| block.is_some()))
+    });
+    let mut rows = engine.writer().unwrap();
+    let series = rows.series(&[("__name__", "n"), ("host", "a")]).unwrap();
+    rows.push(series, 7, 7.0).unwrap();
+    engine.close(LONG).unwrap();
+    let (first, then) = waiting.join().unwrap();
+    assert_eq!(first.unwrap(), Some(vec![7]));
+    assert!(matches!(then, Err(CursorError::Closed)));
+}
+
+#[test]
 fn blocks_of_a_directory_have_the_rows_that_its_rows_are() {
     let data = data();
     let engine = open(data.path(), 2);

@@ -252,7 +252,8 @@ struct [[nodiscard]] pushed {
 struct [[nodiscard]] written : tdg_written {
     // Why the first of its rows was rejected; empty if none was.
     std::string rejection;
-    // There was no room for what lies behind `consumed`: write that again later.
+    // There was no room for what lies behind `consumed`: write that again later, in the way that `tdg_writer_write` tells
+    // for the protocol; one that is a message comes again whole, with the rows that were taken.
     bool full = false;
 };
 

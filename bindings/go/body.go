@@ -38,7 +38,9 @@ type Written struct {
 // Write writes a body of a protocol, as it was received. Bad rows do not keep the others out: with ErrRejected the
 // others are taken, and the error names the first that was not.
 //
-// Errors: ErrInput if the body is not of the protocol; ErrFull if there was no room for what lies behind Consumed.
+// Errors: ErrInput if the body is not of the protocol; ErrFull if there was no room for what lies behind Consumed: how
+// the rest comes depends on the protocol, and of one that is a message rows come again, as tdg_writer_write in tidegate.h
+// has it.
 func (w *Writer) Write(protocol Protocol, body []byte) (Written, error) {
 	writer, err := w.enter()
 	if err != nil {

@@ -99,7 +99,7 @@ func (e *Engine) Reader(cursor string) (*Reader, error) {
 // ErrTimeout and the context's. With a context that has ended it asks, and does not wait. The stream is the caller's to
 // close.
 //
-// Errors: ErrClosed if the engine or the reader is closed; ErrLimit if the block, which is passed over, has more text
+// Errors: ErrClosed if the reader is closed, or the engine is and all that was durable then was given; ErrLimit if the block, which is passed over, has more text
 // than Arrow's columns can count; ErrIO.
 func (r *Reader) Next(ctx context.Context) (Block, *Stream, error) {
 	stream := newStream()

@@ -149,7 +149,12 @@ func TestABatchKeepsWhatWasNotTaken(t *testing.T) {
 	if got := read(t, directory); len(got) != 2 {
 		t.Fatalf("%q", got)
 	}
-	_, err := writer.PushTimes(good, []int64{1}, nil)
+	taken, err := writer.PushColumns(good, []int64{4, 5, 6}, tidegate.Strings("s", []string{"x", "y", "\xff"}))
+	is(t, err, tidegate.ErrInput)
+	if taken != 2 {
+		t.Fatalf("%d are taken, not the two before the bad one", taken)
+	}
+	_, err = writer.PushTimes(good, []int64{1}, nil)
 	is(t, err, tidegate.ErrInput)
 	_, err = writer.PushColumns(good, []int64{1}, tidegate.Floats("f", nil))
 	is(t, err, tidegate.ErrInput)

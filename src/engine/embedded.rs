@@ -104,7 +104,8 @@ impl Embedded {
         Embedded::start_keeping(workers, None)
     }
 
-    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name. The handle
+    /// Makes a series known by its labels, in any order; `__name__` is the metric's or measurement's name, and a label
+    /// whose value is empty is none. The handle
     /// is good for every writer of this engine, for as long as the engine lives: segments and tables come and go
     /// beneath it. The same labels give the same handle.
     ///

@@ -71,8 +71,17 @@ pub struct tdg_written {
 ///
 /// Errors: `TDG_E_REJECTED` if rows were rejected, and the others taken; `TDG_E_INPUT` if the body is not of the
 /// protocol, of which nothing was taken then, or there is no such protocol; `TDG_E_FULL` if there was no room for the
-/// rest of it: what was taken stays; go on behind `consumed`, which is 0 for formats that are one message (remote
-/// write, OTLP, OpenTSDB): they come again whole.
+/// rest of it: what was taken stays, and how the rest comes depends on the protocol:
+///
+/// | protocol | after `TDG_E_FULL` |
+/// |---|---|
+/// | Influx, ndjson, Graphite | go on behind `consumed`: no row comes twice |
+/// | VictoriaMetrics' JSON | the same, but values that were taken of the line in which room ended come again |
+/// | Prometheus text | the same as Influx, but what `# TYPE` and `# HELP` have said before is not known behind `consumed`: give the lines of the family at hand again before the rest |
+/// | OpenMetrics, remote write, OTLP, OpenTSDB | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
+///
+/// StatsD is not among the protocols since it is made of counts that are summed up over time, OpenTSDB's telnet and
+/// Prometheus' protobuf since they belong to a connection and to a scrape.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_writer_write(
     writer: *mut tdg_writer,

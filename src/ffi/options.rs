@@ -61,6 +61,8 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `workers` | threads that encode and commit; several for writers that push without pause | `1` |
 /// | `writer.full_wait` | how long a call may wait for room before it gives `TDG_E_FULL`; `0` not at all | `1s` |
 ///
+/// A relative `data.directory` is looked for from where the process is when the engine opens, and stays there.
+///
 /// Where less than `data.free_space_min` is free the oldest rows go, also such as a cursor has not passed and
 /// `data.cursor_size_max` would keep: they count as the cursor's losses.
 ///

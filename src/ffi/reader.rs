@@ -18,7 +18,8 @@ use std::time::Duration;
 /// A reader on a cursor: gives the log's blocks as they become durable, and moves the cursor behind them. A cursor has
 /// one at a time.
 ///
-/// Threads: one at a time. It may outlive its engine, and gets `TDG_E_CLOSED` then.
+/// Threads: one at a time. It may outlive its engine: it is given what was durable when that had closed, and commits
+/// nothing more.
 #[derive(Debug)]
 pub struct tdg_reader {
     health: Health,
@@ -105,7 +106,8 @@ pub unsafe extern "C" fn tdg_reader_open(
 /// Errors: `TDG_E_TIMEOUT` if there is none by then; `TDG_E_CORRUPT` if something before the next block, or in it, is
 /// damaged and left out: once for each damaged place, which the message names, and then the calls go on behind it;
 /// `TDG_E_LIMIT` if a block has more text than Arrow's columns can count: `block` is written and says which, and it is
-/// passed over; `TDG_E_CLOSED` if the engine is closed and there is no more; `TDG_E_IO`.
+/// passed over; `TDG_E_CLOSED` if the engine is closed and there is no more: what its closing committed is given
+/// before, and can be committed by the next engine's reader alone, which is given it again; `TDG_E_IO`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_reader_next(
     reader: *mut tdg_reader,
@@ -135,8 +137,9 @@ pub unsafe extern "C" fn tdg_reader_next(
 /// behind all that it gave, and the damage that it told of. That is on disk when this returns: the blocks do not come
 /// again, and retention may take them. Commit what is safe elsewhere, and nothing else.
 ///
-/// Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED`; `TDG_E_IO`: the cursor is where it was, or where
-/// it was to be.
+/// Errors: `TDG_E_INPUT` if the block was not given; `TDG_E_CLOSED` once the engine is closed, since the directory may
+/// be another's by then: read and commit before you close; `TDG_E_IO`: the cursor is where it was, or where it was to
+/// be.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_reader_commit(
     reader: *mut tdg_reader,

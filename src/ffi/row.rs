@@ -6,7 +6,7 @@ use super::error::status_of;
 use super::series::tdg_series;
 use super::status::{TDG_E_INPUT, TDG_OK, tdg_status};
 use super::text::{Unfit, slice, tdg_str};
-use super::writer::{done, moment, moments, tdg_writer, tell_taken, with_rows};
+use super::writer::{done, moment, moments, tdg_writer, with_rows, with_rows_counted};
 use crate::engine::{Column, FieldValue, SeriesHandle, Values};
 
 /// Of a field: a float, every bit of it, in `f64`.
@@ -120,20 +120,23 @@ pub unsafe extern "C" fn tdg_writer_push_columns(
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe {
-        with_rows(writer, |rows| {
+        with_rows_counted(writer, taken, |rows| {
             let texts = match (slice(times_ns, len, "times"), slice(columns, columns_len, "columns")) {
                 (Ok(times), Ok(columns)) => Texts::read(columns, len).map(|texts| (times, columns, texts)),
                 (Err(failure), _) | (_, Err(failure)) => Err(failure),
             };
             let pushed = texts.and_then(|(times, columns, texts)| {
-                texts.columns(columns, len, |columns| {
-                    rows.push_columns(SeriesHandle::from_bits(series), &moments(times), columns)
-                })
+                let sound = texts.columns(columns, |columns| {
+                    let times = moments(&times[..texts.rows]);
+                    rows.push_columns(SeriesHandle::from_bits(series), &times, columns)
+                })?;
+                Ok((sound, texts.unfit))
             });
             match pushed {
-                Ok((count, Ok(()))) => tell_taken(taken, count, TDG_OK),
-                Ok((count, Err(error))) => tell_taken(taken, count, status_of(&error)),
-                Err(failure) => tell_taken(taken, 0, failure.status),
+                Ok(((count, Ok(())), None)) => (count, TDG_OK),
+                Ok(((count, Ok(())), Some(unfit))) => (count, unfit.status),
+                Ok(((count, Err(error)), _)) => (count, status_of(&error)),
+                Err(failure) => (0, failure.status),
             }
         })
     }
@@ -168,39 +171,62 @@ impl tdg_field {
 struct Texts<'a> {
     strings: Vec<Vec<&'a str>>,
     bytes: Vec<Vec<&'a [u8]>>,
+    /// Rows before the first that has a value which cannot be read, or all of them.
+    rows: usize,
+    /// What is wrong with that one.
+    unfit: Option<Unfit>,
 }
 
 impl<'a> Texts<'a> {
     /// # Safety
     /// The columns' values are there, so many of each.
     unsafe fn read(columns: &[tdg_column], len: usize) -> Result<Texts<'a>, Unfit> {
-        let mut texts = Texts { strings: Vec::new(), bytes: Vec::new() };
+        let mut texts = Texts { strings: Vec::new(), bytes: Vec::new(), rows: len, unfit: None };
         for column in columns.iter().filter(|column| matches!(column.kind, TDG_STRING | TDG_BYTES)) {
             // SAFETY: as of the caller.
             unsafe {
                 let values = slice(column.values.cast::<tdg_str>(), len, "a column")?;
                 match column.kind {
                     TDG_STRING => {
-                        texts.strings.push(values.iter().map(|v| v.text("text")).collect::<Result<_, _>>()?);
+                        let read = texts.read_column(values, |value| value.text("text"));
+                        texts.strings.push(read);
                     }
-                    _ => texts.bytes.push(values.iter().map(|v| v.bytes()).collect::<Result<_, _>>()?),
+                    _ => {
+                        let read = texts.read_column(values, |value| value.bytes());
+                        texts.bytes.push(read);
+                    }
                 }
             }
         }
         Ok(texts)
     }
 
-    /// Passes the columns on.
+    /// The values of a column up to the first that cannot be read.
+    fn read_column<T>(&mut self, values: &[tdg_str], read: impl Fn(tdg_str) -> Result<T, Unfit>) -> Vec<T> {
+        let mut column = Vec::with_capacity(self.rows);
+        for &value in &values[..self.rows] {
+            match read(value) {
+                Ok(value) => column.push(value),
+                Err(unfit) => {
+                    (self.rows, self.unfit) = (column.len(), Some(unfit));
+                    break;
+                }
+            }
+        }
+        column
+    }
+
+    /// Passes the columns on, as far as their rows could be read.
     ///
     /// # Safety
     /// As of [`read`](Texts::read).
     unsafe fn columns<R>(
         &self,
         columns: &[tdg_column],
-        len: usize,
         pass: impl FnOnce(&[Column<'_>]) -> R,
     ) -> Result<R, Unfit> {
         let (mut strings, mut bytes) = (self.strings.iter(), self.bytes.iter());
+        let len = self.rows;
         let mut read = |column: &tdg_column| {
             let what = "a column";
             // SAFETY: as of the caller.
@@ -210,8 +236,8 @@ impl<'a> Texts<'a> {
                     TDG_I64 => Values::I64(slice(column.values.cast(), len, what)?),
                     TDG_U64 => Values::U64(slice(column.values.cast(), len, what)?),
                     TDG_BOOL => Values::Bool(slice(column.values.cast(), len, what)?),
-                    TDG_STRING => Values::String(strings.next().map_or(&[], |texts| texts)),
-                    TDG_BYTES => Values::Bytes(bytes.next().map_or(&[], |texts| texts)),
+                    TDG_STRING => Values::String(strings.next().map_or(&[], |texts| &texts[..len])),
+                    TDG_BYTES => Values::Bytes(bytes.next().map_or(&[], |texts| &texts[..len])),
                     _ => return Err(Unfit::new(TDG_E_INPUT, what, "is of no kind")),
                 }
             };

@@ -16,7 +16,7 @@ pub type tdg_series = u64;
 pub struct tdg_label {
     /// The name; not empty.
     pub name: tdg_str,
-    /// The value.
+    /// The value; a label whose value is empty is none.
     pub value: tdg_str,
 }
 
@@ -24,8 +24,8 @@ pub struct tdg_label {
 /// `series` gets, by any writer of this engine. The same name and labels give the same number, and it stays good
 /// whatever becomes of segments and tables.
 ///
-/// `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. All is borrowed for
-/// the call.
+/// `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. A label whose value is
+/// empty is left out: to Prometheus a series with it and one without it are the same. All is borrowed for the call.
 ///
 /// A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
 ///

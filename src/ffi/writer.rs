@@ -101,8 +101,8 @@ pub unsafe extern "C" fn tdg_writer_push(
     }
 }
 
-/// Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, gets how many were taken,
-/// from the first on: all of them with `TDG_OK`, and a part of them also otherwise.
+/// Pushes samples of one series: `len` times and as many values. `taken`, which may be NULL, is written in any case:
+/// how many were taken, from the first on. All of them with `TDG_OK`, and a part of them or none otherwise.
 ///
 /// Errors: as of `tdg_writer_push`, for the first sample that was not taken.
 #[unsafe(no_mangle)]
@@ -116,15 +116,15 @@ pub unsafe extern "C" fn tdg_writer_push_times(
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe {
-        with_rows(writer, |rows| {
+        with_rows_counted(writer, taken, |rows| {
             let (times, values) = match (slice(times_ns, len, "times"), slice(values, len, "values")) {
                 (Ok(times), Ok(values)) => (times, values),
-                (Err(failure), _) | (_, Err(failure)) => return tell_taken(taken, 0, failure.status),
+                (Err(failure), _) | (_, Err(failure)) => return (0, failure.status),
             };
             let series = SeriesHandle::from_bits(series);
             if !times.contains(&TDG_TIME_NOW) {
                 let (count, pushed) = rows.push_times(series, times, values);
-                return tell_taken(taken, count, done(pushed));
+                return (count, done(pushed));
             }
             let mut count = 0;
             for (times, values) in times.chunks(MOMENTS_AT_ONCE).zip(values.chunks(MOMENTS_AT_ONCE)) {
@@ -133,10 +133,10 @@ pub unsafe extern "C" fn tdg_writer_push_times(
                 let (more, pushed) = rows.push_times(series, &read[..times.len()], values);
                 count += more;
                 if pushed.is_err() {
-                    return tell_taken(taken, count, done(pushed));
+                    return (count, done(pushed));
                 }
             }
-            tell_taken(taken, count, TDG_OK)
+            (count, TDG_OK)
         })
     }
 }
@@ -155,13 +155,13 @@ pub unsafe extern "C" fn tdg_writer_push_series(
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe {
-        with_rows(writer, |rows| {
+        with_rows_counted(writer, taken, |rows| {
             let (series, values) = match (slice(series, len, "series"), slice(values, len, "values")) {
                 (Ok(series), Ok(values)) => (series, values),
-                (Err(failure), _) | (_, Err(failure)) => return tell_taken(taken, 0, failure.status),
+                (Err(failure), _) | (_, Err(failure)) => return (0, failure.status),
             };
             let (count, pushed) = rows.push_series(handles(series), moment(time_ns), values);
-            tell_taken(taken, count, done(pushed))
+            (count, done(pushed))
         })
     }
 }
@@ -181,21 +181,21 @@ pub unsafe extern "C" fn tdg_writer_push_samples(
 ) -> tdg_status {
     // SAFETY: as of the caller.
     unsafe {
-        with_rows(writer, |rows| {
+        with_rows_counted(writer, taken, |rows| {
             let columns =
                 (slice(series, len, "series"), slice(times_ns, len, "times"), slice(values, len, "values"));
             let (series, times, values) = match columns {
                 (Ok(series), Ok(times), Ok(values)) => (handles(series), times, values),
                 (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => {
-                    return tell_taken(taken, 0, failure.status);
+                    return (0, failure.status);
                 }
             };
             for (count, ((&series, &time), &value)) in series.iter().zip(times).zip(values).enumerate() {
                 if let Err(error) = rows.push(series, moment(time), value) {
-                    return tell_taken(taken, count, status_of(&error));
+                    return (count, status_of(&error));
                 }
             }
-            tell_taken(taken, len, TDG_OK)
+            (len, TDG_OK)
         })
     }
 }
@@ -215,6 +215,30 @@ pub(super) unsafe fn with_rows(
         // SAFETY: invariant 1, as of the caller.
         call(unsafe { &mut *writer.rows.get() })
     })
+}
+
+/// The same for a call of many rows, of which `taken` gets how many were taken: also 0 where none is looked at.
+///
+/// # Safety
+/// As of [`with_rows`], and `taken` is NULL or may be written.
+pub(super) unsafe fn with_rows_counted(
+    writer: *const tdg_writer,
+    taken: *mut usize,
+    call: impl FnOnce(&mut RowWriter) -> (usize, tdg_status),
+) -> tdg_status {
+    let mut count = 0;
+    // SAFETY: as of the caller.
+    unsafe {
+        let status = with_rows(writer, |rows| {
+            let (taken, status) = call(rows);
+            count = taken;
+            status
+        });
+        if let Some(taken) = taken.as_mut() {
+            *taken = count;
+        }
+        status
+    }
 }
 
 /// The same for a cold one, which tells what went wrong.
@@ -264,14 +288,4 @@ pub(super) fn moments(times_ns: &[i64]) -> Cow<'_, [i64]> {
 #[cold]
 fn now_ns() -> i64 {
     SystemClock::default().wall_ns()
-}
-
-/// # Safety
-/// `place` is NULL or may be written.
-pub(super) unsafe fn tell_taken(place: *mut usize, taken: usize, status: tdg_status) -> tdg_status {
-    if !place.is_null() {
-        // SAFETY: as of the caller.
-        unsafe { place.write(taken) };
-    }
-    status
 }

@@ -103,12 +103,14 @@ impl Registry {
         }
     }
 
-    /// Makes a series known by its labels, in any order. The same labels give the same handle, until that is released.
+    /// Makes a series known by its labels, in any order; one without a value is none, as in Prometheus. The same labels
+    /// give the same handle, until that is released.
     ///
     /// # Errors
     /// [`Refusal`]: two labels of one name, a bound, or too many series.
     pub fn register(&self, labels: &mut LabelsBuf) -> Result<SeriesHandle, Refusal> {
         labels.canonicalize().map_err(Refusal::Labels)?;
+        labels.retain(|_, value| !value.is_empty());
         let inner = &mut *self.lock();
         inner.scratch.clear();
         for (name, value) in labels.iter() {

@@ -82,7 +82,8 @@ impl CursorReader {
     /// without a row are passed over.
     ///
     /// # Errors
-    /// [`CursorError::Closed`] once the engine is closed; [`CursorError::Log`].
+    /// [`CursorError::Closed`] once the engine is closed and all that it had made durable was given;
+    /// [`CursorError::Log`].
     pub fn next<R>(
         &mut self,
         timeout: Duration,
@@ -95,6 +96,8 @@ impl CursorReader {
         let mut take = Some(take);
         loop {
             let seen = moved.beats();
+            // Asked before the watermarks are: those of a closed engine are the last ones.
+            let closed = moved.is_closed();
             if !self.blocks.is_ready()?
                 && let Some(watermarks) = cursors.watermarks()
             {
@@ -110,7 +113,7 @@ impl CursorReader {
             match taken {
                 Some(Some(taken)) => return Ok(Some(taken)),
                 Some(None) => {}
-                None if moved.is_closed() => return Err(CursorError::Closed),
+                None if closed => return Err(CursorError::Closed),
                 None => {
                     let left_ns = timeout_ns.saturating_sub(clock.monotonic_ns());
                     if left_ns == 0 || !moved.wait(seen, Duration::from_nanos(left_ns)) {

@@ -155,7 +155,11 @@ impl Rows {
             return Ok(false);
         }
         // In a segment that was not there when these were looked for; or one is to be let go.
-        self.look_again(true)?;
+        let mut survey = self.directory.survey()?;
+        // Once this process is done the directory may be another's: what that writes is not for who follows this one.
+        let workers: Vec<u32> = survey.workers().collect();
+        workers.into_iter().for_each(|worker| survey.limit(worker, durable(worker)));
+        self.look_at(&survey, true)?;
         self.advance(true)
     }
 
@@ -188,13 +192,12 @@ impl Rows {
         {
             return Ok(false);
         }
-        self.look_again(watermarks.is_some())?;
+        self.look_at(&self.directory.survey()?, watermarks.is_some())?;
         self.watermarks = watermarks;
         Ok(true)
     }
 
-    fn look_again(&mut self, live: bool) -> Result<(), LogError> {
-        let survey = self.directory.survey()?;
+    fn look_at(&mut self, survey: &Survey, live: bool) -> Result<(), LogError> {
         for segments in survey.segments.chunk_by(|a, b| a.name.worker == b.name.worker) {
             let worker = segments[0].name.worker;
             let at = match self.streams.iter().position(|s| s.worker == worker) {

@@ -42,10 +42,9 @@ impl Pulse {
         }
     }
 
-    /// Whether it was closed.
+    /// Whether it was closed. What happened before that is seen by who was told so.
     pub fn is_closed(&self) -> bool {
-        // Relaxed: what was done before the closing is looked for after a wait, or not at all.
-        self.beats.load(Ordering::Relaxed) >= CLOSED
+        self.beats() >= CLOSED
     }
 
     /// The count. What happened before it was reached is seen by who has it.

@@ -1,5 +1,6 @@
 /* Each call, used as it should be and as it should not. */
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "kit.h"
 
@@ -35,6 +36,21 @@ static void options_are_checked(const char *directory) {
     CHECK(tdg_error_status(NULL) == TDG_OK && tdg_error_message(NULL).len == 0);
 }
 
+static void what_holds_something_else_is_let_be(const char *directory) {
+    char path[4096];
+    CHECK(mkdir(directory, 0777) == 0 && snprintf(path, sizeof path, "%s/hosts", directory) < (int)sizeof path);
+    fclose(fopen(path, "w"));
+    tdg_options *options = tdg_options_new();
+    tdg_engine *engine = NULL;
+    tdg_error *error = NULL;
+    OK(tdg_options_set(options, TDG_STR("data.directory"), TDG_CSTR(directory), NULL));
+    IS(tdg_engine_open(options, &engine, &error), TDG_E_INCOMPATIBLE);
+    CHECK(engine == NULL && tdg_error_message(error).len > 0);
+    tdg_error_free(error);
+    tdg_options_free(options);
+    CHECK(remove(path) == 0 && remove(directory) == 0); /* It holds nothing else. */
+}
+
 static void a_directory_has_one_engine(const char *directory) {
     tdg_options *options = tdg_options_new();
     tdg_engine *second = NULL;
@@ -63,6 +79,12 @@ static void series_are_numbers(tdg_engine *engine, tdg_writer *writer) {
     IS(tdg_engine_series(engine, name, &bad, 1, &none, NULL), TDG_E_INPUT);
     IS(tdg_engine_series(engine, name, labels, SIZE_MAX / 16, &none, NULL), TDG_E_INPUT);
     CHECK(none == 7);
+    /* A label without a value is none. */
+    tdg_label empty[] = {labels[0], {TDG_STR("c"), {NULL, 0}}, labels[1], {TDG_STR("d"), TDG_STR("")}};
+    tdg_series third = 0;
+    OK(tdg_engine_series(engine, name, empty, 4, &third, NULL));
+    CHECK(third == first);
+    OK(tdg_engine_release(engine, third));
     /* Registered twice, released twice; then the number means nothing, whoever asks. */
     OK(tdg_writer_push(writer, first, 1, 1.0));
     OK(tdg_engine_release(engine, first));
@@ -88,7 +110,15 @@ static void columns_are_taken(tdg_engine *engine, tdg_writer *writer) {
     IS(tdg_writer_push_times(writer, series, NULL, values, 2, &taken), TDG_E_NULL);
     CHECK(taken == 0);
     IS(tdg_writer_push_times(writer, series, times, values, SIZE_MAX, &taken), TDG_E_INPUT);
+    taken = 9;
     IS(tdg_writer_push_times(NULL, series, times, values, 1, &taken), TDG_E_NULL);
+    CHECK(taken == 0); /* Also where the handle itself is none. */
+    taken = 9;
+    IS(tdg_writer_push_series(NULL, &series, 5, values, 1, &taken), TDG_E_NULL);
+    CHECK(taken == 0);
+    taken = 9;
+    IS(tdg_writer_push_samples(NULL, &series, times, values, 1, &taken), TDG_E_NULL);
+    CHECK(taken == 0);
     tdg_series many[] = {series, new_series(engine, "column", "b"), 42, series};
     IS(tdg_writer_push_series(writer, many, TDG_TIME_NOW, values, 4, &taken), TDG_E_INPUT);
     CHECK(taken == 2);
@@ -136,6 +166,20 @@ static void rows_have_fields_of_all_kinds(tdg_engine *engine, tdg_writer *writer
     OK(tdg_writer_push_columns(writer, series, NULL, 0, columns, 3, &taken));
     IS(tdg_writer_push_columns(writer, series, times, 3, NULL, 3, &taken), TDG_E_NULL);
     IS(tdg_writer_push_columns(writer, series, times, 3, columns, 0, &taken), TDG_E_INPUT);
+    taken = 9;
+    IS(tdg_writer_push_columns(NULL, series, times, 3, columns, 3, &taken), TDG_E_NULL);
+    CHECK(taken == 0);
+    /* The rows before the first bad one are taken, whichever column it is in. */
+    texts[2] = (tdg_str){"\xff", 1};
+    IS(tdg_writer_push_columns(writer, series, times, 3, columns, 3, &taken), TDG_E_INPUT);
+    CHECK(taken == 2);
+    tdg_str more[] = {TDG_STR("x"), {NULL, 1}, TDG_STR("z")};
+    tdg_column two[] = {columns[2], {TDG_STR("bytes"), more, TDG_BYTES}};
+    IS(tdg_writer_push_columns(writer, series, times, 3, two, 2, &taken), TDG_E_NULL);
+    CHECK(taken == 1);
+    texts[0] = (tdg_str){"\xff", 1};
+    IS(tdg_writer_push_columns(writer, series, times, 3, two, 2, &taken), TDG_E_INPUT);
+    CHECK(taken == 0);
     columns[0].kind = TDG_NULL;
     IS(tdg_writer_push_columns(writer, series, times, 3, columns, 3, &taken), TDG_E_INPUT);
     CHECK(taken == 0);
@@ -275,6 +319,7 @@ static void messages_are_told(const char *directory) {
 int main(int argc, char **argv) {
     CHECK(argc == 3);
     options_are_checked(argv[1]);
+    what_holds_something_else_is_let_be(argv[1]);
     tdg_engine *engine = open_engine(argv[1], true);
     tdg_writer *writer = new_writer(engine);
     IS(tdg_writer_new(NULL, &writer, NULL), TDG_E_NULL);

@@ -89,7 +89,7 @@ void rows_come_as_columns(tidegate::engine &engine, tidegate::writer &writer) {
 
     const std::vector<tidegate::text> bad{"good", "\xff"};
     const auto some = writer.push_columns(event, {3, 4}, {{"s", bad}});
-    CHECK(some.status == TDG_E_INPUT && some.taken <= 1);
+    CHECK(some.status == TDG_E_INPUT && some.taken == 1);
     rows_taken += some.taken;
     CHECK(thrown([&] { (void)writer.push_columns(event, {1}, {{"f", floats}}); }) == TDG_E_INPUT);
 }

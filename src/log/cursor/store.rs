@@ -236,9 +236,10 @@ impl<S: Files> Cursors<S> {
         self.live.as_ref().map(|live| live.moved())
     }
 
-    /// The durable sequence of each worker that writes; `None` where nobody does, or once they are done.
+    /// The durable sequence of each worker that writes, and once they are done the one at which they ended; `None`
+    /// where nobody does.
     pub fn watermarks(&self) -> Option<Vec<u64>> {
-        self.live.as_ref().filter(|live| !live.moved().is_closed()).map(|live| live.watermarks())
+        self.live.as_ref().map(|live| live.watermarks())
     }
 
     /// Ends all changes: when this returns none is under way.

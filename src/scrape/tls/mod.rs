@@ -79,6 +79,12 @@ fn stamps(options: &ClientTls) -> Vec<Option<Stamp>> {
 }
 
 fn load(options: &ClientTls) -> Result<ClientConfig, String> {
+    if options.min_tls13 && options.max_tls12 {
+        // As Prometheus has it: such a file is loaded, and nobody is spoken to.
+        return Err(
+            "tls: tls_config.max_version must be greater than or equal to tls_config.min_version".into()
+        );
+    }
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(options))
@@ -156,5 +162,20 @@ fn read(part: &Credential) -> Result<Vec<u8>, String> {
         Credential::Text(text) => Ok(text.clone().into_bytes()),
         Credential::File(path) => plain_file::read(path, SECRET_BYTES_MAX)
             .map_err(|error| format!("tls: {}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_exclude_each_other_are_named() {
+        let options = ClientTls { min_tls13: true, max_tls12: true, ..ClientTls::default() };
+        let error = TlsConfigs::default().get(&options).unwrap_err();
+        assert!(
+            error.contains("tls_config.max_version") && error.contains("tls_config.min_version"),
+            "{error}"
+        );
     }
 }

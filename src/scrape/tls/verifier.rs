@@ -32,8 +32,8 @@ impl Verifier {
         Verifier { webpki, configured }
     }
 
-    /// Whether the certificate of an authority may be this server's. The chain ends with it: its own signature would say
-    /// nothing that the comparison does not.
+    /// Whether the certificate of an authority may be this server's. The chain ends with it: its own signature would
+    /// say nothing that the comparison does not.
     fn verify_authority(
         &self,
         shown: &CertificateDer<'_>,

@@ -1,7 +1,8 @@
 //! Groups as files and servers write them: a list of `targets` and `labels`, in JSON or YAML.
 //!
 //! What is taken is what Go's parsers take, since the files were written for Prometheus: null for an empty text; in
-//! JSON keys in any case, the last of equal ones, and U+FFFD for what is no Unicode; of several YAML documents the first.
+//! JSON keys in any case, the last of equal ones, and U+FFFD for what is no Unicode; of several YAML documents the
+//! first.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};

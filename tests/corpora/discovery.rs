@@ -55,7 +55,7 @@ fn judge_groups(kind: &str, case: &Json) -> Result<(), String> {
     let name = case["filename"].as_str().unwrap_or("x.json");
     let read =
         if kind == "file_sd" && !name.ends_with(".json") { groups_from_yaml } else { groups_from_json };
-    let found = read(text, "origin", "__meta_origin").map_err(|e| e.to_string());
+    let found = read(text.as_bytes(), "origin", "__meta_origin").map_err(|e| e.to_string());
     let Ok(groups) = found else { return expect(case, found.map(drop)) };
     expect(case, Ok(()))?;
     let written: Vec<Json> = groups

@@ -38,7 +38,10 @@ impl Authority {
 
     /// A server with a certificate for `name` that lets in whom this authority has signed.
     fn serve(&self, name: &str) -> HttpDouble {
-        let (certificate, key) = self.sign(name);
+        self.serve_showing(&self.sign(name))
+    }
+
+    fn serve_showing(&self, (certificate, key): &(String, String)) -> HttpDouble {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.0.pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -112,6 +115,21 @@ fn both_sides_show_who_they_are() {
     }
     let careless = ClientTls { ca: None, server_name: None, insecure_skip_verify: true, ..tls };
     by(server.address, careless, ProxyOptions::default()).wait_for(&["a:1"]);
+}
+
+#[test]
+fn a_server_may_show_the_very_authority_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["gate.example".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let itself = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let server = authority.serve_showing(&itself);
+    let tls = ClientTls { ca: Some(Credential::Text(itself.0)), ..files(&folder, &authority) };
+    by(server.address, tls.clone(), ProxyOptions::default()).wait_for(&["a:1"]);
+    let other_name = ClientTls { server_name: Some("a.example".into()), ..tls };
+    by(server.address, other_name, ProxyOptions::default()).wait_for_failures("http", 1);
 }
 
 #[test]

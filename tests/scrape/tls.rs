@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -35,6 +35,16 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// Itself, as a server may show it: `openssl req -x509` makes such ones.
+    fn showing_itself(name: &str, to_year: i32) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(to_year, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
@@ -106,6 +116,43 @@ fn a_target_is_trusted_by_its_authority_and_name() {
     for job in &bad {
         let error = gateway.wait_for(job, Health::Down);
         assert!(error.contains("tls: "), "{}: {error}", job.name);
+    }
+}
+
+#[test]
+fn a_target_may_show_the_very_authority_that_is_trusted() {
+    let itself = Authority::showing_itself("metrics.example", 2100);
+    let (expired, stranger) = (
+        Authority::showing_itself("metrics.example", 2000),
+        Authority::showing_itself("metrics.example", 2100),
+    );
+    let trusting = |name: &str| ClientTls {
+        ca: Some(Credential::Text(format!("{}{}", itself.certificate, expired.certificate))),
+        server_name: Some(name.into()),
+        ..ClientTls::default()
+    };
+    let (target_itself, target_expired, target_stranger) =
+        (target(&itself, None), target(&expired, None), target(&stranger, None));
+    let good = [
+        https("1.3", target_itself.address, trusting("metrics.example")),
+        https("1.2", target_itself.address, ClientTls { max_tls12: true, ..trusting("metrics.example") }),
+    ];
+    let bad = [
+        (https("name", target_itself.address, trusting("a.example")), "not valid for name \"a.example\""),
+        (https("expired", target_expired.address, trusting("metrics.example")), "certificate expired"),
+        (
+            https("stranger", target_stranger.address, trusting("metrics.example")),
+            "not itself one of those in",
+        ),
+    ];
+    let gateway = Gateway::start();
+    gateway.scrape(good.iter().chain(bad.iter().map(|(job, _)| job)).cloned().collect());
+    for job in &good {
+        gateway.wait_for(job, Health::Up);
+    }
+    for (job, why) in &bad {
+        let error = gateway.wait_for(job, Health::Down);
+        assert!(error.contains(why) && !error.contains("OtherError"), "{}: {error}", job.name);
     }
 }
 

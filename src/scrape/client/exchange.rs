@@ -14,7 +14,7 @@ use mio::net::TcpStream;
 use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
 use crate::scrape::job::Scheme;
-use crate::scrape::tls::server_name;
+use crate::scrape::tls::{self, server_name};
 
 use super::body::{BODY_BYTES_MAX, Expected, Incoming};
 use super::connect::{Connecting, spoken};
@@ -315,7 +315,7 @@ impl Exchange {
                 let name = server_name(options, origin.name())?;
                 let config = means.tls.get(options)?;
                 Transport::tls(socket, config, name)
-                    .map_err(|error| Failure::Transport(format!("tls: {error}")))?
+                    .map_err(|error| Failure::Transport(tls::spoken(&error)))?
             }
         };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.origin.clone());

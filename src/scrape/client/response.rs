@@ -1,6 +1,6 @@
 //! The head of a server's answer: what it means, and how its body ends.
 
-use httparse::{EMPTY_HEADER, Response, Status};
+use httparse::{EMPTY_HEADER, ParserConfig, Response, Status};
 
 use crate::http::body::Encoding;
 use crate::http::{BodyLength, Framing};
@@ -37,7 +37,9 @@ impl Head {
     pub(super) fn parse(input: &[u8]) -> Result<Option<Head>, String> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut response = Response::new(&mut headers);
-        let parsed = response.parse(input).map_err(|error| format!("malformed HTTP response: {error}"))?;
+        let parsed = folding()
+            .parse_response(&mut response, input)
+            .map_err(|error| format!("malformed HTTP response: {error}"))?;
         let Status::Complete(bytes) = parsed else {
             let long = input.len() >= HEAD_BYTES_MAX;
             return if long { Err("the response's headers are too long".to_owned()) } else { Ok(None) };
@@ -62,7 +64,7 @@ impl Head {
         let mut chunked = false;
         for header in headers {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-            let text = || String::from_utf8_lossy(header.value).trim().to_owned();
+            let text = || unfolded(header.value);
             if is("content-length") {
                 let digits = text();
                 let sound = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -80,7 +82,7 @@ impl Head {
             } else if is("content-type") && self.content_type.is_empty() {
                 self.content_type = text();
             } else if is("content-encoding") {
-                self.encoding = Encoding::parse(header.value);
+                self.encoding = Encoding::parse(text().as_bytes());
             } else if is("location") {
                 self.location = Some(text());
             } else if is("connection") {
@@ -113,6 +115,20 @@ impl Head {
     }
 }
 
+/// Go's clients take a header that goes on in a line that begins with a blank, and old servers send some.
+fn folding() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    config
+}
+
+/// A header's value on one line, its pieces apart by a blank (RFC 9112, 5.2).
+fn unfolded(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let pieces: Vec<&str> = text.split('\n').map(str::trim).filter(|piece| !piece.is_empty()).collect();
+    pieces.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +153,18 @@ mod tests {
         }
         let old = Head::parse(b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n").unwrap().unwrap();
         assert!(!old.keep_alive);
+    }
+
+    #[test]
+    fn a_folded_header_is_one_header() {
+        let folded = head(
+            "200 OK\r\nX-A: b\r\n  c\r\nContent-Type: text/plain;\r\n\tversion=0.0.4\r\nContent-Length:\r\n 5",
+        );
+        assert_eq!(folded.content_type, "text/plain; version=0.0.4");
+        assert_eq!(folded.framing.as_ref().map(Framing::left_bytes), Some(Some(5)));
+        let gzip = head("200 OK\r\nContent-Encoding:\r\n gzip");
+        assert!(matches!(gzip.encoding, Some(Encoding::Gzip)));
+        assert!(Head::parse(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n 6\r\n\r\n").is_err());
     }
 
     #[test]

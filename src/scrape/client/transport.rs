@@ -10,6 +10,8 @@ use mio::{Interest, Registry, Token};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::scrape::tls;
+
 /// A connection's socket and what is spoken on it.
 pub(super) enum Transport {
     Plain(Plain),
@@ -150,7 +152,7 @@ impl Tls {
             Err(error) => {
                 // The alert that says why.
                 let _ = self.flush();
-                Err(io::Error::new(ErrorKind::InvalidData, format!("tls: {error}")))
+                Err(io::Error::new(ErrorKind::InvalidData, tls::spoken(&error)))
             }
         }
     }

@@ -111,12 +111,12 @@ impl Stamp {
 
 fn read(path: &Path) -> Result<Vec<Group>, String> {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    let parse: fn(&str, &str, &str) -> Result<Vec<Group>, GroupError> = match extension.as_deref() {
+    let parse: fn(&[u8], &str, &str) -> Result<Vec<Group>, GroupError> = match extension.as_deref() {
         Some("json") => groups_from_json,
         Some("yml" | "yaml") => groups_from_yaml,
         _ => return Err("its name ends neither in .json nor in .yml nor in .yaml".to_owned()),
     };
-    let text = plain_file::read_text(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let text = plain_file::read(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     parse(&text, &path.to_string_lossy(), PATH_LABEL).map_err(|e| e.to_string())
 }
 

@@ -42,7 +42,7 @@ impl Http {
         if !is_json(kind) {
             return Err(format!("unsupported content type {kind:?}"));
         }
-        let text = answer.text(BODY_BYTES_MAX).await.map_err(|e| e.to_string())?;
+        let text = answer.bytes(BODY_BYTES_MAX).await.map_err(|e| e.to_string())?;
         groups_from_json(&text, &self.name(), URL_LABEL).map_err(|e| e.to_string())
     }
 }

@@ -133,7 +133,7 @@ fn target(
     let Some(labels) = labels::relabeled(job, discovered)? else { return Ok(None) };
     let said = labels::described(job, labels)?;
     let path = url::path_and_query(&said.path, &job.params, &said.labels);
-    let url = format!("{}://{}{path}", said.scheme.name(), said.address);
+    let url = format!("{}://{}{path}", said.scheme.name(), url::host(&said.address));
     let public = said.labels.iter().filter(|(name, _)| !name.starts_with("__")).cloned();
     Ok(Some(Target {
         job: variants.job(job, said.histograms),

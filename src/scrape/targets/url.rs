@@ -39,6 +39,13 @@ pub(super) fn path_and_query(path: &str, params: &[(String, Vec<String>)], label
     out
 }
 
+/// An address as it stands in a URL.
+pub(super) fn host(address: &str) -> String {
+    let mut out = String::with_capacity(address.len());
+    escape(address, is_plain_in_host, &mut out);
+    out
+}
+
 /// Host and port to connect to. An address without a port gets the scheme's; one that is no address stays as it is,
 /// and fails when it is connected to.
 pub(super) fn with_port(address: &str, scheme: Scheme) -> String {
@@ -85,6 +92,10 @@ fn is_plain_in_path(byte: u8) -> bool {
     is_unreserved(byte) || b"$&+,/:;=@".contains(&byte)
 }
 
+fn is_plain_in_host(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,;=:[]<>\"".contains(&byte)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +119,23 @@ mod tests {
         assert_eq!(path_and_query("/a b?c", &[], &LabelPairs::new()), "/a%20b%3Fc");
         assert_eq!(path_and_query("federate", &[], &LabelPairs::new()), "/federate");
         assert_eq!(path_and_query("", &[], &LabelPairs::new()), "/");
+    }
+
+    #[test]
+    fn hosts_are_spelled_as_prometheus_spells_them() {
+        for (address, spelled) in [
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("a b:1", "a%20b:1"),
+            ("a\"<b:1", "a\"<b:1"),
+            ("a%20b:1", "a%2520b:1"),
+            ("a\\b:1", "a%5Cb:1"),
+            ("\u{e9}:1", "%C3%A9:1"),
+            ("a|b{}`%:1", "a%7Cb%7B%7D%60%25:1"),
+            ("[fe80::1%eth0]:1", "[fe80::1%25eth0]:1"),
+            ("a_b!$&()*+,;=~:1", "a_b!$&()*+,;=~:1"),
+        ] {
+            assert_eq!(host(address), spelled);
+        }
     }
 
     #[test]

@@ -155,7 +155,7 @@ async fn encrypt(client: &Client, wire: Box<dyn Wire>, host: &str) -> Result<Box
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = server_name(options, host).map_err(ClientError::Certificates)?;
     let connector = TlsConnector::from(config.map_err(ClientError::Certificates)?);
-    Ok(Box::new(connector.connect(name, wire).await?))
+    Ok(Box::new(connector.connect(name, wire).await.map_err(ClientError::handshake)?))
 }
 
 async fn handshake(wire: Box<dyn Wire>) -> Result<(SendRequest<Payload>, Driver), ClientError> {

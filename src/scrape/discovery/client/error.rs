@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::PathBuf;
 
-use crate::scrape::Credential;
+use crate::scrape::{Credential, tls};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -42,6 +42,14 @@ impl ClientError {
             Credential::File(path) => Some(path.clone()),
         };
         ClientError::Secret(path, error)
+    }
+
+    /// Why there is no TLS on a connection.
+    pub(super) fn handshake(error: io::Error) -> ClientError {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(refused) => ClientError::Certificates(tls::spoken(refused)),
+            None => ClientError::Io(error),
+        }
     }
 }
 

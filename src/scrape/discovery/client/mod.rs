@@ -212,6 +212,14 @@ impl Answer {
     /// # Errors
     /// It is longer than `bytes_max`, no text, or was cut off.
     pub async fn text(&mut self, bytes_max: usize) -> Result<String, ClientError> {
+        String::from_utf8(self.bytes(bytes_max).await?).map_err(|_| ClientError::Text)
+    }
+
+    /// The rest of the body, if it has at most so many bytes.
+    ///
+    /// # Errors
+    /// It is longer, or did not come.
+    pub async fn bytes(&mut self, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
         let mut body = Vec::new();
         while let Some(piece) = self.piece().await? {
             if body.len() + piece.len() > bytes_max {
@@ -219,7 +227,7 @@ impl Answer {
             }
             body.extend_from_slice(&piece);
         }
-        String::from_utf8(body).map_err(|_| ClientError::Text)
+        Ok(body)
     }
 
     /// Where the server sends us instead.

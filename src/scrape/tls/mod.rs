@@ -1,21 +1,25 @@
 //! TLS towards targets and what finds them: what is configured, made into what rustls needs, anew when its files
 //! change.
 
+mod terms;
+mod verifier;
+
+pub(super) use verifier::spoken;
+
 use std::fs;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::job::{ClientTls, Credential};
 use super::plain_file::{self, SECRET_BYTES_MAX};
+use verifier::{Anybody, Verifier};
 
 /// What was made of options: few, and asked for at each new connection only.
 #[derive(Default, Debug)]
@@ -75,6 +79,12 @@ fn stamps(options: &ClientTls) -> Vec<Option<Stamp>> {
 }
 
 fn load(options: &ClientTls) -> Result<ClientConfig, String> {
+    if options.min_tls13 && options.max_tls12 {
+        // As Prometheus has it: such a file is loaded, and nobody is spoken to.
+        return Err(
+            "tls: tls_config.max_version must be greater than or equal to tls_config.min_version".into()
+        );
+    }
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(options))
@@ -82,13 +92,17 @@ fn load(options: &ClientTls) -> Result<ClientConfig, String> {
     let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
         Arc::new(Anybody(provider))
     } else {
-        let roots = match &options.ca {
-            Some(ca) => Arc::new(roots_of(ca)?),
-            None => system_roots(),
+        let (roots, configured) = match &options.ca {
+            Some(ca) => {
+                let configured = certificates(&read(ca)?, "tls_config.ca")?;
+                (Arc::new(roots_of(&configured)?), configured)
+            }
+            None => (system_roots(), Vec::new()),
         };
-        WebPkiServerVerifier::builder_with_provider(roots, provider)
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider)
             .build()
-            .map_err(|error| format!("tls: no certificate to trust: {error}"))?
+            .map_err(|error| format!("tls: no certificate to trust: {error}"))?;
+        Arc::new(Verifier::new(webpki, configured))
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     match (&options.cert, &options.key) {
@@ -114,10 +128,10 @@ fn versions(options: &ClientTls) -> Vec<&'static SupportedProtocolVersion> {
     versions
 }
 
-fn roots_of(ca: &Credential) -> Result<RootCertStore, String> {
+fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(&read(ca)?, "tls_config.ca")? {
-        roots.add(certificate).map_err(|error| format!("tls: tls_config.ca: {error}"))?;
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|error| format!("tls: tls_config.ca: {error}"))?;
     }
     Ok(roots)
 }
@@ -151,41 +165,17 @@ fn read(part: &Credential) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Takes whoever answers, as `insecure_skip_verify` asks.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+    #[test]
+    fn versions_that_exclude_each_other_are_named() {
+        let options = ClientTls { min_tls13: true, max_tls12: true, ..ClientTls::default() };
+        let error = TlsConfigs::default().get(&options).unwrap_err();
+        assert!(
+            error.contains("tls_config.max_version") && error.contains("tls_config.min_version"),
+            "{error}"
+        );
     }
 }

@@ -25,9 +25,7 @@ use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
 use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
-use super::{
-    AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper,
-};
+use super::{AHEAD_NS_MAX, Failure, Format, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper};
 
 /// How far a body was read.
 pub(super) struct Reading<'a> {
@@ -374,7 +372,8 @@ impl Scraper {
             if !self.hold_time(ms) {
                 return Err(reading.malformed(Fault::TimeOutOfRange.at(0)));
             }
-            flags |= Line::TIMED;
+            let is_ahead = self.times.last().is_some_and(|time| time.time_ns.is_none());
+            flags |= Line::TIMED | if is_ahead { Line::AHEAD } else { 0 };
             time_ns = ms * NANOS_PER_MILLI;
         }
         if let Start::At(start_ns) = start {
@@ -385,16 +384,14 @@ impl Scraper {
         } else if sample.key.start == 0 && !of_lines && text.get(raw.len()) == Some(&b' ') {
             flags |= Line::PLAIN;
         }
-        if let Some(exemplar) = &sample.exemplar {
-            let begin = self.exemplar_labels.len();
-            self.names.exemplar(text, &self.tokens.exemplar_labels, &mut self.exemplar_labels);
-            let labels = begin..self.exemplar_labels.len();
-            let value_bits = exemplar.value_bits;
-            // As in the server: an exemplar without a time has that of its row. One out of range is left out.
-            let time_ns = exemplar.time_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
-            self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
-        }
+        let key = series.map_or(NO_KEY, |series| series.key);
         self.push_sample(reading, (raw.len(), flags), series, sample.value_bits, len, intake);
+        if let Some(exemplar) = &sample.exemplar
+            && !reading.trail.had(key, exemplar.text.of(text))
+        {
+            let held = self.new_exemplar(text, exemplar, line, Some(time_ns));
+            self.exemplars.extend(held);
+        }
         Ok(())
     }
 

@@ -18,14 +18,15 @@
 //! depend on other lines, and lines that were refused.
 //!
 //! Invariants: the rows are those of a [`Decoder`](super::Decoder) given the same body, whatever the page; a series has
-//! one row without a time of its own in a scrape, the first; a page is changed by a body that is taken, and by no
-//! other. Nothing is allocated per row once page and scraper have grown. What is held of a body has bounds.
+//! one row without a time of its own in a scrape, the first; an exemplar goes out when its series did not have it in
+//! the page; a page is changed by a body that is taken, and by no other. Nothing is allocated per row once page and scraper have grown. What is held of a body has bounds.
 //!
 //! What it refuses to know: HTTP, the clock, targets and their labels (those are the business of the context's
 //! [`Rewrite`](crate::model::Rewrite)).
 
 mod compare;
 mod convert;
+mod exemplars;
 #[cfg(test)]
 mod hostile;
 mod lines;

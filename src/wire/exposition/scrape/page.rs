@@ -83,6 +83,10 @@ impl Line {
     pub(super) const NATIVE: u16 = 128;
     /// Its text is the key itself, not what the target said.
     pub(super) const KEYED: u16 = 256;
+    /// Of a body in protobuf: no line of its own but the exemplars of the sample before it, each with its length.
+    pub(super) const EXEMPLARS: u16 = 512;
+    /// Its row was not taken, and so its exemplars were not.
+    pub(super) const AHEAD: u16 = 1024;
 
     pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
@@ -90,7 +94,7 @@ impl Line {
 
     /// Whether it is metadata, comments, blank lines.
     pub(super) fn is_header(&self) -> bool {
-        !self.has(Line::SAMPLE | Line::ANEW | Line::EOF)
+        !self.has(Line::SAMPLE | Line::ANEW | Line::EOF | Line::EXEMPLARS)
     }
 
     /// Whether it is a row of one float, of a series that is taken.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Count, Histogram, METRIC_NAME, NAN_STALE_BITS, Rewrite, Verdict, WriteResult};
-use crate::wire::exposition::protobuf::tests::{family as proto_family, value};
+use crate::wire::exposition::protobuf::tests::{bytes, double, family as proto_family, value, varint};
 use crate::wire::exposition::{Decoder, Faults, Options};
 use crate::wire::testing::{Row, Rows, Value};
 use crate::wire::{Decode, FedState};
@@ -364,6 +364,141 @@ fn protobuf_is_read_along_the_page_too() {
         scrape(&page(2.0, &["z"]), true),
         (counts(2, 2, 0), vec!["g,l=z 2".into(), "c,l=x 1".into(), "g,l=y stale".into()], 2)
     );
+}
+
+/// The exemplars that a scrape brings, as labels, value and time since the epoch in seconds, or since the scrape.
+fn exemplars_of(target: &mut Target, body: &str) -> Vec<String> {
+    target.rows.exemplars.clear();
+    target.read(body).unwrap();
+    target.push();
+    let now_ns = target.time_ns;
+    let shown = target.rows.exemplars.iter().map(|seen| {
+        let labels: Vec<&str> = seen.labels.iter().map(|(_, value)| &**value).collect();
+        let value = f64::from_bits(seen.value_bits);
+        let time = if seen.time_ns == now_ns { -1 } else { seen.time_ns / 1_000_000_000 };
+        format!("{} {value} {time}", labels.join(","))
+    });
+    shown.collect()
+}
+
+#[test]
+fn an_exemplar_is_stored_once_until_its_series_has_another() {
+    let mut target = Target::new(Syntax::OpenMetrics);
+    let none = [""; 0];
+    for timed in ["", " 9"] {
+        let body = |value: u32, x: &str, y: &str| {
+            format!("# TYPE a counter\na_total{{l=\"x\"}} {value}{x}\na_total{{l=\"y\"}} {value}{y}\n# EOF\n")
+        };
+        let seconds = if timed.is_empty() { -1 } else { 9 };
+        let one = |id: &str| format!(" # {{id=\"{id}\"}} 1{timed}");
+        let seen = |id: &str| format!("{id} 1 {seconds}");
+        assert_eq!(exemplars_of(&mut target, &body(1, &one("a"), "")), [seen("a")]);
+        assert_eq!(exemplars_of(&mut target, &body(2, &one("a"), "")), none);
+        assert_eq!(exemplars_of(&mut target, &body(2, &one("a"), "")), none, "nothing moved");
+        assert_eq!(
+            exemplars_of(&mut target, &body(3, &one("a"), &one("a"))),
+            [seen("a")],
+            "of another series"
+        );
+        assert_eq!(exemplars_of(&mut target, &body(4, &one("b"), &one("a"))), [seen("b")]);
+        let text = body(5, &one("b"), &one("a"));
+        let [kind, x, y, eof] = text.split_inclusive('\n').collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let turned = [kind, y, x, eof].concat();
+        assert_eq!(exemplars_of(&mut target, &turned), none, "in another order");
+        target.rows.forget();
+        assert_eq!(exemplars_of(&mut target, &body(6, &one("b"), &one("a"))), none, "in another epoch");
+        let created = "a_created{l=\"x\"} 3\n# EOF";
+        for value in 7..9 {
+            let with_start = body(value, &one("b"), &one("a")).replace("# EOF", created);
+            assert_eq!(exemplars_of(&mut target, &with_start), none);
+        }
+        exemplars_of(&mut target, &body(9, "", ""));
+    }
+    // Another time or value is another exemplar; times of the row are no matter.
+    let a = |time: &str, exemplar: &str| format!("a 1{time} # {{}} {exemplar}\n# EOF\n");
+    assert_eq!(exemplars_of(&mut target, &a(" 1", "1 5")), [" 1 5"]);
+    assert_eq!(exemplars_of(&mut target, &a(" 2", "1 5")), none);
+    assert_eq!(exemplars_of(&mut target, &a(" 3", "1 6")), [" 1 6"]);
+    assert_eq!(exemplars_of(&mut target, &a(" 4", "2 6")), [" 2 6"]);
+    // What was too far ahead was not taken.
+    assert_eq!(exemplars_of(&mut target, &a(" 5000000000", "3 6")), none);
+    assert_eq!(exemplars_of(&mut target, &a(" 6", "3 6")), [" 3 6"]);
+    // What looks like an exemplar in a label's value is none.
+    assert_eq!(exemplars_of(&mut target, "b{l=\" # {} 1\"} 1\n# EOF\n"), none);
+    assert_eq!(exemplars_of(&mut target, "b{l=\" # {} 1\"} 2 # {} 1\n# EOF\n"), [" 1 -1"]);
+}
+
+#[test]
+fn exemplars_of_histograms_are_stored_once() {
+    let body = |count: u32, ids: [&str; 2]| {
+        let bucket = |le: &str, id: &str| format!("h_bucket{{le=\"{le}\"}} {count} # {{id=\"{id}\"}} 1 9\n");
+        let buckets = [bucket("1.0", ids[0]), bucket("+Inf", ids[1])].concat();
+        format!("# TYPE h histogram\n{buckets}h_count {count}\nh_sum 1\n# EOF\n")
+    };
+    for (converts, classic_too) in [(false, false), (true, false), (true, true)] {
+        let mut target = Target::new(Syntax::OpenMetrics);
+        target.options.histograms.convert_classic = converts;
+        target.options.histograms.classic_too = classic_too;
+        // Where both are stored, both have them.
+        let times = 1 + usize::from(classic_too);
+        let mut count = |body: String, id: &str| {
+            let seen = exemplars_of(&mut target, &body);
+            assert!(seen.iter().all(|seen| id.contains(&seen[..1])), "{seen:?}");
+            seen.len() / times
+        };
+        let counts = [
+            count(body(1, ["a", "b"]), "ab"),
+            count(body(2, ["a", "b"]), ""),
+            count(body(2, ["a", "b"]), ""),
+            count(body(3, ["c", "b"]), "c"),
+            count(body(4, ["c", "b"]), ""),
+        ];
+        assert_eq!(counts, [2, 0, 0, 1, 0], "converts: {converts}, classic too: {classic_too}");
+    }
+}
+
+#[test]
+fn exemplars_in_protobuf_are_stored_once() {
+    let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    let counter = |value: f64, id: &str| -> Vec<u8> {
+        let label = bytes(1, &[bytes(1, b"id"), bytes(2, id.as_bytes())].concat());
+        let exemplar = bytes(2, &[label, double(2, 1.0)].concat());
+        [double(1, value), if id.is_empty() { Vec::new() } else { exemplar }].concat()
+    };
+    let native = |count: u64, ids: &[&str]| -> Vec<u8> {
+        let exemplars = ids.iter().flat_map(|id| {
+            let label = bytes(1, &[bytes(1, b"id"), bytes(2, id.as_bytes())].concat());
+            bytes(16, &[label, double(2, 1.0), bytes(3, &varint(1, 9))].concat())
+        });
+        let span = bytes(12, &[varint(1, 0), varint(2, 1)].concat());
+        let head =
+            [varint(1, count), double(2, 1.5), varint(5, 6), span, bytes(13, &varint(0, 2 * count)[1..])];
+        [head.concat(), exemplars.collect()].concat()
+    };
+    let mut scrape = |value: f64, ids: [&str; 2], natives: &[&str]| -> Vec<String> {
+        let body = [
+            proto_family("c", 0, 3, &[("x", counter(value, ids[0])), ("y", counter(value, ids[1]))]),
+            proto_family("h", 4, 7, &[("x", native(value as u64, natives))]),
+            proto_family("z", 0, 3, &[("x", counter(value, ""))]),
+        ];
+        rows.exemplars.clear();
+        let options = ScrapeOptions {
+            histograms: HistogramOptions { native: true, ..options().histograms },
+            ..options()
+        };
+        let counts =
+            scraper.read(&mut page, Format::Protobuf, &body.concat(), NOW_NS, &options, &mut rows).unwrap();
+        assert_eq!((counts.scraped, counts.kept), (4, 4));
+        scraper.push(&mut page, &mut rows, &mut WriteResult::default()).unwrap();
+        rows.exemplars.iter().map(|seen| seen.labels[0].1.clone()).collect()
+    };
+    let none = [""; 0];
+    assert_eq!(scrape(1.0, ["a", ""], &["n", "o"]), ["a", "n", "o"]);
+    assert_eq!(scrape(2.0, ["a", ""], &["n", "o"]), none);
+    assert_eq!(scrape(2.0, ["a", "b"], &["n", "m", "o"]), ["b", "m"]);
+    assert_eq!(scrape(3.0, ["c", "b"], &["m", "o", "p"]), ["c", "p"]);
+    assert_eq!(scrape(4.0, ["", "b"], &["m", "o", "p"]), none);
+    assert_eq!(scrape(4.0, ["", "b"], &[]), none);
 }
 
 /// What a decoder makes of a body that knows nothing of earlier ones, without lines that come twice.

@@ -164,12 +164,10 @@ impl Scraper {
         if end.next - reading.at > LINE_BYTES_MAX {
             return false;
         }
-        let mut flags = line.flags & !Line::TIMED;
+        let mut flags = line.flags & !(Line::TIMED | Line::AHEAD);
         if let Some(ms) = end.time_ms.filter(|_| reading.options.honor_timestamps) {
-            if !self.hold_time(ms) {
-                return false;
-            }
-            flags |= Line::TIMED;
+            let Some(timed) = self.hold_time(ms) else { return false };
+            flags |= timed;
         }
         reading.trail.same &= flags == line.flags;
         self.lines.push(Line { start: reading.at as u32, value_bits: end.value_bits, flags, ..*line });
@@ -178,13 +176,13 @@ impl Scraper {
         true
     }
 
-    /// Notes the time of the line that comes next. Whether it is any.
-    pub(super) fn hold_time(&mut self, time_ms: i64) -> bool {
-        let Some(time_ns) = time_ms.checked_mul(NANOS_PER_MILLI) else { return false };
+    /// Notes the time of the line that comes next, and gives its flags. None if it is no time.
+    pub(super) fn hold_time(&mut self, time_ms: i64) -> Option<u16> {
+        let time_ns = time_ms.checked_mul(NANOS_PER_MILLI)?;
         let taken = time_ns <= self.time_ns.saturating_add(AHEAD_NS_MAX);
         let line = self.lines.len() as u32;
         self.times.push(OwnTime { line, time_ns: taken.then_some(time_ns) });
-        true
+        Some(Line::TIMED | if taken { 0 } else { Line::AHEAD })
     }
 
     /// Reads the line, or the stretch of lines without a sample, that comes next. False if the step's work is spent
@@ -309,10 +307,8 @@ impl Scraper {
         }
         let series = intake.find(self.prefix.key(&rest[..len], &mut self.key))?;
         let time_ms = end.time_ms.filter(|_| reading.options.honor_timestamps);
-        if time_ms.is_some_and(|ms| !self.hold_time(ms)) {
-            return None;
-        }
-        let flags = Line::SAMPLE | Line::PLAIN | if time_ms.is_some() { Line::TIMED } else { 0 };
+        let timed = time_ms.map_or(Some(0), |ms| self.hold_time(ms))?;
+        let flags = Line::SAMPLE | Line::PLAIN | timed;
         self.push_sample(reading, (len, flags), Some(series), end.value_bits, end.next, intake);
         Some(())
     }
@@ -328,7 +324,12 @@ impl Scraper {
         if self.tokens.labels.len() > LABELS_MAX {
             return Err(Failure::labels(sample.key.of(text)));
         }
-        line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
+        if let Err(fault) = line::check_names(text, &self.tokens, &mut self.names) {
+            let failure = reading.malformed(fault);
+            // It counts as one that was read.
+            self.push_sample(reading, (0, Line::SAMPLE), None, 0, len, intake);
+            return Err(failure);
+        }
         let mut start = Start::None;
         if self.starts.are_known() {
             start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
@@ -369,11 +370,10 @@ impl Scraper {
         let line = self.lines.len() as u32;
         let mut time_ns = self.time_ns;
         if let Some(ms) = sample.time_ms.filter(|_| reading.options.honor_timestamps) {
-            if !self.hold_time(ms) {
+            let Some(timed) = self.hold_time(ms) else {
                 return Err(reading.malformed(Fault::TimeOutOfRange.at(0)));
-            }
-            let is_ahead = self.times.last().is_some_and(|time| time.time_ns.is_none());
-            flags |= Line::TIMED | if is_ahead { Line::AHEAD } else { 0 };
+            };
+            flags |= timed;
             time_ns = ms * NANOS_PER_MILLI;
         }
         if let Start::At(start_ns) = start {

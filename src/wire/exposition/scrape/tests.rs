@@ -163,7 +163,7 @@ fn times_of_the_targets_own_are_taken_or_not_and_make_no_stale_markers() {
     assert_eq!(target.scrape("").1.len(), 3);
 }
 
-/// Drops series named `drop`, refuses those named `refuse`.
+/// Drops series named `drop`, refuses those named `refuse`, leaves no label to those named `merge`.
 #[derive(Debug)]
 struct Rules;
 
@@ -172,6 +172,10 @@ impl Rewrite for Rules {
         match labels.value_of(METRIC_NAME) {
             Some(b"drop") => Verdict::Drop,
             Some(b"refuse") => Verdict::Refuse("no such series is wanted"),
+            Some(b"merge") => {
+                labels.retain(|name, _| name == METRIC_NAME);
+                Verdict::Keep
+            }
             _ => Verdict::Keep,
         }
     }
@@ -201,7 +205,7 @@ fn over_the_sample_limit_nothing_is_taken() {
     target.options.samples_max = 2;
     assert_eq!(target.scrape("a 1\ndrop 1\nb 1\na 3\n").1, ["a 1", "b 1"]);
     let failure = target.read("a 1\nb 1\nc 1\nd 1\n").unwrap_err();
-    assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: counts(4, 4, 2) });
+    assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: counts(4, 4, 0) });
     assert_eq!(target.push(), []);
     assert_eq!(target.end(), ["a stale", "b stale"]);
 }
@@ -364,6 +368,60 @@ fn protobuf_is_read_along_the_page_too() {
         scrape(&page(2.0, &["z"]), true),
         (counts(2, 2, 0), vec!["g,l=z 2".into(), "c,l=x 1".into(), "g,l=y stale".into()], 2)
     );
+}
+
+#[test]
+fn series_are_added_as_prometheus_counts_them() {
+    let many = |count: usize| (0..count).map(|i| format!("a{{i=\"{i}\"}} {i}\n")).collect::<String>();
+    let ahead = NOW_NS / 1_000_000 + 3_600_000;
+    // Bodies, what a scrape of each adds, one after the other; at most ten samples.
+    for (bodies, added) in [
+        (vec![many(20)], vec![10, 0, 0]),
+        (vec![many(8), many(20), many(20), many(8), many(20)], vec![8, 2, 0, 0, 2]),
+        (vec!["a 1\nb x y\n".to_owned()], vec![1, 0, 0]),
+        (vec!["a 1\nb 2\nc 3\n".to_owned(), "a 1\nb 2\nd 1\nx y\n".to_owned()], vec![3, 1, 0, 1, 0]),
+        (vec![format!("a 1\nb 1 {ahead}\n"), format!("b 2 {ahead}\na 1\n")], vec![1, 0, 0]),
+        (vec![format!("a 1\nb 1 {ahead}\n"), "a 1\nb 1 5\n".to_owned()], vec![1, 1]),
+        (vec!["a 1\na 1\nb 1\na 2\nc 1 5\nc 1 6\n".to_owned()], vec![3, 0, 0]),
+        (vec!["a{x=\"1\",x=\"2\"} 1\n".to_owned()], vec![0, 0]),
+        // The rewrite makes one series of them.
+        (vec!["merge{x=\"1\"} 1\nmerge{x=\"2\"} 2\nmerge{x=\"3\"} 1\n".to_owned()], vec![3, 0, 0]),
+    ] {
+        let mut target = Target::new(Syntax::Text);
+        target.options.samples_max = 10;
+        target.rows.rewrite = Some(Arc::new(Rules));
+        for (i, wanted) in added.iter().enumerate() {
+            let body = &bodies[i % bodies.len()];
+            let got = target.read(body);
+            let counts = got.as_ref().map_or_else(|failure| failure.counts, |counts| *counts);
+            assert_eq!(counts.added, *wanted, "scrape {i} of {bodies:?}");
+            // A failure is followed by its stale markers, whose steps know of no new series.
+            if got.is_ok() { drop(target.push()) } else { drop(target.end()) }
+        }
+    }
+}
+
+#[test]
+fn series_of_failed_bodies_are_forgotten_when_they_are_too_many() {
+    let mut target = Target::new(Syntax::Text);
+    let bad =
+        |range: std::ops::Range<usize>| range.map(|i| format!("a{i} 1\n")).chain(["x y\n".into()]).collect();
+    let mut added = |body: String| target.read(&body).unwrap_err().counts.added;
+    assert_eq!(added(bad(0..600)), 600);
+    assert_eq!(added(bad(300..700)), 100);
+    assert_eq!(added(bad(0..300)), 0);
+    assert_eq!(added(bad(1000..1700)), 700);
+    assert_eq!(added(bad(1000..1700)), 0, "those of the last one are known");
+    assert_eq!(added(bad(0..300)), 300);
+    assert!(target.page.memory_bytes() < 8 << 10);
+}
+
+#[test]
+fn a_line_with_a_label_twice_was_scraped() {
+    let mut target = Target::new(Syntax::Text);
+    let failure = target.read("b 1\na{x=\"1\",x=\"2\"} 1\nc 1\n").unwrap_err();
+    assert_eq!((failure.counts.scraped, failure.counts.kept), (2, 1));
+    assert!(failure.why.to_string().starts_with("line 2: "), "{failure:?}");
 }
 
 /// The exemplars that a scrape brings, as labels, value and time since the epoch in seconds, or since the scrape.

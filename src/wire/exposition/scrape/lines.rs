@@ -322,7 +322,7 @@ impl Scraper {
         intake: &mut I,
     ) -> Result<(), Failure> {
         if self.tokens.labels.len() > LABELS_MAX {
-            return Err(Failure::labels(sample.key.of(text)));
+            return Err(Failure::labels(self.tokens.name.of(text), self.tokens.labels.len()));
         }
         if let Err(fault) = line::check_names(text, &self.tokens, &mut self.names) {
             let failure = reading.malformed(fault);

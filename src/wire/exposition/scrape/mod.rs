@@ -113,13 +113,8 @@ pub struct ScrapeFailure {
 pub enum Failure {
     /// It is not of its format. What is wrong, and at which line.
     Malformed(String),
-    /// The context's rewrite refuses a series.
-    Unfit {
-        /// Its reason.
-        why: &'static str,
-        /// The start of the series as the target names it.
-        series: String,
-    },
+    /// A series can't be one, or the context's rewrite refuses it: why, and which.
+    Unfit(String),
     /// It has more samples than it may have.
     SampleLimit(u64),
     /// It is longer than any body may be: see [`BODY_BYTES_MAX`].
@@ -427,20 +422,21 @@ impl Failure {
     /// The series that `key` names is refused. One for which there is no room costs itself alone: no failure.
     fn of_refusal(refusal: &Refusal, key: &[u8]) -> Option<Failure> {
         match refusal {
-            Refusal::Unfit(why) => Some(Failure::unfit(why, key)),
-            Refusal::Labels(_) => Some(Failure::unfit("a label is given twice", key)),
+            Refusal::Unfit(why) => Some(Failure::Unfit(why.to_string())),
+            Refusal::Labels(_) => {
+                let shown = String::from_utf8_lossy(&key[..key.len().min(SHOWN_BYTES_MAX)]);
+                Some(Failure::Unfit(format!("a label is given twice (series: {shown})")))
+            }
             Refusal::SeriesLimit { .. } | Refusal::TooLarge { .. } => None,
         }
     }
 
-    /// The series that `key` names has more than [`LABELS_MAX`] labels.
-    fn labels(key: &[u8]) -> Failure {
-        Failure::unfit("label_limit exceeded: a series has at most 1024 labels", key)
-    }
-
-    fn unfit(why: &'static str, key: &[u8]) -> Failure {
-        let shown = &key[..key.len().min(SHOWN_BYTES_MAX)];
-        Failure::Unfit { why, series: String::from_utf8_lossy(shown).into_owned() }
+    /// A series of this metric has more than [`LABELS_MAX`] labels.
+    fn labels(metric: &[u8], count: usize) -> Failure {
+        let metric = String::from_utf8_lossy(&metric[..metric.len().min(SHOWN_BYTES_MAX)]);
+        Failure::Unfit(format!(
+            "label_limit exceeded (metric: {metric}, number of labels: {count}, limit: {LABELS_MAX})"
+        ))
     }
 }
 
@@ -458,8 +454,7 @@ const SHOWN_BYTES_MAX: usize = 100;
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Malformed(error) => f.write_str(error),
-            Failure::Unfit { why, series } => write!(f, "{why} (series: {series})"),
+            Failure::Malformed(error) | Failure::Unfit(error) => f.write_str(error),
             Failure::SampleLimit(limit) => write!(f, "sample limit exceeded: sample_limit is {limit}"),
             Failure::TooLong => f.write_str("the body is too long"),
             Failure::TooMany { what, max } => write!(f, "the body has more than {max} {what}"),

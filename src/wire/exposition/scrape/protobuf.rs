@@ -91,7 +91,7 @@ impl Scraper {
         intake: &mut I,
     ) -> Result<(), Stop> {
         if sample.labels.len() > LABELS_MAX {
-            return Err(Stop::Failure(Failure::labels(sample.family)));
+            return Err(Stop::Failure(Failure::labels(sample.family, sample.labels.len())));
         }
         let mut flags = Line::SAMPLE | Line::KEYED;
         let line = self.lines.len() as u32;

@@ -171,7 +171,7 @@ impl Rewrite for Rules {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
         match labels.value_of(METRIC_NAME) {
             Some(b"drop") => Verdict::Drop,
-            Some(b"refuse") => Verdict::Refuse("no such series is wanted"),
+            Some(b"refuse") => Verdict::Refuse("no such series is wanted".into()),
             Some(b"merge") => {
                 labels.retain(|name, _| name == METRIC_NAME);
                 Verdict::Keep
@@ -193,7 +193,7 @@ fn what_the_rewrite_drops_is_counted_and_what_it_refuses_fails_the_scrape() {
     }
     assert_eq!(target.scrape("drop 2\n").1, ["a stale"]);
     let failure = target.read("a 1\nrefuse{x=\"1\"} 2\nb 1\n").unwrap_err();
-    assert_eq!(failure.why.to_string(), "no such series is wanted (series: refuse{x=\"1\"})");
+    assert_eq!(failure.why.to_string(), "no such series is wanted");
     assert_eq!(failure.counts.scraped, 2);
     assert_eq!(target.push(), []);
 }

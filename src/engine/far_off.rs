@@ -1,6 +1,6 @@
-//! Rows of unlikely times: counted, and one warning that names the likely mistake.
+//! Rows of unlikely times: counted, and one warning for each likely mistake that names it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::ingest::Ingest;
 use crate::telemetry::WorkerCounters;
@@ -25,14 +25,15 @@ pub(super) fn bounds(wall_ns: i64) -> (i64, i64) {
 }
 
 impl FarOff {
-    /// Looks at a batch that is about to be emptied. `warned`: whether any worker has warned.
+    /// Looks at a batch that is about to be emptied. `warned`: of which mistakes any worker has
+    /// warned, a bit each.
     pub(super) fn notice(
         &mut self,
         ingest: &Ingest,
         wall_ns: i64,
         worker: u32,
         counters: &WorkerCounters,
-        warned: &AtomicBool,
+        warned: &AtomicU8,
     ) {
         let rows = ingest.rows_far_off();
         if rows == self.rows {
@@ -40,35 +41,62 @@ impl FarOff {
         }
         counters.rows_far_off.add(rows - self.rows);
         self.rows = rows;
+        let (min, max) = ingest.batch().time_range();
+        let (low, _) = bounds(wall_ns);
+        let time_ns = if min < low { min } else { max };
+        let mistake = Mistake::likely(time_ns, wall_ns);
         // Relaxed: it orders nothing.
-        if !warned.swap(true, Ordering::Relaxed) {
-            let (min, max) = ingest.batch().time_range();
-            let (low, _) = bounds(wall_ns);
-            let time_ns = if min < low { min } else { max };
+        if warned.fetch_or(1 << mistake as u8, Ordering::Relaxed) & 1 << mistake as u8 == 0 {
             tracing::warn!(
                 worker,
                 time_ns,
-                likely = likely_mistake(time_ns, wall_ns),
+                likely = mistake.text(),
                 "rows with times far from the clock are taken, and counted in tidegate_rows_far_off_total"
             );
         }
     }
 }
 
-/// What a time would be a plausible value of, had it been given in another unit.
-fn likely_mistake(time_ns: i64, wall_ns: i64) -> &'static str {
-    let near = |scaled: Option<i64>| {
-        let (low, high) = bounds(wall_ns);
-        scaled.is_some_and(|t| (low..=high).contains(&t))
-    };
-    match () {
-        () if near(time_ns.checked_mul(1_000_000_000)) => "seconds sent without precision=s",
-        () if near(time_ns.checked_mul(1_000_000)) => "milliseconds sent without precision=ms",
-        () if near(time_ns.checked_mul(1_000)) => "microseconds sent without precision=us",
-        () if near(Some(time_ns / 1_000)) => "nanoseconds sent as microseconds",
-        () if near(Some(time_ns / 1_000_000)) => "nanoseconds sent as milliseconds",
-        () if near(Some(time_ns / 1_000_000_000)) => "nanoseconds sent as seconds",
-        () => "a wrong clock, or a backfill",
+/// What may have gone wrong with a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mistake {
+    Seconds,
+    Millis,
+    Micros,
+    NanosAsMicros,
+    NanosAsMillis,
+    NanosAsSeconds,
+    Clock,
+}
+
+impl Mistake {
+    /// What a time would be a plausible value of, had it been given in another unit.
+    fn likely(time_ns: i64, wall_ns: i64) -> Mistake {
+        let near = |scaled: Option<i64>| {
+            let (low, high) = bounds(wall_ns);
+            scaled.is_some_and(|t| (low..=high).contains(&t))
+        };
+        match () {
+            () if near(time_ns.checked_mul(1_000_000_000)) => Mistake::Seconds,
+            () if near(time_ns.checked_mul(1_000_000)) => Mistake::Millis,
+            () if near(time_ns.checked_mul(1_000)) => Mistake::Micros,
+            () if near(Some(time_ns / 1_000)) => Mistake::NanosAsMicros,
+            () if near(Some(time_ns / 1_000_000)) => Mistake::NanosAsMillis,
+            () if near(Some(time_ns / 1_000_000_000)) => Mistake::NanosAsSeconds,
+            () => Mistake::Clock,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Mistake::Seconds => "seconds sent without precision=s",
+            Mistake::Millis => "milliseconds sent without precision=ms",
+            Mistake::Micros => "microseconds sent without precision=us",
+            Mistake::NanosAsMicros => "nanoseconds sent as microseconds",
+            Mistake::NanosAsMillis => "nanoseconds sent as milliseconds",
+            Mistake::NanosAsSeconds => "nanoseconds sent as seconds",
+            Mistake::Clock => "a wrong clock, or a backfill",
+        }
     }
 }
 
@@ -79,8 +107,8 @@ mod tests {
     #[test]
     fn the_mistake_is_named_by_what_would_make_the_time_plausible() {
         let now = 1_790_000_000_000_000_000;
-        assert_eq!(likely_mistake(1_790_000_001, now), "seconds sent without precision=s");
-        assert_eq!(likely_mistake(1_790_000_001_000, now), "milliseconds sent without precision=ms");
-        assert_eq!(likely_mistake(now + 40 * DAY_NS, now), "a wrong clock, or a backfill");
+        assert_eq!(Mistake::likely(1_790_000_001, now), Mistake::Seconds);
+        assert_eq!(Mistake::likely(1_790_000_001_000, now), Mistake::Millis);
+        assert_eq!(Mistake::likely(now + 40 * DAY_NS, now), Mistake::Clock);
     }
 }

@@ -26,7 +26,7 @@ mod usage;
 mod worker;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::SystemClock;
@@ -128,7 +128,7 @@ pub(crate) struct Shared {
     series: SeriesBudget,
     rate: CommitRate,
     /// Somebody was told of rows with unlikely times: once is enough.
-    far_off_warned: AtomicBool,
+    far_off_warned: AtomicU8,
     counters: Vec<Arc<WorkerCounters>>,
 }
 
@@ -139,7 +139,7 @@ impl Shared {
             hasher: KeyHasher::new(seed),
             series: SeriesBudget::new(options.series_max),
             rate: CommitRate::new(options.commits_per_second_max),
-            far_off_warned: AtomicBool::new(false),
+            far_off_warned: AtomicU8::new(0),
             counters: (0..options.workers).map(|_| Arc::default()).collect(),
             options,
         })

@@ -107,7 +107,7 @@ impl std::fmt::Display for CommitFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             CommitFailure::NoSpace => f.write_str("no space left on the disk"),
-            CommitFailure::Short => f.write_str("the disk took only a part of the block"),
+            CommitFailure::Short => f.write_str("the disk took only a part of the block: it may be full"),
             CommitFailure::Io { os_error: Some(number) } => io::Error::from_raw_os_error(*number).fmt(f),
             CommitFailure::Io { os_error: None } => f.write_str("the disk refused the block"),
             CommitFailure::SegmentEnded => f.write_str("another commit to the segment failed"),

@@ -101,8 +101,8 @@ pub(super) enum Parked {
         /// What it says if the commit succeeds.
         answer: Box<Answer>,
     },
-    /// It waits for all workers to have counted their series.
-    Survey { to: AnswerTo, round: u64 },
+    /// It waits for all workers to have counted their series, and shows so many of each kind.
+    Survey { to: AnswerTo, round: u64, limit: usize },
     /// It waits for the configuration to be loaded again.
     Reload { to: AnswerTo, round: u64 },
 }

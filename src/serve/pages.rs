@@ -21,14 +21,15 @@ pub(super) fn ping(query: &str) -> Answer {
         .with_header("X-Tidegate-Version", env!("CARGO_PKG_VERSION"))
 }
 
-/// `/health` and `/-/healthy`: the process is alive.
-pub(super) fn health(form: Probe) -> Answer {
+/// `/health` and `/-/healthy`: the process is alive. `failure` says why it takes no writes, if that is so: not a reason
+/// to start it anew.
+pub(super) fn health(form: Probe, failure: Option<&str>) -> Answer {
     match form {
         Probe::Plain => Answer::text(200, "ok\n"),
         Probe::Influx => Answer::json(
             200,
             &json!({
-                "name": "tidegate", "message": "ready for writes", "status": "pass", "checks": [],
+                "name": "tidegate", "message": failure.unwrap_or("ready for writes"), "status": "pass", "checks": [],
                 "version": env!("CARGO_PKG_VERSION"),
             }),
         ),
@@ -121,10 +122,27 @@ pub(super) fn index() -> Answer {
     )
 }
 
-/// `/api/v1/status/tsdb`, in Prometheus's shape. A series that several workers know counts once for each.
-pub(super) fn status_tsdb(counts: &SurveyCounts) -> Answer {
+/// How many entries of each list a status is asked to show: the parameter `limit`, with Prometheus's default and refusal.
+pub(super) fn status_limit(query: &str) -> Result<usize, Answer> {
+    let limit = match Query::new(query).first("limit") {
+        Ok(limit) if limit.as_deref().is_none_or(str::is_empty) => return Ok(STATUS_ENTRIES),
+        Ok(limit) => limit.unwrap_or_default().parse().ok().filter(|&limit| limit > 0),
+        Err(_) => None,
+    };
+    limit.ok_or_else(|| {
+        let error = "limit must be a positive number";
+        Answer::json(400, &json!({"status": "error", "errorType": "bad_data", "error": error}))
+    })
+}
+
+/// Entries of each list of a status, if it is not said.
+const STATUS_ENTRIES: usize = 10;
+
+/// `/api/v1/status/tsdb`, in Prometheus's shape, the first `limit` entries of each list. A series that several workers
+/// know counts once for each.
+pub(super) fn status_tsdb(counts: &SurveyCounts, limit: usize) -> Answer {
     let list = |entries: &[(String, u64)]| -> Vec<_> {
-        entries.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+        entries.iter().take(limit).map(|(name, value)| json!({"name": name, "value": value})).collect()
     };
     Answer::json(
         200,

@@ -182,12 +182,15 @@ impl Desk<'_> {
                 connection.receiving = Receiving::Form { to, query: head.query.to_owned(), body: Vec::new() };
                 self.expect(connection, head);
             }
-            Ok(Route::StatusTsdb) => {
-                let round = self.shared.surveys.start();
-                self.shared.wake_all();
-                connection.parked.push_back(Parked::Survey { to, round });
-                connection.receiving = Receiving::Discard;
-            }
+            Ok(Route::StatusTsdb) => match pages::status_limit(head.query) {
+                Ok(limit) => {
+                    let round = self.shared.surveys.start();
+                    self.shared.wake_all();
+                    connection.parked.push_back(Parked::Survey { to, round, limit });
+                    connection.receiving = Receiving::Discard;
+                }
+                Err(answer) => self.answer_early(connection, to, head, answer),
+            },
             Ok(Route::Reload) => self.begin_reload(connection, to, head, shown),
             Ok(route) => {
                 let answer = self.page(route, head);
@@ -319,17 +322,21 @@ impl Desk<'_> {
         connection.answer(to, answer);
     }
 
+    /// Why no writes are taken now; none if they are.
+    fn no_writes(&self) -> Option<String> {
+        match self.engine.accepts() {
+            _ if self.shared.draining() => Some("draining".to_owned()),
+            accepts => accepts.err().map(|failure| failure.to_string()),
+        }
+    }
+
     fn page(&self, route: Route, head: &Head<'_>) -> Answer {
         match route {
             Route::Ping => pages::ping(head.query),
-            Route::Health(form) => pages::health(form),
+            Route::Health(form) => pages::health(form, self.no_writes().as_deref()),
             Route::Ready(form) => {
-                let failure = match self.engine.accepts() {
-                    _ if self.shared.draining() => Some("draining".to_owned()),
-                    accepts => accepts.err().map(|failure| failure.to_string()),
-                };
                 let started_ms = self.shared.started_ms;
-                pages::ready(form, failure.as_deref(), started_ms, self.engine.wall_ns())
+                pages::ready(form, self.no_writes().as_deref(), started_ms, self.engine.wall_ns())
             }
             Route::Metrics => {
                 let mut page =

@@ -20,6 +20,9 @@ use super::format::{Format, Opened, Reading, Rows};
 /// Room that a decompressed piece gets at a time.
 const DECODED_PIECE_BYTES: usize = 256 << 10;
 
+/// Such pieces in a row before others have their turn: some hundred bytes can be very many lines.
+const DECODED_PIECES_MAX: usize = 2;
+
 /// A buffered body whose length is not known gets at least so much room at first; then it doubles.
 const COLLECTED_BYTES_MIN: usize = 4096;
 
@@ -42,7 +45,7 @@ pub(super) struct WriteRequest {
     tail: Vec<u8>,
     /// What is consumed of the tail all the same, while rows of it wait for room.
     tail_used: usize,
-    /// Encoded bytes that are not decoded yet, after a batch was full.
+    /// Encoded bytes that are not decoded yet, after a batch was full or enough was decoded in a row.
     encoded: Vec<u8>,
     /// The body's framing has ended; what is left is in `tail` and `encoded`.
     ended: bool,
@@ -71,7 +74,7 @@ struct Whole {
 pub(super) enum Progress {
     /// More of the body.
     More,
-    /// Room in the engine; then call [`WriteRequest::resume`].
+    /// Room in the engine, or that others have had their turn; then call [`WriteRequest::resume`].
     Stalled,
     /// Nothing: it can be answered by [`WriteRequest::finish`].
     Complete,
@@ -279,7 +282,7 @@ impl WriteRequest {
         }
     }
 
-    /// Since when the engine has had no room for the next row; `None` if it has.
+    /// Since when the engine has had no room for the next row; `None` if it has, also where others have their turn.
     pub(super) fn stalled_since_ns(&self) -> Option<u64> {
         self.stalled_since_ns
     }
@@ -299,7 +302,7 @@ impl WriteRequest {
     ) -> Result<Progress, GivenUp> {
         debug_assert_eq!(self.tail_used, 0, "what was decoded is consumed before more is");
         let mut decoded = std::mem::take(&mut self.tail);
-        let mut at = 0;
+        let (mut at, mut pieces) = (0, 0);
         loop {
             // Between pieces: a small body may hold very many series.
             if budget.exhausted(engine.memory_held_bytes()) {
@@ -310,7 +313,8 @@ impl WriteRequest {
             at += piece.consumed;
             let consumed = self.feed(&decoded, false, engine, stream);
             decoded.drain(..consumed.bytes);
-            if consumed.full {
+            pieces += 1;
+            if consumed.full || piece.output_full && pieces == DECODED_PIECES_MAX {
                 self.tail = decoded;
                 self.encoded = encoded[at..].to_vec();
                 return Ok(Progress::Stalled);
@@ -403,8 +407,8 @@ impl WriteRequest {
         if result.rejected == 0 {
             return Ok(());
         }
-        result.rejected += result.accepted;
-        result.accepted = 0;
+        let good = std::mem::take(&mut result.accepted);
+        result.count_rejected("whole_request", good);
         result.samples = 0;
         self.result = result;
         Err(GivenUp::RefusedWhole)

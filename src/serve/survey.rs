@@ -9,10 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::ingest::SurveyCounts;
 use crate::sync::SharedCount;
 
-/// Entries of each list that a status shows: Prometheus's default.
-pub(super) const TOP: usize = 10;
-
-/// Entries of each list that a worker hands in: what is great in sum may be small in one of many workers.
+/// Entries of each list that a worker hands in, and that a status can show: what is great in sum may be small in one of
+/// many workers.
 pub(super) const TOP_PER_WORKER: usize = 1_000;
 
 /// The board on which rounds are written.
@@ -85,7 +83,7 @@ fn sum(found: &[SurveyCounts]) -> SurveyCounts {
         }
         let mut sums: Vec<(String, u64)> = sums.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
         sums.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        sums.truncate(TOP);
+        sums.truncate(TOP_PER_WORKER);
         sums
     };
     SurveyCounts {

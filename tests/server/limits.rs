@@ -1,8 +1,11 @@
 //! Bounds on what the server holds: series, memory.
 
+use std::io::Write;
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::client::{get, post};
+use super::client::{get, post, request};
 use super::harness::{Setup, wait_until};
 use super::log::{cat, verify};
 
@@ -33,6 +36,15 @@ fn rows_of_series_over_the_limit_are_rejected_for_good_and_the_others_go_on() {
     let status = client.ask(&get("/api/v1/status/tsdb")).expect(200).json();
     assert_eq!(status["data"]["seriesCountByMetricName"][0], json!({"name": "m", "value": 100}));
     assert_eq!(status["data"]["labelValueCountByLabelName"][0], json!({"name": "s", "value": 100}));
+    for (limit, entries) in [("", 2), ("?limit=", 2), ("?limit=1", 1), ("?limit=1000", 2)] {
+        let status = client.ask(&get(&format!("/api/v1/status/tsdb{limit}"))).expect(200).json();
+        let found = status["data"]["labelValueCountByLabelName"].as_array().unwrap().len();
+        assert_eq!(found, entries, "{limit}");
+    }
+    for limit in ["0", "-1", "x"] {
+        let refused = client.ask(&get(&format!("/api/v1/status/tsdb?limit={limit}"))).expect(400).json();
+        assert_eq!(refused["error"], "limit must be a positive number");
+    }
     client.ask(&get("/ready")).expect(200);
     assert_eq!(cat(&server.data).len(), 90 + 20 + 100);
     server.stop();
@@ -47,6 +59,10 @@ fn all_or_nothing_takes_nothing_if_a_row_is_over_the_series_limit() {
     client.ask(&post("/write", "m,a=1,b=2 v=1 1")).expect(204);
     let body = client.ask(&post(target, "m,s=1 v=1 1\nm,s=2 v=1 1\nm,s=3 v=1 1\n")).expect(400).json();
     assert_eq!((&body["accepted"], &body["rejected"]), (&json!(0), &json!(3)), "{body}");
+    let rejected = |reason| {
+        server.metric(&format!("tidegate_rows_rejected_total{{protocol=\"influx\",reason=\"{reason}\"}}"))
+    };
+    assert_eq!((rejected("series_limit"), rejected("whole_request")), (1.0, 2.0));
     assert_eq!(cat(&server.data).len(), 1);
     // Known series do not count, in whatever order their tags come.
     client.ask(&post(target, "m,b=2,a=1 v=1 2\nm,s=1 v=1 1\nm,s=2 v=1 1\n")).expect(204);
@@ -115,4 +131,25 @@ fn a_body_that_is_kept_whole_counts_once_in_the_memory_limit() {
     server.ask(&post("/write", "m a=2 2")).expect(204);
     slow.ask(last).expect(204);
     assert_eq!(cat(&server.data).len(), 2);
+}
+
+#[test]
+fn a_small_body_of_very_many_lines_lets_others_have_their_turn() {
+    let mut server = Setup::config("workers: 1").start();
+    // Seconds of work in 20 KB: all others would wait for it.
+    let lines = [&b"\n".repeat(20_000_000)[..], b"last v=1 1\n"].concat();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&lines).unwrap();
+    let (mut long, mut short) = (server.client(), server.client());
+    short.ask(&get("/health")).expect(200);
+    let gzip = gzip.finish().unwrap();
+    assert!(gzip.len() < 50_000);
+    long.send(&request("POST", "/write", &[("Content-Encoding", "gzip")], &gzip));
+    for turn in 0..3 {
+        short.ask(&get("/health")).expect(200);
+        assert!(!long.has_answer_within(Duration::from_millis(1)), "turn {turn}: its answer came first");
+    }
+    long.reply().expect(204);
+    assert_eq!(cat(&server.data).len(), 1);
+    server.stop();
 }

@@ -350,8 +350,8 @@ fn a_peer_that_always_has_more_to_read_gets_no_more_turns_for_it() {
 
 #[test]
 fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
-    let server = Setup::config("workers: 2\nlimits: {connections_max: 2}").start();
-    for _ in 0..4 {
+    let mut server = Setup::config("workers: 2\nlimits: {connections_max: 2}").start();
+    for turn in 0..4 {
         let mut first = server.client();
         first.ask(&get("/health")).expect(200);
         let mut second = server.client();
@@ -359,6 +359,9 @@ fn connections_over_the_limit_wait_and_are_served_when_one_closes() {
         let mut third = server.client();
         third.send(&get("/health"));
         assert!(!third.has_answer_within(Duration::from_millis(50)), "two are the limit");
+        if turn == 0 {
+            server.line("as many connections as may be: others wait");
+        }
         drop(first);
         third.reply().expect(200);
         let mut fourth = server.client();

@@ -82,6 +82,8 @@ pub(super) struct Worker {
     accept_again: bool,
     /// Nothing can be accepted, and that was said.
     accept_fails: bool,
+    /// There are as many connections as may be, and that was said.
+    accept_full: bool,
     inbox: Receiver<Arrival>,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -160,6 +162,7 @@ impl Worker {
             companion,
             accept_again: false,
             accept_fails: false,
+            accept_full: false,
             inbox,
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -439,7 +442,11 @@ impl Worker {
         self.accept_again = false;
         for i in 0..self.listeners.len() {
             loop {
-                if !self.shared.has_room(self.live.connections_max) {
+                let connections_max = self.live.connections_max;
+                if !self.shared.has_room(connections_max) {
+                    if !std::mem::replace(&mut self.accept_full, true) {
+                        tracing::warn!(connections_max, "as many connections as may be: others wait");
+                    }
                     self.accept_again = true;
                     break;
                 }
@@ -448,7 +455,11 @@ impl Worker {
                         self.accept_fails = false;
                         self.place(Arrival::New { socket, listener: i });
                     }
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        // Nobody waits.
+                        self.accept_full = false;
+                        break;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                     Err(e) => {
                         // Out of descriptors or memory: the connection stays in the backlog.
@@ -590,8 +601,12 @@ impl Worker {
         if connection.unread.is_empty() {
             connection.unread = Vec::new();
         }
-        if matches!(connection.receiving, Receiving::Stalled(_)) {
-            list(&mut self.stalled, id, &mut connection.listed.stalled);
+        if let Receiving::Stalled(request) = &connection.receiving {
+            match request.stalled_since_ns() {
+                Some(_) => list(&mut self.stalled, id, &mut connection.listed.stalled),
+                // It goes on as soon as the others have had their turn.
+                None => list(&mut self.again, id, &mut connection.listed.again),
+            }
         } else if matches!(connection.receiving, Receiving::Held { .. }) {
             if !self.held.contains(&id) {
                 self.held.push(id);

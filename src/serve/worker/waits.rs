@@ -106,10 +106,11 @@ impl Worker {
         for id in std::mem::take(&mut self.surveying) {
             let Some(connection) = &mut self.connections[id] else { continue };
             for parked in &mut connection.parked {
-                if let Parked::Survey { to, round } = parked
+                if let Parked::Survey { to, round, limit } = parked
                     && let Some(counts) = self.shared.surveys.result(*round)
                 {
-                    *parked = Parked::Ready { to: *to, answer: Box::new(pages::status_tsdb(&counts)) };
+                    let answer = Box::new(pages::status_tsdb(&counts, *limit));
+                    *parked = Parked::Ready { to: *to, answer };
                 }
             }
             connection.listed.surveying = connection.waits_for_survey();

@@ -19,7 +19,8 @@
 //!
 //! Invariants: the rows are those of a [`Decoder`](super::Decoder) given the same body, whatever the page; a series has
 //! one row without a time of its own in a scrape, the first; an exemplar goes out when its series did not have it in
-//! the page; what a page says is changed by a body that is taken, and by no other. Nothing is allocated per row once page and scraper have grown. What is held of a body has bounds.
+//! the page; what a page says is changed by a body that is taken, and by no other. Nothing is allocated per row once
+//! page and scraper have grown. What is held of a body has bounds.
 //!
 //! What it refuses to know: HTTP, the clock, targets and their labels (those are the business of the context's
 //! [`Rewrite`](crate::model::Rewrite)).
@@ -88,8 +89,8 @@ pub struct Counts {
     pub scraped: u64,
     /// `scrape_samples_post_metric_relabeling`: those of them that the rewrite left.
     pub kept: u64,
-    /// `scrape_series_added`: names and labels, as the target writes them, that neither its last good body had nor those
-    /// that failed since; none of samples beyond the limit or too far ahead.
+    /// `scrape_series_added`: names and labels, as the target writes them, that neither its last good body had nor
+    /// those that failed since; none of samples beyond the limit or too far ahead.
     pub added: u64,
     /// Samples that are not taken since their series came before in the same body.
     pub twice: u64,

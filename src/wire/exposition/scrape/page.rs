@@ -233,8 +233,8 @@ impl Page {
         self.failed = Vec::new();
     }
 
-    /// A body was not taken that has these keys, and the page has not: next time they are not new. As in Prometheus those
-    /// of earlier ones are forgotten once there are too many.
+    /// A body was not taken that has these keys, and the page has not: next time they are not new. As in Prometheus
+    /// those of earlier ones are forgotten once there are too many.
     pub(super) fn remember_failed(&mut self, keys: &[u64]) {
         if self.failed.len() + keys.len() > 2 * self.lines.len() + FAILED_KEYS {
             self.failed.clear();

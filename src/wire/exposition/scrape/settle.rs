@@ -142,8 +142,8 @@ impl Scraper {
         }
     }
 
-    /// How many keys there are that neither the page has nor a failed body had since. As in Prometheus a key counts, not
-    /// what the rewrite makes of it, and none from where there are more samples than there may be.
+    /// How many keys there are that neither the page has nor a failed body had since. As in Prometheus a key counts,
+    /// not what the rewrite makes of it, and none from where there are more samples than there may be.
     pub(super) fn find_added(&mut self, page: &Page) -> u64 {
         let upto = self.end_of_limit();
         let Settling { before, fresh, .. } = &mut self.settling;

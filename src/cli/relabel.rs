@@ -9,7 +9,8 @@ use clap::Args;
 use super::exit::Failure;
 use crate::app::config::Config;
 use crate::scrape::Job;
-use crate::scrape::pages::text::{labels_of, series_explained, target_explained};
+use crate::scrape::pages::labels::labels_of;
+use crate::scrape::pages::text::{series_explained, target_explained};
 
 /// The arguments of `tidegate relabel`.
 #[derive(Args, Clone, Debug)]
@@ -44,7 +45,7 @@ fn explanation(jobs: &[Arc<Job>], args: &RelabelArgs) -> Result<String, String> 
         let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
         format!("there is no job {:?}; there is {}", args.job, names.join(", "))
     })?;
-    let labels = labels_of(&args.labels).map_err(|why| why.to_string())?;
+    let labels = labels_of(&args.labels).map_err(|why| format!("error parsing labels: {why}"))?;
     Ok(if args.metric { series_explained(job, labels) } else { target_explained(job, &labels) })
 }
 
@@ -65,6 +66,7 @@ mod tests {
         let series = asked("a", true, "up{x=\"y\"}").unwrap();
         assert!(series.ends_with("the series is kept as {__name__=\"up\", x=\"y\"}\n"), "{series}");
         assert_eq!(asked("c", false, "x"), Err("there is no job \"c\"; there is a, b".into()));
-        assert!(asked("a", false, "x{").is_err());
+        let why = "error parsing labels: column 3: expected a label's name or \"}\"";
+        assert_eq!(asked("a", false, "x{"), Err(why.into()));
     }
 }

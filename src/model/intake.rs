@@ -39,8 +39,8 @@ pub enum Refusal {
         /// The bound.
         max: u64,
     },
-    /// The context's [`Rewrite`] refuses it, for this reason.
-    Unfit(&'static str),
+    /// The context's [`Rewrite`] refuses it, for this reason, which says what of it is at fault.
+    Unfit(Box<str>),
 }
 
 /// Changes the labels of a context's series when they are new: relabel rules, labels of the way they came.
@@ -54,14 +54,14 @@ pub trait Rewrite: Send + Sync + std::fmt::Debug {
 }
 
 /// What becomes of the rows of a series.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// They are taken.
     Keep,
     /// They count as taken and go nowhere.
     Drop,
     /// The series is refused, for this reason: see [`Refusal::Unfit`].
-    Refuse(&'static str),
+    Refuse(Box<str>),
 }
 
 /// Takes rows from a decoder.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::{LabelsBuf, METRIC_NAME, Rewrite, Verdict};
 use crate::relabel::NameValidation;
 
+use super::job::BodyLimits;
 use super::target::Target;
 
 /// Gives the series of a target their labels.
@@ -45,29 +46,62 @@ impl TargetLabels {
         labels.retain(|_, value| !value.is_empty());
     }
 
-    /// Why a series with these labels fails the scrape.
-    fn fault(&self, labels: &LabelsBuf) -> Option<&'static str> {
+    /// Why a series with these labels fails the scrape, in Prometheus's words.
+    fn fault(&self, labels: &LabelsBuf) -> Option<String> {
         let job = &self.0.job;
         let Some(metric) = labels.value_of(METRIC_NAME).filter(|name| !name.is_empty()) else {
-            return Some("missing metric name (__name__ label)");
+            return Some("missing metric name (__name__ label)".to_owned());
         };
         let is_valid = |name: &[u8]| match job.names {
             NameValidation::Utf8 => !name.is_empty(),
             legacy @ NameValidation::Legacy => legacy.accepts(name),
         };
         if !is_metric_name(job.names, metric) || !labels.iter().all(|(name, _)| is_valid(name)) {
-            return Some("invalid metric name or label names");
+            return Some(format!("invalid metric name or label names: {}", named(labels)));
         }
         let over = |len: usize, max: u64| max > 0 && len as u64 > max;
-        if over(labels.len(), job.limits.labels_max) {
-            return Some("label_limit exceeded");
+        let BodyLimits {
+            labels_max, label_name_bytes_max: name_max, label_value_bytes_max: value_max, ..
+        } = job.limits;
+        let metric = shown(metric);
+        if over(labels.len(), labels_max) {
+            let count = labels.len();
+            return Some(format!(
+                "label_limit exceeded (metric: {metric}, number of labels: {count}, limit: {labels_max})"
+            ));
         }
-        if labels.iter().any(|(name, _)| over(name.len(), job.limits.label_name_bytes_max)) {
-            return Some("label_name_length_limit exceeded");
+        let is_long =
+            |(name, value): &(&[u8], &[u8])| over(name.len(), name_max) || over(value.len(), value_max);
+        let (name, value) = labels.iter().filter(is_long).min()?;
+        let (len, label) = (name.len(), shown(name));
+        if over(len, name_max) {
+            return Some(format!(
+                "label_name_length_limit exceeded (metric: {metric}, label name: {label}, length: {len}, limit: \
+                 {name_max})"
+            ));
         }
-        let long = labels.iter().any(|(_, value)| over(value.len(), job.limits.label_value_bytes_max));
-        long.then_some("label_value_length_limit exceeded")
+        let (len, value) = (value.len(), shown(value));
+        Some(format!(
+            "label_value_length_limit exceeded (metric: {metric}, label name: {label}, value: {value:?}, length: \
+             {len}, limit: {value_max})"
+        ))
     }
+}
+
+/// As much of a name or value as a message has room for.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(SHOWN_LETTERS_MAX).collect()
+}
+
+/// Labels by name, as many as a message has room for.
+fn named(labels: &LabelsBuf) -> String {
+    let mut pairs: Vec<(&[u8], &[u8])> = labels.iter().collect();
+    pairs.sort_unstable();
+    let more = if pairs.len() > SHOWN_LABELS_MAX { ", ..." } else { "" };
+    pairs.truncate(SHOWN_LABELS_MAX);
+    let pair = |(name, value)| format!("{}={:?}", shown(name), shown(value));
+    let pairs: Vec<String> = pairs.into_iter().map(pair).collect();
+    format!("{{{}{more}}}", pairs.join(", "))
 }
 
 impl Rewrite for TargetLabels {
@@ -77,7 +111,7 @@ impl Rewrite for TargetLabels {
         if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
             return Verdict::Drop;
         }
-        self.fault(labels).map_or(Verdict::Keep, Verdict::Refuse)
+        self.fault(labels).map_or(Verdict::Keep, |why| Verdict::Refuse(why.into()))
     }
 }
 
@@ -91,6 +125,12 @@ fn is_metric_name(names: NameValidation, name: &[u8]) -> bool {
         }
     }
 }
+
+/// Letters of a name or value that a message shows, as in Prometheus.
+const SHOWN_LETTERS_MAX: usize = 50;
+
+/// Labels that a message shows.
+const SHOWN_LABELS_MAX: usize = 20;
 
 /// What stands before a label's name that gave way to the target's.
 const EXPORTED: &str = "exported_";
@@ -219,18 +259,37 @@ pub(super) mod tests {
             ..RuleText::default()
         });
         let refused = |job, own: &[(&str, &str)]| match rewritten(job, &[("job", "j")], own) {
-            Err(Verdict::Refuse(why)) => why,
+            Err(Verdict::Refuse(why)) => why.into_string(),
             other => panic!("{other:?}"),
         };
         assert!(refused(job_with(nameless), &[("__name__", "a")]).contains("missing metric name"));
         let limited = |limits| Job { limits, ..job() };
         let own = [("__name__", "a"), ("long", "value")];
         let limits = BodyLimits { labels_max: 2, ..BodyLimits::default() };
-        assert_eq!(refused(limited(limits), &own), "label_limit exceeded");
+        assert_eq!(
+            refused(limited(limits), &own),
+            "label_limit exceeded (metric: a, number of labels: 3, limit: 2)"
+        );
         let limits = BodyLimits { label_name_bytes_max: 7, ..BodyLimits::default() };
-        assert_eq!(refused(limited(limits), &own), "label_name_length_limit exceeded");
-        let limits = BodyLimits { label_value_bytes_max: 4, ..BodyLimits::default() };
-        assert_eq!(refused(limited(limits), &own), "label_value_length_limit exceeded");
+        assert_eq!(
+            refused(limited(limits), &own),
+            "label_name_length_limit exceeded (metric: a, label name: __name__, length: 8, limit: 7)"
+        );
+        let limits = BodyLimits { label_name_bytes_max: 8, label_value_bytes_max: 4, ..limits };
+        assert_eq!(
+            refused(limited(limits), &own),
+            "label_value_length_limit exceeded (metric: a, label name: long, value: \"value\", length: 5, limit: 4)"
+        );
+        // The first label by name that is at fault, and no more of it than shows which.
+        let (long, other) = ("l".repeat(60), "x\n".repeat(30));
+        let own = [("__name__", "a"), (&long, "v"), ("b", &other)];
+        assert!(
+            refused(limited(limits), &own)
+                .ends_with(&format!("value: {:?}, length: 60, limit: 4)", &other[..50]))
+        );
+        let wanted = format!("label name: {}, length: 60, limit: 8)", &long[..50]);
+        assert!(refused(limited(limits), &own[..2]).ends_with(&wanted));
+        let own = [("__name__", "a"), ("long", "value")];
         let limits =
             BodyLimits { labels_max: 3, label_name_bytes_max: 8, label_value_bytes_max: 5, ..limits };
         assert!(rewritten(limited(limits), &[("job", "j")], &own).is_ok());
@@ -254,7 +313,14 @@ pub(super) mod tests {
             (&[("__name__", "a"), ("b.c", "x")], false),
             (&[("__name__", "a"), ("b:c", "x")], false),
         ] {
-            assert_eq!(rewritten(legacy(), &[], own).is_ok(), taken, "{own:?}");
+            match rewritten(legacy(), &[], own) {
+                Err(Verdict::Refuse(why)) if !taken => {
+                    let (name, value) = own[own.len() - 1];
+                    assert!(why.contains("label names: {__name__="), "{why}");
+                    assert!(why.ends_with(&format!("{name}={value:?}}}")), "{why}");
+                }
+                got => assert!(got.is_ok() && taken, "{own:?}: {got:?}"),
+            }
             assert!(rewritten(job(), &[], own).is_ok());
         }
     }

@@ -258,3 +258,62 @@ fn what_prometheus_would_have_stored_is_stored() {
         assert_eq!(values.last() == Some(&&Json::from("stale")), !report, "{series}");
     }
 }
+
+/// Jobs: what their targets always say, and what else the job has.
+const ODD: [(&str, &str, &str); 6] = [
+    ("limit", "a 1\nb 2\nc 3\nd 4\n", "sample_limit: 2"),
+    ("syntax", "a 1\nb x y\n", "sample_limit: 0"),
+    ("ahead", "a 1\nb 1 9000000000000\n", "sample_limit: 0"),
+    (
+        "merged",
+        "a{x=\"1\"} 1\na{x=\"2\"} 2\nb 1\n",
+        "metric_relabel_configs: [{regex: x, action: labeldrop}]",
+    ),
+    ("again", "a 1\na 1\nb 1\na 2\n", "sample_limit: 0"),
+    ("twice", "b 1\na{x=\"1\",x=\"2\"} 1\nc 1\n", "sample_limit: 0"),
+];
+
+#[test]
+fn what_prometheus_reports_of_odd_bodies_is_reported() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = directory.path();
+    let prometheus = free_port();
+    let mut config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n".to_owned();
+    let targets: Vec<Target> = ODD.iter().map(|(_, body, _)| Target::saying(body)).collect();
+    for ((job, _, more), target) in ODD.iter().zip(&targets) {
+        config += &format!(
+            "- job_name: {job}\n  static_configs: [{{targets: ['{}']}}]\n  {more}\n",
+            target.address
+        );
+    }
+    let file = file(directory, "prometheus.yml", &config);
+    let data = directory.join("data");
+    let listen = format!("--web.listen-address=127.0.0.1:{prometheus}");
+    let storage = format!("--storage.tsdb.path={}", directory.join("tsdb").display());
+    let _peer = Program::start("prometheus", &[format!("--config.file={file}"), storage, listen]);
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--config", &file, "--data", data.to_str().unwrap()];
+    let _tidegate = Program::start(env!("CARGO_BIN_EXE_tidegate"), &serve.map(str::to_owned));
+
+    let reported =
+        ["scrape_series_added", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "up"];
+    let selector = format!("{{__name__=~\"{}\"}}", reported.join("|"));
+    let (mut theirs, mut rows) = (BTreeMap::new(), Vec::new());
+    wait_until("both have scraped each three times", || {
+        if !data.join("FORMAT").exists() {
+            return false;
+        }
+        theirs = stored(prometheus, &selector);
+        rows = cat(&data);
+        let ours = by_series(&rows);
+        theirs.len() == ODD.len() * reported.len()
+            && theirs.iter().all(|(series, samples)| {
+                samples.len() >= 3 && ours.get(&**series).is_some_and(|values| values.len() >= 3)
+            })
+    });
+    let ours = by_series(&rows);
+    for (series, samples) in &theirs {
+        let theirs: Vec<f64> = samples.iter().map(|(_, value)| *value).take(3).collect();
+        let ours: Vec<f64> = ours[&**series].iter().filter_map(|value| number(value)).take(3).collect();
+        assert_eq!(ours, theirs, "{series}");
+    }
+}

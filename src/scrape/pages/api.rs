@@ -8,8 +8,9 @@ use crate::relabel::{RuleText, Step};
 use crate::scrape::Target;
 use crate::scrape::targets::JobTargets;
 
+use super::labels::labels_of;
 use super::query::Query;
-use super::text::{labels_of, object_of};
+use super::text::object_of;
 use super::{Page, View};
 
 /// `/api/v1/targets`

@@ -7,6 +7,7 @@
 mod api;
 mod discovery;
 mod html;
+pub mod labels;
 mod query;
 mod relabel;
 mod targets;

@@ -8,6 +8,7 @@ use crate::scrape::Job;
 use crate::scrape::targets::explain;
 
 use super::html::{Escaped, Labels, framed};
+use super::labels::labels_of;
 use super::query::Query;
 use super::text::{self, rule_of};
 use super::{Page, View};
@@ -18,7 +19,7 @@ pub(super) fn page(query: &Query, view: &View<'_>) -> Page {
         ("", _) | (_, "") => 200,
         (name, labels) => match view.job(name).ok_or_else(|| format!("there is no job {name:?}")) {
             Err(why) => refuse(&mut text, &why),
-            Ok(job) => match text::labels_of(labels) {
+            Ok(job) => match labels_of(labels) {
                 Err(why) => refuse(&mut text, &why.to_string()),
                 Ok(labels) if query.value("of") == "series" => series(&mut text, job, labels),
                 Ok(labels) => target(&mut text, job, &labels),

@@ -1,16 +1,12 @@
-//! Labels and rules as text, and what rules do as text: for links, and for the command line.
+//! Rules as text, and what rules do as text: for links, and for the command line.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::model::LabelsBuf;
 use crate::relabel::{RuleText, Step, trace};
 use crate::scrape::targets::explain;
 use crate::scrape::{Job, LabelPairs};
-
-/// Why a text is no labels.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LabelsTextError(String);
 
 /// Why a series is what it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,68 +17,6 @@ pub struct SeriesExplanation {
     pub steps: Vec<Step>,
     /// Its labels after them; none if it is dropped.
     pub after: Option<LabelPairs>,
-}
-
-/// Labels by name, of `name{label="value",...}` or of `{"label": "value", ...}`.
-///
-/// # Errors
-/// What is neither.
-pub fn labels_of(text: &str) -> Result<LabelPairs, LabelsTextError> {
-    let mut pairs = match serde_json::from_str::<std::collections::BTreeMap<String, String>>(text) {
-        Ok(pairs) => pairs.into_iter().collect(),
-        Err(_) => series_labels(text.trim())?,
-    };
-    pairs.sort();
-    match pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        None => Ok(pairs),
-        Some(pair) => Err(LabelsTextError(format!("{:?} is there twice", pair[0].0))),
-    }
-}
-
-fn series_labels(text: &str) -> Result<LabelPairs, LabelsTextError> {
-    let unclear = |rest: &str| {
-        let at = text.len() - rest.len() + 1;
-        LabelsTextError(format!("labels are written name{{label=\"value\"}} or as JSON: column {at}"))
-    };
-    let (name, labels) = match text.split_once('{') {
-        None => (text, ""),
-        Some((name, labels)) => (name, labels.strip_suffix('}').ok_or_else(|| unclear(""))?),
-    };
-    let mut pairs = LabelPairs::new();
-    if !name.trim().is_empty() {
-        pairs.push(("__name__".to_owned(), name.trim().to_owned()));
-    }
-    let mut rest = labels.trim();
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once('=').ok_or_else(|| unclear(rest))?;
-        let after = after.trim_start().strip_prefix('"').ok_or_else(|| unclear(after))?;
-        let (value, after) = quoted(after).ok_or_else(|| unclear(after))?;
-        pairs.push((name.trim().trim_matches('"').to_owned(), value));
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(after) => after.trim_start(),
-            None if after.is_empty() => after,
-            None => return Err(unclear(after)),
-        };
-    }
-    Ok(pairs)
-}
-
-/// A text up to its closing quote, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match letters.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 /// Labels as a JSON object.
@@ -179,11 +113,3 @@ fn shown(labels: &LabelPairs) -> String {
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
 }
-
-impl Display for LabelsTextError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for LabelsTextError {}

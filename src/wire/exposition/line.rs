@@ -56,6 +56,8 @@ pub(super) struct Sample {
 /// An exemplar; its labels lie in [`Tokens`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Exemplar {
+    /// All of it as received.
+    pub(super) text: Span,
     pub(super) value_bits: u64,
     pub(super) time_ms: Option<i64>,
 }

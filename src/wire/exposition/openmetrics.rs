@@ -84,7 +84,6 @@ fn sample(mut cursor: Cursor<'_>, tokens: &mut Tokens) -> Result<Line, Stop> {
     }
     let mut exemplar = None;
     if cursor.peek()? == b' ' && at_exemplar(&cursor)? {
-        cursor.at += EXEMPLAR.len();
         exemplar = Some(self::exemplar(&mut cursor, tokens)?);
     }
     let next =
@@ -116,8 +115,10 @@ fn at_exemplar(cursor: &Cursor<'_>) -> Result<bool, Stop> {
     }
 }
 
-/// The labels, the value and the time of an exemplar, behind its opening brace.
+/// The labels, the value and the time of an exemplar.
 fn exemplar(cursor: &mut Cursor<'_>, tokens: &mut Tokens) -> Result<Exemplar, Stop> {
+    let start = cursor.at;
+    cursor.at += EXEMPLAR.len();
     let rules = Quoted { newlines: false, nuls: false };
     loop {
         let name = match cursor.peek()? {
@@ -148,7 +149,7 @@ fn exemplar(cursor: &mut Cursor<'_>, tokens: &mut Tokens) -> Result<Exemplar, St
     if cursor.peek()? == b' ' {
         time_ms = Some(time(cursor, Fault::AfterExemplar, Fault::ExemplarTime)?);
     }
-    Ok(Exemplar { value_bits, time_ms })
+    Ok(Exemplar { text: Span::new(start, cursor.at), value_bits, time_ms })
 }
 
 const EXEMPLAR: &[u8] = b" # {";

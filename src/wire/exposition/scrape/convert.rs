@@ -79,17 +79,10 @@ impl Scraper {
             Part::Sum => self.group.classic.sum(value),
         }
         if let Some(exemplar) = &sample.exemplar
-            && let Some(time_ns) = exemplar.time_ms.and_then(|ms| ms.checked_mul(NANOS_PER_MILLI))
+            && !reading.trail.next_had(sample.key.of(text), exemplar.text.of(text))
         {
-            let begin = self.exemplar_labels.len();
-            self.names.exemplar(text, &self.tokens.exemplar_labels, &mut self.exemplar_labels);
-            let labels = begin..self.exemplar_labels.len();
-            self.group.exemplars.push(HeldExemplar {
-                line: 0,
-                time_ns,
-                value_bits: exemplar.value_bits,
-                labels,
-            });
+            let held = self.new_exemplar(text, exemplar, 0, None);
+            self.group.exemplars.extend(held);
         }
         if reading.options.histograms.classic_too {
             return Ok(false);
@@ -154,9 +147,7 @@ impl Scraper {
         let series = self.find_or_define(intake)?;
         let line = self.lines.len() as u32;
         let mut flags = Line::SAMPLE | Line::NATIVE | Line::KEYED;
-        if self.group.time_ms.is_some_and(|ms| self.hold_time(ms)) {
-            flags |= Line::TIMED;
-        }
+        flags |= self.group.time_ms.and_then(|ms| self.hold_time(ms)).unwrap_or(0);
         self.starts_ns.extend(self.group.start_ns.map(|ns| (line, ns)));
         self.exemplars.extend(self.group.exemplars.drain(..).map(|held| HeldExemplar { line, ..held }));
         self.group.keys.extend_from_slice(&self.key);
@@ -200,5 +191,3 @@ impl Scraper {
         self.settling.tokens = tokens;
     }
 }
-
-const NANOS_PER_MILLI: i64 = 1_000_000;

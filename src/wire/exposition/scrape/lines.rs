@@ -25,9 +25,7 @@ use super::super::{LINE_BYTES_MAX, Syntax};
 use super::compare::common_prefix;
 use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
-use super::{
-    AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper,
-};
+use super::{AHEAD_NS_MAX, Failure, Format, LABELS_MAX, OwnTime, Progress, ScrapeOptions, Scraper};
 
 /// How far a body was read.
 pub(super) struct Reading<'a> {
@@ -166,12 +164,10 @@ impl Scraper {
         if end.next - reading.at > LINE_BYTES_MAX {
             return false;
         }
-        let mut flags = line.flags & !Line::TIMED;
+        let mut flags = line.flags & !(Line::TIMED | Line::AHEAD);
         if let Some(ms) = end.time_ms.filter(|_| reading.options.honor_timestamps) {
-            if !self.hold_time(ms) {
-                return false;
-            }
-            flags |= Line::TIMED;
+            let Some(timed) = self.hold_time(ms) else { return false };
+            flags |= timed;
         }
         reading.trail.same &= flags == line.flags;
         self.lines.push(Line { start: reading.at as u32, value_bits: end.value_bits, flags, ..*line });
@@ -180,13 +176,13 @@ impl Scraper {
         true
     }
 
-    /// Notes the time of the line that comes next. Whether it is any.
-    pub(super) fn hold_time(&mut self, time_ms: i64) -> bool {
-        let Some(time_ns) = time_ms.checked_mul(NANOS_PER_MILLI) else { return false };
+    /// Notes the time of the line that comes next, and gives its flags. None if it is no time.
+    pub(super) fn hold_time(&mut self, time_ms: i64) -> Option<u16> {
+        let time_ns = time_ms.checked_mul(NANOS_PER_MILLI)?;
         let taken = time_ns <= self.time_ns.saturating_add(AHEAD_NS_MAX);
         let line = self.lines.len() as u32;
         self.times.push(OwnTime { line, time_ns: taken.then_some(time_ns) });
-        true
+        Some(Line::TIMED | if taken { 0 } else { Line::AHEAD })
     }
 
     /// Reads the line, or the stretch of lines without a sample, that comes next. False if the step's work is spent
@@ -311,10 +307,8 @@ impl Scraper {
         }
         let series = intake.find(self.prefix.key(&rest[..len], &mut self.key))?;
         let time_ms = end.time_ms.filter(|_| reading.options.honor_timestamps);
-        if time_ms.is_some_and(|ms| !self.hold_time(ms)) {
-            return None;
-        }
-        let flags = Line::SAMPLE | Line::PLAIN | if time_ms.is_some() { Line::TIMED } else { 0 };
+        let timed = time_ms.map_or(Some(0), |ms| self.hold_time(ms))?;
+        let flags = Line::SAMPLE | Line::PLAIN | timed;
         self.push_sample(reading, (len, flags), Some(series), end.value_bits, end.next, intake);
         Some(())
     }
@@ -328,9 +322,14 @@ impl Scraper {
         intake: &mut I,
     ) -> Result<(), Failure> {
         if self.tokens.labels.len() > LABELS_MAX {
-            return Err(Failure::labels(sample.key.of(text)));
+            return Err(Failure::labels(self.tokens.name.of(text), self.tokens.labels.len()));
         }
-        line::check_names(text, &self.tokens, &mut self.names).map_err(|fault| reading.malformed(fault))?;
+        if let Err(fault) = line::check_names(text, &self.tokens, &mut self.names) {
+            let failure = reading.malformed(fault);
+            // It counts as one that was read.
+            self.push_sample(reading, (0, Line::SAMPLE), None, 0, len, intake);
+            return Err(failure);
+        }
         let mut start = Start::None;
         if self.starts.are_known() {
             start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
@@ -371,10 +370,10 @@ impl Scraper {
         let line = self.lines.len() as u32;
         let mut time_ns = self.time_ns;
         if let Some(ms) = sample.time_ms.filter(|_| reading.options.honor_timestamps) {
-            if !self.hold_time(ms) {
+            let Some(timed) = self.hold_time(ms) else {
                 return Err(reading.malformed(Fault::TimeOutOfRange.at(0)));
-            }
-            flags |= Line::TIMED;
+            };
+            flags |= timed;
             time_ns = ms * NANOS_PER_MILLI;
         }
         if let Start::At(start_ns) = start {
@@ -385,16 +384,14 @@ impl Scraper {
         } else if sample.key.start == 0 && !of_lines && text.get(raw.len()) == Some(&b' ') {
             flags |= Line::PLAIN;
         }
-        if let Some(exemplar) = &sample.exemplar {
-            let begin = self.exemplar_labels.len();
-            self.names.exemplar(text, &self.tokens.exemplar_labels, &mut self.exemplar_labels);
-            let labels = begin..self.exemplar_labels.len();
-            let value_bits = exemplar.value_bits;
-            // As in the server: an exemplar without a time has that of its row. One out of range is left out.
-            let time_ns = exemplar.time_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
-            self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
-        }
+        let key = series.map_or(NO_KEY, |series| series.key);
         self.push_sample(reading, (raw.len(), flags), series, sample.value_bits, len, intake);
+        if let Some(exemplar) = &sample.exemplar
+            && !reading.trail.had(key, exemplar.text.of(text))
+        {
+            let held = self.new_exemplar(text, exemplar, line, Some(time_ns));
+            self.exemplars.extend(held);
+        }
         Ok(())
     }
 

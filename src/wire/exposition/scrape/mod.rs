@@ -18,14 +18,16 @@
 //! depend on other lines, and lines that were refused.
 //!
 //! Invariants: the rows are those of a [`Decoder`](super::Decoder) given the same body, whatever the page; a series has
-//! one row without a time of its own in a scrape, the first; a page is changed by a body that is taken, and by no
-//! other. Nothing is allocated per row once page and scraper have grown. What is held of a body has bounds.
+//! one row without a time of its own in a scrape, the first; an exemplar goes out when its series did not have it in
+//! the page; what a page says is changed by a body that is taken, and by no other. Nothing is allocated per row once
+//! page and scraper have grown. What is held of a body has bounds.
 //!
 //! What it refuses to know: HTTP, the clock, targets and their labels (those are the business of the context's
 //! [`Rewrite`](crate::model::Rewrite)).
 
 mod compare;
 mod convert;
+mod exemplars;
 #[cfg(test)]
 mod hostile;
 mod lines;
@@ -87,7 +89,8 @@ pub struct Counts {
     pub scraped: u64,
     /// `scrape_samples_post_metric_relabeling`: those of them that the rewrite left.
     pub kept: u64,
-    /// `scrape_series_added`: series that the target's last good body did not have.
+    /// `scrape_series_added`: names and labels, as the target writes them, that neither its last good body had nor
+    /// those that failed since; none of samples beyond the limit or too far ahead.
     pub added: u64,
     /// Samples that are not taken since their series came before in the same body.
     pub twice: u64,
@@ -111,13 +114,8 @@ pub struct ScrapeFailure {
 pub enum Failure {
     /// It is not of its format. What is wrong, and at which line.
     Malformed(String),
-    /// The context's rewrite refuses a series.
-    Unfit {
-        /// Its reason.
-        why: &'static str,
-        /// The start of the series as the target names it.
-        series: String,
-    },
+    /// A series can't be one, or the context's rewrite refuses it: why, and which.
+    Unfit(String),
     /// It has more samples than it may have.
     SampleLimit(u64),
     /// It is longer than any body may be: see [`BODY_BYTES_MAX`].
@@ -425,20 +423,21 @@ impl Failure {
     /// The series that `key` names is refused. One for which there is no room costs itself alone: no failure.
     fn of_refusal(refusal: &Refusal, key: &[u8]) -> Option<Failure> {
         match refusal {
-            Refusal::Unfit(why) => Some(Failure::unfit(why, key)),
-            Refusal::Labels(_) => Some(Failure::unfit("a label is given twice", key)),
+            Refusal::Unfit(why) => Some(Failure::Unfit(why.to_string())),
+            Refusal::Labels(_) => {
+                let shown = String::from_utf8_lossy(&key[..key.len().min(SHOWN_BYTES_MAX)]);
+                Some(Failure::Unfit(format!("a label is given twice (series: {shown})")))
+            }
             Refusal::SeriesLimit { .. } | Refusal::TooLarge { .. } => None,
         }
     }
 
-    /// The series that `key` names has more than [`LABELS_MAX`] labels.
-    fn labels(key: &[u8]) -> Failure {
-        Failure::unfit("label_limit exceeded: a series has at most 1024 labels", key)
-    }
-
-    fn unfit(why: &'static str, key: &[u8]) -> Failure {
-        let shown = &key[..key.len().min(SHOWN_BYTES_MAX)];
-        Failure::Unfit { why, series: String::from_utf8_lossy(shown).into_owned() }
+    /// A series of this metric has more than [`LABELS_MAX`] labels.
+    fn labels(metric: &[u8], count: usize) -> Failure {
+        let metric = String::from_utf8_lossy(&metric[..metric.len().min(SHOWN_BYTES_MAX)]);
+        Failure::Unfit(format!(
+            "label_limit exceeded (metric: {metric}, number of labels: {count}, limit: {LABELS_MAX})"
+        ))
     }
 }
 
@@ -456,8 +455,7 @@ const SHOWN_BYTES_MAX: usize = 100;
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Malformed(error) => f.write_str(error),
-            Failure::Unfit { why, series } => write!(f, "{why} (series: {series})"),
+            Failure::Malformed(error) | Failure::Unfit(error) => f.write_str(error),
             Failure::SampleLimit(limit) => write!(f, "sample limit exceeded: sample_limit is {limit}"),
             Failure::TooLong => f.write_str("the body is too long"),
             Failure::TooMany { what, max } => write!(f, "the body has more than {max} {what}"),

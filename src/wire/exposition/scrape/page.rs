@@ -24,6 +24,8 @@ pub struct Page {
     pub(super) told: u64,
     /// Its series have not been marked stale since.
     pub(super) live: bool,
+    /// The keys that bodies had which were not taken since, and the page has not; sorted.
+    pub(super) failed: Vec<u32>,
     /// The text that is being taken up, if it is a long one: until it is whole the page is what it was.
     coming: Vec<u8>,
     /// Of the metric whose lines were adopted last: its first line there, and here.
@@ -83,6 +85,10 @@ impl Line {
     pub(super) const NATIVE: u16 = 128;
     /// Its text is the key itself, not what the target said.
     pub(super) const KEYED: u16 = 256;
+    /// Of a body in protobuf: no line of its own but the exemplars of the sample before it, each with its length.
+    pub(super) const EXEMPLARS: u16 = 512;
+    /// Its time is too far ahead: neither its row nor its exemplars are taken.
+    pub(super) const AHEAD: u16 = 1024;
 
     pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
@@ -90,13 +96,18 @@ impl Line {
 
     /// Whether it is metadata, comments, blank lines.
     pub(super) fn is_header(&self) -> bool {
-        !self.has(Line::SAMPLE | Line::ANEW | Line::EOF)
+        !self.has(Line::SAMPLE | Line::ANEW | Line::EOF | Line::EXEMPLARS)
     }
 
     /// Whether it is a row of one float, of a series that is taken.
     #[inline]
     pub(super) fn is_value(&self) -> bool {
         self.flags & (Line::SAMPLE | Line::TWICE | Line::NATIVE) == Line::SAMPLE && self.series != NO_SERIES
+    }
+
+    /// Whether its key is known from now on.
+    pub(super) fn is_known(&self) -> bool {
+        self.has(Line::SAMPLE) && !self.has(Line::DROPPED | Line::AHEAD) && self.key != NO_KEY
     }
 
     /// Whether a stale marker must follow once its series is gone. `timed`: also after times of the target's own.
@@ -117,6 +128,7 @@ impl Default for Page {
             epoch: 0,
             told: 0,
             live: false,
+            failed: Vec::new(),
             coming: Vec::new(),
             adopted: None,
         }
@@ -131,7 +143,8 @@ impl Page {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.text.capacity() + self.coming.capacity() + self.lines.capacity() * size_of::<Line>()
+        let texts = self.text.capacity() + self.coming.capacity();
+        texts + self.lines.capacity() * size_of::<Line>() + self.failed.capacity() * size_of::<u32>()
     }
 
     /// Whether the target's last scrape was good: there are series that are not marked stale.
@@ -217,6 +230,18 @@ impl Page {
             self.lines.shrink_to_fit();
         }
         (self.format, self.epoch, self.live) = (format, epoch, true);
+        self.failed = Vec::new();
+    }
+
+    /// A body was not taken that has these keys, and the page has not: next time they are not new. As in Prometheus
+    /// those of earlier ones are forgotten once there are too many.
+    pub(super) fn remember_failed(&mut self, keys: &[u64]) {
+        if self.failed.len() + keys.len() > 2 * self.lines.len() + FAILED_KEYS {
+            self.failed.clear();
+        }
+        self.failed.extend(keys.iter().map(|&key| key as u32));
+        self.failed.sort_unstable();
+        self.failed.dedup();
     }
 
     /// Appends a line of another page of the same format.
@@ -240,6 +265,10 @@ impl Page {
 
 /// A text's memory may be longer than the text by this part of it.
 const SLACK_PART: usize = 8;
+
+/// Keys of bodies that were not taken, besides twice as many as there are in the page, that are remembered beyond those
+/// of the last one.
+const FAILED_KEYS: usize = 1000;
 
 /// Bytes of a text that are taken up at a time.
 const PIECE_BYTES: usize = 4 << 20;

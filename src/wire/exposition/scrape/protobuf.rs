@@ -7,6 +7,7 @@ use super::super::protobuf::{
     Fault, Halt, Said, Sample, Value, key_labels, split_key, write_exemplar, write_own, write_shared,
 };
 use super::super::work::Work;
+use super::exemplars::pass_equal;
 use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
 use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Scraper};
@@ -90,7 +91,7 @@ impl Scraper {
         intake: &mut I,
     ) -> Result<(), Stop> {
         if sample.labels.len() > LABELS_MAX {
-            return Err(Stop::Failure(Failure::labels(sample.family)));
+            return Err(Stop::Failure(Failure::labels(sample.family, sample.labels.len())));
         }
         let mut flags = Line::SAMPLE | Line::KEYED;
         let line = self.lines.len() as u32;
@@ -105,7 +106,7 @@ impl Scraper {
             let own = ms.checked_mul(NANOS_PER_MILLI).ok_or(Fault::Time)?;
             let taken = own <= self.time_ns.saturating_add(AHEAD_NS_MAX);
             self.times.push(OwnTime { line, time_ns: taken.then_some(own) });
-            flags |= Line::TIMED;
+            flags |= Line::TIMED | if taken { 0 } else { Line::AHEAD };
             time_ns = own;
         }
         if let Some(start_ns) = sample.start_ms.and_then(|ms| ms.checked_mul(NANOS_PER_MILLI)) {
@@ -120,13 +121,6 @@ impl Scraper {
                 place
             }
         };
-        for exemplar in sample.exemplars {
-            let begin = self.exemplar_labels.len();
-            let (value_bits, at_ms) = write_exemplar(exemplar, &mut self.exemplar_labels)?;
-            let labels = begin..self.exemplar_labels.len();
-            let time_ns = at_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
-            self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
-        }
         let (key, series) = match self.as_before(start, trail) {
             Some(old) => {
                 flags |= old.flags & Line::DROPPED;
@@ -155,6 +149,35 @@ impl Scraper {
         };
         flags |= trail.follow(key, flags, &mut self.settling);
         self.hold(start, (key, series), flags, value_bits);
+        let before = trail.pass_exemplars(key);
+        Ok(self.hold_exemplars(sample.exemplars, before, line, time_ns)?)
+    }
+
+    /// Takes up the exemplars of the sample that was read last, and notes those that its series had not `before`.
+    fn hold_exemplars(
+        &mut self,
+        exemplars: &[&[u8]],
+        mut before: &[u8],
+        line: u32,
+        time_ns: i64,
+    ) -> Result<(), Fault> {
+        if exemplars.is_empty() {
+            return Ok(());
+        }
+        let start = self.text.len();
+        for exemplar in exemplars {
+            write_varint(&mut self.text, exemplar.len() as u64);
+            self.text.extend_from_slice(exemplar);
+            if pass_equal(&mut before, exemplar) {
+                continue;
+            }
+            let begin = self.exemplar_labels.len();
+            let (value_bits, at_ms) = write_exemplar(exemplar, &mut self.exemplar_labels)?;
+            let labels = begin..self.exemplar_labels.len();
+            let time_ns = at_ms.map_or(Some(time_ns), |ms| ms.checked_mul(NANOS_PER_MILLI));
+            self.exemplars.extend(time_ns.map(|time_ns| HeldExemplar { line, time_ns, value_bits, labels }));
+        }
+        self.hold(start, (NO_KEY, NO_SERIES), Line::EXEMPLARS, 0);
         Ok(())
     }
 

@@ -295,6 +295,7 @@ impl Scraper {
         if page.epoch == epoch {
             return true;
         }
+        page.failed.clear();
         if self.renewed.0 != epoch {
             self.renewed = (epoch, 0);
         }

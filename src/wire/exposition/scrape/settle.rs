@@ -33,7 +33,8 @@ impl Trail<'_> {
         };
         let Some(found) = found else { return 0 };
         self.next = found + 1;
-        self.same &= (flags ^ old[found].flags) & (Line::TIMED | Line::DROPPED | Line::NATIVE) == 0;
+        self.same &=
+            (flags ^ old[found].flags) & (Line::TIMED | Line::AHEAD | Line::DROPPED | Line::NATIVE) == 0;
         old[found].flags & Line::TWICE
     }
 
@@ -61,6 +62,8 @@ pub(super) struct Settling {
     /// A series' number above a line's.
     now: Vec<u64>,
     before: Vec<u64>,
+    /// The keys that were read and are not the page's, sorted.
+    pub(super) fresh: Vec<u64>,
     pub(super) tokens: Tokens,
 }
 
@@ -82,7 +85,8 @@ impl Settling {
 
     /// Bytes of memory held.
     pub(super) fn memory_bytes(&self) -> usize {
-        let numbers = self.places.capacity() + self.now.capacity() + self.before.capacity();
+        let numbers =
+            [&self.places, &self.now, &self.before, &self.fresh].map(Vec::capacity).iter().sum::<usize>();
         numbers * size_of::<u64>()
     }
 
@@ -97,6 +101,7 @@ impl Settling {
         self.forget_places();
         super::empty(&mut self.now);
         super::empty(&mut self.before);
+        super::empty(&mut self.fresh);
     }
 }
 
@@ -137,20 +142,41 @@ impl Scraper {
         }
     }
 
-    /// How many lines have keys that the page has not.
+    /// How many keys there are that neither the page has nor a failed body had since. As in Prometheus a key counts,
+    /// not what the rewrite makes of it, and none from where there are more samples than there may be.
     pub(super) fn find_added(&mut self, page: &Page) -> u64 {
-        let Settling { before, .. } = &mut self.settling;
-        before.clear();
-        before
-            .extend(page.lines.iter().filter(|line| line.has(Line::SAMPLE)).map(|line| u64::from(line.key)));
-        before.sort_unstable();
-        let is_new = |line: &&Line| {
-            line.has(Line::SAMPLE)
-                && !line.has(Line::DROPPED | Line::TWICE)
-                && line.key != NO_KEY
-                && before.binary_search(&u64::from(line.key)).is_err()
+        let upto = self.end_of_limit();
+        let Settling { before, fresh, .. } = &mut self.settling;
+        let keys = |lines: &[Line], keys: &mut Vec<u64>| {
+            keys.clear();
+            keys.extend(lines.iter().filter(|line| line.is_known()).map(|line| u64::from(line.key)));
+            keys.sort_unstable();
         };
-        self.lines.iter().filter(is_new).count() as u64
+        keys(&page.lines, before);
+        keys(&self.lines[..upto], fresh);
+        fresh.dedup();
+        let mut known = before.iter().peekable();
+        fresh.retain(|key| {
+            while known.next_if(|&known| known < key).is_some() {}
+            known.peek() != Some(&key)
+        });
+        fresh.iter().filter(|&&key| page.failed.binary_search(&(key as u32)).is_err()).count() as u64
+    }
+
+    /// The line from which on there are more samples than there may be.
+    fn end_of_limit(&self) -> usize {
+        let mut room = match self.options.samples_max {
+            0 => u64::MAX,
+            samples_max => samples_max,
+        };
+        let is_over = |line: &Line| {
+            let counts =
+                line.has(Line::SAMPLE) && !line.has(Line::DROPPED | Line::TWICE) && line.key != NO_KEY;
+            let is_over = counts && room == 0;
+            room -= u64::from(counts && !is_over);
+            is_over
+        };
+        self.lines.iter().position(is_over).unwrap_or(self.lines.len())
     }
 
     /// Gathers the page's lines whose series are not among those read.

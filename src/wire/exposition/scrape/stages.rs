@@ -90,7 +90,7 @@ impl Scraper {
             }
             Stage::Count => {
                 let counts = self.count();
-                self.judge(counts)?;
+                self.judge(counts, page)?;
                 let converts = self.options.histograms.convert_classic;
                 if converts && self.format != Some(Format::Protobuf) {
                     self.weave(body);
@@ -125,7 +125,7 @@ impl Scraper {
     }
 
     /// Whether what was read is taken.
-    fn judge(&mut self, counts: Counts) -> Result<(), ScrapeFailure> {
+    fn judge(&mut self, counts: Counts, page: &mut Page) -> Result<(), ScrapeFailure> {
         let samples_max = self.options.samples_max;
         if self.failure.is_none() && samples_max > 0 && counts.kept - counts.twice > samples_max {
             self.failure = Some(Failure::SampleLimit(samples_max));
@@ -133,6 +133,7 @@ impl Scraper {
         match self.failure.take() {
             None => Ok(()),
             Some(why) => {
+                page.remember_failed(&self.settling.fresh);
                 self.forget();
                 Err(ScrapeFailure { why, counts })
             }

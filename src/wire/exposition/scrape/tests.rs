@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Count, Histogram, METRIC_NAME, NAN_STALE_BITS, Rewrite, Verdict, WriteResult};
-use crate::wire::exposition::protobuf::tests::{family as proto_family, value};
+use crate::wire::exposition::protobuf::tests::{bytes, double, family as proto_family, value, varint};
 use crate::wire::exposition::{Decoder, Faults, Options};
 use crate::wire::testing::{Row, Rows, Value};
 use crate::wire::{Decode, FedState};
@@ -163,7 +163,7 @@ fn times_of_the_targets_own_are_taken_or_not_and_make_no_stale_markers() {
     assert_eq!(target.scrape("").1.len(), 3);
 }
 
-/// Drops series named `drop`, refuses those named `refuse`.
+/// Drops series named `drop`, refuses those named `refuse`, leaves no label to those named `merge`.
 #[derive(Debug)]
 struct Rules;
 
@@ -171,7 +171,11 @@ impl Rewrite for Rules {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
         match labels.value_of(METRIC_NAME) {
             Some(b"drop") => Verdict::Drop,
-            Some(b"refuse") => Verdict::Refuse("no such series is wanted"),
+            Some(b"refuse") => Verdict::Refuse("no such series is wanted".into()),
+            Some(b"merge") => {
+                labels.retain(|name, _| name == METRIC_NAME);
+                Verdict::Keep
+            }
             _ => Verdict::Keep,
         }
     }
@@ -189,7 +193,7 @@ fn what_the_rewrite_drops_is_counted_and_what_it_refuses_fails_the_scrape() {
     }
     assert_eq!(target.scrape("drop 2\n").1, ["a stale"]);
     let failure = target.read("a 1\nrefuse{x=\"1\"} 2\nb 1\n").unwrap_err();
-    assert_eq!(failure.why.to_string(), "no such series is wanted (series: refuse{x=\"1\"})");
+    assert_eq!(failure.why.to_string(), "no such series is wanted");
     assert_eq!(failure.counts.scraped, 2);
     assert_eq!(target.push(), []);
 }
@@ -201,7 +205,7 @@ fn over_the_sample_limit_nothing_is_taken() {
     target.options.samples_max = 2;
     assert_eq!(target.scrape("a 1\ndrop 1\nb 1\na 3\n").1, ["a 1", "b 1"]);
     let failure = target.read("a 1\nb 1\nc 1\nd 1\n").unwrap_err();
-    assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: counts(4, 4, 2) });
+    assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: counts(4, 4, 0) });
     assert_eq!(target.push(), []);
     assert_eq!(target.end(), ["a stale", "b stale"]);
 }
@@ -364,6 +368,195 @@ fn protobuf_is_read_along_the_page_too() {
         scrape(&page(2.0, &["z"]), true),
         (counts(2, 2, 0), vec!["g,l=z 2".into(), "c,l=x 1".into(), "g,l=y stale".into()], 2)
     );
+}
+
+#[test]
+fn series_are_added_as_prometheus_counts_them() {
+    let many = |count: usize| (0..count).map(|i| format!("a{{i=\"{i}\"}} {i}\n")).collect::<String>();
+    let ahead = NOW_NS / 1_000_000 + 3_600_000;
+    // Bodies, what a scrape of each adds, one after the other; at most ten samples.
+    for (bodies, added) in [
+        (vec![many(20)], vec![10, 0, 0]),
+        (vec![many(8), many(20), many(20), many(8), many(20)], vec![8, 2, 0, 0, 2]),
+        (vec!["a 1\nb x y\n".to_owned()], vec![1, 0, 0]),
+        (vec!["a 1\nb 2\nc 3\n".to_owned(), "a 1\nb 2\nd 1\nx y\n".to_owned()], vec![3, 1, 0, 1, 0]),
+        (vec![format!("a 1\nb 1 {ahead}\n"), format!("b 2 {ahead}\na 1\n")], vec![1, 0, 0]),
+        (vec![format!("a 1\nb 1 {ahead}\n"), "a 1\nb 1 5\n".to_owned()], vec![1, 1]),
+        (vec!["a 1\na 1\nb 1\na 2\nc 1 5\nc 1 6\n".to_owned()], vec![3, 0, 0]),
+        (vec!["a{x=\"1\",x=\"2\"} 1\n".to_owned()], vec![0, 0]),
+        // The rewrite makes one series of them.
+        (vec!["merge{x=\"1\"} 1\nmerge{x=\"2\"} 2\nmerge{x=\"3\"} 1\n".to_owned()], vec![3, 0, 0]),
+    ] {
+        let mut target = Target::new(Syntax::Text);
+        target.options.samples_max = 10;
+        target.rows.rewrite = Some(Arc::new(Rules));
+        for (i, wanted) in added.iter().enumerate() {
+            let body = &bodies[i % bodies.len()];
+            let got = target.read(body);
+            let counts = got.as_ref().map_or_else(|failure| failure.counts, |counts| *counts);
+            assert_eq!(counts.added, *wanted, "scrape {i} of {bodies:?}");
+            // A failure is followed by its stale markers, whose steps know of no new series.
+            if got.is_ok() { drop(target.push()) } else { drop(target.end()) }
+        }
+    }
+}
+
+#[test]
+fn series_of_failed_bodies_are_forgotten_when_they_are_too_many() {
+    let mut target = Target::new(Syntax::Text);
+    let bad =
+        |range: std::ops::Range<usize>| range.map(|i| format!("a{i} 1\n")).chain(["x y\n".into()]).collect();
+    let mut added = |body: String| target.read(&body).unwrap_err().counts.added;
+    assert_eq!(added(bad(0..600)), 600);
+    assert_eq!(added(bad(300..700)), 100);
+    assert_eq!(added(bad(0..300)), 0);
+    assert_eq!(added(bad(1000..1700)), 700);
+    assert_eq!(added(bad(1000..1700)), 0, "those of the last one are known");
+    assert_eq!(added(bad(0..300)), 300);
+    assert!(target.page.memory_bytes() < 8 << 10);
+}
+
+#[test]
+fn a_line_with_a_label_twice_was_scraped() {
+    let mut target = Target::new(Syntax::Text);
+    let failure = target.read("b 1\na{x=\"1\",x=\"2\"} 1\nc 1\n").unwrap_err();
+    assert_eq!((failure.counts.scraped, failure.counts.kept), (2, 1));
+    assert!(failure.why.to_string().starts_with("line 2: "), "{failure:?}");
+}
+
+/// The exemplars that a scrape brings, as labels, value and time since the epoch in seconds, or since the scrape.
+fn exemplars_of(target: &mut Target, body: &str) -> Vec<String> {
+    target.rows.exemplars.clear();
+    target.read(body).unwrap();
+    target.push();
+    let now_ns = target.time_ns;
+    let shown = target.rows.exemplars.iter().map(|seen| {
+        let labels: Vec<&str> = seen.labels.iter().map(|(_, value)| &**value).collect();
+        let value = f64::from_bits(seen.value_bits);
+        let time = if seen.time_ns == now_ns { -1 } else { seen.time_ns / 1_000_000_000 };
+        format!("{} {value} {time}", labels.join(","))
+    });
+    shown.collect()
+}
+
+#[test]
+fn an_exemplar_is_stored_once_until_its_series_has_another() {
+    let mut target = Target::new(Syntax::OpenMetrics);
+    let none = [""; 0];
+    for timed in ["", " 9"] {
+        let body = |value: u32, x: &str, y: &str| {
+            format!("# TYPE a counter\na_total{{l=\"x\"}} {value}{x}\na_total{{l=\"y\"}} {value}{y}\n# EOF\n")
+        };
+        let seconds = if timed.is_empty() { -1 } else { 9 };
+        let one = |id: &str| format!(" # {{id=\"{id}\"}} 1{timed}");
+        let seen = |id: &str| format!("{id} 1 {seconds}");
+        assert_eq!(exemplars_of(&mut target, &body(1, &one("a"), "")), [seen("a")]);
+        assert_eq!(exemplars_of(&mut target, &body(2, &one("a"), "")), none);
+        assert_eq!(exemplars_of(&mut target, &body(2, &one("a"), "")), none, "nothing moved");
+        assert_eq!(
+            exemplars_of(&mut target, &body(3, &one("a"), &one("a"))),
+            [seen("a")],
+            "of another series"
+        );
+        assert_eq!(exemplars_of(&mut target, &body(4, &one("b"), &one("a"))), [seen("b")]);
+        let text = body(5, &one("b"), &one("a"));
+        let [kind, x, y, eof] = text.split_inclusive('\n').collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let turned = [kind, y, x, eof].concat();
+        assert_eq!(exemplars_of(&mut target, &turned), none, "in another order");
+        target.rows.forget();
+        assert_eq!(exemplars_of(&mut target, &body(6, &one("b"), &one("a"))), none, "in another epoch");
+        let created = "a_created{l=\"x\"} 3\n# EOF";
+        for value in 7..9 {
+            let with_start = body(value, &one("b"), &one("a")).replace("# EOF", created);
+            assert_eq!(exemplars_of(&mut target, &with_start), none);
+        }
+        exemplars_of(&mut target, &body(9, "", ""));
+    }
+    // Another time or value is another exemplar; times of the row are no matter.
+    let a = |time: &str, exemplar: &str| format!("a 1{time} # {{}} {exemplar}\n# EOF\n");
+    assert_eq!(exemplars_of(&mut target, &a(" 1", "1 5")), [" 1 5"]);
+    assert_eq!(exemplars_of(&mut target, &a(" 2", "1 5")), none);
+    assert_eq!(exemplars_of(&mut target, &a(" 3", "1 6")), [" 1 6"]);
+    assert_eq!(exemplars_of(&mut target, &a(" 4", "2 6")), [" 2 6"]);
+    // What was too far ahead was not taken.
+    assert_eq!(exemplars_of(&mut target, &a(" 5000000000", "3 6")), none);
+    assert_eq!(exemplars_of(&mut target, &a(" 6", "3 6")), [" 3 6"]);
+    // What looks like an exemplar in a label's value is none.
+    assert_eq!(exemplars_of(&mut target, "b{l=\" # {} 1\"} 1\n# EOF\n"), none);
+    assert_eq!(exemplars_of(&mut target, "b{l=\" # {} 1\"} 2 # {} 1\n# EOF\n"), [" 1 -1"]);
+}
+
+#[test]
+fn exemplars_of_histograms_are_stored_once() {
+    let body = |count: u32, ids: [&str; 2]| {
+        let bucket = |le: &str, id: &str| format!("h_bucket{{le=\"{le}\"}} {count} # {{id=\"{id}\"}} 1 9\n");
+        let buckets = [bucket("1.0", ids[0]), bucket("+Inf", ids[1])].concat();
+        format!("# TYPE h histogram\n{buckets}h_count {count}\nh_sum 1\n# EOF\n")
+    };
+    for (converts, classic_too) in [(false, false), (true, false), (true, true)] {
+        let mut target = Target::new(Syntax::OpenMetrics);
+        target.options.histograms.convert_classic = converts;
+        target.options.histograms.classic_too = classic_too;
+        // Where both are stored, both have them.
+        let times = 1 + usize::from(classic_too);
+        let mut count = |body: String, id: &str| {
+            let seen = exemplars_of(&mut target, &body);
+            assert!(seen.iter().all(|seen| id.contains(&seen[..1])), "{seen:?}");
+            seen.len() / times
+        };
+        let counts = [
+            count(body(1, ["a", "b"]), "ab"),
+            count(body(2, ["a", "b"]), ""),
+            count(body(2, ["a", "b"]), ""),
+            count(body(3, ["c", "b"]), "c"),
+            count(body(4, ["c", "b"]), ""),
+        ];
+        assert_eq!(counts, [2, 0, 0, 1, 0], "converts: {converts}, classic too: {classic_too}");
+    }
+}
+
+#[test]
+fn exemplars_in_protobuf_are_stored_once() {
+    let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
+    let counter = |value: f64, id: &str| -> Vec<u8> {
+        let label = bytes(1, &[bytes(1, b"id"), bytes(2, id.as_bytes())].concat());
+        let exemplar = bytes(2, &[label, double(2, 1.0)].concat());
+        [double(1, value), if id.is_empty() { Vec::new() } else { exemplar }].concat()
+    };
+    let native = |count: u64, ids: &[&str]| -> Vec<u8> {
+        let exemplars = ids.iter().flat_map(|id| {
+            let label = bytes(1, &[bytes(1, b"id"), bytes(2, id.as_bytes())].concat());
+            bytes(16, &[label, double(2, 1.0), bytes(3, &varint(1, 9))].concat())
+        });
+        let span = bytes(12, &[varint(1, 0), varint(2, 1)].concat());
+        let head =
+            [varint(1, count), double(2, 1.5), varint(5, 6), span, bytes(13, &varint(0, 2 * count)[1..])];
+        [head.concat(), exemplars.collect()].concat()
+    };
+    let mut scrape = |value: f64, ids: [&str; 2], natives: &[&str]| -> Vec<String> {
+        let body = [
+            proto_family("c", 0, 3, &[("x", counter(value, ids[0])), ("y", counter(value, ids[1]))]),
+            proto_family("h", 4, 7, &[("x", native(value as u64, natives))]),
+            proto_family("z", 0, 3, &[("x", counter(value, ""))]),
+        ];
+        rows.exemplars.clear();
+        let options = ScrapeOptions {
+            histograms: HistogramOptions { native: true, ..options().histograms },
+            ..options()
+        };
+        let counts =
+            scraper.read(&mut page, Format::Protobuf, &body.concat(), NOW_NS, &options, &mut rows).unwrap();
+        assert_eq!((counts.scraped, counts.kept), (4, 4));
+        scraper.push(&mut page, &mut rows, &mut WriteResult::default()).unwrap();
+        rows.exemplars.iter().map(|seen| seen.labels[0].1.clone()).collect()
+    };
+    let none = [""; 0];
+    assert_eq!(scrape(1.0, ["a", ""], &["n", "o"]), ["a", "n", "o"]);
+    assert_eq!(scrape(2.0, ["a", ""], &["n", "o"]), none);
+    assert_eq!(scrape(2.0, ["a", "b"], &["n", "m", "o"]), ["b", "m"]);
+    assert_eq!(scrape(3.0, ["c", "b"], &["m", "o", "p"]), ["c", "p"]);
+    assert_eq!(scrape(4.0, ["", "b"], &["m", "o", "p"]), none);
+    assert_eq!(scrape(4.0, ["", "b"], &[]), none);
 }
 
 /// What a decoder makes of a body that knows nothing of earlier ones, without lines that come twice.

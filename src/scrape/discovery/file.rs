@@ -17,7 +17,7 @@ use crate::scrape::{Group, matching, plain_file};
 
 use super::counts::KindCounts;
 use super::desk::Publisher;
-use super::group::{GroupError, groups_from_json, groups_from_yaml};
+use super::group::{groups_from_json, groups_from_yaml};
 
 /// Publishes what is in the files, for ever.
 pub(super) async fn follow(patterns: &[PathBuf], refresh: Duration, publisher: &Publisher) {
@@ -111,13 +111,18 @@ impl Stamp {
 
 fn read(path: &Path) -> Result<Vec<Group>, String> {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    let parse: fn(&[u8], &str, &str) -> Result<Vec<Group>, GroupError> = match extension.as_deref() {
-        Some("json") => groups_from_json,
-        Some("yml" | "yaml") => groups_from_yaml,
+    let is_json = match extension.as_deref() {
+        Some("json") => true,
+        Some("yml" | "yaml") => false,
         _ => return Err("its name ends neither in .json nor in .yml nor in .yaml".to_owned()),
     };
     let text = plain_file::read(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
-    parse(&text, &path.to_string_lossy(), PATH_LABEL).map_err(|e| e.to_string())
+    let source = path.to_string_lossy();
+    let groups = match is_json {
+        true => groups_from_json(&text, &source, PATH_LABEL),
+        false => groups_from_yaml(&text, &source, PATH_LABEL),
+    };
+    groups.map_err(|e| e.to_string())
 }
 
 /// Names the file that a group is of.

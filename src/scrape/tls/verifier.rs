@@ -236,8 +236,8 @@ mod tests {
             assert_eq!(verdict(&verifier, shown, "metrics.example", at(2025)), Ok(()));
         }
         // The system trusts it as an authority, which is less.
-        let system = trusting(&[ours.clone()], &[]);
-        let stranger = trusting(&[other.clone()], &[other]);
+        let system = trusting(std::slice::from_ref(&ours), &[]);
+        let stranger = trusting(std::slice::from_ref(&other), std::slice::from_ref(&other));
         for verifier in [system, stranger] {
             let why = verdict(&verifier, &ours, "metrics.example", at(2025)).unwrap_err();
             assert!(why.ends_with("not itself one of those in ca or ca_file"), "{why}");

@@ -184,7 +184,7 @@ struct Without(&'static str);
 impl Rewrite for Without {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
         if labels.iter().any(|(name, _)| name == self.0.as_bytes()) {
-            Verdict::Refuse("no")
+            Verdict::Refuse("no".into())
         } else {
             Verdict::Keep
         }

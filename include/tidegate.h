@@ -832,8 +832,7 @@ tdg_status tdg_options_set_log(tdg_options *options,
  * `options` is borrowed for the call. `engine` gets a handle that the caller owns, for `tdg_engine_free`.
  *
  * Errors: `TDG_E_LOCKED` if another engine has the directory open, in this process or another; `TDG_E_CONFIG` if
- * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE` if the directory is a newer version's, or
- * holds something else (hidden files and `lost+found` do not count): nothing is made in it then; `TDG_E_IO`.
+ * options do not go together or no directory is named; `TDG_E_INCOMPATIBLE`, `TDG_E_IO`.
  */
 tdg_status tdg_engine_open(const tdg_options *options,
                            tdg_engine **engine,

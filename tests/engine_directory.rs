@@ -82,62 +82,6 @@ fn a_part_played_for_another_test() {
     assert_eq!(found, written);
 }
 
-fn opened(data: &Path) -> Result<(), LogError> {
-    Embedded::open(Options::new(data)).map(drop)
-}
-
-#[test]
-fn what_holds_something_else_is_not_made_a_data_directory() {
-    for (file, text) in [("hosts", "127.0.0.1 localhost"), ("format", ""), ("\u{e9}", ""), ("logs/x", "")] {
-        let home = home();
-        let path = home.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        let before = names(home.path());
-        let error = opened(home.path()).unwrap_err();
-        assert!(matches!(error, LogError::Foreign { .. }), "{file}: {error}");
-        let top = file.split('/').next().unwrap();
-        assert!(error.to_string().starts_with(home.path().join(top).to_str().unwrap()), "{error}");
-        assert_eq!(names(home.path()), before, "nothing was made in it");
-    }
-}
-
-#[test]
-fn what_a_new_mount_or_a_crash_has_left_is_made_a_data_directory() {
-    let left: [&[&str]; 6] = [
-        &[],
-        &["lost+found/"],
-        &[".snapshot/", ".keep"],
-        // In the order in which they are made, and a format file that a crash has left without its text.
-        &["LOCK"],
-        &["LOCK", "log/", "FORMAT.tmp"],
-        &["LOCK", "log/", "FORMAT", "LIVE"],
-    ];
-    for names in left {
-        let home = home();
-        for name in names {
-            match name.strip_suffix('/') {
-                Some(directory) => fs::create_dir(home.path().join(directory)).unwrap(),
-                None => fs::write(home.path().join(name), "").unwrap(),
-            }
-        }
-        opened(home.path()).unwrap_or_else(|error| panic!("{names:?}: {error}"));
-        // What comes to lie in it later is no reason not to open it.
-        fs::write(home.path().join("note"), "").unwrap();
-        opened(home.path()).unwrap();
-    }
-}
-
-#[test]
-fn segments_tell_a_data_directory_whatever_lies_beside_them() {
-    let home = home();
-    opened(home.path()).unwrap();
-    fs::write(home.path().join("note"), "").unwrap();
-    fs::remove_file(home.path().join("FORMAT")).unwrap();
-    opened(home.path()).unwrap();
-    assert!(home.path().join("FORMAT").exists());
-}
-
 #[test]
 fn a_relative_directory_is_the_one_that_it_was_when_it_was_opened() {
     let home = home();

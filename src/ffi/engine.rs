@@ -25,8 +25,7 @@ pub struct tdg_engine {
 /// `options` is borrowed for the call. `engine` gets a handle that the caller owns, for `tdg_engine_free`.
 ///
 /// Errors: `TDG_E_LOCKED` if another engine has the directory open, in this process or another; `TDG_E_CONFIG` if
-/// options do not go together or no directory is named; `TDG_E_INCOMPATIBLE` if the directory is a newer version's, or
-/// holds something else (hidden files and `lost+found` do not count): nothing is made in it then; `TDG_E_IO`.
+/// options do not go together or no directory is named; `TDG_E_INCOMPATIBLE`, `TDG_E_IO`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tdg_engine_open(
     options: *const tdg_options,

@@ -7,8 +7,7 @@
 //! DATA/log/     the segments, and the cursors of those who read them
 //! ```
 //!
-//! A writer makes what is missing; a reader makes nothing and takes no lock that could keep a writer out. Neither makes
-//! a directory that holds something else its own.
+//! A writer makes what is missing; a reader makes nothing and takes no lock that could keep a writer out.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -35,22 +34,18 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory for writing and makes it if it is missing or empty; `new_log` is then its identity.
+    /// Opens the directory for writing and makes it if it is missing; `new_log` is then its identity.
     ///
     /// # Errors
-    /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`] also if it
-    /// holds what is not a data directory's, [`LogError::Io`].
+    /// [`LogError::Locked`] if another process writes to it, [`LogError::Newer`], [`LogError::Foreign`],
+    /// [`LogError::Io`].
     pub fn open(path: &Path, new_log: LogId) -> Result<Directory, LogError> {
         let path = &absolute(path)?;
         make_directory(path)?;
-        let log_path = path.join(SEGMENTS);
-        let files = SystemFiles::new(log_path.clone());
-        // Before anything is made in it.
-        if read_format(path)?.is_none() && !has_segments(&files)? {
-            refuse_foreign(path)?;
-        }
         let lock = lock(path)?;
+        let log_path = path.join(SEGMENTS);
         make_directory(&log_path)?;
+        let files = SystemFiles::new(log_path);
         let log = match read_format(path)? {
             Some(log) => log,
             None => {
@@ -381,25 +376,6 @@ fn write_format(data: &Path, log: LogId) -> Result<(), LogError> {
     write().map_err(LogError::io("write", &path))
 }
 
-/// Refuses a directory without a format file in which there is what this module does not make.
-fn refuse_foreign(data: &Path) -> Result<(), LogError> {
-    let reason = "not of a tidegate data directory; name a new or an empty one";
-    for entry in fs::read_dir(data).map_err(LogError::io("list", data))? {
-        let entry = entry.map_err(LogError::io("list", data))?;
-        let name = entry.file_name();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        if !is_hidden && !OWN_OR_EMPTY.iter().any(|&own| name == own) {
-            return Err(LogError::Foreign { path: entry.path(), reason });
-        }
-    }
-    Ok(())
-}
-
-/// Whether there are segments from which a log is known that has lost its format file.
-fn has_segments(files: &SystemFiles) -> Result<bool, LogError> {
-    Ok(files.root().is_dir() && identify(files)?.is_some())
-}
-
 /// The log that the segments in a directory belong to.
 fn identify(files: &SystemFiles) -> Result<Option<LogId>, LogError> {
     let names = files.list().map_err(LogError::io("list", files.root()))?;
@@ -418,9 +394,6 @@ const LOCK: &str = "LOCK";
 const LIVE: &str = "LIVE";
 const FORMAT: &str = "FORMAT";
 const FORMAT_TEMPORARY: &str = "FORMAT.tmp";
-/// What may be in a directory that is to be made a data directory, hidden files aside: what a crash between its being
-/// made and its format file leaves, and what a new file system has.
-const OWN_OR_EMPTY: [&str; 6] = [LOCK, LIVE, FORMAT, FORMAT_TEMPORARY, SEGMENTS, "lost+found"];
 const FORMAT_NAME: &str = "tidegate log";
 /// More than FORMAT and LOCK ever hold.
 const TEXT_BYTES_MAX: u64 = 4096;

@@ -348,19 +348,6 @@ fn a_directory_that_cannot_be_written_is_a_start_that_fails_and_names_it() {
 }
 
 #[test]
-fn a_directory_of_something_else_is_a_start_that_fails_and_makes_nothing_in_it() {
-    let directory = directory();
-    let other = directory.path().join("other");
-    fs::create_dir(&other).unwrap();
-    fs::write(other.join("hosts"), "127.0.0.1 localhost").unwrap();
-    let (status, said) = Setup::config("").data(&other).fail();
-    assert_eq!(status.code(), Some(1), "{said}");
-    let path = other.join("hosts").display().to_string();
-    assert!(said.contains(&format!("{path}: not of a tidegate data directory")), "{said}");
-    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
-}
-
-#[test]
 fn an_address_in_use_is_a_start_that_fails_and_names_it() {
     let server = Server::start();
     let directory = directory();

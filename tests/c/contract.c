@@ -1,6 +1,5 @@
 /* Each call, used as it should be and as it should not. */
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include "kit.h"
 
@@ -34,21 +33,6 @@ static void options_are_checked(const char *directory) {
     tdg_options_free(NULL);
     tdg_error_free(NULL);
     CHECK(tdg_error_status(NULL) == TDG_OK && tdg_error_message(NULL).len == 0);
-}
-
-static void what_holds_something_else_is_let_be(const char *directory) {
-    char path[4096];
-    CHECK(mkdir(directory, 0777) == 0 && snprintf(path, sizeof path, "%s/hosts", directory) < (int)sizeof path);
-    fclose(fopen(path, "w"));
-    tdg_options *options = tdg_options_new();
-    tdg_engine *engine = NULL;
-    tdg_error *error = NULL;
-    OK(tdg_options_set(options, TDG_STR("data.directory"), TDG_CSTR(directory), NULL));
-    IS(tdg_engine_open(options, &engine, &error), TDG_E_INCOMPATIBLE);
-    CHECK(engine == NULL && tdg_error_message(error).len > 0);
-    tdg_error_free(error);
-    tdg_options_free(options);
-    CHECK(remove(path) == 0 && remove(directory) == 0); /* It holds nothing else. */
 }
 
 static void a_directory_has_one_engine(const char *directory) {
@@ -319,7 +303,6 @@ static void messages_are_told(const char *directory) {
 int main(int argc, char **argv) {
     CHECK(argc == 3);
     options_are_checked(argv[1]);
-    what_holds_something_else_is_let_be(argv[1]);
     tdg_engine *engine = open_engine(argv[1], true);
     tdg_writer *writer = new_writer(engine);
     IS(tdg_writer_new(NULL, &writer, NULL), TDG_E_NULL);

@@ -73,7 +73,9 @@ impl Taken {
         assert!([rows, rows + beside].contains(&(result.accepted as usize)), "{} of {rows}", result.accepted);
         assert_eq!(result.samples, self.rows.iter().map(|row| row.fields.len() as u64).sum::<u64>());
         assert_eq!(result.rejected, result.reasons.iter().map(|(_, rows)| rows).sum::<u64>());
-        assert_eq!(result.errors.len() as u64, result.rejected.min(10));
+        // One may be of several rows: a line of JSON has many values.
+        assert!(result.errors.len() as u64 <= result.rejected.min(10));
+        assert_eq!(result.errors.is_empty(), result.rejected == 0);
     }
 
     /// Of a format whose answers say how many exemplars and how much metadata were taken.

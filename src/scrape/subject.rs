@@ -341,7 +341,7 @@ impl Subject {
         }
         let origin = Origin::parse(target.scheme, &target.address);
         let origin = origin.ok_or_else(|| format!("{:?} is no host and port", target.address))?;
-        Ok(Url { origin, path: target.path.clone(), user: None })
+        Ok(Url { origin, path: target.path.clone() })
     }
 
     /// Bytes held, those of a body that is under way left out: they are paid for.

@@ -1,3 +1,5 @@
+use std::io::{Read, Write};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -142,4 +144,32 @@ fn a_proxy_is_asked_in_the_servers_place() {
     assert_eq!(request.header("host"), Some("nowhere.example"));
     assert_eq!(request.header("authorization"), Some("Bearer t"));
     assert_eq!(request.header("proxy-authorization"), Some("Basic dTpw"));
+}
+
+#[test]
+fn a_proxy_that_speaks_socks_leads_to_the_server() {
+    let (asked, asks) = channel();
+    // It is the server, too.
+    let proxy = HttpDouble::start_speaking(
+        |_| json(GROUP),
+        move |mut socket| {
+            for (request, answer) in [(4, &[5, 2][..]), (5, &[1, 0]), (22, &[5, 0, 0, 3, 1, b'x', 0, 80])] {
+                let mut heard = vec![0; request];
+                socket.read_exact(&mut heard).unwrap();
+                socket.write_all(answer).unwrap();
+                asked.send(heard).unwrap();
+            }
+            Box::new(socket)
+        },
+    );
+    let url = Some(format!("socks5h://u:p@{}", proxy.address));
+    let options = ProxyOptions { url, ..ProxyOptions::default() };
+    let client = ClientOptions { proxy: options, ..ClientOptions::default() };
+    let url = "http://nowhere.example:9/sd".into();
+    Finding::by(Discovery::Http { url, refresh: Duration::from_secs(30), client }).wait_for(&["a:1"]);
+    let said: Vec<u8> = asks.iter().take(3).flatten().collect();
+    assert_eq!(said, b"\x05\x02\x00\x02\x01\x01u\x01p\x05\x01\x00\x03\x0fnowhere.example\x00\x09");
+    let request = &proxy.seen()[0];
+    assert_eq!((&*request.target, request.header("host")), ("/sd", Some("nowhere.example:9")));
+    assert_eq!(request.header("proxy-authorization"), None);
 }

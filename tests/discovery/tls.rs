@@ -133,6 +133,22 @@ fn a_server_may_show_the_very_authority_that_is_trusted() {
 }
 
 #[test]
+fn a_proxy_over_tls_is_asked_in_the_servers_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let proxy = authority.serve("gate.example");
+    let options =
+        ProxyOptions { url: Some(format!("https://u:p@{}", proxy.address)), ..ProxyOptions::default() };
+    let client =
+        ClientOptions { tls: files(&folder, &authority), proxy: options, ..ClientOptions::default() };
+    let url = "http://nowhere.example/sd".into();
+    Finding::by(Discovery::Http { url, refresh: Duration::from_secs(2), client }).wait_for(&["a:1"]);
+    let request = &proxy.seen()[0];
+    assert_eq!(request.target, "http://nowhere.example/sd");
+    assert_eq!(request.header("proxy-authorization"), Some("Basic dTpw"));
+}
+
+#[test]
 fn a_proxy_makes_a_tunnel() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();

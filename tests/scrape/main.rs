@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod gateway;
+mod proxy_double;
 mod target;
 
 mod access;
 mod bodies;
 mod hostile;
+mod proxies;
 mod real;
 mod reload;
 mod staleness;

@@ -70,12 +70,22 @@ impl Target {
 
     /// A target that does with each connection what `serve` does, after the head of the first request was read.
     pub(crate) fn raw(serve: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Target {
+        Target::raw_asked(move |socket, _| serve(socket))
+    }
+
+    /// The same, knowing the head.
+    pub(crate) fn raw_asked(serve: impl Fn(&mut TcpStream, &Asked) + Send + Sync + 'static) -> Target {
         Target::serving(move |mut socket, state| {
             if let Some(asked) = read_head(&mut BufReader::new(socket.try_clone().unwrap())) {
-                state.asked.lock().unwrap().push(asked);
-                serve(&mut socket);
+                state.asked.lock().unwrap().push(asked.clone());
+                serve(&mut socket, &asked);
             }
         })
+    }
+
+    /// A server that does with each connection what `serve` does.
+    pub(crate) fn accepting(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Target {
+        Target::serving(move |socket, _| serve(socket))
     }
 
     fn serving(serve: impl Fn(TcpStream, &State) + Send + Sync + 'static) -> Target {

@@ -1,7 +1,6 @@
-//! Targets that speak TLS: whom to trust, who we are, and tunnels through proxies.
+//! Targets that speak TLS: whom to trust, and who we are.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -11,27 +10,27 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tidegate::scrape::status::Health;
-use tidegate::scrape::{ClientOptions, ClientTls, Credential, Job, ProxyOptions, Scheme};
+use tidegate::scrape::{ClientOptions, ClientTls, Credential, Job, Scheme};
 
 use super::gateway::{Gateway, job};
 use super::target::{Target, text};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, PEM.
-struct Identity {
+pub(crate) struct Identity {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn sign(&self, name: &str) -> Identity {
+    pub(crate) fn sign(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
@@ -48,13 +47,13 @@ impl Authority {
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    fn trusted(&self) -> Option<Credential> {
+    pub(crate) fn trusted(&self) -> Option<Credential> {
         Some(Credential::Text(self.0.pem()))
     }
 }
 
-/// A target with this certificate, which asks for one that `clients` has signed.
-fn target(identity: &Identity, clients: Option<&Authority>) -> Target {
+/// How a server speaks TLS with this certificate, which asks for one that `clients` has signed.
+pub(crate) fn speaking(identity: &Identity, clients: Option<&Authority>) -> Arc<ServerConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
@@ -70,7 +69,12 @@ fn target(identity: &Identity, clients: Option<&Authority>) -> Target {
     };
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
+}
+
+/// A target with this certificate, which asks for one that `clients` has signed.
+pub(crate) fn target(identity: &Identity, clients: Option<&Authority>) -> Target {
+    let config = speaking(identity, clients);
     let body: String = (0..2000).map(|n| format!("a{{n=\"{n}\"}} {n}\n")).collect();
     let answer = text(&body);
     Target::speaking(
@@ -182,28 +186,4 @@ fn a_client_shows_its_certificate_and_files_are_read_again() {
     file("key", &format!("{}\n", right.key));
     gateway.wait_for(&job, Health::Up);
     assert_eq!(gateway.metric("tidegate_scrape_targets"), 1.0);
-}
-
-#[test]
-fn a_tunnel_leads_through_a_proxy() {
-    let authority = Authority::new();
-    let server = target(&authority.sign("metrics.example"), None);
-    let to = server.address;
-    let proxy = Target::raw(move |socket| {
-        let mut server = TcpStream::connect(to).unwrap();
-        socket.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
-        let (mut up, mut down) = (socket.try_clone().unwrap(), server.try_clone().unwrap());
-        std::thread::spawn(move || _ = std::io::copy(&mut down, &mut up));
-        let mut piece = [0; 4096];
-        while let Ok(n @ 1..) = socket.read(&mut piece) {
-            server.write_all(&piece[..n]).unwrap();
-        }
-    });
-    let mut job = https("j", to, ClientTls { ca: authority.trusted(), ..ClientTls::default() });
-    job.discovery = super::gateway::job_of("j", &["metrics.example:8443".to_owned()]).discovery;
-    job.client.proxy = ProxyOptions { url: Some(proxy.address.to_string()), ..ProxyOptions::default() };
-    let gateway = Gateway::start();
-    gateway.scrape(vec![job.clone()]);
-    gateway.wait_for(&job, Health::Up);
-    assert!(proxy.asked()[0].head.starts_with("CONNECT metrics.example:8443 HTTP/1.1\n"));
 }

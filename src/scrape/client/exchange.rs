@@ -6,10 +6,9 @@
 //!    +------------------ redirect ------------------+
 //! ```
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use mio::Token;
-use mio::net::TcpStream;
 
 use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
@@ -18,12 +17,13 @@ use crate::scrape::tls::{self, server_name};
 
 use super::body::{BODY_BYTES_MAX, Expected, Incoming};
 use super::connect::{Connecting, spoken};
-use super::proxy::proxy_for;
-use super::request::{Addressed, Ask, write_connect};
+use super::proxy::{Proxy, ProxyKind, proxy_for};
+use super::request::{Addressed, Ask};
 use super::resolver::Lookup;
 use super::response::{HEAD_BYTES_MAX, Head};
 use super::tokens::TokenLookup;
 use super::transport::Transport;
+use super::tunnel::{Opening, Tunnel};
 use super::url::{Origin, Url};
 use super::{Answer, Bound, Failure, Means};
 
@@ -43,7 +43,7 @@ const DECODED_BYTES_AT_ONCE: usize = 1 << 20;
 pub(super) struct Link {
     transport: Transport,
     origin: Origin,
-    proxy: Option<Origin>,
+    proxy: Option<Proxy>,
 }
 
 /// A GET under way.
@@ -54,7 +54,7 @@ pub(super) struct Exchange {
     /// The server that credentials are meant for.
     first: Origin,
     redirects: u32,
-    proxy: Option<Url>,
+    proxy: Option<Proxy>,
     /// The token that was fetched by OAuth 2.
     bearer: Option<String>,
     stage: Stage,
@@ -80,8 +80,8 @@ enum Stage {
         asked_ns: u64,
     },
     Connecting(Connecting),
-    /// The proxy was asked for a tunnel.
-    Tunnel(TcpStream),
+    /// The proxy is reached, and is to lead to the server.
+    Tunnel(Box<Tunnel>),
     Sending,
     Head,
     /// The head has come; there is to be memory for the body.
@@ -211,7 +211,11 @@ impl Exchange {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let texts = self.out.capacity() + self.head.capacity() + self.url.path.len();
-        size_of::<Exchange>() + texts + self.link.as_ref().map_or(0, Link::memory_bytes)
+        let tunnel = match &self.stage {
+            Stage::Tunnel(tunnel) => tunnel.memory_bytes(),
+            _ => 0,
+        };
+        size_of::<Exchange>() + texts + tunnel + self.link.as_ref().map_or(0, Link::memory_bytes)
     }
 
     /// Finds the way to the server: the connection there is, or addresses.
@@ -225,20 +229,20 @@ impl Exchange {
             };
         }
         self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
-        let proxy = self.proxy.as_ref().map(|proxy| &proxy.origin);
+        let proxy = self.proxy.as_ref();
         if let Some(link) =
             self.link.take_if(|link| link.origin == self.url.origin && link.proxy.as_ref() == proxy)
         {
             return self.begin_to_send(link, true, ask).map(|()| Turn::Next);
         }
         self.link = None;
-        let server = proxy.unwrap_or(&self.url.origin);
-        let addresses = match means.resolver.find(&server.host, asked_ns) {
+        let (host, port) = self.first_hop();
+        let addresses = match means.resolver.find(host, asked_ns) {
             Lookup::Known(addresses) => addresses,
             Lookup::Pending => return Ok(WAITS),
-            Lookup::Failed(why) => return Err(Failure::Transport(why.to_string())),
+            Lookup::Failed(why) => return Err(self.unreachable(&why)),
         };
-        self.stage = Stage::Connecting(Connecting::new(&addresses, server.port));
+        self.stage = Stage::Connecting(Connecting::new(&addresses, port));
         Ok(Turn::Next)
     }
 
@@ -252,75 +256,57 @@ impl Exchange {
                 return Ok(Turn::Stay(Progress::Waits { until_ns }));
             }
             let failure = std::mem::take(&mut connecting.failure);
-            let server = self.proxy.as_ref().map_or(&self.url.origin, |proxy| &proxy.origin);
-            means.resolver.distrust(&server.host);
-            return Err(Failure::Transport(failure));
+            means.resolver.distrust(self.first_hop().0);
+            return Err(self.unreachable(&failure));
         };
         // Requests are small and complete: waiting to fill a segment only delays them.
         let _ = socket.set_nodelay(true);
-        match &self.proxy {
-            Some(proxy) if self.url.origin.scheme == Scheme::Https => {
-                self.out.clear();
-                self.sent = 0;
-                self.head.clear();
-                write_connect(ask.client, proxy, &self.url.origin, &mut self.out)?;
-                self.stage = Stage::Tunnel(socket);
-                Ok(Turn::Next)
-            }
-            _ => self.speak(socket, ask, means),
-        }
+        let transport = Transport::plain(socket);
+        let Some(proxy) = &self.proxy else { return self.speak(transport, ask, means) };
+        let transport = match proxy.kind {
+            ProxyKind::Https => encrypted(transport, proxy.name(), ask, means)?,
+            ProxyKind::Http | ProxyKind::Socks => transport,
+        };
+        let tunnel = Tunnel::new(transport, proxy, &self.url.origin, ask.client)?;
+        self.stage = Stage::Tunnel(Box::new(tunnel));
+        Ok(Turn::Next)
     }
 
-    /// Asks the proxy for a tunnel, and reads what it says byte by byte: what follows is the server's.
+    /// Has the proxy lead to the server.
     fn open_tunnel(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
-        let Stage::Tunnel(socket) = &mut self.stage else { return Ok(Turn::Next) };
-        while self.sent < self.out.len() {
-            match io::Write::write(socket, &self.out[self.sent..]) {
-                Ok(n) => self.sent += n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
-                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
-            }
+        let Stage::Tunnel(tunnel) = &mut self.stage else { return Ok(Turn::Next) };
+        match tunnel.step()? {
+            Opening::Waits => return Ok(WAITS),
+            Opening::Again => return Ok(Turn::Stay(Progress::Again)),
+            Opening::Open => {}
         }
-        loop {
-            let mut byte = [0];
-            match io::Read::read(socket, &mut byte) {
-                Ok(0) => return Err(Failure::Transport("proxy: EOF".to_owned())),
-                Ok(_) => self.head.push(byte[0]),
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(WAITS),
-                Err(e) => return Err(Failure::Transport(format!("proxy: {e}"))),
-            }
-            if byte[0] != b'\n' {
-                continue;
-            }
-            let Some(head) = Head::parse(&self.head)? else { continue };
-            if head.status != 200 {
-                return Err(Failure::Transport(head.status_text));
-            }
-            let Stage::Tunnel(socket) = std::mem::replace(&mut self.stage, Stage::Over) else {
-                return Ok(Turn::Next);
-            };
-            return self.speak(socket, ask, means);
-        }
+        let Stage::Tunnel(tunnel) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Ok(Turn::Next);
+        };
+        self.speak(tunnel.into_transport(), ask, means)
     }
 
     /// The server is reached: speaks with it.
-    fn speak(&mut self, socket: TcpStream, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
+    fn speak(&mut self, transport: Transport, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Turn, Failure> {
         let origin = self.url.origin.clone();
         let transport = match origin.scheme {
-            Scheme::Http => Transport::plain(socket),
-            Scheme::Https => {
-                let options = &ask.client.tls;
-                let name = server_name(options, origin.name())?;
-                let config = means.tls.get(options)?;
-                Transport::tls(socket, config, name)
-                    .map_err(|error| Failure::Transport(tls::spoken(&error)))?
-            }
+            Scheme::Http => transport,
+            Scheme::Https => encrypted(transport, origin.name(), ask, means)?,
         };
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.origin.clone());
-        self.begin_to_send(Link { transport, origin, proxy }, false, ask)?;
+        self.begin_to_send(Link { transport, origin, proxy: self.proxy.clone() }, false, ask)?;
         Ok(Turn::Next)
+    }
+
+    /// The host and port that are connected to: the proxy's, or the server's.
+    fn first_hop(&self) -> (&str, u16) {
+        let origin = &self.url.origin;
+        self.proxy.as_ref().map_or((&origin.host, origin.port), |proxy| (&proxy.host, proxy.port))
+    }
+
+    /// The first hop is not reached; of a proxy it is said that it is one.
+    fn unreachable(&self, why: &str) -> Failure {
+        let whose = if self.proxy.is_some() { "proxyconnect tcp: " } else { "" };
+        Failure::Transport(format!("{whose}{why}"))
     }
 
     /// Whether credentials are meant for the server that is asked.
@@ -329,8 +315,8 @@ impl Exchange {
     }
 
     fn begin_to_send(&mut self, link: Link, reused: bool, ask: &Ask<'_>) -> Result<(), Failure> {
-        let forwarded = self.url.origin.scheme == Scheme::Http;
-        let proxy = self.proxy.as_ref().filter(|_| forwarded);
+        let scheme = self.url.origin.scheme;
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.forwards(scheme));
         let trusted = self.is_trusted();
         self.out.clear();
         self.sent = 0;
@@ -527,6 +513,19 @@ impl Link {
     pub(super) fn memory_bytes(&self) -> usize {
         size_of::<Link>() + self.origin.host.len() + self.transport.memory_bytes()
     }
+}
+
+/// Speaks TLS to the server of this name from here on.
+fn encrypted(
+    below: Transport,
+    name: &str,
+    ask: &Ask<'_>,
+    means: &mut Means<'_>,
+) -> Result<Transport, Failure> {
+    let options = &ask.client.tls;
+    let name = server_name(options, name)?;
+    let config = means.tls.get(options)?;
+    Transport::tls(below, config, name).map_err(|error| Failure::Transport(tls::spoken(&error)))
 }
 
 enum Read {

@@ -12,9 +12,11 @@ mod proxy;
 mod request;
 mod resolver;
 mod response;
+mod socks;
 mod spares;
 mod tokens;
 mod transport;
+mod tunnel;
 mod url;
 
 use std::fmt::{self, Display, Formatter};
@@ -31,8 +33,10 @@ use exchange::{Exchange, Link, Progress};
 
 pub(super) use body::Purse;
 pub use proxy::ProxyEnvironment;
+pub(super) use proxy::{Proxy, ProxyKind, proxy_for};
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
+pub(super) use socks::{REPLY_BYTES_MAX, Socks};
 pub(super) use spares::Spares;
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};

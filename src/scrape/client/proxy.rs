@@ -1,34 +1,114 @@
 //! Which proxy stands before a server, if any: as a job says it, or the environment, by Go's rules.
 
+use std::fmt::{self, Debug, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::scrape::Redacted;
 use crate::scrape::job::{ProxyOptions, Scheme};
 
-use super::url::{Origin, Url};
+use super::url::{Origin, host_and_port};
 
 /// What the environment says of proxies: read once, by who starts the process.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxyEnvironment {
-    /// `http_proxy`, or the same in capitals.
+    /// `HTTP_PROXY`, or the same in small letters.
     pub http: String,
-    /// `https_proxy`
+    /// `HTTPS_PROXY`
     pub https: String,
-    /// `no_proxy`
+    /// `NO_PROXY`
     pub none: String,
 }
 
 impl ProxyEnvironment {
-    /// Of the process's variables, by name. Small letters win over capitals.
+    /// Of the process's variables, by name. Capitals win over small letters.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> ProxyEnvironment {
         let either = |name: &str| {
-            let capital = || variable(&name.to_ascii_uppercase());
-            variable(name).filter(|value| !value.is_empty()).or_else(capital).unwrap_or_default()
+            let small = || variable(&name.to_ascii_lowercase());
+            variable(name).filter(|value| !value.is_empty()).or_else(small).unwrap_or_default()
         };
         ProxyEnvironment {
-            http: either("http_proxy"),
-            https: either("https_proxy"),
-            none: either("no_proxy"),
+            http: either("HTTP_PROXY"),
+            https: either("HTTPS_PROXY"),
+            none: either("NO_PROXY"),
         }
+    }
+}
+
+impl Debug for ProxyEnvironment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyEnvironment")
+            .field("http", &Redacted(&self.http))
+            .field("https", &Redacted(&self.https))
+            .field("none", &self.none)
+            .finish()
+    }
+}
+
+/// A proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::scrape) struct Proxy {
+    pub(in crate::scrape) kind: ProxyKind,
+    /// A name or an address, as an [`Origin`] has it.
+    pub(in crate::scrape) host: String,
+    pub(in crate::scrape) port: u16,
+    /// A name and a password, where it is to be told any.
+    pub(in crate::scrape) user: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What is spoken to a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::scrape) enum ProxyKind {
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// SOCKS 5.
+    Socks,
+}
+
+impl Proxy {
+    /// Reads a URL, or what stands behind `http://` of one.
+    fn parse(text: &str) -> Result<Proxy, String> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (kind, port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (ProxyKind::Http, 80),
+            "https" => (ProxyKind::Https, 443),
+            // Whichever it is, names are looked up by the proxy: as Go's clients have it.
+            "socks5" | "socks5h" => (ProxyKind::Socks, 1080),
+            _ => return Err(format!("unsupported protocol scheme {scheme:?}")),
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user.split_once(':').unwrap_or((user, ""))), host),
+            None => (None, authority),
+        };
+        let (host, port) = host_and_port(host, port).ok_or("it names no host and port")?;
+        let user = user.map(|(name, password)| (unescaped(name), unescaped(password)));
+        Ok(Proxy { kind, host, port, user })
+    }
+
+    /// The host, without a zone.
+    pub(in crate::scrape) fn name(&self) -> &str {
+        self.host.split_once('%').map_or(&self.host, |(host, _)| host)
+    }
+
+    /// Host and port.
+    pub(super) fn with_port(&self) -> String {
+        let name = self.name();
+        if name.contains(':') { format!("[{name}]:{}", self.port) } else { format!("{name}:{}", self.port) }
+    }
+
+    /// The value of `Proxy-Authorization`, where there is to be one.
+    pub(in crate::scrape) fn authorization(&self) -> Option<String> {
+        let (name, password) = self.user.as_ref()?;
+        Some(format!("Basic {}", STANDARD.encode([name, &b":"[..], password].concat())))
+    }
+
+    /// Whether it wants a request for a server of this scheme as it is, naming the whole URL.
+    pub(in crate::scrape) fn forwards(&self, scheme: Scheme) -> bool {
+        scheme == Scheme::Http && self.kind != ProxyKind::Socks
     }
 }
 
@@ -36,11 +116,11 @@ impl ProxyEnvironment {
 ///
 /// # Errors
 /// What is said of it is no URL, or of a kind that is not spoken here.
-pub(super) fn proxy_for(
+pub(in crate::scrape) fn proxy_for(
     options: &ProxyOptions,
     environment: &ProxyEnvironment,
     origin: &Origin,
-) -> Result<Option<Url>, String> {
+) -> Result<Option<Proxy>, String> {
     let (url, none) = if options.from_environment {
         let url = match origin.scheme {
             Scheme::Http => &environment.http,
@@ -50,17 +130,26 @@ pub(super) fn proxy_for(
     } else {
         (options.url.as_deref().unwrap_or_default(), &options.no_proxy)
     };
-    // What the environment says is not meant for this machine's own servers.
-    let own = options.from_environment && is_own(&origin.host);
+    // Who excepts servers, as the environment may always do, excepts this machine's own ones.
+    let own = (options.from_environment || !none.is_empty()) && is_own(&origin.host);
     if url.is_empty() || own || is_excepted(none, origin) {
         return Ok(None);
     }
-    let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let proxy = Url::parse(&whole).map_err(|why| format!("invalid proxy address: {why}"))?;
-    if proxy.origin.scheme == Scheme::Https {
-        return Err("a proxy that is spoken to by TLS is not supported".to_owned());
+    Proxy::parse(url).map(Some).map_err(|why| format!("invalid proxy address: {why}"))
+}
+
+/// A part of a URL, its percent signs undone.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let hex = behind.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        (rest, _) = match hex.filter(|_| byte == b'%') {
+            Some(escaped) => (&behind[2..], out.push(escaped)),
+            None => (behind, out.push(byte)),
+        };
     }
-    Ok(Some(proxy))
+    out
 }
 
 fn is_own(host: &str) -> bool {
@@ -145,28 +234,67 @@ mod tests {
 
     #[test]
     fn a_job_says_which_proxy_or_the_environment_does() {
-        let variables = [("HTTP_PROXY", "p:3128"), ("https_proxy", "http://q:1"), ("no_proxy", "n")];
+        let variables = [
+            ("HTTP_PROXY", "p:3128"),
+            ("http_proxy", "small"),
+            ("HTTPS_PROXY", ""),
+            ("https_proxy", "socks5://q:1"),
+            ("no_proxy", "n"),
+        ];
         let environment = ProxyEnvironment::read(|name| {
             variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
         });
         let options = ProxyOptions { from_environment: true, ..ProxyOptions::default() };
-        let of = |options: &ProxyOptions, host: &str| {
-            proxy_for(options, &environment, &origin(host)).map(|p| p.map(|p| p.origin.with_port()))
+        let of = |options: &ProxyOptions, origin: &Origin| {
+            proxy_for(options, &environment, origin)
+                .map(|p| p.map(|p| format!("{:?} {}:{}", p.kind, p.host, p.port)))
         };
-        assert_eq!(of(&options, "a"), Ok(Some("p:3128".to_owned())));
+        let by = |options: &ProxyOptions, host: &str| of(options, &origin(host));
+        assert_eq!(by(&options, "a"), Ok(Some("Http p:3128".to_owned())));
+        let secure = Origin { scheme: Scheme::Https, ..origin("a") };
+        assert_eq!(of(&options, &secure), Ok(Some("Socks q:1".to_owned())));
         assert_eq!(
-            (of(&options, "n"), of(&options, "localhost"), of(&options, "127.0.0.1:9")),
+            (by(&options, "n"), by(&options, "localhost"), by(&options, "127.0.0.1:9")),
             (Ok(None), Ok(None), Ok(None))
         );
-        assert_eq!(of(&ProxyOptions::default(), "a"), Ok(None));
-        let own =
-            ProxyOptions { url: Some("http://o".into()), no_proxy: "b".into(), ..ProxyOptions::default() };
-        assert_eq!((of(&own, "a"), of(&own, "b")), (Ok(Some("o:80".to_owned())), Ok(None)));
-        for bad in ["socks5://s:1", "https://s", "http://"] {
-            assert!(
-                of(&ProxyOptions { url: Some(bad.into()), ..ProxyOptions::default() }, "a").is_err(),
-                "{bad}"
+        assert_eq!(by(&ProxyOptions::default(), "a"), Ok(None));
+        let own = ProxyOptions { url: Some("http://o".into()), ..ProxyOptions::default() };
+        assert_eq!(by(&own, "localhost"), Ok(Some("Http o:80".to_owned())));
+        let excepting = ProxyOptions { no_proxy: "b".into(), ..own };
+        assert_eq!(
+            (by(&excepting, "a"), by(&excepting, "b"), by(&excepting, "localhost")),
+            (Ok(Some("Http o:80".to_owned())), Ok(None), Ok(None))
+        );
+        for bad in ["socks4://s:1", "http://", "https://", "socks5://u@", "http://p:x"] {
+            let options = ProxyOptions { url: Some(bad.into()), ..ProxyOptions::default() };
+            assert!(by(&options, "a").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_read_from_its_url() {
+        let user =
+            |name: &str, password: &str| Some((name.as_bytes().to_vec(), password.as_bytes().to_vec()));
+        for (text, kind, host, port, told) in [
+            ("http://P", ProxyKind::Http, "p", 80, None),
+            ("p:3128", ProxyKind::Http, "p", 3128, None),
+            ("https://u@p/x", ProxyKind::Https, "p", 443, user("u", "")),
+            ("socks5://u%40x:p%3a%zz@p", ProxyKind::Socks, "p", 1080, user("u@x", "p:%zz")),
+            ("SOCKS5H://@[::1]:9?x", ProxyKind::Socks, "::1", 9, user("", "")),
+        ] {
+            let proxy = Proxy::parse(text).unwrap();
+            assert_eq!(
+                (proxy.kind, &*proxy.host, proxy.port, proxy.user),
+                (kind, host, port, told),
+                "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_password_of_the_environment_is_never_shown() {
+        let environment =
+            ProxyEnvironment { http: "socks5://u:S3CRET@p".into(), ..ProxyEnvironment::default() };
+        assert!(!format!("{environment:?}").contains("S3CRET"));
     }
 }

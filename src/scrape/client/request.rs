@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::scrape::job::{ClientOptions, Credential};
 use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
 
+use super::proxy::Proxy;
 use super::url::{Origin, Url};
 
 /// A scrape's question, the same for each server that it is led to.
@@ -28,11 +29,11 @@ pub(in crate::scrape) struct Ask<'a> {
 }
 
 /// How a head is to be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Addressed<'a> {
     pub(super) url: &'a Url,
     /// The proxy that it is sent to as it stands, without a tunnel.
-    pub(super) proxy: Option<&'a Url>,
+    pub(super) proxy: Option<&'a Proxy>,
     /// Credentials are meant for this server.
     pub(super) trusted: bool,
     /// The token that was fetched by OAuth 2.
@@ -96,7 +97,7 @@ impl Ask<'_> {
 /// As for [`Ask::write`].
 pub(super) fn write_connect(
     client: &ClientOptions,
-    proxy: &Url,
+    proxy: &Proxy,
     to: &Origin,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -114,25 +115,9 @@ pub(super) fn write_connect(
     Ok(())
 }
 
-fn proxy_authorization(proxy: &Url, out: &mut Vec<u8>) -> Result<(), String> {
-    let Some(user) = &proxy.user else { return Ok(()) };
-    let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    let pair = [&unescaped(name), &b":"[..], &unescaped(password)].concat();
-    header(out, "Proxy-Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())
-}
-
-/// A part of a URL, its percent signs undone.
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let hex = behind.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
-        (rest, _) = match hex.filter(|_| byte == b'%') {
-            Some(escaped) => (&behind[2..], out.push(escaped)),
-            None => (behind, out.push(byte)),
-        };
-    }
-    out
+fn proxy_authorization(proxy: &Proxy, out: &mut Vec<u8>) -> Result<(), String> {
+    let Some(value) = proxy.authorization() else { return Ok(()) };
+    header(out, "Proxy-Authorization", value.as_bytes())
 }
 
 /// A path as a request line may have it.
@@ -177,6 +162,7 @@ fn read(credential: &Credential) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scrape::client::proxy::ProxyKind;
     use crate::scrape::job::{Authorization, BasicAuth};
 
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
@@ -201,7 +187,8 @@ mod tests {
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
         );
         assert_eq!(head(&ClientOptions::default(), to), Ok(expected));
-        let proxy = Url::parse("http://u%40x:p@proxy:3128").unwrap();
+        let user = Some((b"u@x".to_vec(), b"p".to_vec()));
+        let proxy = Proxy { kind: ProxyKind::Http, host: "proxy".into(), port: 3128, user };
         let forwarded = head(&ClientOptions::default(), Addressed { proxy: Some(&proxy), ..to }).unwrap();
         assert!(forwarded.starts_with("GET http://a:9100/metrics?x=a%20b HTTP/1.1\r\n"));
         assert!(forwarded.contains(&format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode("u@x:p"))));

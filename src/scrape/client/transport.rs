@@ -1,8 +1,9 @@
-//! The bytes of a connection to a server: as they are on its socket, or out of and into TLS.
+//! The bytes of a connection to a server: as they are on its socket, or out of and into TLS, which may lie in the TLS of
+//! a proxy.
 //!
 //! Without I/O that waits: reading and writing say `WouldBlock`, and the poll tells when to come back.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -25,9 +26,9 @@ pub(super) struct Plain {
     reads_only: bool,
 }
 
-/// A TLS session.
+/// A TLS session, and what carries it.
 pub(super) struct Tls {
-    socket: TcpStream,
+    below: Transport,
     session: ClientConnection,
 }
 
@@ -43,14 +44,14 @@ impl Transport {
         Transport::Plain(Plain { socket, reads_only: false })
     }
 
-    /// Speaks TLS on a socket from here on.
+    /// Speaks TLS from here on.
     pub(super) fn tls(
-        socket: TcpStream,
+        below: Transport,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<Transport, rustls::Error> {
         let session = ClientConnection::new(config, name)?;
-        Ok(Transport::Tls(Box::new(Tls { socket, session })))
+        Ok(Transport::Tls(Box::new(Tls { below, session })))
     }
 
     /// Whether bytes go as they are.
@@ -77,17 +78,37 @@ impl Transport {
         Ok(())
     }
 
+    /// Goes on with what comes before the first byte; `WouldBlock` until that is done.
+    pub(super) fn shake_hands(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(tls) => tls.shake_hands(),
+        }
+    }
+
+    /// Bytes of buffers held, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Transport::Plain(_) => 0,
+            Transport::Tls(tls) => size_of::<Tls>() + SESSION_BYTES + tls.below.memory_bytes(),
+        }
+    }
+}
+
+impl Read for Transport {
     /// Reads what there is; 0: the server has closed its side.
     #[inline]
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(plain) => plain.socket.read(into),
             Transport::Tls(tls) => tls.read(into),
         }
     }
+}
 
-    /// Writes some of `bytes`: what was taken may be held until [`Transport::flush`].
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Write for Transport {
+    /// Writes some of `bytes`: what was taken may be held until [`Write::flush`].
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(plain) => plain.socket.write(bytes),
             Transport::Tls(tls) => {
@@ -97,19 +118,22 @@ impl Transport {
         }
     }
 
-    /// Writes what is held.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    /// What rustls has to say lies in pieces.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Transport::Plain(_) => Ok(()),
-            Transport::Tls(tls) => tls.flush(),
+            Transport::Plain(plain) => plain.socket.write_vectored(pieces),
+            Transport::Tls(tls) => {
+                tls.shake_hands()?;
+                tls.session.writer().write_vectored(pieces)
+            }
         }
     }
 
-    /// Bytes of buffers held, about.
-    pub(super) fn memory_bytes(&self) -> usize {
+    /// Writes what is held.
+    fn flush(&mut self) -> io::Result<()> {
         match self {
-            Transport::Plain(_) => 0,
-            Transport::Tls(_) => size_of::<Tls>() + SESSION_BYTES,
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
         }
     }
 }
@@ -122,8 +146,11 @@ impl Tls {
             if !self.session.is_handshaking() {
                 return Ok(());
             }
-            if self.session.read_tls(&mut self.socket)? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
+            match self.session.read_tls(&mut self.below) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                // A proxy's records that hold nothing do not end, either.
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                read => _ = read?,
             }
             self.process()?;
         }
@@ -136,7 +163,7 @@ impl Tls {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 read => return read,
             }
-            self.session.read_tls(&mut self.socket)?;
+            self.session.read_tls(&mut self.below)?;
             self.process()?;
             match self.flush() {
                 Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(e),
@@ -159,12 +186,12 @@ impl Tls {
 
     fn flush(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            match self.session.write_tls(&mut self.socket) {
+            match self.session.write_tls(&mut self.below) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 other => _ = other?,
             }
         }
-        Ok(())
+        self.below.flush()
     }
 }

@@ -1,6 +1,6 @@
 //! URLs as far as scraping needs them: where a server is, and what is asked of it.
 //!
-//! Targets come as parts already; whole URLs come by proxies' addresses and by `Location`.
+//! Targets come as parts already; whole URLs come by `Location`.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::Ipv6Addr;
@@ -23,8 +23,6 @@ pub(in crate::scrape) struct Url {
     pub(in crate::scrape) origin: Origin,
     /// Path and query; begins with a slash.
     pub(in crate::scrape) path: String,
-    /// `user:password`, as written.
-    pub(in crate::scrape) user: Option<String>,
 }
 
 impl Scheme {
@@ -40,27 +38,8 @@ impl Scheme {
 impl Origin {
     /// Where `host:port` is; the port may be left out. `None` if it is no such thing.
     pub(in crate::scrape) fn parse(scheme: Scheme, authority: &str) -> Option<Origin> {
-        let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']')?;
-                // A zone names an interface of this machine.
-                host.split('%').next()?.parse::<Ipv6Addr>().ok()?;
-                (host, port)
-            }
-            None => match authority.find(':') {
-                Some(colon) => authority.split_at(colon),
-                None => (authority, ""),
-            },
-        };
-        let port = match port.strip_prefix(':') {
-            None if port.is_empty() => scheme.port(),
-            Some("") => scheme.port(),
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
-            _ => return None,
-        };
-        let sound =
-            !host.is_empty() && host.bytes().all(|b| b > b' ' && b != 0x7f && !b"/?#@\\[]".contains(&b));
-        sound.then(|| Origin { scheme, host: host.to_ascii_lowercase(), port })
+        let (host, port) = host_and_port(authority, scheme.port())?;
+        Some(Origin { scheme, host, port })
     }
 
     /// Whether what this server may be told may be told to where its redirect leads: to the same host, and not in the
@@ -108,12 +87,9 @@ impl Url {
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        let (user, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (Some(user.to_owned()), host),
-            None => (None, authority),
-        };
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let origin = Origin::parse(scheme, host).ok_or_else(|| format!("{host:?} is no host and port"))?;
-        Ok(Url { origin, path: rooted(path), user })
+        Ok(Url { origin, path: rooted(path) })
     }
 
     /// Where a `Location` leads from here.
@@ -141,15 +117,38 @@ impl Url {
                 normalized(&format!("{folder}{reference}"))
             }
         };
-        Ok(Url { origin: self.origin.clone(), path: joined, user: None })
+        Ok(Url { origin: self.origin.clone(), path: joined })
     }
 }
 
 impl Display for Url {
-    /// Without what it says of a user.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.origin.scheme.name(), self.origin.authority(), self.path)
     }
+}
+
+/// The parts of `host:port`, whose port may be left out; `None` if it is no such thing.
+pub(super) fn host_and_port(authority: &str, port_default: u16) -> Option<(String, u16)> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            // A zone names an interface of this machine.
+            host.split('%').next()?.parse::<Ipv6Addr>().ok()?;
+            (host, port)
+        }
+        None => match authority.find(':') {
+            Some(colon) => authority.split_at(colon),
+            None => (authority, ""),
+        },
+    };
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => port_default,
+        Some("") => port_default,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+        _ => return None,
+    };
+    let sound = !host.is_empty() && host.bytes().all(|b| b > b' ' && b != 0x7f && !b"/?#@\\[]".contains(&b));
+    sound.then(|| (host.to_ascii_lowercase(), port))
 }
 
 fn has_scheme(text: &str) -> bool {
@@ -254,9 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_read_and_never_shown() {
-        let url = Url::parse("http://u:p@proxy:3128").unwrap();
-        assert_eq!(url.user.as_deref(), Some("u:p"));
-        assert_eq!(url.to_string(), "http://proxy:3128/");
+    fn a_user_is_never_shown() {
+        assert_eq!(Url::parse("http://u:p@a:3128").unwrap().to_string(), "http://a:3128/");
     }
 }

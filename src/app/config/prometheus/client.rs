@@ -169,32 +169,14 @@ fn read_oauth2(mut section: Section<'_>, remarks: &mut Remarks) -> Result<OAuth2
     Ok(oauth2)
 }
 
-/// Refuses proxies that whoever uses these options cannot speak to.
-pub(super) fn refuse_proxies(
-    section: &Section<'_>,
-    options: &ClientOptions,
-    schemes: &[&str],
-) -> Result<(), ConfigError> {
-    let scheme = options.proxy.url.as_deref().and_then(|url| url::parse(url).ok()).map(|url| url.scheme);
-    match scheme.filter(|scheme| schemes.contains(&scheme.as_str())) {
-        Some(scheme) => {
-            let message = format!("a proxy that speaks {scheme} is not built into tidegate");
-            Err(section.refuse_value("proxy_url", message))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Schemes of proxies that nothing here speaks.
-pub(super) const PROXIES_NOT_BUILT: [&str; 2] = ["socks5", "socks5h"];
-
-/// Those that scrapes do not speak.
-pub(super) const PROXIES_NOT_SCRAPED_BY: [&str; 3] = ["https", "socks5", "socks5h"];
-
 fn proxy(section: &mut Section<'_>) -> Result<ProxyOptions, ConfigError> {
     let proxy_url = section.setting("proxy_url")?;
     if let Some(setting) = &proxy_url {
-        url::parse(&setting.text).map_err(|why| setting.refuse(why))?;
+        let scheme = url::parse(&setting.text).map_err(|why| setting.refuse(why))?.scheme;
+        if setting.text.contains("://") && !PROXIES.contains(&scheme.as_str()) {
+            let message = format!("a proxy that speaks {scheme} is not built into tidegate");
+            return Err(setting.refuse(message));
+        }
     }
     let proxy_url = proxy_url.map(|setting| setting.text);
     let has_url = proxy_url.as_ref().is_some_and(|url| !url.is_empty());
@@ -222,6 +204,9 @@ fn proxy(section: &mut Section<'_>) -> Result<ProxyOptions, ConfigError> {
     }
     Ok(ProxyOptions { url: proxy_url.filter(|_| has_url), no_proxy, from_environment, connect_headers })
 }
+
+/// Schemes of proxies that are spoken to.
+const PROXIES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
 fn credentials(list: &Item<'_>) -> Result<Vec<Credential>, ConfigError> {
     let items = list.items()?.unwrap_or_default();

@@ -151,7 +151,6 @@ fn http(mut section: Section<'_>, remarks: &mut Remarks) -> Result<Discovery, Co
         return Err(section.refuse_value("url", "host is missing in URL"));
     }
     let client = client::read(&mut section, true, remarks)?.options;
-    client::refuse_proxies(&section, &client, &client::PROXIES_NOT_BUILT)?;
     section.end()?;
     Ok(Discovery::Http { url, refresh, client })
 }

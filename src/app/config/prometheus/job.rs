@@ -22,7 +22,6 @@ pub(super) fn read(
 ) -> Result<Job, ConfigError> {
     let discovered = discovery::read(section, remarks)?;
     let client = client::read(section, true, remarks)?.options;
-    client::refuse_proxies(section, &client, &client::PROXIES_NOT_SCRAPED_BY)?;
     let name = section.text("job_name")?.map_or(String::new(), |name| name.text);
     if name.is_empty() {
         return Err(section.refuse_value("job_name", "job_name is empty"));

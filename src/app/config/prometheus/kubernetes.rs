@@ -24,7 +24,6 @@ pub(super) fn read(
     let attach = attach_metadata(section, remarks)?;
     let kubeconfig = section.text("kubeconfig_file")?.filter(|file| !file.text.is_empty());
     let client = client::read(section, true, remarks)?;
-    client::refuse_proxies(section, &client.options, &client::PROXIES_NOT_BUILT)?;
     section.end()?;
 
     let Some(role) = role else {

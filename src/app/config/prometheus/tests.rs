@@ -466,16 +466,24 @@ fn files_of_jobs_are_named_by_patterns_as_in_a_shell() {
 fn proxies_that_are_not_spoken_to_are_refused_by_name() {
     let job = |keys: &str| format!("scrape_configs: [{{job_name: a, {keys}}}]");
     for (keys, scheme) in [
-        ("proxy_url: 'https://u:S3CRET@p'", "https"),
-        ("proxy_url: 'socks5://p:1'", "socks5"),
-        ("http_sd_configs: [{url: 'http://h', proxy_url: 'SOCKS5H://p:1'}]", "socks5h"),
+        ("proxy_url: 'socks4://u:S3CRET@p'", "socks4"),
+        ("http_sd_configs: [{url: 'http://h', proxy_url: 'FTP://p:1'}]", "ftp"),
+        ("oauth2: {client_id: c, token_url: 'http://t', proxy_url: 'quic://p'}", "quic"),
     ] {
         let error = load(&job(keys)).unwrap_err();
         let message = format!("proxy_url: a proxy that speaks {scheme} is not built into tidegate");
         assert!(error.contains(&message) && !error.contains("S3CRET"), "{error}");
     }
-    for keys in ["proxy_url: 'http://p:1'", "http_sd_configs: [{url: 'http://h', proxy_url: 'https://p'}]"] {
-        assert!(load(&job(keys)).is_ok(), "{keys}");
+    for proxy in ["http://p:1", "https://u:p@p", "socks5://p", "SOCKS5H://p:1", "p:3128", ""] {
+        for keys in [
+            "",
+            "http_sd_configs: [{url: 'http://h', ",
+            "kubernetes_sd_configs: [{role: pod, api_server: 'http://k', ",
+        ] {
+            let end = if keys.is_empty() { "" } else { "}]" };
+            let yaml = job(&format!("{keys}proxy_url: '{proxy}'{end}"));
+            assert!(load(&yaml).is_ok(), "{yaml}: {:?}", load(&yaml).err());
+        }
     }
 }
 

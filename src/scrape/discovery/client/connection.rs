@@ -5,18 +5,18 @@ use std::sync::PoisonError;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::scrape::Redacted;
+use crate::scrape::client::{Origin, Proxy, ProxyKind, REPLY_BYTES_MAX, Socks, proxy_for};
 use crate::scrape::tls::server_name;
+use crate::scrape::{Redacted, Scheme};
 
 use super::{Client, ClientError, Payload, header_value};
 
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     sender: SendRequest<Payload>,
     driver: Driver,
     /// Requests name the whole URL: the peer is a proxy.
-    through_proxy: Option<Intercept>,
+    through_proxy: Option<Proxy>,
 }
 
 /// What moves a connection's bytes; it ends with whoever holds this.
@@ -42,34 +42,36 @@ impl Drop for Driver {
     }
 }
 
-/// The proxies that a client's options name.
-pub(super) fn proxies(options: &crate::scrape::ProxyOptions) -> Matcher {
-    if options.from_environment {
-        return Matcher::from_env();
-    }
-    let url = options.url.clone().unwrap_or_default();
-    Matcher::builder().all(url).no(options.no_proxy.clone()).build()
-}
-
 impl Connection {
     pub(super) async fn open(client: &Client, url: &Url) -> Result<Connection, ClientError> {
         let host = url
             .host_str()
             .ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
-        let port = url.port_or_known_default().unwrap_or(80);
-        let uri: Uri = url.as_str().parse().map_err(|e| ClientError::Url(format!("{e}")))?;
-        let proxy = client.proxies.intercept(&uri);
         let secure = url.scheme() == "https";
+        let origin = Origin {
+            scheme: if secure { Scheme::Https } else { Scheme::Http },
+            host: without_brackets(host).to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+        };
+        let proxy = proxy_for(&client.options.proxy, &client.environment, &origin);
+        let proxy = proxy.map_err(ClientError::Proxy)?;
         let wire: Box<dyn Wire> = match &proxy {
-            None => Box::new(dial(host, port).await?),
+            None => Box::new(dial(&origin.host, origin.port).await?),
             Some(proxy) => {
                 let wire = to_proxy(client, proxy).await?;
-                if secure { tunnel(client, wire, proxy, host, port).await? } else { wire }
+                match proxy.kind {
+                    ProxyKind::Socks => by_socks(wire, proxy, &origin).await?,
+                    ProxyKind::Http | ProxyKind::Https if secure => {
+                        tunnel(client, wire, proxy, &format!("{host}:{}", origin.port)).await?
+                    }
+                    ProxyKind::Http | ProxyKind::Https => wire,
+                }
             }
         };
-        let wire = if secure { encrypt(client, wire, host).await? } else { wire };
+        let wire = if secure { encrypt(client, wire, &origin.host).await? } else { wire };
         let (sender, driver) = handshake(wire).await?;
-        Ok(Connection { sender, driver, through_proxy: proxy.filter(|_| !secure) })
+        let through_proxy = proxy.filter(|proxy| proxy.forwards(origin.scheme));
+        Ok(Connection { sender, driver, through_proxy })
     }
 
     /// Sends the request, whose URI is the path, and waits for the head of the answer.
@@ -85,9 +87,7 @@ impl Connection {
             let _ = whole.set_password(None);
             whole.set_fragment(None);
             *request.uri_mut() = whole.as_str().parse().map_err(|e| ClientError::Url(format!("{e}")))?;
-            if let Some(credentials) = proxy.basic_auth() {
-                request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
-            }
+            introduce_to(proxy, request.headers_mut())?;
         }
         let answer = self.sender.send_request(request).await?;
         Ok((answer, self.driver))
@@ -96,42 +96,58 @@ impl Connection {
 
 /// Connects to the first address of a host that answers.
 async fn dial(host: &str, port: u16) -> Result<TcpStream, ClientError> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-async fn to_proxy(client: &Client, proxy: &Intercept) -> Result<Box<dyn Wire>, ClientError> {
-    let uri = proxy.uri();
-    let host = uri.host().unwrap_or_default();
-    match uri.scheme_str() {
-        Some("http") => Ok(Box::new(dial(host, uri.port_u16().unwrap_or(80)).await?)),
-        Some("https") => {
-            let wire = dial(host, uri.port_u16().unwrap_or(443)).await?;
-            encrypt(client, Box::new(wire), host).await
-        }
-        other => Err(ClientError::Proxy(format!("{} is not built in", other.unwrap_or_default()))),
+async fn to_proxy(client: &Client, proxy: &Proxy) -> Result<Box<dyn Wire>, ClientError> {
+    let wire = Box::new(dial(&proxy.host, proxy.port).await?);
+    match proxy.kind {
+        ProxyKind::Https => encrypt(client, wire, proxy.name()).await,
+        ProxyKind::Http | ProxyKind::Socks => Ok(wire),
     }
+}
+
+/// Has a proxy that speaks SOCKS lead to a server.
+async fn by_socks(mut wire: Box<dyn Wire>, proxy: &Proxy, to: &Origin) -> Result<Box<dyn Wire>, ClientError> {
+    let failed = |why: String| ClientError::Proxy(format!("socks connect to {}: {why}", to.with_port()));
+    let mut out = Vec::new();
+    let mut socks = Socks::new(proxy.user.clone(), (&to.host, to.port), &mut out).map_err(failed)?;
+    while socks.wants() > 0 {
+        wire.write_all(&out).await?;
+        out.clear();
+        let mut piece = [0; REPLY_BYTES_MAX];
+        let n = wire.read(&mut piece[..socks.wants()]).await?;
+        if n == 0 {
+            return Err(failed("EOF".to_owned()));
+        }
+        socks.hear(&piece[..n], &mut out).map_err(failed)?;
+    }
+    Ok(wire)
+}
+
+/// Adds who we are, for a proxy that is to be told.
+fn introduce_to(proxy: &Proxy, headers: &mut HeaderMap) -> Result<(), ClientError> {
+    if let Some(credentials) = proxy.authorization() {
+        headers.insert(PROXY_AUTHORIZATION, sensitive(header_value("credentials", &credentials)?));
+    }
+    Ok(())
 }
 
 /// Asks a proxy for a way through it.
 async fn tunnel(
     client: &Client,
     wire: Box<dyn Wire>,
-    proxy: &Intercept,
-    host: &str,
-    port: u16,
+    proxy: &Proxy,
+    authority: &str,
 ) -> Result<Box<dyn Wire>, ClientError> {
-    let authority = format!("{host}:{port}");
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = Method::CONNECT;
     *request.uri_mut() = authority.parse().map_err(|e| ClientError::Url(format!("{e}")))?;
     let headers = request.headers_mut();
-    headers.insert(HOST, header_value("the host", &authority)?);
-    if let Some(credentials) = proxy.basic_auth() {
-        headers.insert(PROXY_AUTHORIZATION, credentials.clone());
-    }
+    headers.insert(HOST, header_value("the host", authority)?);
+    introduce_to(proxy, headers)?;
     for (name, value) in client.headers(&client.options.proxy.connect_headers)? {
         headers.append(name, value);
     }
@@ -152,7 +168,6 @@ async fn tunnel(
 async fn encrypt(client: &Client, wire: Box<dyn Wire>, host: &str) -> Result<Box<dyn Wire>, ClientError> {
     let options = &client.options.tls;
     let config = client.tls.lock().unwrap_or_else(PoisonError::into_inner).get(options);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = server_name(options, host).map_err(ClientError::Certificates)?;
     let connector = TlsConnector::from(config.map_err(ClientError::Certificates)?);
     Ok(Box::new(connector.connect(name, wire).await.map_err(ClientError::handshake)?))
@@ -165,6 +180,10 @@ async fn handshake(wire: Box<dyn Wire>) -> Result<(SendRequest<Payload>, Driver)
         let _ = connection.await;
     }));
     Ok((sender, driver))
+}
+
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// A header by its name.

@@ -22,12 +22,11 @@ use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
 use crate::scrape::tls::TlsConfigs;
-use crate::scrape::{BasicAuth, ClientOptions, Credential, Redacted};
+use crate::scrape::{BasicAuth, ClientOptions, Credential, ProxyEnvironment, Redacted};
 
 use connection::{Connection, Driver, header_name, sensitive};
 
@@ -42,7 +41,7 @@ type Payload = Full<Bytes>;
 pub struct Client {
     options: ClientOptions,
     tls: Mutex<TlsConfigs>,
-    proxies: Matcher,
+    environment: ProxyEnvironment,
     token: Option<Token>,
 }
 
@@ -57,7 +56,7 @@ impl Client {
     pub fn new(options: ClientOptions) -> Client {
         Client {
             tls: Mutex::default(),
-            proxies: connection::proxies(&options.proxy),
+            environment: ProxyEnvironment::read(|name| std::env::var(name).ok()),
             token: options.oauth2.clone().map(Token::new),
             options,
         }

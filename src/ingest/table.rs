@@ -14,7 +14,7 @@ use crate::model::{
 use super::hash::KeyHasher;
 use super::index::Index;
 use super::keys::{DROPPED, KEY_BYTES_MAX, Key, Keys};
-use super::stream::ContextId;
+use super::stream::{ContextId, NO_KEY};
 
 /// The series of one generation.
 #[derive(Debug)]
@@ -133,6 +133,13 @@ impl Table {
     #[inline]
     pub(super) fn prefetch_key(&self, key: u32) {
         self.keys.prefetch(key);
+    }
+
+    /// Fetches what comparing with the key that followed this one will read: a row is over before one fetch is.
+    #[inline]
+    pub(super) fn prefetch_key_after(&self, key: u32) {
+        let next = self.keys.next(key);
+        self.keys.prefetch(if next == NO_KEY { key } else { next });
     }
 
     #[inline]

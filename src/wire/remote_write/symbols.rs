@@ -92,11 +92,11 @@ impl Symbols {
     /// its length on.
     #[inline(always)]
     pub(super) fn has_metadata(&self, body: &[u8], name: u64, message: &Range<usize>) -> bool {
-        let symbol = usize::try_from(name).ok().and_then(|name| self.symbols.get(name));
-        symbol.is_some_and(|symbol| {
-            let said = symbol.said as usize;
-            said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
-        })
+        let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get(name)) else {
+            return false;
+        };
+        let said = symbol.said as usize;
+        said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
     }
 
     /// Notes the metadata message that was handed on last for the metric of this name.

@@ -188,7 +188,7 @@ impl Intake for Writer<'_> {
             self.stream.previous = series.key;
             self.stream.expected = next;
             if next != NO_KEY && !self.stream.unpredictable() {
-                ingest.table.prefetch_key(next);
+                ingest.table.prefetch_key_after(next);
             }
         }
         if ingest.promote_rows_left > 0 {

@@ -7,8 +7,8 @@
 //!   "startsAt":"2026-11-22T10:00:00.125000000Z"}]
 //! ```
 //!
-//! Goes out: a row for each value list, its plugin the label `__name__`, a field for each data source; an event for each
-//! alert, a field of text for each annotation; all pushed into an [`Intake`](crate::model::Intake), and a
+//! Goes out: a row for each value list, its plugin the label `__name__`, a field for each data source; an event for
+//! each alert, a field of text for each annotation; all pushed into an [`Intake`](crate::model::Intake), and a
 //! [`WriteResult`](crate::model::WriteResult) that names every element not taken. `docs/collectd.md` says which labels
 //! and fields a row has.
 //!

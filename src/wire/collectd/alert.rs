@@ -37,7 +37,7 @@ impl<'a> Alert<'a> {
             append(value, scratch)?;
             std::str::from_utf8(scratch).map_err(|_| Fault::NotUtf8)?;
             let (name, value) = scratch.split_at(name_len);
-            if value.is_empty() {
+            if value.is_empty() || name == SEVERITY {
                 return Ok(());
             }
             let is_name = name == b"alertname";
@@ -56,12 +56,21 @@ impl<'a> Alert<'a> {
         parse_rfc3339(scratch).map(Some).ok_or_else(|| Fault::Time(shown(scratch)))
     }
 
-    /// Fills `row`: a field of text for each annotation.
+    /// Fills `row`: a field of text for each annotation, and for the severity, a label in collectd 5.12.
     pub(super) fn read_fields(&self, row: &mut RowBuf) -> Result<(), Fault> {
+        each_text(
+            self.labels,
+            |name, value| {
+                if name.raw() == SEVERITY { row.push_text(name, value) } else { Ok(()) }
+            },
+        )?;
         each_text(self.annotations, |name, value| row.push_text(name, value))?;
         if row.is_empty() { Err(Fault::NoValues) } else { Ok(()) }
     }
 }
+
+/// What changes between the events of one series.
+const SEVERITY: &[u8] = b"severity";
 
 /// Calls `take` with each member of an object of strings. Null is what collectd says of a type that it does not know.
 fn each_text<'a>(

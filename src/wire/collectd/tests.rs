@@ -221,6 +221,18 @@ fn an_alert_is_an_event_with_a_field_for_each_annotation() {
     assert_eq!(rows[2], row(&LABELS, TIME_NS, &[("v", float(1.0))]));
 }
 
+/// As collectd 5.12 makes it.
+#[test]
+fn a_severity_among_the_labels_is_a_field_too() {
+    let as_label = ALERT
+        .replace(r#""severity":"FAILURE","#, "")
+        .replace(r#""service":"collectd""#, r#""severity":"FAILURE","service":"collectd""#);
+    assert_eq!(taken(as_label), taken(ALERT));
+    let both = ALERT.replace(r#""service":"collectd""#, r#""severity":"OKAY""#);
+    let (_, result) = posted(both, Counters::AsSent);
+    assert_eq!(result.errors[0].error, "two values are called \"severity\"");
+}
+
 #[test]
 fn bad_elements_are_named_and_cost_no_others() {
     let good = list("1,2", r#""gauge","derive""#, r#""a","b""#);

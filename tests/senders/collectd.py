@@ -1,4 +1,6 @@
-"""collectd: the readings of a script by write_graphite (TCP, UDP), write_tsdb, write_influxdb_udp and write_http."""
+"""collectd: the readings of a script by write_graphite (TCP, UDP), write_tsdb, write_influxdb_udp and write_http.
+
+Debian's collectd-core; its write_http is linked with libyajl2, which comes only with what it suggests."""
 
 import contextlib
 import os

@@ -96,6 +96,29 @@ def line_formats():
             seed("ndjson", b"\0\x35\2", b"".join(lines[start : start + 4]))
 
 
+def collectd():
+    identity = {"host": "h", "plugin": "interface", "plugin_instance": "eth0", "type": "if_octets", "type_instance": ""}
+
+    def value_list(values, types, **members):
+        names = ["rx", "tx", "value"][: len(values)]
+        return {"values": values, "dstypes": types, "dsnames": names, "time": 1280959128.123, "interval": 10.0,
+                **identity, **members}
+
+    lists = [value_list([1, 2], ["derive", "counter"]), value_list([0.5, -1.5], ["derive", "counter"], plugin="load"),
+             value_list([None, 7], ["gauge", "absolute"]), value_list([None], ["gauge"], meta={"a": [1, {}]}),
+             value_list([1, 2], ["gauge"]), value_list([], [], host="\u00fc"), value_list(["1"], ["gauge"], plugin=None)]
+    labels = {"alertname": "collectd_cpu", "instance": "h", "cpu": "0", "service": "collectd"}
+    alert = {"labels": labels, "annotations": {"severity": "OKAY", "summary": "a \"b\"\n", "x": None},
+             "startsAt": "2015-11-23T13:16:46.125000000Z", "endsAt": "2015-11-23T13:16:46.125000000Z"}
+    for number in range(1, len(lists) + 1):
+        body = lists[:number] + [alert] * (number % 2) + lists[:1]
+        for flags in (0, 1):
+            spaced = json.dumps(body, separators=None if number % 3 == 0 else (",", ":"))
+            seed("collectd", bytes([flags, 0, number]), spaced.encode())
+    seed("collectd", b"\0\0\0", json.dumps(alert).encode())
+    seed("collectd", b"\0\0\0", json.dumps(lists[:2]).encode("utf-8").replace(b"eth0", b"e\xff"))
+
+
 def scrapes(label):
     """Families, one body behind the other."""
     bucket = lambda count, bound: message((1, count), (2, bound))
@@ -319,6 +342,7 @@ workers: 2
 
 
 line_formats()
+collectd()
 protobufs()
 requests()
 blocks()

@@ -415,6 +415,11 @@ struct ArrowArrayStream {
 #define TDG_GRAPHITE 16
 
 /**
+ * Of a body: what collectd's write_http posts as JSON.
+ */
+#define TDG_COLLECTD 17
+
+/**
  * A new cursor begins before all that the log holds.
  */
 #define TDG_CURSOR_OLDEST 0
@@ -1011,7 +1016,7 @@ tdg_status tdg_writer_push_columns(tdg_writer *writer,
  * | Influx, ndjson, Graphite | go on behind `consumed`: no row comes twice |
  * | VictoriaMetrics' JSON | the same, but values that were taken of the line in which room ended come again |
  * | Prometheus text | the same as Influx, but what `# TYPE` and `# HELP` have said before is not known behind `consumed`: give the lines of the family at hand again before the rest |
- * | OpenMetrics, remote write, OTLP, OpenTSDB | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
+ * | OpenMetrics, remote write, OTLP, OpenTSDB, collectd | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
  *
  * StatsD is not among the protocols since it is made of counts that are summed up over time, OpenTSDB's telnet and
  * Prometheus' protobuf since they belong to a connection and to a scrape.

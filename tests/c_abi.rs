@@ -137,6 +137,7 @@ fn check_contract(program: &Program, by: &[&str], environment: &[(&str, &str)]) 
         ("nd", 1),
         ("rw", 1),
         ("some.path", 1),
+        ("collected", 1),
         ("token", 2),
     ];
     assert_eq!(rows(&data), expected.map(|(name, count)| (name.to_owned(), count)).into());

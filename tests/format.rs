@@ -383,10 +383,14 @@ fn python(path: &Path) -> Vec<Json> {
 
 fn run_python(path: &Path) -> std::process::Output {
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_reader.py");
-    let output = Command::new("python3").env("PYTHONDONTWRITEBYTECODE", "1").arg(reader).arg(path).output();
+    let output =
+        Command::new("/usr/bin/python3").env("PYTHONDONTWRITEBYTECODE", "1").arg(reader).arg(path).output();
     let output = output.expect("python3 is needed to check the format");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("No module named"), "the format's reader needs `pip install zstandard`: {said}");
+    assert!(
+        !said.contains("No module named"),
+        "the format's reader needs python3-zstandard: see tests/packages.sh: {said}"
+    );
     output
 }
 

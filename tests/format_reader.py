@@ -7,7 +7,8 @@ PATH is a data directory, a segment (*.seg), blocks one behind the other, or a h
 hexadecimal bytes, `#` starts a comment). Written from src/block/format.md and docs/ndjson.md alone, to find
 out whether they are complete: it shares no code with the program. Needs `zstandard` from PyPI.
 
-Exit status: 0 all was read, 1 something was damaged (said on stderr), 2 usage, or a newer format.
+Exit status: 0 all was read, 1 something was damaged (said on stderr), 2 usage, a file that is not there, or a newer
+format.
 """
 
 import base64
@@ -743,6 +744,9 @@ def main():
             sys.stdout.write(json.dumps(line, separators=(",", ":"), ensure_ascii=True) + "\n")
     except Newer as newer:
         print(f"{sys.argv[1]}: not of version 1: {newer}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(error, file=sys.stderr)
         return 2
     return 1 if report.damage else 0
 

@@ -5,7 +5,7 @@ use tidegate::ingest::{ContextId, Stream};
 use tidegate::log::Directory;
 use tidegate::log::disk::{Backend, SystemDisk};
 use tidegate::model::WriteResult;
-use tidegate::wire::{Decode, FedState, ndjson, opentsdb, vm_import};
+use tidegate::wire::{Decode, FedState, collectd, ndjson, opentsdb, vm_import};
 
 mod allocation_kit;
 mod engine_kit;
@@ -101,6 +101,33 @@ fn warm_rows_allocate_nothing() {
         )
     };
     assert_warm(&rounds(&mut opentsdb::Decoder::new(), point, ["[", ",", "]"]));
+    let list = |row: usize| {
+        let (host, value) = (row % HOSTS, row % 97);
+        // Shapes come and go: a value that is not known, and rates among integers.
+        let (rx, tx) = (if row % 3 == 0 { "null" } else { "5" }, if row % 5 == 0 { "2.5" } else { "7" });
+        format!(
+            concat!(
+                "{{\"values\":[{},{},{}],\"dstypes\":[\"derive\",\"counter\",\"gauge\"],",
+                "\"dsnames\":[\"rx\",\"t\\u0078\",\"value\"],\"time\":{}.250,\"interval\":10.000,\"host\":\"{}\",",
+                "\"plugin\":\"cpu\",\"plugin_instance\":\"0\",\"type\":\"cpu\",\"type_instance\":\"\"}}",
+            ),
+            rx, tx, value, row, host
+        )
+    };
+    let mut decoder = collectd::Decoder::new(collectd::Counters::AsSent, 0);
+    assert_warm(&rounds(&mut decoder, list, ["[", ",", "]"]));
+    let alert = |row: usize| {
+        format!(
+            concat!(
+                "{{\"labels\":{{\"alertname\":\"collectd_cpu\",\"instance\":\"{}\"}},\"annotations\":",
+                "{{\"severity\":\"OKAY\",\"summary\":\"is {}\\n\"}},\"startsAt\":\"2026-11-22T10:00:00.125Z\"}}",
+            ),
+            row % HOSTS,
+            row % 97
+        )
+    };
+    assert_warm(&rounds(&mut decoder, alert, ["[", ",", "]"]));
+
     let put = |row: usize| format!("put m {} {}.5 host={}", row + 1, row % 97, row % HOSTS);
     assert_warm(&rounds(&mut opentsdb::Lines::new(), put, lines));
 }

@@ -226,6 +226,7 @@ enum class protocol : std::int32_t {
     vm_import = TDG_VM_IMPORT,
     opentsdb = TDG_OPENTSDB,
     graphite = TDG_GRAPHITE,
+    collectd = TDG_COLLECTD,
 };
 
 // A registered series: a number, good for every writer of its engine.

@@ -26,6 +26,7 @@ const (
 	VMImport        Protocol = C.TDG_VM_IMPORT
 	OpenTSDB        Protocol = C.TDG_OPENTSDB
 	Graphite        Protocol = C.TDG_GRAPHITE
+	Collectd        Protocol = C.TDG_COLLECTD
 )
 
 // Written is what became of a body: rows taken and rejected, and what the rows taken held.

@@ -10,7 +10,9 @@ use tidegate::wire::otlp::{Encoding, Signal};
 use tidegate::wire::remote_write::Message;
 use tidegate::wire::testing::{Row, Rows};
 use tidegate::wire::vm_import::ExtraLabels;
-use tidegate::wire::{Decode, exposition as text, graphite as carbon, influx as lines, ndjson as json_lines};
+use tidegate::wire::{
+    Decode, collectd as posted, exposition as text, graphite as carbon, influx as lines, ndjson as json_lines,
+};
 use tidegate::wire::{opentsdb as tsdb, otlp, remote_write as write, vm_import as import};
 
 use super::bodies::{checked, in_pieces, take};
@@ -74,6 +76,14 @@ pub fn opentsdb(data: &[u8]) {
     } else {
         in_pieces(tsdb::Lines::new, body, way).is_within_lines(body);
     }
+}
+
+/// collectd's JSON: a flag says that counters are rates.
+pub fn collectd(data: &[u8]) {
+    const RATES: u8 = 1;
+    let (way, body) = Way::read(data);
+    let counters = if way.has(RATES) { posted::Counters::Rates } else { posted::Counters::AsSent };
+    checked(|| posted::Decoder::new(counters, NOW_NS), body, way);
 }
 
 /// Remote write, 1.0 and 2.0, out of its snappy block.

@@ -20,8 +20,8 @@ mod way;
 pub use block::block;
 pub use coding::{coding, snappy};
 pub use formats::{
-    exposition, graphite, influx, ndjson, opentsdb, otlp_json, otlp_protobuf, push, remote_write, scrape,
-    vm_import,
+    collectd, exposition, graphite, influx, ndjson, opentsdb, otlp_json, otlp_protobuf, push, remote_write,
+    scrape, vm_import,
 };
 pub use http::http;
 pub use recovery::recovery;
@@ -35,6 +35,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("block", block),
     ("coding", coding),
+    ("collectd", collectd),
     ("config", config),
     ("exposition", exposition),
     ("graphite", graphite),

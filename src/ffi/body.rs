@@ -10,7 +10,7 @@ use crate::ingest::ContextId;
 use crate::wire::influx::{Dialect, Precision};
 use crate::wire::otlp::{Encoding, Signal};
 use crate::wire::remote_write::Message;
-use crate::wire::{Decode, exposition, graphite, ndjson, opentsdb, otlp, remote_write, vm_import};
+use crate::wire::{Decode, collectd, exposition, graphite, ndjson, opentsdb, otlp, remote_write, vm_import};
 
 /// Of a body: Influx line protocol, times in nanoseconds.
 pub const TDG_INFLUX: i32 = 1;
@@ -44,6 +44,8 @@ pub const TDG_VM_IMPORT: i32 = 14;
 pub const TDG_OPENTSDB: i32 = 15;
 /// Of a body: Graphite's plaintext.
 pub const TDG_GRAPHITE: i32 = 16;
+/// Of a body: what collectd's write_http posts as JSON.
+pub const TDG_COLLECTD: i32 = 17;
 
 /// What became of a body.
 #[repr(C)]
@@ -78,7 +80,7 @@ pub struct tdg_written {
 /// | Influx, ndjson, Graphite | go on behind `consumed`: no row comes twice |
 /// | VictoriaMetrics' JSON | the same, but values that were taken of the line in which room ended come again |
 /// | Prometheus text | the same as Influx, but what `# TYPE` and `# HELP` have said before is not known behind `consumed`: give the lines of the family at hand again before the rest |
-/// | OpenMetrics, remote write, OTLP, OpenTSDB | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
+/// | OpenMetrics, remote write, OTLP, OpenTSDB, collectd | one message: `consumed` is 0, it comes again whole, and so do the `accepted` rows that were taken of it; a writer that waits for room (`tdg_writer_set_full_wait`) seldom gets there |
 ///
 /// StatsD is not among the protocols since it is made of counts that are summed up over time, OpenTSDB's telnet and
 /// Prometheus' protobuf since they belong to a connection and to a scrape.
@@ -130,7 +132,7 @@ impl tdg_written {
 
 fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten, Failure> {
     let unknown = || Failure::new(TDG_E_INPUT, format!("{protocol} is no protocol"));
-    if !(TDG_INFLUX..=TDG_GRAPHITE).contains(&protocol) {
+    if !(TDG_INFLUX..=TDG_COLLECTD).contains(&protocol) {
         return Err(unknown());
     }
     let now_ns = SystemClock::default().wall_ns();
@@ -176,6 +178,9 @@ fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten
         }
         TDG_OPENTSDB => checked(rows, body, opentsdb::Decoder::new(), context),
         TDG_GRAPHITE => checked(rows, body, graphite::Decoder::new(now_ns), context),
+        TDG_COLLECTD => {
+            checked(rows, body, collectd::Decoder::new(collectd::Counters::AsSent, now_ns), context)
+        }
         _ => Err(unknown()),
     }
 }

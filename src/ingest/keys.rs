@@ -70,6 +70,15 @@ impl Keys {
         }
     }
 
+    /// The key of the row that followed a key's in the same stream, last time.
+    #[inline(always)]
+    pub(super) fn next(&self, at: u32) -> u32 {
+        let Some((head, _)) = self.0.from(at).split_first_chunk::<HEAD_BYTES>() else {
+            unreachable!("a key has a head");
+        };
+        u32::from_le_bytes([head[NEXT], head[NEXT + 1], head[NEXT + 2], head[NEXT + 3]])
+    }
+
     /// Says which series a key spells.
     pub(super) fn set_series(&mut self, at: u32, series: SeriesId) {
         self.0.from_mut(at)[..NEXT].copy_from_slice(&series.0.to_le_bytes());

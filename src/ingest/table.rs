@@ -14,7 +14,7 @@ use crate::model::{
 use super::hash::KeyHasher;
 use super::index::Index;
 use super::keys::{DROPPED, KEY_BYTES_MAX, Key, Keys};
-use super::stream::ContextId;
+use super::stream::{ContextId, NO_KEY};
 
 /// The series of one generation.
 #[derive(Debug)]
@@ -129,10 +129,12 @@ impl Table {
         self.keys.set_shape(key, shape);
     }
 
-    /// Fetches what comparing with this key will read.
+    /// Fetches what comparing with the key that followed this one will read: a row takes less time than a fetch, so that one
+    /// row ahead is too late.
     #[inline]
-    pub(super) fn prefetch_key(&self, key: u32) {
-        self.keys.prefetch(key);
+    pub(super) fn prefetch_key_after(&self, key: u32) {
+        let next = self.keys.next(key);
+        self.keys.prefetch(if next == NO_KEY { key } else { next });
     }
 
     #[inline]

@@ -148,7 +148,7 @@ impl Batch {
     ///
     /// # Errors
     /// As [`push`](Batch::push).
-    #[inline]
+    #[inline(always)]
     pub fn push_narrow(
         &mut self,
         series: SeriesId,

@@ -15,6 +15,7 @@ mod trace;
 
 use crate::model::{LabelsBuf, Rewrite, Verdict};
 
+pub(crate) use pattern::Pattern;
 pub use rule::{Action, NameValidation, Rule, RuleError, RuleKey, RuleText};
 pub use trace::{Change, Step, trace};
 

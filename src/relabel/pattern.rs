@@ -26,7 +26,7 @@ use regex::{Regex, RegexBuilder};
 
 /// An anchored pattern.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     regex: Regex,
     text: String,
     names: Vec<(String, usize)>,
@@ -51,16 +51,23 @@ const CLASSES: [&str; 14] = [
 ];
 
 impl Pattern {
+    /// A pattern of a rule: what is put between the parentheses of the anchored one, and may close and open them.
     pub(super) fn new(text: &str) -> Result<Pattern, String> {
         let (translated, names) = translate(text)?;
-        let regex = RegexBuilder::new(&format!("^(?s:{translated})$"))
-            .size_limit(COMPILED_BYTES_MAX)
-            .build()
-            .map_err(|error| reason(&error))?;
+        let regex = compile(&format!("^(?s:{translated})$"))?;
         Ok(Pattern { regex, text: text.to_owned(), names })
     }
 
-    pub(super) fn is_match(&self, value: &[u8]) -> bool {
+    /// A pattern that is one by itself, too, as those of selectors must be.
+    ///
+    /// # Errors
+    /// What is wrong with it, on one line.
+    pub(crate) fn alone(text: &str) -> Result<Pattern, String> {
+        compile(&translate(text)?.0).and_then(|_| Pattern::new(text))
+    }
+
+    /// Whether all of the value is what the pattern says.
+    pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         match std::str::from_utf8(value) {
             Ok(text) => self.regex.is_match(text),
             Err(_) => self.regex.is_match(&Lossy::new(value).text),
@@ -142,6 +149,11 @@ impl Lossy {
     }
 }
 
+fn compile(translated: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(translated).size_limit(COMPILED_BYTES_MAX).build();
+    built.map_err(|error| reason(&error))
+}
+
 /// The crate's explanation on one line: it ends with what is wrong.
 fn reason(error: &regex::Error) -> String {
     match error {
@@ -193,11 +205,7 @@ fn translate(pattern: &str) -> Result<(String, Vec<(String, usize)>), String> {
                 out.push('(');
                 rest = after;
             }
-            '(' if rest.starts_with("(?") => {
-                flags(rest)?;
-                out.push_str("(?");
-                rest = &rest[2..];
-            }
+            '(' if rest.starts_with("(?") => rest = flags(rest, &mut out)?,
             c => {
                 groups += usize::from(c == '(');
                 out.push(c);
@@ -292,7 +300,7 @@ fn escape<'a>(text: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
             _ = write!(out, "\\x{{{code:X}}}");
             return Ok(&text[1 + digits..]);
         }
-        c if c.is_ascii_punctuation() => literal(c, out),
+        c if c.is_ascii() && !c.is_ascii_alphanumeric() => literal(c, out),
         c => return Err(format!("invalid escape sequence: `\\{c}`")),
     }
     Ok(rest)
@@ -300,7 +308,7 @@ fn escape<'a>(text: &'a str, out: &mut String, in_class: bool) -> Result<&'a str
 
 /// A character that stands for itself, wherever it stands.
 fn literal(c: char, out: &mut String) {
-    if c.is_ascii_punctuation() && c != '_' {
+    if c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' {
         // Not all punctuation may be escaped by a backslash: `\<` is the start of a word.
         _ = write!(out, "\\x{{{:X}}}", u32::from(c));
     } else {
@@ -382,17 +390,32 @@ fn is_repetition(text: &str) -> bool {
     !least.is_empty() && digits(least) && digits(most)
 }
 
-/// Refuses flags that RE2 does not have.
-fn flags(text: &str) -> Result<(), String> {
+/// Flags that start `text`, with the parenthesis before and the sign behind them; gives what follows. In RE2 one may be
+/// there twice, and the last counts.
+fn flags<'a>(text: &'a str, out: &mut String) -> Result<&'a str, String> {
     let inside = &text[2..];
     let end = inside.find([':', ')']).unwrap_or(inside.len());
-    let known = |c| matches!(c, 'i' | 'm' | 's' | 'U' | '-');
-    if inside[..end].chars().all(known) {
-        return Ok(());
+    let (on, off) = inside[..end].split_once('-').unwrap_or((&inside[..end], ""));
+    let is_known = |c| matches!(c, 'i' | 'm' | 's' | 'U');
+    let says_nothing = inside[..end].ends_with('-');
+    if says_nothing || end == inside.len() || !on.chars().chain(off.chars()).all(is_known) {
+        let shown: String = text.chars().take(3).collect();
+        return Err(format!("invalid or unsupported Perl syntax: `{shown}`"));
     }
-    let shown: String = text.chars().take(3).collect();
-    Err(format!("invalid or unsupported Perl syntax: `{shown}`"))
+    let is_off = |c: &char| off.contains(*c);
+    out.push_str("(?");
+    out.extend(FLAGS.iter().filter(|c| on.contains(**c) && !is_off(c)));
+    if !off.is_empty() {
+        out.push('-');
+        out.extend(FLAGS.iter().filter(|c| is_off(c)));
+    }
+    out.push_str(&inside[end..=end]);
+    Ok(&inside[end + 1..])
 }
+
+/// What may be said of a group: that case is the same, that lines have beginnings and ends, that a dot takes newlines,
+/// that a repetition is lazy.
+const FLAGS: [char; 4] = ['i', 'm', 's', 'U'];
 
 #[cfg(test)]
 mod tests {
@@ -433,6 +456,10 @@ mod tests {
             (r"[\d-]+", "1-", "a"),
             (r"[^[:digit:]]", "a", "1"),
             (r"\<b\>", "<b>", "b"),
+            (r"a\ b[\ c]", "a b ", "ab"),
+            ("a\\\tb", "a\tb", "ab"),
+            ("(?ii)a(?sms:.)", "A\n", "b"),
+            ("(?i-i)a(?s-is:b)", "ab", "AB"),
             (r"a\-b\_\/", "a-b_/", "ab"),
             (r"\pL\p{Greek}", "a\u{3b1}", "1\u{3b1}"),
             (r"(?i)abc", "ABC", "abd"),
@@ -465,6 +492,10 @@ mod tests {
             r"\8",
             r"a\",
             "(?x)a b",
+            "(?-)a",
+            "(?i-)a",
+            "(?--i)a",
+            "(?i",
             "(?=a)",
             "*",
             r"\Z",

@@ -105,6 +105,7 @@ pub(super) fn index() -> Answer {
              POST /api/v1/import/prometheus   exposition text\n\
              POST /api/v1/import/ndjson       rows as `tidegate log cat` prints them\n\
              POST /api/put                    OpenTSDB's JSON\n\
+             POST /collectd                   collectd's write_http, Format \"JSON\"\n\
              PUT  /metrics/job/NAME           the Pushgateway's groups (also POST, DELETE)\n\
              GET  /ping                       InfluxDB's probe\n\
              GET  /query                      what InfluxDB's clients ask before they write\n\

@@ -40,11 +40,13 @@ pub enum Protocol {
     Scrape = 10,
     /// Rows pushed through the library.
     Library = 11,
+    /// collectd's JSON.
+    Collectd = 12,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Protocol; 12] = [
+    pub const ALL: [Protocol; 13] = [
         Protocol::Influx,
         Protocol::RemoteWrite,
         Protocol::Otlp,
@@ -57,6 +59,7 @@ impl Protocol {
         Protocol::Statsd,
         Protocol::Scrape,
         Protocol::Library,
+        Protocol::Collectd,
     ];
 
     /// The label's value.
@@ -74,6 +77,7 @@ impl Protocol {
             Protocol::Statsd => "statsd",
             Protocol::Scrape => "scrape",
             Protocol::Library => "library",
+            Protocol::Collectd => "collectd",
         }
     }
 }

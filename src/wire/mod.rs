@@ -6,6 +6,7 @@
 //! Some formats are taken as they come, line by line; others mean nothing until their last byte is there and are
 //! checked whole before their first row is pushed. Both are a [`Decode`].
 
+pub mod collectd;
 pub mod exposition;
 pub mod graphite;
 pub mod influx;

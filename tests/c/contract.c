@@ -191,10 +191,14 @@ static void bodies_are_taken(tdg_writer *writer) {
     OK(tdg_writer_write(writer, TDG_REMOTE_WRITE, packed, &written, NULL));
     CHECK(written.accepted == 1 && written.consumed == packed.len);
     OK(tdg_writer_write(writer, TDG_GRAPHITE, TDG_STR("some.path 1 25\n"), NULL, NULL));
+    tdg_str posted = TDG_STR("[{\"values\":[1,2],\"dstypes\":[\"gauge\",\"derive\"],\"dsnames\":[\"a\",\"b\"],"
+                             "\"time\":0.026,\"plugin\":\"collected\"},{\"values\":[],\"plugin\":\"p\"}]");
+    IS(tdg_writer_write(writer, TDG_COLLECTD, posted, &written, NULL), TDG_E_REJECTED);
+    CHECK(written.accepted == 1 && written.samples == 2 && written.rejected == 1 && written.consumed == posted.len);
     for (int protocol = -1; protocol < 20; protocol++) {
         tdg_status status = tdg_writer_write(writer, protocol, (tdg_str){NULL, 0}, &written, NULL);
         CHECK(status == TDG_OK || status == TDG_E_INPUT || status == TDG_E_REJECTED);
-        CHECK(written.accepted == 0 && (protocol >= 1 && protocol <= 16 ? true : status == TDG_E_INPUT));
+        CHECK(written.accepted == 0 && (protocol >= TDG_INFLUX && protocol <= TDG_COLLECTD ? true : status == TDG_E_INPUT));
     }
     IS(tdg_writer_write(writer, TDG_INFLUX, (tdg_str){NULL, 5}, NULL, NULL), TDG_E_NULL);
     IS(tdg_writer_write(NULL, TDG_INFLUX, lines, NULL, NULL), TDG_E_NULL);

@@ -14,7 +14,7 @@ export TIDEGATE=$PWD/${CARGO_TARGET_DIR:-target}/debug/tidegate
     TIDEGATE=$CARGO_TARGET_DIR/debug/tidegate
 
 clients=target/senders
-[ -x $clients/bin/python ] || python3 -m venv $clients
+[ -x $clients/bin/python ] || /usr/bin/python3 -m venv $clients
 $clients/bin/pip install --quiet \
     opentelemetry-exporter-otlp-json-http opentelemetry-exporter-otlp-proto-http \
     opentelemetry-exporter-prometheus-remote-write prometheus-remote-writer prometheus-client datadog statsd \

@@ -256,6 +256,62 @@ fn opentsdb_points_become_rows() {
 }
 
 #[test]
+fn collectds_value_lists_and_alerts_become_rows() {
+    let server = Server::start();
+    let list = |values: Json, time: f64| {
+        json!({"values": values, "dstypes": ["derive", "gauge"], "dsnames": ["rx", "tx"], "time": time,
+            "interval": 10.0, "host": "h", "plugin": "net", "plugin_instance": "eth0", "type": "octets",
+            "type_instance": ""})
+    };
+    let alert = json!({"labels": {"alertname": "collectd_net", "instance": "h", "net": "eth0"},
+        "annotations": {"severity": "OKAY", "summary": "fine"}, "startsAt": "2023-11-14T22:13:20.5Z"});
+    let good =
+        json!([list(json!([5, 0.5]), 1.125), list(json!([null, 1]), 2.0), list(json!([null, null]), 3.0)]);
+    // collectd logs every other status.
+    assert_eq!(server.ask(&post("/collectd", good.to_string())).expect(200).body.len(), 0);
+    server.ask(&post("/collectd", json!([alert]).to_string())).expect(200);
+    server
+        .ask(&post("/collectd?store_rates=true", json!([list(json!([7, 2]), 4.0)]).to_string()))
+        .expect(200);
+
+    let bad = json!([list(json!([1]), 5.0), list(json!([6, 0]), 6.0), {"message": "a notification"}]);
+    let reply = server.ask(&chunked("/collectd", &[], bad.to_string().as_bytes(), &[7])).expect(400).json();
+    let named = json!([{"index": 1, "error": "2 dstypes for 1 values"},
+        {"index": 3, "error": "neither a value list (values) nor an alert (labels)"}]);
+    let error = "2 of 3 rows were not taken: element 1: 2 dstypes for 1 values";
+    assert_eq!(reply, json!({"error": error, "accepted": 1, "rejected": 2, "errors": named}));
+    // What is no JSON takes nothing, whatever stands before the fault.
+    let cut = good.to_string().replace(']', "");
+    let reply = server.ask(&post("/collectd", cut)).expect(400).json();
+    assert!(reply["error"].as_str().unwrap().starts_with("not JSON: "), "{reply}");
+    server.ask(&post("/collectd", "PUTVAL h/p/t interval=10.000 1:1\r\n")).expect(400);
+    server.ask(&post("/collectd?store_rates=2", "[]")).expect(400);
+    assert_eq!(server.ask(&request("GET", "/collectd", &[], b"")).expect(405).header("allow"), Some("POST"));
+
+    let row = |time: i64, fields: Json| {
+        let labels = json!({"__name__": "net", "host": "h", "instance": "eth0", "type": "octets"});
+        json!({"time": time * 125_000_000, "labels": labels, "fields": fields})
+    };
+    let event = json!({"time": 1_700_000_000_500_000_000i64,
+        "labels": {"__name__": "collectd_net", "instance": "h", "net": "eth0"},
+        "fields": {"severity": {"string": "OKAY"}, "summary": {"string": "fine"}}});
+    let expected = [
+        row(9, json!({"rx": {"i64": 5}, "tx": {"f64": 0.5}})),
+        row(16, json!({"tx": {"f64": 1.0}})),
+        row(24, json!({"rx": {"null": null}, "tx": {"null": null}})),
+        row(32, json!({"rx": {"f64": 7.0}, "tx": {"f64": 2.0}})),
+        row(48, json!({"rx": {"i64": 6}, "tx": {"f64": 0.0}})),
+        event,
+    ];
+    let mut rows = cat(&server.data);
+    rows.sort_by_key(|row| row["time"].as_i64());
+    assert_eq!(rows, expected);
+    let metric = |name: &str| server.metric(&format!("tidegate_{name}"));
+    assert_eq!(metric("rows_accepted_total{protocol=\"collectd\"}"), 6.0);
+    assert_eq!(metric("rows_rejected_total{protocol=\"collectd\",reason=\"syntax\"}"), 2.0);
+}
+
+#[test]
 fn bodies_of_more_rows_than_a_batch_holds() {
     const ROWS: usize = 70_000;
     let server = Server::start();

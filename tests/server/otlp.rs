@@ -78,7 +78,7 @@ fn both_encodings_and_all_paths_give_the_same_rows() {
 fn what_belongs_to_a_point_comes_with_it() {
     let server = Server::start();
     let point = json!({"startTimeUnixNano": "5", "timeUnixNano": "7", "count": "3", "bucketCounts": ["1", "2"],
-        "explicitBounds": [0.5], "max": 9, "exemplars": [{"timeUnixNano": "6", "asDouble": 0.25, "spanId": "AB",
+        "explicitBounds": [0.5], "max": 9, "exemplars": [{"timeUnixNano": "6", "asDouble": 0.25, "spanId": "EEE19B7EC3C1B174",
         "filteredAttributes": [{"key": "user", "value": {"stringValue": "u"}}]}]});
     let histogram = json!({"aggregationTemporality": 1, "dataPoints": [point]});
     let metric = json!({"name": "lag", "unit": "s", "description": "Lag.", "histogram": histogram});
@@ -94,7 +94,7 @@ fn what_belongs_to_a_point_comes_with_it() {
     let fields = json!({"value": {"histogram": histogram}, "sum": {"null": null}});
     let row = json!({"time": 7, "start": 5, "labels": labels, "fields": fields});
     let exemplar = json!({"time": 6, "labels": labels, "fields": {"value": {"f64": 0.25}},
-        "exemplar": {"span_id": "ab", "user": "u"}});
+        "exemplar": {"span_id": "eee19b7ec3c1b174", "user": "u"}});
     let said = json!({"metadata": {"name": "lag", "type": "histogram", "unit": "s", "help": "Lag."}});
     let found = cat(&server.data);
     for (record, times) in [(&row, 2), (&exemplar, 2), (&said, 1)] {

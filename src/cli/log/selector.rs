@@ -7,14 +7,14 @@
 //! STRING   = "..." | '...' with Go's escapes | `...` without
 //! ```
 //!
-//! As in Prometheus a label that a series does not have is empty, regular expressions match whole values, a string
-//! alone is the metric's name, and names that are not plain stand in quotes. As in `promtool tsdb dump`, and not as in
-//! queries, a selector may take everything.
-
-use regex::bytes::{Regex, RegexBuilder};
+//! As in Prometheus a label that a series does not have is empty, regular expressions are RE2's and match whole values,
+//! a string alone is the metric's name, and names that are not plain stand in quotes, as metrics do that are named like
+//! an operator. Between any two parts there may be blanks, and comments from `#` to the end of the line. As in
+//! `promtool tsdb dump`, and not as in queries, a selector may take everything.
 
 use crate::model::METRIC_NAME;
 use crate::reader::Labels;
+use crate::relabel::Pattern;
 
 /// A selector: all its matchers must take a series.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ struct Matcher {
 #[derive(Clone, Debug)]
 enum Test {
     Equal(Vec<u8>),
-    Regex(Regex),
+    Regex(Pattern),
 }
 
 /// Why a text is no selector.
@@ -98,8 +98,13 @@ impl<'t> Parser<'t> {
     fn selector(&mut self) -> Result<Selector, SelectorError> {
         self.space();
         let mut matchers = Vec::new();
+        let at = self.at;
         let metric = self.name(|c| c == ':');
         if let Some(metric) = metric {
+            if RESERVED.iter().any(|word| metric.eq_ignore_ascii_case(word)) {
+                let message = format!("a metric named like an operator stands in quotes: {{{metric:?}}}");
+                return Err(SelectorError { at, message });
+            }
             matchers.push(equal(METRIC_NAME, metric.as_bytes()));
         }
         if self.take("{") {
@@ -190,9 +195,17 @@ impl<'t> Parser<'t> {
         found
     }
 
+    /// Passes over blanks and comments.
     fn space(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
+        loop {
+            let rest = self.rest();
+            let behind = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+            self.at += rest.len() - behind.len();
+            if !behind.starts_with('#') {
+                return;
+            }
+            self.at += behind.find(['\n', '\r']).unwrap_or(behind.len());
+        }
     }
 
     fn rest(&self) -> &'t str {
@@ -250,16 +263,13 @@ fn equal(name: &[u8], value: &[u8]) -> Matcher {
 }
 
 /// A regular expression for whole values, in which a dot takes newlines, too.
-fn regex(pattern: &[u8]) -> Result<Regex, String> {
+fn regex(pattern: &[u8]) -> Result<Pattern, String> {
     let pattern = std::str::from_utf8(pattern).map_err(|_| "a regular expression that is not UTF-8")?;
-    let build = |text: &str| RegexBuilder::new(text).dot_matches_new_line(true).build();
-    // By itself first: what is wrong must not be hidden by the parentheses around it.
-    build(pattern).and_then(|_| build(&format!("^(?:{pattern})$"))).map_err(|error| {
-        let text = error.to_string();
-        let line = text.lines().last().unwrap_or("not a regular expression").trim();
-        format!("regular expression: {}", line.strip_prefix("error: ").unwrap_or(line))
-    })
+    Pattern::alone(pattern).map_err(|why| format!("regular expression: {why}"))
 }
+
+/// Words of PromQL that can't be a metric's name outside of quotes, in any case.
+const RESERVED: [&str; 8] = ["atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"];
 
 const QUOTES: [char; 3] = ['"', '\'', '`'];
 
@@ -310,6 +320,19 @@ mod tests {
             (r#"cpu{host="\x61\061"}"#, true),
             (r#"cpu{host="\u0061\U00000031"}"#, true),
             (r#"cpu{__name__=~"c.+"}"#, true),
+            (
+                "# of all hosts\ncpu{ # but one\r\nhost # is\n!= # not\n\"b\" # this\n, # and\n} # no more",
+                true,
+            ),
+            ("cpu#", true),
+            ("sum", false),
+            (r#"{on="",bool=""}"#, true),
+            (r#"{"on"}"#, false),
+            // Patterns are RE2's: digits are ASCII's, a bracket within a class is itself.
+            (r#"cpu{host=~`a\d`}"#, true),
+            (r#"cpu{host=~"[[a][&&1]"}"#, true),
+            (r#"cpu{host=~`\Qa1`}"#, true),
+            (r#"cpu{host=~`\141(?P<1>1)`}"#, true),
         ] {
             assert_eq!(takes(selector, &labels), taken, "{selector}");
         }
@@ -336,6 +359,14 @@ mod tests {
             ("cpu{host=\"\\777\"}", "position 11: an escape of no byte"),
             ("cpu{host=\"\\ud800\"}", "position 11: an escape of no character"),
             ("cpu{host=~\"a(\"}", "position 11: regular expression: unclosed group"),
+            ("cpu{host=~\"a)|(b\"}", "position 11: regular expression: unopened group"),
+            (
+                "cpu{host=~\"(?x)a\"}",
+                "position 11: regular expression: invalid or unsupported Perl syntax: `(?x`",
+            ),
+            ("cpu{# }", "position 8: expected a label's name or \"}\""),
+            (" On{}", "position 2: a metric named like an operator stands in quotes: {\"On\"}"),
+            ("inf", "position 1: a metric named like an operator stands in quotes: {\"inf\"}"),
         ] {
             assert_eq!(Selector::parse(selector).unwrap_err().to_string(), error, "{selector}");
         }

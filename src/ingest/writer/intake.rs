@@ -65,7 +65,7 @@ impl Intake for Writer<'_> {
         self.ingest.epoch
     }
 
-    #[inline]
+    #[inline(always)]
     fn predicted(&self) -> &[u8] {
         match self.stream.expected {
             NO_KEY => &[],
@@ -188,7 +188,7 @@ impl Intake for Writer<'_> {
             self.stream.previous = series.key;
             self.stream.expected = next;
             if next != NO_KEY && !self.stream.unpredictable() {
-                ingest.table.prefetch_key(next);
+                ingest.table.prefetch_key_after(next);
             }
         }
         if ingest.promote_rows_left > 0 {
@@ -243,7 +243,7 @@ impl Intake for Writer<'_> {
         self.stream.previous = expected;
         self.stream.expected = next;
         if next != NO_KEY && !self.stream.unpredictable() {
-            ingest.table.prefetch_key(next);
+            ingest.table.prefetch_key_after(next);
         }
         Some(Ok(()))
     }

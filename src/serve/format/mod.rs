@@ -4,6 +4,7 @@
 //! an [`Opened`] and makes answers from a [`WriteResult`]; everything between, from bytes to durable, is the same
 //! for all and knows a [`Format`] only by what it asks of it.
 
+mod collectd;
 pub(super) mod exposition;
 pub(super) mod influx;
 mod ndjson;
@@ -44,6 +45,8 @@ pub(super) enum Format {
     VmImport,
     /// OpenTSDB's data points as JSON.
     OpenTsdb(opentsdb::Report),
+    /// collectd's write_http.
+    Collectd,
     /// Prometheus remote write, of which message the head says.
     RemoteWrite(Message),
     /// OTLP over HTTP. Its encoding is what the path's requests are answered in, and once the head is read, what the
@@ -79,6 +82,7 @@ pub(super) enum Rows {
     Ndjson(Box<wire::ndjson::Decoder>),
     VmImport(Box<wire::vm_import::Decoder>),
     OpenTsdb(Box<wire::opentsdb::Decoder>),
+    Collectd(Box<wire::collectd::Decoder>),
     RemoteWrite(Box<wire::remote_write::Decoder>),
     Otlp(Box<wire::otlp::Decoder>),
 }
@@ -94,6 +98,7 @@ macro_rules! decoder {
             Rows::Ndjson($decoder) => $call,
             Rows::VmImport($decoder) => $call,
             Rows::OpenTsdb($decoder) => $call,
+            Rows::Collectd($decoder) => $call,
             Rows::RemoteWrite($decoder) => $call,
             Rows::Otlp($decoder) => $call,
         }
@@ -159,6 +164,7 @@ impl Format {
             Format::Ndjson => ndjson::open(head),
             Format::VmImport => vm_import::open(head),
             Format::OpenTsdb(_) => opentsdb::open(head),
+            Format::Collectd => collectd::open(head, wall_ns),
             Format::RemoteWrite(_) => remote_write::open(head),
             Format::Otlp(signal, _) => otlp::open(signal, head, wall_ns),
         }
@@ -173,6 +179,7 @@ impl Format {
             Format::Ndjson => Protocol::Ndjson,
             Format::VmImport => Protocol::VmImport,
             Format::OpenTsdb(_) => Protocol::OpenTsdb,
+            Format::Collectd => Protocol::Collectd,
             Format::RemoteWrite(_) => Protocol::RemoteWrite,
             Format::Otlp(..) => Protocol::Otlp,
         }
@@ -187,7 +194,7 @@ impl Format {
                 ContextId(ONE_DIALECT | Protocol::Exposition as u32)
             }
             // OTLP's keys say which signal they are of.
-            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) | Format::Otlp(..) => {
+            Format::Ndjson | Format::VmImport | Format::OpenTsdb(_) | Format::Collectd | Format::Otlp(..) => {
                 ContextId(ONE_DIALECT | self.protocol() as u32)
             }
             Format::RemoteWrite(message) => ContextId(16 + message as u32),
@@ -218,6 +225,7 @@ impl Format {
             Format::Pushgateway(change) => pushgateway::write_answer(change, result),
             Format::Exposition | Format::Ndjson | Format::VmImport => plain::write_answer("line", result),
             Format::OpenTsdb(report) => opentsdb::write_answer(report, result),
+            Format::Collectd => collectd::write_answer(result),
             Format::RemoteWrite(message) => remote_write::write_answer(message, result),
             Format::Otlp(signal, encoding) => otlp::write_answer(signal, encoding, result),
         }
@@ -235,9 +243,11 @@ impl Format {
     pub(super) fn error_answer(self, status: u16, message: &str, result: Option<&WriteResult>) -> Answer {
         match self {
             Format::Influx(dialect) => influx::error_answer(dialect, status, message, result),
-            Format::Exposition | Format::Pushgateway(_) | Format::Ndjson | Format::VmImport => {
-                plain::error_answer(status, message, result)
-            }
+            Format::Exposition
+            | Format::Pushgateway(_)
+            | Format::Ndjson
+            | Format::VmImport
+            | Format::Collectd => plain::error_answer(status, message, result),
             Format::OpenTsdb(_) => opentsdb::error_answer(status, message, result),
             Format::RemoteWrite(of) => remote_write::error_answer(of, status, message, result),
             Format::Otlp(_, encoding) => otlp::error_answer(encoding, status, message, result),

@@ -265,6 +265,7 @@ impl Decoder {
             true => Err(Stop::Fault(Fault::AfterEof.at(0))),
             false => line::read(self.options.syntax, window, closed, &mut self.tokens),
         };
+        let read = self.read_crlf(&read, window, closed).unwrap_or(read);
         let fault = match read {
             Ok(line) => match self.take_line(input, at, window, &line, missed, intake, result) {
                 Ok(Ok(())) => {
@@ -308,6 +309,32 @@ impl Decoder {
         self.lines += 1;
         self.looked = 0;
         LineEnd::Next(next)
+    }
+
+    /// What a line says that ends with CRLF, which ends a line of text where each is taken by itself, as VictoriaMetrics
+    /// has it. `read` is what it says with the carriage return in it.
+    fn read_crlf(
+        &mut self,
+        read: &Result<Line, Stop>,
+        window: &[u8],
+        closed: bool,
+    ) -> Option<Result<Line, Stop>> {
+        if self.options.syntax != Syntax::Text || self.options.faults != Faults::Line {
+            return None;
+        }
+        let next = match read {
+            Ok(line) => line.next,
+            Err(Stop::Fault(_)) => match memchr::memchr(b'\n', window) {
+                Some(newline) => newline + 1,
+                None if closed => window.len(),
+                None => return None,
+            },
+            Err(Stop::Incomplete) => return None,
+        };
+        let line = &window[..next];
+        let text = line.strip_suffix(b"\n").unwrap_or(line).strip_suffix(b"\r")?;
+        let read = line::read(Syntax::Text, text, true, &mut self.tokens);
+        Some(read.map(|line| Line { next, ..line }))
     }
 
     /// Throws away the rest of a line that was too long; the answer is how much of `input` that was.

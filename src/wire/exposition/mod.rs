@@ -7,7 +7,8 @@
 //! The grammar is the server's, lenient where the server is lenient: refusing an exposition that Prometheus takes
 //! would lose data. As there, the values of `le` and `quantile` are written as OpenMetrics writes floats while the
 //! last `TYPE` said histogram or summary, times are whole milliseconds, every NaN is the ordinary one, and
-//! labels without a value are no labels.
+//! labels without a value are no labels. Of text whose lines are taken each by itself they may end with CRLF, too, as
+//! VictoriaMetrics has it.
 //!
 //! `_created` lines of OpenMetrics counters, summaries and histograms are no rows but the start time of the rows of the
 //! same labels in their family, wherever in it they stand; one that belongs to no row stays a row of its own.

@@ -156,19 +156,36 @@ pub(super) fn append_canonical(value: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"0.0");
         return;
     }
-    // Shortest digits, one before the point: `-1.2345e-7`.
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').expect("the form asked for has an exponent");
-    let exponent: i32 = exponent.parse().expect("the form asked for has an integer as exponent");
-    if (LEAST_PLAIN..GREATEST_PLAIN).contains(&exponent) {
-        let plain = format!("{value}");
-        out.extend_from_slice(plain.as_bytes());
-        if !plain.contains('.') {
-            out.extend_from_slice(b".0");
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i32 = exponent.parse().expect("an exponent is an integer");
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_start_matches('0');
+    // Of the first digit that is no zero.
+    let exponent = exponent + whole.len() as i32 - 1 - (digits.len() - significant.len()) as i32;
+    let significant = significant.trim_end_matches('0').as_bytes();
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    if !(LEAST_PLAIN..GREATEST_PLAIN).contains(&exponent) {
+        out.push(significant[0]);
+        if significant.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&significant[1..]);
         }
-    } else {
         let sign = if exponent < 0 { '-' } else { '+' };
-        out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+        out.extend_from_slice(format!("e{sign}{:02}", exponent.abs()).as_bytes());
+    } else if exponent < 0 {
+        out.extend_from_slice(b"0.");
+        out.extend((exponent + 1..0).map(|_| b'0'));
+        out.extend_from_slice(significant);
+    } else {
+        let whole = exponent as usize + 1;
+        out.extend((0..whole).map(|i| significant.get(i).copied().unwrap_or(b'0')));
+        out.push(b'.');
+        out.extend_from_slice(significant.get(whole..).filter(|rest| !rest.is_empty()).unwrap_or(b"0"));
     }
 }
 
@@ -226,6 +243,15 @@ mod tests {
             ("1.5e-7", "1.5e-07"),
             ("1e+05", "100000.0"),
             ("172.8", "172.8"),
+            ("10.5", "10.5"),
+            ("-12345", "-12345.0"),
+            ("999999.5", "999999.5"),
+            ("1e-4", "0.0001"),
+            ("5e-324", "5e-324"),
+            // Halfway between two of the shortest spellings the even one is Go's.
+            ("20.0012359619140625", "20.001235961914062"),
+            ("2.98023223876953125e-8", "2.9802322387695312e-08"),
+            ("-7.450580596923828125e-9", "-7.450580596923828e-09"),
             ("+inf", "+Inf"),
             ("Infinity", "+Inf"),
             ("-INF", "-Inf"),

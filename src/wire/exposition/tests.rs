@@ -71,6 +71,25 @@ fn bad_lines_are_named_by_number_and_cost_no_others() {
 }
 
 #[test]
+fn pushed_lines_may_end_with_crlf() {
+    let body = "\r\n# HELP a x\r\n# TYPE a gauge\r\n# c\r\na 1\r\nb{x=\"y\"} 2 3\r\n \t\r\nc 4 \r\nd \r\ne{x=\"\r\n\"} 5\nf 6\r";
+    let whole = lines(body);
+    assert_eq!(all_shown(&whole.rows), ["a{} 1", "b{x=y} 2 3", "c{} 4", "e{x=\r\n} 5", "f{} 6"]);
+    assert_eq!(errors(&whole), [(9, "value")]);
+    assert_eq!((whole.rows.metadata[0].help.as_str(), whole.rows.metadata[0].kind), ("x", MetricType::Gauge));
+    for piece in 1..9 {
+        let taken = feed_pieces(body.as_bytes(), &[piece], &[1, 0, 3]);
+        assert_eq!(
+            (taken.rows.rows, taken.result),
+            (whole.rows.rows.clone(), whole.result.clone()),
+            "{piece}"
+        );
+    }
+    assert!(take(Syntax::Text, Faults::Body, b"a 1\r\n").is_err(), "a scrape knows no such end");
+    assert!(take(Syntax::OpenMetrics, Faults::Line, b"a 1\r\n# EOF\n").unwrap().rows.rows.is_empty());
+}
+
+#[test]
 fn a_bad_line_costs_a_scrape() {
     let error = take(Syntax::Text, Faults::Body, b"a 1\n\nb{x=\"\n\"} 2\nc 3 x\n").err().unwrap();
     assert_eq!(error, "line 5: expected a timestamp or the line's end at column 5");

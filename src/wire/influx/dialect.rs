@@ -8,6 +8,7 @@
 //! | a delimiter is escaped if | the byte before it is `\` | the same | the `\` before it is not escaped itself |
 //! | `\\` in a name | two backslashes | two | one |
 //! | and in v1's field keys | the `\` before it is not escaped itself | | |
+//! | `\"` in a field key | a quote | two characters | two characters |
 //! | a comma behind the only field | error | error | taken |
 //! | a `\` before a newline outside strings | joins the lines | nothing | joins the lines |
 //! | a quote opens a string | in a value, fields seen so far | at the start of a value | as v1 |

@@ -98,7 +98,7 @@ impl Fields {
         if dialect == Dialect::V1 && line[equals - 1] == b'\\' {
             return Err(Fault::MissingFieldEquals.at(equals));
         }
-        let name = unescape_name(dialect, NamePlace::Other, &line[at..equals], &mut self.scratch);
+        let name = unescape_name(dialect, NamePlace::FieldKey, &line[at..equals], &mut self.scratch);
         check_name(dialect, name, at)?;
         // InfluxDB 1 bounds the key, a separator of four bytes and the field's key as one.
         if dialect == Dialect::V1 && key_len + 4 + (equals - at) > KEY_BYTES_MAX_V1 {

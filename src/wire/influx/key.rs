@@ -110,8 +110,8 @@ fn parse_tag(
     if key.get(end).is_some_and(|&b| b != b',') {
         return Err(Fault::BadTagByte.at(end));
     }
-    let name = unescape_name(dialect, NamePlace::Other, &key[start..equals], &mut scratch.name);
-    let value = unescape_name(dialect, NamePlace::Other, &key[from..end], &mut scratch.value);
+    let name = unescape_name(dialect, NamePlace::Tag, &key[start..equals], &mut scratch.name);
+    let value = unescape_name(dialect, NamePlace::Tag, &key[from..end], &mut scratch.value);
     check_name(dialect, name, start)?;
     check_name(dialect, value, from)?;
     labels.push(name, value);

@@ -218,10 +218,17 @@ impl Cursor<'_> {
         let mut fields = Vec::new();
         loop {
             let stops: &[u8] = if self.dialect == Dialect::V3 { b"= \t\n" } else { b"=, " };
-            let name = self.name(stops, b",= ", self.dialect != Dialect::V2)?;
+            let mut name = self.name(stops, b",= ", self.dialect != Dialect::V2)?;
             self.take(b'=')?;
-            if self.dialect == Dialect::V1 && self.text[self.at - 2] == b'\\' {
-                return Err("syntax");
+            if self.dialect == Dialect::V1 {
+                if self.text[self.at - 2] == b'\\' {
+                    return Err("syntax");
+                }
+                let mut from = 0;
+                while let Some(at) = name[from..].windows(2).position(|pair| pair == b"\\\"") {
+                    name.remove(from + at);
+                    from += at + 1;
+                }
             }
             let value = if self.peek() == Some(b'"') { self.string()? } else { self.bare()? };
             fields.push((name, value));

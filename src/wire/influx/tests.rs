@@ -67,7 +67,7 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => prop::sample::select(vec!["cpu", "host", "a", "usage_guest_nice", "a_name_that_is_longer_than_a_step"]),
         1 => prop::sample::select(vec![
-            r"a\ b", r"a\,b", r"a\=b", r"a\\", r"a\\ b", r"\x", "é", "\"q", "a\tb", "a=b", "a,b", "", "#", "a\\\nb",
+            r"a\ b", r"a\,b", r"a\=b", r"a\\", r"a\\ b", r"\x", "é", "\"q", r#"a\"b"#, r#"a\\"b"#, "a\tb", "a=b", "a,b", "", "#", "a\\\nb",
             "time", "__name__", "a::b", "\u{1}", "\\",
         ]),
     ]

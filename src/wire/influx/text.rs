@@ -6,8 +6,9 @@ use super::Dialect;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NamePlace {
     Measurement,
-    /// Tag keys, tag values, field keys.
-    Other,
+    /// Tag keys and tag values.
+    Tag,
+    FieldKey,
 }
 
 /// Where the name at `from` ends: at the first byte that `stops` and is not escaped, or at the text's end.
@@ -55,7 +56,8 @@ pub(super) fn unescape_name<'a>(
         let escape = match tail.first() {
             _ if *byte != b'\\' => None,
             Some(next @ (b',' | b' ')) => Some(*next),
-            Some(b'=') if place == NamePlace::Other => Some(b'='),
+            Some(b'=') if place != NamePlace::Measurement => Some(b'='),
+            Some(b'"') if place == NamePlace::FieldKey && dialect == Dialect::V1 => Some(b'"'),
             Some(b'\\') if dialect.escapes_backslash() => Some(b'\\'),
             _ => None,
         };
@@ -111,12 +113,25 @@ mod tests {
 
     #[test]
     fn names_by_dialect() {
-        use NamePlace::{Measurement, Other};
+        use NamePlace::{Measurement, Tag};
         assert_eq!(name(Dialect::V1, Measurement, r"a\,b\ c\=d\\e\x"), r"a,b c\=d\\e\x");
-        assert_eq!(name(Dialect::V1, Other, r"\\,\,\=east"), r"\,,=east");
-        assert_eq!(name(Dialect::V2, Other, r"two\\\ words"), r"two\\ words");
-        assert_eq!(name(Dialect::V3, Other, r"\\wea\\ther\=\ \x\\"), r"\wea\ther= \x\");
+        assert_eq!(name(Dialect::V1, Tag, r"\\,\,\=east"), r"\,,=east");
+        assert_eq!(name(Dialect::V2, Tag, r"two\\\ words"), r"two\\ words");
+        assert_eq!(name(Dialect::V3, Tag, r"\\wea\\ther\=\ \x\\"), r"\wea\ther= \x\");
         assert_eq!(name(Dialect::V3, Measurement, r"a\=b"), r"a\=b");
+    }
+
+    #[test]
+    fn an_escaped_quote_in_a_field_key_is_a_quote_in_v1_alone() {
+        let raw = r#"a\"b\\"c"#;
+        assert_eq!(name(Dialect::V1, NamePlace::FieldKey, raw), r#"a"b\"c"#);
+        for (dialect, place) in [
+            (Dialect::V1, NamePlace::Measurement),
+            (Dialect::V1, NamePlace::Tag),
+            (Dialect::V2, NamePlace::FieldKey),
+        ] {
+            assert_eq!(name(dialect, place, raw), raw);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::wire::Malformed;
 use super::place::Path;
 use super::schema::{Field, Kind, Message};
 
-/// Checks that `bytes` are a `message`: sound, strings in UTF-8, lists and maps not too deep.
+/// Checks that `bytes` are a `message`: sound, strings in UTF-8, ids of their length, lists and maps not too deep.
 pub(super) fn check(message: &'static Message, bytes: &[u8]) -> Result<(), Malformed> {
     walk(message, bytes, None, 0).map_err(|fault| Malformed { error: fault.to_string() })
 }
@@ -42,6 +42,12 @@ fn walk(message: &'static Message, bytes: &[u8], items: Option<u32>, nesting: us
             }
         } else {
             check_scalar(field, value).map_err(|error| fault(Some(field.json), error))?;
+            if let Kind::Id(len) = field.kind
+                && value.bytes().is_ok_and(|id| !id.is_empty() && id.len() != len)
+            {
+                let what = What::Id { message: message.name, field: field.json, len };
+                return Err(Fault { what, path: Path::default() });
+            }
         }
     }
     Ok(())
@@ -57,7 +63,7 @@ fn count(bytes: &[u8], number: u32) -> usize {
 fn check_scalar(field: &Field, value: ProtobufValue<'_>) -> Result<(), ProtobufError> {
     match field.kind {
         Kind::String => value.string().map(|_| ()),
-        Kind::Bytes | Kind::Id => value.bytes().map(|_| ()),
+        Kind::Bytes | Kind::Id(_) => value.bytes().map(|_| ()),
         Kind::Fixed32 => value.fixed32().map(|_| ()),
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double if field.repeated => value.each_fixed64(|_| ()),
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => value.fixed64().map(|_| ()),
@@ -80,6 +86,7 @@ struct Fault {
 
 enum What {
     Protobuf { message: &'static str, field: Option<&'static str>, error: ProtobufError },
+    Id { message: &'static str, field: &'static str, len: usize },
     TooDeep,
 }
 
@@ -90,6 +97,12 @@ impl std::fmt::Display for Fault {
                 write!(f, "not a request: {message}.{field}: {error}")?;
             }
             What::Protobuf { message, field: None, error } => write!(f, "not a request: {message}: {error}")?,
+            What::Id { message, field, len } => {
+                write!(
+                    f,
+                    "not a request: {message}.{field}: an id of {len} bytes is expected, or an empty one"
+                )?;
+            }
             What::TooDeep => write!(f, "lists and maps nest deeper than {NESTED_DEPTH_MAX}")?,
         }
         self.path.fmt(f)

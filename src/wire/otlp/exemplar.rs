@@ -5,7 +5,7 @@ use crate::model::Exemplar;
 
 use super::schema::exemplar;
 use super::series::ATTRIBUTES_PREFIX;
-use super::value::{KeyValue, write_hex};
+use super::value::{KeyValue, is_id, write_hex};
 
 /// Reads exemplars. Its memory is used again.
 #[derive(Default, Debug)]
@@ -41,11 +41,11 @@ impl ExemplarReader {
         }
         let time_ns = if time == 0 { Ok(point_time_ns) } else { i64::try_from(time) };
         let (Ok(time_ns), Some(value_bits)) = (time_ns, value_bits) else { return Ok(None) };
-        count += u64::from(!trace_id.is_empty()) + u64::from(!span_id.is_empty());
+        count += u64::from(is_id(trace_id)) + u64::from(is_id(span_id));
         self.labels.clear();
         write_varint(&mut self.labels, count);
         for (name, id) in [(TRACE_ID, trace_id), (SPAN_ID, span_id)] {
-            if !id.is_empty() {
+            if is_id(id) {
                 self.text.clear();
                 write_hex(id, &mut self.text);
                 self.push_label(&[], name);

@@ -68,17 +68,80 @@ impl Transcoder {
         self.out.clear();
         self.text.clear();
         self.text.extend_from_slice(body);
+        self.write(message).unwrap_or_else(|refused| self.transcode_mended(message, body, &refused))
+    }
+
+    /// The same for a body that simd-json refuses, which minds halves of surrogate pairs.
+    #[cold]
+    fn transcode_mended(
+        &mut self,
+        message: &'static Message,
+        body: &[u8],
+        refused: &simd_json::Error,
+    ) -> Result<(), Malformed> {
+        self.text.clear();
+        self.text.extend_from_slice(body);
+        if replace_lone_surrogates(&mut self.text)
+            && let Ok(written) = self.write(message)
+        {
+            return written;
+        }
+        Err(Malformed { error: not_json(body, refused) })
+    }
+
+    /// Writes what is in `text`, and spoils that.
+    fn write(&mut self, message: &'static Message) -> Result<Result<(), Malformed>, simd_json::Error> {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
-        let parsed = simd_json::fill_tape(&mut self.text, &mut self.buffers, &mut tape);
-        let written = match parsed {
-            Err(e) => Err(Malformed { error: not_json(body, &e) }),
-            Ok(()) => {
-                let mut writer = Writer { nodes: tape.0.iter(), out: &mut self.out, nesting: 0 };
-                writer.message(message).map_err(|fault| Malformed { error: fault.to_string() })
-            }
-        };
+        let written = simd_json::fill_tape(&mut self.text, &mut self.buffers, &mut tape).map(|()| {
+            let mut writer = Writer { nodes: tape.0.iter(), out: &mut self.out, nesting: 0 };
+            writer.message(message).map_err(|fault| Malformed { error: fault.to_string() })
+        });
         self.tape = tape.reset();
         written
+    }
+}
+
+/// Makes U+FFFD of each half of a surrogate pair that is without the other, as the Collector does: a browser's
+/// `JSON.stringify` writes them for text that was cut within a character. Whether there was any.
+fn replace_lone_surrogates(json: &mut [u8]) -> bool {
+    let mut any = false;
+    let mut at = 0;
+    // Backslashes are in strings only, or the text is no JSON anyway.
+    while let Some(found) = memchr::memchr(b'\\', &json[at..]) {
+        at += found;
+        at += match (surrogate(&json[at..]), surrogate(json.get(at + 6..).unwrap_or_default())) {
+            (Some(Half::High), Some(Half::Low)) => 12,
+            (Some(_), _) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                any = true;
+                6
+            }
+            // An escape of two characters, or the start of a longer one.
+            (None, _) => 2,
+        };
+        if at >= json.len() {
+            break;
+        }
+    }
+    any
+}
+
+/// A half of a surrogate pair.
+enum Half {
+    High,
+    Low,
+}
+
+/// The half that the escape at the text's start is.
+fn surrogate(text: &[u8]) -> Option<Half> {
+    let [b'\\', b'u', b'd' | b'D', second, third, fourth, ..] = text else { return None };
+    if !third.is_ascii_hexdigit() || !fourth.is_ascii_hexdigit() {
+        return None;
+    }
+    match second {
+        b'8' | b'9' | b'a' | b'b' | b'A' | b'B' => Some(Half::High),
+        b'c'..=b'f' | b'C'..=b'F' => Some(Half::Low),
+        _ => None,
     }
 }
 
@@ -229,9 +292,13 @@ impl<'i> Writer<'_, 'i> {
                 decode_base64(text(node)?, self.out)?;
                 self.end(start);
             }
-            Kind::Id => {
+            Kind::Id(len) => {
+                let digits = text(node)?;
+                if !digits.is_empty() && digits.len() != 2 * len {
+                    return Err("an id is 32 hexadecimal digits of a trace, 16 of a span, or empty");
+                }
                 let start = self.begin();
-                decode_hex(text(node)?, self.out)?;
+                decode_hex(digits, self.out)?;
                 self.end(start);
             }
             Kind::Bool => match node {
@@ -288,7 +355,7 @@ impl<'i> Writer<'_, 'i> {
 
 fn wire_type(kind: Kind) -> u32 {
     match kind {
-        Kind::Message(_) | Kind::String | Kind::Bytes | Kind::Id => WIRE_BYTES,
+        Kind::Message(_) | Kind::String | Kind::Bytes | Kind::Id(_) => WIRE_BYTES,
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => WIRE_FIXED64,
         Kind::Fixed32 => WIRE_FIXED32,
         _ => WIRE_VARINT,
@@ -346,7 +413,9 @@ fn double(node: Node<'_>) -> Result<f64, &'static str> {
         Node::Static(StaticNode::I64(value)) => Ok(value as f64),
         Node::Static(StaticNode::U64(value)) => Ok(value as f64),
         Node::String(text) if text.ends_with(|c: char| c.is_ascii_digit() || c == '.') => {
-            fast_float2::parse(text).map_err(|_| "a number is expected")
+            // What overflows is no infinity: that has words of its own.
+            let value: Option<f64> = fast_float2::parse(text).ok();
+            value.filter(|value| value.is_finite()).ok_or("a number is expected")
         }
         Node::String(text) => word(text).ok_or("a number is expected"),
         _ => Err("a number is expected"),
@@ -387,14 +456,18 @@ fn decode_hex(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
 
 const NOT_HEX: &str = "hexadecimal digits are expected, two for each byte";
 
-/// Both alphabets are taken, padded or not.
+/// Both alphabets are taken, padded or not, in lines or not.
 fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    if text.contains(['\n', '\r']) {
+        return decode_base64(&text.replace(['\n', '\r'], ""), out);
+    }
     let engine = if text.contains(['-', '_']) { &BASE64_URL } else { &BASE64 };
     engine.decode_vec(text, out).map_err(|_| "base64 is expected")
 }
 
-const INDIFFERENT: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, INDIFFERENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, INDIFFERENT);
 

@@ -8,7 +8,7 @@ use super::point::nanos;
 use super::row::RowBuf;
 use super::schema::log_record;
 use super::series::ATTRIBUTES_PREFIX;
-use super::value::{AnyValue, KeyValue, write_hex};
+use super::value::{AnyValue, KeyValue, is_id, write_hex};
 
 /// Reads log records into rows. Its memory is used again.
 #[derive(Default, Debug)]
@@ -55,7 +55,7 @@ impl LogReader {
             }
         }
         for (name, id) in [(&b"trace_id"[..], trace_id), (b"span_id", span_id)] {
-            if !id.is_empty() {
+            if is_id(id) {
                 self.text.clear();
                 write_hex(id, &mut self.text);
                 row.push_bytes(name, FieldType::String, &self.text);

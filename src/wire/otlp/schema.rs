@@ -30,8 +30,8 @@ pub(super) enum Kind {
     String,
     /// Bytes, in JSON as base64.
     Bytes,
-    /// Bytes, in JSON as hexadecimal digits: the ids.
-    Id,
+    /// So many bytes or none, in JSON as hexadecimal digits: the ids.
+    Id(usize),
     Bool,
     Int64,
     Uint64,
@@ -43,6 +43,9 @@ pub(super) enum Kind {
     Sfixed64,
     Double,
 }
+
+const TRACE_ID_BYTES: usize = 16;
+const SPAN_ID_BYTES: usize = 8;
 
 /// The names of an enum's values.
 pub(super) type Names = [&'static str];
@@ -408,8 +411,8 @@ static EXEMPLAR: Message = message(
         field(exemplar::TIME, "timeUnixNano", Kind::Fixed64),
         field(exemplar::AS_DOUBLE, "asDouble", Kind::Double),
         field(exemplar::AS_INT, "asInt", Kind::Sfixed64),
-        field(exemplar::SPAN_ID, "spanId", Kind::Id),
-        field(exemplar::TRACE_ID, "traceId", Kind::Id),
+        field(exemplar::SPAN_ID, "spanId", Kind::Id(SPAN_ID_BYTES)),
+        field(exemplar::TRACE_ID, "traceId", Kind::Id(TRACE_ID_BYTES)),
     ],
 );
 
@@ -438,8 +441,8 @@ pub(super) static LOG_RECORD: Message = message(
         repeated(log_record::ATTRIBUTES, "attributes", Kind::Message(&KEY_VALUE)),
         field(log_record::DROPPED, "droppedAttributesCount", Kind::Uint32),
         field(log_record::FLAGS, "flags", Kind::Fixed32),
-        field(log_record::TRACE_ID, "traceId", Kind::Id),
-        field(log_record::SPAN_ID, "spanId", Kind::Id),
+        field(log_record::TRACE_ID, "traceId", Kind::Id(TRACE_ID_BYTES)),
+        field(log_record::SPAN_ID, "spanId", Kind::Id(SPAN_ID_BYTES)),
         field(log_record::EVENT_NAME, "eventName", Kind::String),
     ],
 );

@@ -223,6 +223,11 @@ fn write_integer(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Whether an id is one: none, and nothing but zeros, say that there is none.
+pub(super) fn is_id(id: &[u8]) -> bool {
+    id.iter().any(|&byte| byte != 0)
+}
+
 /// Appends bytes in hexadecimal digits, as ids are shown everywhere.
 pub(super) fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -6,7 +6,7 @@
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
 use crate::wire::Malformed;
 
-use super::message::{Message, Outer, Part};
+use super::message::{Message, Outer, Part, SYMBOL_TAG};
 use super::rows::Sample;
 use super::symbols::{Symbols, TooManySymbols, length_start};
 
@@ -40,8 +40,14 @@ pub(super) fn check_body(
             known = true;
             continue;
         }
+        if message == Message::V2
+            && let Some(text) = fields.short_bytes(SYMBOL_TAG)
+        {
+            add_symbol(body, fields.rest(), text, symbols)?;
+            known = true;
+            continue;
+        }
         let Some(field) = fields.next() else { break };
-        let end = body.len() - fields.rest().len();
         let (number, value) = field.map_err(|e| behind_series(series, e))?;
         match message.outer(number) {
             Outer::Series => {
@@ -53,10 +59,8 @@ pub(super) fn check_body(
             }
             Outer::Metadata => value.bytes().and_then(check_metadata_v1).map_err(in_metadata)?,
             Outer::Symbol => {
-                let text = end - value.bytes().map_err(|e| behind_series(series, e))?.len();
-                symbols.push(body, length_start(body, text)..end, text).map_err(|TooManySymbols| {
-                    malformed(format!("more than {} symbols", super::symbols::SYMBOLS_MAX))
-                })?;
+                let text = value.bytes().map_err(|e| behind_series(series, e))?;
+                add_symbol(body, fields.rest(), text, symbols)?;
             }
             Outer::Foreign => {
                 foreign = true;
@@ -74,6 +78,16 @@ pub(super) fn check_body(
         return Err(malformed("the first symbol must be empty".to_owned()));
     }
     Ok(())
+}
+
+/// Adds the symbol of this text, behind which the body goes on with `rest`.
+#[inline]
+fn add_symbol(body: &[u8], rest: &[u8], text: &[u8], symbols: &mut Symbols) -> Result<(), Malformed> {
+    let end = body.len() - rest.len();
+    let start = end - text.len();
+    symbols
+        .push(body, length_start(body, start)..end, start)
+        .map_err(|TooManySymbols| malformed(format!("more than {} symbols", super::symbols::SYMBOLS_MAX)))
 }
 
 fn malformed(error: String) -> Malformed {
@@ -195,7 +209,7 @@ pub(super) fn check_metadata_v1(metadata: &[u8]) -> Checked {
     })
 }
 
-fn check_metadata_v2(metadata: &[u8]) -> Checked {
+pub(super) fn check_metadata_v2(metadata: &[u8]) -> Checked {
     each(metadata, |number, value| match number {
         1 | 3 | 4 => value.varint().map(drop),
         _ => Ok(()),

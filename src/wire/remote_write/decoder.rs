@@ -8,11 +8,12 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::ahead::Ahead;
 use super::check::{
-    Depth, behind_series, check_body, check_metadata_v1, check_series, in_metadata, in_series,
+    Depth, behind_series, check_body, check_metadata_v1, check_metadata_v2, check_series, in_metadata,
+    in_series,
 };
 use super::fault::Site;
 use super::labels::{LabelFault, parse_labels};
-use super::message::{Message, Outer, Part, bytes, fields};
+use super::message::{Message, Outer, Part, SYMBOL_TAG, bytes, fields};
 use super::plain::{PlainSeries, packed};
 use super::rows::{Found, Items, MetadataV2, Sample, take_metadata_v1};
 use super::spelling::Spelling;
@@ -115,8 +116,16 @@ impl Decoder {
         loop {
             if let Some(parts) = left.short_bytes(self.message.series_tag()) {
                 let end = body.len() - left.rest().len();
-                self.take_series(body, (end - parts.len(), parts), intake, result)?;
+                let at = end - parts.len();
+                match self.take_predicted(body, (at, parts), intake, result) {
+                    Some(taken) => taken?,
+                    None => self.take_series(body, (at, parts), intake, result)?,
+                }
                 self.pass_series(end);
+                continue;
+            }
+            if self.message == Message::V2 && left.short_bytes(SYMBOL_TAG).is_some() {
+                self.place.at = body.len() - left.rest().len();
                 continue;
             }
             let Some(field) = left.next() else { break };
@@ -149,9 +158,43 @@ impl Decoder {
         self.place = Place { at: end, series: self.place.series + 1, item: 0, ..self.place };
     }
 
-    /// Takes a series. One that is plain and whose key is one that is known needs no check: it is what was checked when
-    /// that key was new.
-    #[inline]
+    /// Takes a series that is as everybody writes it, of the key that was expected: labels, a sample, and nothing new of
+    /// its metric. None for others, of which nothing was done. It needs no check: it is what was checked when that key was
+    /// new.
+    #[inline(always)]
+    fn take_predicted<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Full>> {
+        let predicted = intake.predicted();
+        if predicted.is_empty() {
+            return None;
+        }
+        let sample = match self.message {
+            // What follows the key is nothing but a sample: no more labels.
+            Message::V1 => Sample::read_plain(parts.strip_prefix(predicted)?)?,
+            Message::V2 => {
+                let plain = PlainSeries::read(parts)?;
+                if !self.spelling.spells(body, &self.symbols, plain.references, predicted) {
+                    return None;
+                }
+                if !self.has_said(body, at, &plain)? {
+                    match self.say(body, (at, parts), &plain, intake, result)? {
+                        Ok(()) => {}
+                        full => return Some(full),
+                    }
+                }
+                plain.sample
+            }
+        };
+        self.items.take_predicted(sample, intake, result)
+    }
+
+    /// Takes a series whose key was not predicted, or that is not plain.
+    #[inline(never)]
     fn take_series<I: Intake>(
         &mut self,
         body: &[u8],
@@ -172,44 +215,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a series that is as everybody writes it: labels, a sample, and nothing new of its metric. None for others.
-    #[inline]
-    fn take_plain<I: Intake>(
-        &mut self,
-        body: &[u8],
-        (at, parts): (usize, &[u8]),
-        intake: &mut I,
-        result: &mut WriteResult,
-    ) -> Option<Result<(), Stop>> {
-        let predicted = intake.predicted();
-        let (sample, is_predicted) = match self.message {
-            Message::V1 => {
-                // What follows the key is nothing but a sample: no more labels.
-                let behind = parts.strip_prefix(predicted).filter(|_| !predicted.is_empty());
-                let sample = behind.and_then(Sample::read_plain);
-                (sample, sample.is_some())
-            }
-            Message::V2 => {
-                let plain = PlainSeries::read(parts)?;
-                if !self.has_said(body, at, &plain)? {
-                    return None;
-                }
-                let is_predicted = !predicted.is_empty()
-                    && self.spelling.spell(body, &self.symbols, plain.references) == Some(predicted);
-                if !is_predicted && !plain.has_whole_references() {
-                    return None;
-                }
-                (Some(plain.sample), is_predicted)
-            }
-        };
-        if is_predicted && let Some(taken) = self.items.take_predicted(sample?, intake, result) {
-            return Some(taken.map_err(Stop::from));
-        }
-        self.take_found(body, (at, parts), sample, intake, result)
-    }
-
     /// Whether what a 2.0 series says of its metric was handed on before. None if it does not start with its name.
-    #[inline]
+    #[inline(always)]
     fn has_said(&self, body: &[u8], at: usize, plain: &PlainSeries<'_>) -> Option<bool> {
         if plain.metadata.is_empty() {
             return Some(true);
@@ -220,17 +227,58 @@ impl Decoder {
         Some(self.symbols.is_metric_name(body, label) && self.symbols.has_metadata(body, name, &metadata))
     }
 
-    /// Takes a plain series whose key was not predicted, or whose rows had another shape. Only one whose key is new is
-    /// checked.
+    /// Hands on what a plain 2.0 series of a known key says of its metric. None, with nothing done, if it says it wrongly,
+    /// or if its sample was taken before there was no room for that.
     #[inline(never)]
-    fn take_found<I: Intake>(
+    fn say<I: Intake>(
         &mut self,
         body: &[u8],
         (at, parts): (usize, &[u8]),
-        sample: Option<Sample>,
+        plain: &PlainSeries<'_>,
+        intake: &mut I,
+        result: &mut WriteResult,
+    ) -> Option<Result<(), Full>> {
+        // Behind its length, which is one byte.
+        let message = &parts[plain.metadata.start + 1..plain.metadata.end];
+        check_metadata_v2(message).ok()?;
+        let mut metadata = MetadataV2::default();
+        metadata.merge(message);
+        if metadata.help.max(metadata.unit) >= self.symbols.len() as u64 {
+            return None;
+        }
+        let mut references = packed(plain.references);
+        let (label, name) = (references.next()?, references.next()?);
+        if !self.symbols.is_metric_name(body, label) || self.place.item > 0 {
+            return None;
+        }
+        let name_text = self.symbols.text(body, name)?;
+        if let Err(full) = metadata.take(body, &self.symbols, name_text, intake, result) {
+            return Some(Err(full));
+        }
+        self.symbols.note_metadata(name, &(at + plain.metadata.start..at + plain.metadata.end));
+        Some(Ok(()))
+    }
+
+    /// Takes a series that is plain, but whose key was not predicted, or whose rows had another shape. None for others.
+    /// Only one whose key is new is checked.
+    #[inline]
+    fn take_plain<I: Intake>(
+        &mut self,
+        body: &[u8],
+        (at, parts): (usize, &[u8]),
         intake: &mut I,
         result: &mut WriteResult,
     ) -> Option<Result<(), Stop>> {
+        let sample = match self.message {
+            Message::V1 => None,
+            Message::V2 => {
+                let plain = PlainSeries::read(parts)?;
+                if !self.has_said(body, at, &plain)? || !plain.has_whole_references() {
+                    return None;
+                }
+                Some(plain.sample)
+            }
+        };
         let key = self.ahead.key(self.message, body, (at, parts), &self.symbols, intake).ok()?;
         let sample = match sample {
             Some(sample) => sample,

@@ -91,3 +91,6 @@ pub(super) fn bytes(value: ProtobufValue<'_>) -> &[u8] {
 
 /// The field of labels.
 pub(super) const LABELS_TAG: u8 = 1 << 3 | 2;
+
+/// The field of a symbol, of 2.0.
+pub(super) const SYMBOL_TAG: u8 = 4 << 3 | 2;

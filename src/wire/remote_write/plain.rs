@@ -63,7 +63,9 @@ pub(super) struct PlainSeries<'a> {
 
 impl PlainSeries<'_> {
     /// Reads a series of references, a sample and perhaps metadata, each at most 127 bytes long.
-    #[inline]
+    ///
+    /// In place: what is read back from where a call has just put it waits for that.
+    #[inline(always)]
     pub(super) fn read(parts: &[u8]) -> Option<PlainSeries<'_>> {
         let &[LABELS_TAG, references_len @ 0..0x80, ref behind @ ..] = parts else { return None };
         let (references, behind) = behind.split_at_checked(usize::from(references_len))?;
@@ -88,7 +90,7 @@ impl PlainSeries<'_> {
 }
 
 /// Packed varints, short ones as a rule.
-#[inline]
+#[inline(always)]
 pub(super) fn packed(packed: &[u8]) -> impl Iterator<Item = u64> {
     let mut rest = packed;
     std::iter::from_fn(move || match *rest {

@@ -81,7 +81,7 @@ impl Symbols {
     }
 
     /// Whether a symbol is the name of the label that holds the metric's name.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_metric_name(&self, body: &[u8], reference: u64) -> bool {
         self.metric_name.is_some_and(|known| {
             u64::from(known) == reference || self.text(body, reference) == Some(METRIC_NAME)
@@ -90,12 +90,13 @@ impl Symbols {
 
     /// Whether what was handed on last for the metric of this name is the same as `message`, a metadata message from
     /// its length on.
+    #[inline(always)]
     pub(super) fn has_metadata(&self, body: &[u8], name: u64, message: &Range<usize>) -> bool {
-        let symbol = usize::try_from(name).ok().and_then(|name| self.symbols.get(name));
-        symbol.is_some_and(|symbol| {
-            let said = symbol.said as usize;
-            said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
-        })
+        let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get(name)) else {
+            return false;
+        };
+        let said = symbol.said as usize;
+        said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
     }
 
     /// Notes the metadata message that was handed on last for the metric of this name.
@@ -120,13 +121,19 @@ pub(super) fn length_start(body: &[u8], content: usize) -> usize {
 }
 
 /// Whether the first `len` bytes of both are there and the same. They are few as a rule: then it is cheaper to look at
-/// too many.
+/// eight, or at eight twice.
 #[inline(always)]
 fn starts_alike(a: &[u8], b: &[u8], len: usize) -> bool {
-    match (a.first_chunk::<16>(), b.first_chunk::<16>()) {
-        (Some(a), Some(b)) if (1..=16).contains(&len) => {
-            (u128::from_le_bytes(*a) ^ u128::from_le_bytes(*b)) << (8 * (16 - len)) == 0
-        }
-        _ => len <= b.len() && a.get(..len) == b.get(..len),
+    let (Some(a), Some(b)) = (a.get(..len.max(8)), b.get(..len.max(8))) else {
+        return len <= b.len() && a.get(..len) == b.get(..len);
+    };
+    let differ = |a: Option<&[u8; 8]>, b: Option<&[u8; 8]>| match (a, b) {
+        (Some(a), Some(b)) => u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b),
+        _ => unreachable!("there are eight bytes"),
+    };
+    match len {
+        1..=8 => differ(a.first_chunk(), b.first_chunk()) << (64 - 8 * len) == 0,
+        9..=16 => differ(a.first_chunk(), b.first_chunk()) | differ(a.last_chunk(), b.last_chunk()) == 0,
+        _ => a[..len] == b[..len],
     }
 }

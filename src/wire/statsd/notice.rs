@@ -127,7 +127,8 @@ fn read_check(
     take(Notice { labels: &mut labels.buf, time_s: said.time_s, fields: &fields })
 }
 
-/// Reads what follows: `d:time|h:host|#tags|...`. Values that mean nothing are passed over, unknown parts are not.
+/// Reads what follows: `d:time|h:host|#tags|...`. Values that mean nothing are passed over; so are unknown parts of a
+/// check, and those of an event are not: both as Telegraf has it.
 fn read_said<'a>(
     what: What,
     mut rest: &'a str,
@@ -168,7 +169,8 @@ fn read_said<'a>(
             }
             (What::Event, Some(("k", key))) => said.aggregation_key = Some(key),
             (What::Event, Some(("s", kind))) => said.source_type = Some(kind),
-            _ => return Err(Fault::Malformed("a part that is not known")),
+            (What::Event, _) => return Err(Fault::Malformed("a part that is not known")),
+            (What::Check, _) => {}
         }
     }
     // The tag by that name and the part say the same; the tag wins.

@@ -269,7 +269,19 @@ fn events_and_checks_are_rows_of_strings() {
         "_sc|a|4",
     ];
     assert_eq!(listener.rejected(&bad.join("\n")), (1..=10).map(|line| (line, "syntax")).collect::<Vec<_>>());
-    assert_eq!(listener.rejected("_sc|a\n_sc||0\n_sc|a|1|x:y\n_e{18446744073709551615,1}:a|b").len(), 4);
+    assert_eq!(listener.rejected("_sc|a\n_sc||0\n_e{18446744073709551615,1}:a|b").len(), 3);
+}
+
+#[test]
+fn what_is_not_known_of_a_check_is_passed_over() {
+    let mut listener = plain();
+    listener.take("_sc|a|1|x:y|#t:v|z||h:h1|m:text\n_sc|a|0|\n");
+    let expected = [
+        "statsd_service_check{check_name=a,source=10.0.0.1} status=0i status_text=\"ok\" @0",
+        "statsd_service_check{check_name=a,source=h1,t=v} status=1i status_text=\"warning\" message=\"text\" @0",
+    ];
+    assert_eq!(listener.written(), expected);
+    assert_eq!(listener.result.rejected, 0);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Remarks;
 use super::client;
 use super::discovery::{self, Groups};
 use super::global::{Global, count, failure_log, flag, limits, span};
 use super::protocols::{default_escaping, default_protocols, escaping, protocol, protocols, validation};
-use super::{Remarks, url};
 use crate::app::config::error::ConfigError;
 use crate::app::config::number;
 use crate::app::config::relabel::rules;
@@ -47,7 +47,6 @@ pub(super) fn read(
     let scheme = section.text("scheme")?.filter(|scheme| !scheme.text.is_empty());
     let schemes = [("http", Scheme::Http), ("https", Scheme::Https)];
     let metrics_path = section.text("metrics_path")?.map_or("/metrics".into(), |path| path.text);
-    url::parse(&metrics_path).map_err(|why| section.refuse_value("metrics_path", why))?;
     let relabel =
         rules(section, "relabel_configs", "empty or null target relabeling rule in scrape config", names)?;
     let metric_relabel = rules(

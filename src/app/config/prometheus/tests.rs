@@ -61,6 +61,17 @@ fn a_job_with_nothing_but_a_name_has_prometheuss_defaults() {
 }
 
 #[test]
+fn a_metrics_path_may_be_any_text() {
+    // It is spelled for a URL when a target's is made of it.
+    for path in ["/metrics", "/a?b", "/100%", "1:2", "/%zz", "http://x/"] {
+        assert_eq!(
+            job(&format!("scrape_configs: [{{job_name: a, metrics_path: '{path}'}}]")).metrics_path,
+            path
+        );
+    }
+}
+
+#[test]
 fn what_global_says_holds_unless_the_job_says_otherwise() {
     let global = "global: {scrape_interval: 5s, sample_limit: 7, label_limit: 8, body_size_limit: 1MB, \
                   scrape_native_histograms: true, extra_scrape_metrics: true, keep_dropped_targets: 9, \

@@ -67,14 +67,12 @@ pub(super) enum Fault {
     Encoding(ProtobufError),
     Name,
     Type(u64),
-    Unit,
     Label,
     TooManySeries,
     TooMuchText,
     LongMetric,
     LongSeries,
     SpelledOut,
-    Time,
     Histogram(&'static str),
     BucketLimit(u64),
 }
@@ -91,7 +89,6 @@ impl std::fmt::Display for Fault {
             Fault::Encoding(error) => error.fmt(f),
             Fault::Name => f.write_str("the metric has no name, or one that is not UTF-8"),
             Fault::Type(number) => write!(f, "unknown metric type {number}"),
-            Fault::Unit => f.write_str("unit is not a suffix of the metric name"),
             Fault::Label => f.write_str("a label has no name, or the name of another one"),
             Fault::TooManySeries => f.write_str("a push has at most 131072 series"),
             Fault::TooMuchText => f.write_str("a push has at most 64 MiB of labels"),
@@ -105,7 +102,6 @@ impl std::fmt::Display for Fault {
                     "the names and labels of the series are longer than {SPELLED_BYTES_MAX} bytes together"
                 )
             }
-            Fault::Time => f.write_str("timestamp out of range"),
             Fault::Histogram(why) => write!(f, "native histogram: {why}"),
             Fault::BucketLimit(limit) => {
                 write!(f, "histogram bucket limit exceeded: native_histogram_bucket_limit is {limit}")
@@ -268,18 +264,12 @@ impl Reader {
 }
 
 impl Head<'_> {
-    /// Whether the name is one, and the unit part of it.
+    /// Whether the name is one. The unit may be any: unlike in OpenMetrics the name need not end in it.
     fn check(&self) -> Result<(), Fault> {
         if self.name.is_empty() || std::str::from_utf8(self.name).is_err() {
             return Err(Fault::Name);
         }
-        let is_counter = self.kind == TYPE_COUNTER;
-        let name = self.name.strip_suffix(b"_total").filter(|_| is_counter).unwrap_or(self.name);
-        let is_unit = |before: &[u8]| before.ends_with(b"_");
-        match self.unit.is_empty() || name.strip_suffix(self.unit).is_some_and(is_unit) {
-            true => Ok(()),
-            false => Err(Fault::Unit),
-        }
+        Ok(())
     }
 
     fn metric_type(&self) -> Result<MetricType, Fault> {

@@ -151,11 +151,18 @@ impl Side {
             return Err(Fault::Histogram("its spans are not as long as its buckets are many"));
         }
         let (mut index, mut place, mut last) = (0i64, 0, 0i64);
-        for (i, &(offset, len)) in spans.iter().enumerate() {
-            if i > 0 && offset < 0 {
+        // Spans of no bucket only move the next one.
+        let (mut moved, mut is_first) = (0i64, true);
+        for &(offset, len) in spans.iter() {
+            index += offset;
+            moved += offset;
+            if len == 0 {
+                continue;
+            }
+            if moved < 0 && !is_first {
                 return Err(Fault::Histogram("a span's offset is negative"));
             }
-            index += offset;
+            (moved, is_first) = (0, false);
             for _ in 0..len {
                 let word = match kind {
                     CountKind::F64 => floats[place].to_bits(),

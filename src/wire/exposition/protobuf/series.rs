@@ -148,6 +148,9 @@ fn fill<'a>(
     }
     for part in parts {
         let (name, value) = pair(part)?;
+        if name.is_empty() {
+            return Err(Fault::Label);
+        }
         if !is_given(name) && (with_empty || !value.is_empty()) {
             labels.push(name, value);
         }
@@ -179,7 +182,7 @@ fn pair(message: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
             _ => {}
         }
     }
-    if name.is_empty() { Err(Fault::Label) } else { Ok((name.as_bytes(), value.as_bytes())) }
+    Ok((name.as_bytes(), value.as_bytes()))
 }
 
 /// Appends the labels of an exemplar as [`Exemplar`](crate::model::Exemplar) has them; its value and its time.

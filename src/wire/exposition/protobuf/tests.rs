@@ -121,6 +121,51 @@ fn what_is_no_family_says_which_and_why() {
     }
 }
 
+#[test]
+fn spans_of_no_bucket_only_move_the_next_one() {
+    let zigzag = crate::bytes::zigzag;
+    let read = |spans: &[(i64, u64)]| {
+        let span =
+            |&(offset, len): &(i64, u64)| bytes(12, &[varint(1, zigzag(offset)), varint(2, len)].concat());
+        let counts = bytes(13, &vec![zigzag(1) as u8; spans.iter().map(|span| span.1 as usize).sum()]);
+        let message = [varint(1, 3), spans.iter().flat_map(span).collect(), counts].concat();
+        take(&family("h", 4, 7, &[("x", message)]), HistogramOptions::default()).map(|rows| natives(&rows))
+    };
+    assert_eq!(read(&[(2, 0), (-3, 1)]), Ok(vec![(0, vec![(-1, 1)])]));
+    assert_eq!(read(&[(2, 1), (5, 0), (-3, 1)]), Ok(vec![(0, vec![(2, 1), (2, 1)])]));
+    for spans in [&[(2, 1), (-1, 1)][..], &[(2, 1), (1, 0), (-2, 1)]] {
+        assert!(read(spans).unwrap_err().contains("a span's offset is negative"));
+    }
+}
+
+#[test]
+fn an_exemplars_labels_may_be_any() {
+    let label = |name: &str| bytes(1, &[bytes(1, name.as_bytes()), bytes(2, b"1")].concat());
+    let exemplar = |names: [&str; 2]| bytes(2, &[label(names[0]), label(names[1]), double(2, 7.0)].concat());
+    for names in [["", "a"], ["a", "a"]] {
+        let counter = [value(1.0), exemplar(names)].concat();
+        let rows = take(&family("c", 0, 3, &[("x", counter)]), HistogramOptions::default()).unwrap();
+        let kept: Vec<_> = rows.exemplars[0].labels.iter().map(|(name, _)| &**name).collect();
+        assert_eq!((rows.rows.len(), kept), (1, names.to_vec()));
+    }
+    let nameless = bytes(4, &[label(""), bytes(2, &value(2.0))].concat());
+    let family = [bytes(1, b"g"), varint(3, 1), nameless].concat();
+    let error = take(&[vec![family.len() as u8], family].concat(), HistogramOptions::default());
+    assert!(error.unwrap_err().contains("a label has no name"));
+}
+
+#[test]
+fn a_unit_need_not_be_part_of_the_name() {
+    for (name, unit) in [("g", "bytes"), ("bytes", "bytes"), ("g_bytes_total", "bytes"), ("g_bytes", "bytes")]
+    {
+        let metric = bytes(4, &bytes(2, &value(2.0)));
+        let family = [bytes(1, name.as_bytes()), varint(3, 1), bytes(5, unit.as_bytes()), metric].concat();
+        let body = [vec![family.len() as u8], family].concat();
+        let rows = take(&body, HistogramOptions::default()).unwrap();
+        assert_eq!((rows.rows.len(), &*rows.metadata[0].name, &*rows.metadata[0].unit), (1, name, unit));
+    }
+}
+
 /// The start time of the only row, in milliseconds.
 fn start_ms(body: &[u8]) -> Option<i64> {
     let rows = take(body, HistogramOptions::default()).unwrap();

@@ -147,7 +147,7 @@ impl Scraper {
         let series = self.find_or_define(intake)?;
         let line = self.lines.len() as u32;
         let mut flags = Line::SAMPLE | Line::NATIVE | Line::KEYED;
-        flags |= self.group.time_ms.and_then(|ms| self.hold_time(ms)).unwrap_or(0);
+        flags |= self.group.time_ms.map_or(0, |ms| self.hold_time(ms));
         self.starts_ns.extend(self.group.start_ns.map(|ns| (line, ns)));
         self.exemplars.extend(self.group.exemplars.drain(..).map(|held| HeldExemplar { line, ..held }));
         self.group.keys.extend_from_slice(&self.key);

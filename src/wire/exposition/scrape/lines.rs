@@ -166,8 +166,7 @@ impl Scraper {
         }
         let mut flags = line.flags & !(Line::TIMED | Line::AHEAD);
         if let Some(ms) = end.time_ms.filter(|_| reading.options.honor_timestamps) {
-            let Some(timed) = self.hold_time(ms) else { return false };
-            flags |= timed;
+            flags |= self.hold_time(ms);
         }
         reading.trail.same &= flags == line.flags;
         self.lines.push(Line { start: reading.at as u32, value_bits: end.value_bits, flags, ..*line });
@@ -176,13 +175,14 @@ impl Scraper {
         true
     }
 
-    /// Notes the time of the line that comes next, and gives its flags. None if it is no time.
-    pub(super) fn hold_time(&mut self, time_ms: i64) -> Option<u16> {
-        let time_ns = time_ms.checked_mul(NANOS_PER_MILLI)?;
-        let taken = time_ns <= self.time_ns.saturating_add(AHEAD_NS_MAX);
+    /// Notes the time of the line that comes next, and gives its flags. As in Prometheus one that no row can have costs
+    /// its sample and not the scrape.
+    pub(super) fn hold_time(&mut self, time_ms: i64) -> u16 {
+        let bound_ns = self.time_ns.saturating_add(AHEAD_NS_MAX);
+        let time_ns = time_ms.checked_mul(NANOS_PER_MILLI).filter(|&ns| ns <= bound_ns);
         let line = self.lines.len() as u32;
-        self.times.push(OwnTime { line, time_ns: taken.then_some(time_ns) });
-        Some(Line::TIMED | if taken { 0 } else { Line::AHEAD })
+        self.times.push(OwnTime { line, time_ns });
+        Line::TIMED | if time_ns.is_some() { 0 } else { Line::AHEAD }
     }
 
     /// Reads the line, or the stretch of lines without a sample, that comes next. False if the step's work is spent
@@ -307,7 +307,7 @@ impl Scraper {
         }
         let series = intake.find(self.prefix.key(&rest[..len], &mut self.key))?;
         let time_ms = end.time_ms.filter(|_| reading.options.honor_timestamps);
-        let timed = time_ms.map_or(Some(0), |ms| self.hold_time(ms))?;
+        let timed = time_ms.map_or(0, |ms| self.hold_time(ms));
         let flags = Line::SAMPLE | Line::PLAIN | timed;
         self.push_sample(reading, (len, flags), Some(series), end.value_bits, end.next, intake);
         Some(())
@@ -370,11 +370,8 @@ impl Scraper {
         let line = self.lines.len() as u32;
         let mut time_ns = self.time_ns;
         if let Some(ms) = sample.time_ms.filter(|_| reading.options.honor_timestamps) {
-            let Some(timed) = self.hold_time(ms) else {
-                return Err(reading.malformed(Fault::TimeOutOfRange.at(0)));
-            };
-            flags |= timed;
-            time_ns = ms * NANOS_PER_MILLI;
+            flags |= self.hold_time(ms);
+            time_ns = ms.saturating_mul(NANOS_PER_MILLI);
         }
         if let Start::At(start_ns) = start {
             self.starts_ns.push((line, start_ns));

@@ -94,7 +94,7 @@ pub struct Counts {
     pub added: u64,
     /// Samples that are not taken since their series came before in the same body.
     pub twice: u64,
-    /// Samples that are not taken since their time is too far ahead.
+    /// Samples that are not taken since their time is too far ahead, or outside of 64 bits of nanoseconds.
     pub ahead: u64,
     /// Samples that are not taken since there is no room for their series.
     pub refused: u64,
@@ -233,7 +233,7 @@ struct Progress {
     equal: Equal,
 }
 
-/// A line's own time; none if the sample is too far ahead to be taken.
+/// A line's own time; none if the sample is too far ahead to be taken, or no row can have its time.
 #[derive(Clone, Copy, Debug)]
 struct OwnTime {
     line: u32,

@@ -87,7 +87,7 @@ impl Line {
     pub(super) const KEYED: u16 = 256;
     /// Of a body in protobuf: no line of its own but the exemplars of the sample before it, each with its length.
     pub(super) const EXEMPLARS: u16 = 512;
-    /// Its time is too far ahead: neither its row nor its exemplars are taken.
+    /// Its time is too far ahead or out of range: neither its row nor its exemplars are taken.
     pub(super) const AHEAD: u16 = 1024;
 
     pub(super) fn has(&self, flags: u16) -> bool {

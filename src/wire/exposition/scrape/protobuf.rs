@@ -10,7 +10,7 @@ use super::super::work::Work;
 use super::exemplars::pass_equal;
 use super::page::{Line, NO_KEY, NO_SERIES, Page, spelled};
 use super::settle::Trail;
-use super::{AHEAD_NS_MAX, Failure, Format, HeldExemplar, LABELS_MAX, OwnTime, Scraper};
+use super::{Failure, Format, HeldExemplar, LABELS_MAX, Scraper};
 
 /// Why a family is not read to its end.
 enum Stop {
@@ -103,11 +103,8 @@ impl Scraper {
         }
         let mut time_ns = self.time_ns;
         if let Some(ms) = sample.time_ms.filter(|_| self.options.honor_timestamps) {
-            let own = ms.checked_mul(NANOS_PER_MILLI).ok_or(Fault::Time)?;
-            let taken = own <= self.time_ns.saturating_add(AHEAD_NS_MAX);
-            self.times.push(OwnTime { line, time_ns: taken.then_some(own) });
-            flags |= Line::TIMED | if taken { 0 } else { Line::AHEAD };
-            time_ns = own;
+            flags |= self.hold_time(ms);
+            time_ns = ms.saturating_mul(NANOS_PER_MILLI);
         }
         if let Some(start_ns) = sample.start_ms.and_then(|ms| ms.checked_mul(NANOS_PER_MILLI)) {
             self.starts_ns.push((line, start_ns));

@@ -163,6 +163,35 @@ fn times_of_the_targets_own_are_taken_or_not_and_make_no_stale_markers() {
     assert_eq!(target.scrape("").1.len(), 3);
 }
 
+#[test]
+fn a_time_that_no_row_can_have_costs_its_sample_alone() {
+    // Milliseconds where OpenMetrics has seconds, and the ends of what the formats can say.
+    for (syntax, body) in [
+        (Syntax::OpenMetrics, "a 1\nb 2 1700000000000\nc 3 # {} 1\n# EOF\n".to_owned()),
+        (Syntax::OpenMetrics, "a 1\nb 2 -1700000000000 # {x=\"y\"} 1\nc 3\n# EOF\n".to_owned()),
+        (Syntax::Text, format!("a 1\nb 2 {}\nc 3\n", i64::MAX)),
+        (Syntax::Text, "a 1\nb{} 2\t9223372036855\nc 3\n".to_owned()),
+    ] {
+        let mut target = Target::new(syntax);
+        for added in [2, 0] {
+            let wanted = Counts { ahead: 1, ..counts(3, 3, added) };
+            assert_eq!(target.scrape(&body), (wanted, vec!["a 1".into(), "c 3".into()]), "{body}");
+        }
+        assert!(target.rows.exemplars.iter().all(|exemplar| exemplar.series[0].1 == "c"), "{body}");
+    }
+    let timed = |ms: i64| bytes(4, &[bytes(2, &value(2.0)), varint(6, ms as u64)].concat());
+    for ms in [i64::MAX, i64::MIN, 9_223_372_036_855] {
+        let family = [bytes(1, b"g"), varint(3, 1), timed(5), timed(ms)].concat();
+        let body = [vec![family.len() as u8], family].concat();
+        let mut target = Target::new(Syntax::Text);
+        let Target { scraper, page, rows, options, time_ns, .. } = &mut target;
+        let counts = scraper.read(page, Format::Protobuf, &body, *time_ns, options, rows).unwrap();
+        assert_eq!((counts.scraped, counts.ahead), (2, 1), "{ms}");
+        let rows = target.push();
+        assert_eq!(rows.iter().map(|row| row.time_ns).collect::<Vec<_>>(), [5_000_000], "{ms}");
+    }
+}
+
 /// Drops series named `drop`, refuses those named `refuse`, leaves no label to those named `merge`.
 #[derive(Debug)]
 struct Rules;

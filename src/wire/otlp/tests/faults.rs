@@ -44,6 +44,13 @@ fn what_is_no_request_in_json_is_named_with_its_place() {
                 "NumberDataPoint.asInt: an integer is expected, or one in a string at {place}.gauge.dataPoints[1]"
             ),
         ),
+        (
+            r#"{"gauge":{"dataPoints":[{"exemplars":[{"traceId":"5b8efff7"}]}]}}"#,
+            format!(
+                "Exemplar.traceId: an id is 32 hexadecimal digits of a trace, 16 of a span, or empty at \
+                 {place}.gauge.dataPoints[0].exemplars[0]"
+            ),
+        ),
         ("7", format!("Metric: an object is expected at {place}")),
     ] {
         assert_eq!(json_error(&in_metric(metric)), format!("not a request: {error}"));
@@ -66,6 +73,14 @@ fn what_is_no_request_in_protobuf_is_named_with_its_place() {
     let expected =
         "not a request: Metric.name: a string is not UTF-8 at resourceMetrics[1].scopeMetrics[0].metrics[2]";
     assert_eq!(protobuf_error(&body), expected);
+    let log = |id: &[u8]| field(1, &[&field(2, &[&field(2, &[&field(10, &[id])])])]);
+    let expected = "not a request: LogRecord.spanId: an id of 8 bytes is expected, or an empty one at \
+                    resourceLogs[0].scopeLogs[0].logRecords[0]";
+    let error = decode(Signal::Logs, Encoding::Protobuf, &log(b"1234567")).unwrap_err().error;
+    assert_eq!(error, expected);
+    for sound in [&b"12345678"[..], b""] {
+        decode(Signal::Logs, Encoding::Protobuf, &log(sound)).unwrap();
+    }
     let cut = field(1, &[&field(2, &[&[0x12, 9]])]);
     let expected =
         "not a request: ScopeMetrics: the message ends within a field at resourceMetrics[0].scopeMetrics[0]";

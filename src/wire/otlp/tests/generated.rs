@@ -77,7 +77,7 @@ fn chosen(message: &Message, dice: &mut Dice<'_>) -> Option<(u32, u32)> {
 
 /// Puts a field's values, one or several, behind the fields before it.
 fn write_field(field: &Field, values: &[Written], dice: &mut Dice<'_>, out: &mut Written) {
-    let is_sized = matches!(field.kind, Kind::Message(_) | Kind::String | Kind::Bytes | Kind::Id);
+    let is_sized = matches!(field.kind, Kind::Message(_) | Kind::String | Kind::Bytes | Kind::Id(_));
     let wire_type = match field.kind {
         _ if is_sized => 2,
         Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => 1,
@@ -119,8 +119,9 @@ fn write_value(field: &Field, dice: &mut Dice<'_>, depth: u32) -> Written {
             protobuf.extend_from_slice(dice.pick(&BYTES));
             format!("\"{}\"", base64::engine::general_purpose::STANDARD.encode(&protobuf))
         }
-        Kind::Id => {
-            protobuf.extend_from_slice(dice.pick(&BYTES));
+        Kind::Id(len) => {
+            let len = if dice.byte() > 60 { len } else { 0 };
+            protobuf.extend((0..len).map(|_| dice.byte()));
             format!("\"{}\"", protobuf.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
         }
         Kind::Bool => {

@@ -283,7 +283,7 @@ fn a_summary_is_a_row_of_its_parts() {
 fn exemplars_keep_their_ids_and_attributes() {
     let decoded = metrics(
         json!([{"name": "m", "gauge": {"dataPoints": [{"asInt": 1, "timeUnixNano": "9", "exemplars": [
-            {"timeUnixNano": "8", "asDouble": 0.5, "traceId": "0001FF", "spanId": "ab",
+            {"timeUnixNano": "8", "asDouble": 0.5, "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174",
                 "filteredAttributes": attributes(&[("user", "u"), ("trace_id", "mine"), ("attributes.x", "")])},
             {"asInt": "3"},
             {"timeUnixNano": "8"},
@@ -295,8 +295,8 @@ fn exemplars_keep_their_ids_and_attributes() {
     assert_eq!(
         first.labels,
         [
-            pair("trace_id", "0001ff"),
-            pair("span_id", "ab"),
+            pair("trace_id", "5b8efff798038103d269b633813fc60c"),
+            pair("span_id", "eee19b7ec3c1b174"),
             pair("user", "u"),
             pair("attributes.trace_id", "mine"),
             pair("attributes.attributes.x", ""),
@@ -400,6 +400,52 @@ fn a_log_record_is_a_row_of_typed_fields() {
 }
 
 #[test]
+fn half_a_surrogate_pair_is_the_replacement_character() {
+    for (written, expected) in [
+        (r"a\ud800", "a\u{fffd}"),
+        (r"\uDc00b", "\u{fffd}b"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d\ud83d\ude00\u0041", "\u{fffd}😀A"),
+        (r"\\ud800\uD800\n", "\\ud800\u{fffd}\n"),
+    ] {
+        let body = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{{"stringValue":"{written}"}},"eventName":"\udbff"}}]}}]}}]}}"#
+        );
+        let decoded = decode(Signal::Logs, Encoding::Json, body.as_bytes()).unwrap();
+        let fields = &decoded.rows[0].fields;
+        assert_eq!(
+            fields[1..],
+            [("body".to_owned(), text(expected)), ("event_name".to_owned(), text("\u{fffd}"))]
+        );
+    }
+    for broken in [r#"{"a\ud800":1"#, r#"{"a":"\ud80"}"#, r#"{"a":"\"#, r#"{"a":"\ud800"#] {
+        assert!(decode(Signal::Logs, Encoding::Json, broken.as_bytes()).is_err(), "{broken}");
+    }
+}
+
+#[test]
+fn base64_may_be_in_lines_and_have_bits_to_spare() {
+    for written in ["AP8=", "AP9=", "AP8", "A\\nP8=\\r\\n"] {
+        let value = format!(
+            r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{{"bytesValue":"{written}"}}}}]}}]}}]}}"#
+        );
+        let decoded = decode(Signal::Logs, Encoding::Json, value.as_bytes()).unwrap();
+        assert_eq!(decoded.rows[0].fields[1].1, Value::Bytes(vec![0, 255]), "{written}");
+    }
+}
+
+#[test]
+fn ids_of_zeros_are_none() {
+    let zeros = json!({"traceId": "0".repeat(32), "spanId": "0".repeat(16)});
+    assert_eq!(logs(zeros.clone()).rows[0].fields, [("severity_number".to_owned(), Value::I64(0))]);
+    let mut exemplar = zeros;
+    exemplar["asInt"] = json!(1);
+    let decoded =
+        metrics(json!([{"name": "m", "gauge": {"dataPoints": [{"asInt": 1, "exemplars": [exemplar]}]}}]));
+    assert_eq!(decoded.exemplars[0].labels, []);
+}
+
+#[test]
 fn a_log_record_has_a_time_and_a_field_always() {
     let empty = logs(json!({}));
     assert_eq!(empty.rows[0].fields, [("severity_number".to_owned(), Value::I64(0))]);
@@ -426,6 +472,7 @@ fn what_is_not_a_request_is_malformed_as_a_whole() {
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"asInt": 1.5}]}}]}]}]}"#,
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"timeUnixNano": -1}]}}]}]}]}"#,
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"exemplars": [{"traceId": "0"}]}]}}]}]}]}"#,
+        r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"gauge": {"dataPoints": [{"asDouble": "1e400"}]}}]}]}]}"#,
         r#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"sum": {"aggregationTemporality": "DELTA"}}]}]}]}"#,
     ] {
         assert!(decode(Signal::Metrics, Encoding::Json, body.as_bytes()).is_err(), "{body}");

@@ -129,8 +129,8 @@ impl Table {
         self.keys.set_shape(key, shape);
     }
 
-    /// Fetches what comparing with the key that followed this one will read: a row takes less time than a fetch, so that one
-    /// row ahead is too late.
+    /// Fetches what comparing with the key that followed this one will read: a row takes less time than a fetch, so
+    /// that one row ahead is too late.
     #[inline]
     pub(super) fn prefetch_key_after(&self, key: u32) {
         let next = self.keys.next(key);

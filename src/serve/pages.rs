@@ -203,7 +203,7 @@ mod tests {
             Some((method, words.next()?))
         });
         let named: Vec<_> = named.collect();
-        assert_eq!(named.len(), 21);
+        assert_eq!(named.len(), 22);
         for (method, path) in named {
             assert!(Route::find(method, path).is_ok(), "{method:?} {path}");
         }

@@ -121,7 +121,9 @@ fn write_field(name: &[u8], out: &mut Vec<u8>) -> Option<()> {
         }
         odd = byte == b'\\' && !odd;
     }
-    if is_skipped(name) { None } else { write_name(name, b",= ", out) }
+    // A quote needs no escape, but is read as escaped behind a backslash.
+    let special: &[u8] = if name.windows(2).any(|pair| pair == b"\\\"") { b",= \"" } else { b",= " };
+    if is_skipped(name) { None } else { write_name(name, special, out) }
 }
 
 /// Whether a text stands for itself everywhere: a way through for nearly all.

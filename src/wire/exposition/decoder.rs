@@ -311,8 +311,8 @@ impl Decoder {
         LineEnd::Next(next)
     }
 
-    /// What a line says that ends with CRLF, which ends a line of text where each is taken by itself, as VictoriaMetrics
-    /// has it. `read` is what it says with the carriage return in it.
+    /// What a line says that ends with CRLF, which ends a line of text where each is taken by itself, as
+    /// VictoriaMetrics has it. `read` is what it says with the carriage return in it.
     fn read_crlf(
         &mut self,
         read: &Result<Line, Stop>,

@@ -158,9 +158,8 @@ impl Decoder {
         self.place = Place { at: end, series: self.place.series + 1, item: 0, ..self.place };
     }
 
-    /// Takes a series that is as everybody writes it, of the key that was expected: labels, a sample, and nothing new of
-    /// its metric. None for others, of which nothing was done. It needs no check: it is what was checked when that key was
-    /// new.
+    /// Takes a series that is as everybody writes it, of the key that was expected: labels, a sample, and what its metric
+    /// is. None for others, of which nothing was done. It needs no check: it is what was checked when that key was new.
     #[inline(always)]
     fn take_predicted<I: Intake>(
         &mut self,
@@ -227,8 +226,8 @@ impl Decoder {
         Some(self.symbols.is_metric_name(body, label) && self.symbols.has_metadata(body, name, &metadata))
     }
 
-    /// Hands on what a plain 2.0 series of a known key says of its metric. None, with nothing done, if it says it wrongly,
-    /// or if its sample was taken before there was no room for that.
+    /// Hands on what a plain 2.0 series of a known key says of its metric. None, with nothing done, if it says it
+    /// wrongly, or if its sample was taken before there was no room for that.
     #[inline(never)]
     fn say<I: Intake>(
         &mut self,

@@ -2,9 +2,9 @@
 //! equal references of one request mean the same text.
 //!
 //! Comes in: a series' references as they lie packed on the wire, and the key that is expected. Goes out: whether it is
-//! theirs. Kept: the key is the one that [`key_v2`](super::labels::key_v2) puts together, whatever was spelled before. Only
-//! what differs from the references before is looked up and copied; where references come or go, what follows them is
-//! moved. The key is compared before it is changed: what has just been written is read back slowly.
+//! theirs. Kept: the key is the one that [`key_v2`](super::labels::key_v2) puts together, whatever was spelled before.
+//! Only what differs from the references before is looked up and copied; where references come or go, what follows them
+//! is moved. The key is compared before it is changed: what has just been written is read back slowly.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The bytes of a connection to a server: as they are on its socket, or out of and into TLS, which may lie in the TLS of
-//! a proxy.
+//! The bytes of a connection to a server: as they are on its socket, or out of and into TLS, which may lie in the TLS
+//! of a proxy.
 //!
 //! Without I/O that waits: reading and writing say `WouldBlock`, and the poll tells when to come back.
 

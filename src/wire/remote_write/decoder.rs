@@ -158,8 +158,9 @@ impl Decoder {
         self.place = Place { at: end, series: self.place.series + 1, item: 0, ..self.place };
     }
 
-    /// Takes a series that is as everybody writes it, of the key that was expected: labels, a sample, and what its metric
-    /// is. None for others, of which nothing was done. It needs no check: it is what was checked when that key was new.
+    /// Takes a series that is as everybody writes it, of the key that was expected: labels, a sample, and what its
+    /// metric is. None for others, of which nothing was done. It needs no check: it is what was checked when that key
+    /// was new.
     #[inline(always)]
     fn take_predicted<I: Intake>(
         &mut self,

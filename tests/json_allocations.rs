@@ -104,7 +104,10 @@ fn warm_rows_allocate_nothing() {
     let list = |row: usize| {
         let (host, value) = (row % HOSTS, row % 97);
         // Shapes come and go: a value that is not known, and rates among integers.
-        let (rx, tx) = (if row % 3 == 0 { "null" } else { "5" }, if row % 5 == 0 { "2.5" } else { "7" });
+        let (rx, tx) = (
+            if row.is_multiple_of(3) { "null" } else { "5" },
+            if row.is_multiple_of(5) { "2.5" } else { "7" },
+        );
         format!(
             concat!(
                 "{{\"values\":[{},{},{}],\"dstypes\":[\"derive\",\"counter\",\"gauge\"],",

@@ -76,7 +76,8 @@ fn serve_socks(
             format!("name {}", String::from_utf8(name).map_err(|_| ErrorKind::InvalidData)?)
         }
     };
-    let port = u16::from_be_bytes(take(socket)?);
+    let [high, low] = take(socket)?;
+    let port = u16::from(high) << 8 | u16::from(low);
     match lead(&format!("{host}:{port}")) {
         Ok(server) => {
             let server = TcpStream::connect(server)?;

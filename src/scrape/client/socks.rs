@@ -83,7 +83,7 @@ impl Socks {
                 request.extend(host.as_bytes());
             }
         }
-        request.extend(port.to_be_bytes());
+        request.extend([(port >> 8) as u8, port as u8]);
         let methods: &[u8] = if user.is_some() { &[NOBODY, BY_PASSWORD] } else { &[NOBODY] };
         out.extend([VERSION, methods.len() as u8]);
         out.extend(methods);

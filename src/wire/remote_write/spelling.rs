@@ -133,12 +133,10 @@ impl Spelling {
 /// Copies all of a text over one of the same length: a short one as a rule, for which a call is dear.
 #[inline(always)]
 fn copy_few(from: &[u8], to: &mut [u8]) {
-    match *from {
-        [one] => to[0] = one,
-        [_, _, _, _] | [_, _, _, _, _] | [_, _, _, _, _, _] | [_, _, _, _, _, _, _] => {
-            copy_ends::<4>(from, to)
-        }
-        _ if (8..=16).contains(&from.len()) => copy_ends::<8>(from, to),
+    match from.len() {
+        1 => to[0] = from[0],
+        4..=7 => copy_ends::<4>(from, to),
+        8..=16 => copy_ends::<8>(from, to),
         _ => to.copy_from_slice(from),
     }
 }

@@ -402,6 +402,9 @@ fn flags<'a>(text: &'a str, out: &mut String) -> Result<&'a str, String> {
         let shown: String = text.chars().take(3).collect();
         return Err(format!("invalid or unsupported Perl syntax: `{shown}`"));
     }
+    if end == 0 && inside.starts_with(')') {
+        return Ok(&inside[1..]);
+    }
     let is_off = |c: &char| off.contains(*c);
     out.push_str("(?");
     out.extend(FLAGS.iter().filter(|c| on.contains(**c) && !is_off(c)));
@@ -459,6 +462,7 @@ mod tests {
             (r"a\ b[\ c]", "a b ", "ab"),
             ("a\\\tb", "a\tb", "ab"),
             ("(?ii)a(?sms:.)", "A\n", "b"),
+            ("(?)a(?)", "a", "b"),
             ("(?i-i)a(?s-is:b)", "ab", "AB"),
             (r"a\-b\_\/", "a-b_/", "ab"),
             (r"\pL\p{Greek}", "a\u{3b1}", "1\u{3b1}"),

@@ -145,6 +145,12 @@ impl Exchange {
 
     pub(super) fn advance(&mut self, ask: &Ask<'_>, means: &mut Means<'_>) -> Result<Progress, Failure> {
         let mut reads_left = READS_IN_A_ROW_MAX;
+        if let Some(link) = &mut self.link {
+            link.transport.begin_turn();
+        }
+        if let Stage::Tunnel(tunnel) = &mut self.stage {
+            tunnel.begin_turn();
+        }
         loop {
             let turn = match &mut self.stage {
                 Stage::Finding { .. } => self.find(ask, means),
@@ -336,7 +342,7 @@ impl Exchange {
         while self.sent < self.out.len() {
             match link.transport.write(&self.out[self.sent..]) {
                 Ok(n) => self.sent += n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(Turn::Stay(Progress::Again)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     let told = link.transport.expect_room(self.token, means.registry);
                     return told.map(|()| WAITS).map_err(|e| failed("write", &e));

@@ -84,7 +84,9 @@ impl Proxy {
             Some((user, host)) => (Some(user.split_once(':').unwrap_or((user, ""))), host),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(host, port).ok_or("it names no host and port")?;
+        // A zone stands behind an escaped percent sign.
+        let host = if host.starts_with('[') { host.replacen("%25", "%", 1) } else { host.to_owned() };
+        let (host, port) = host_and_port(&host, port).ok_or("it names no host and port")?;
         let user = user.map(|(name, password)| (unescaped(name), unescaped(password)));
         Ok(Proxy { kind, host, port, user })
     }
@@ -131,7 +133,7 @@ pub(in crate::scrape) fn proxy_for(
         (options.url.as_deref().unwrap_or_default(), &options.no_proxy)
     };
     // Who excepts servers, as the environment may always do, excepts this machine's own ones.
-    let own = (options.from_environment || !none.is_empty()) && is_own(&origin.host);
+    let own = (options.from_environment || !none.is_empty()) && is_own(origin);
     if url.is_empty() || own || is_excepted(none, origin) {
         return Ok(None);
     }
@@ -152,13 +154,18 @@ fn unescaped(text: &str) -> Vec<u8> {
     out
 }
 
-fn is_own(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+fn is_own(origin: &Origin) -> bool {
+    origin.host == "localhost" || address_of(origin).is_some_and(|address| address.is_loopback())
+}
+
+/// The server's address, if it is named by that.
+fn address_of(origin: &Origin) -> Option<IpAddr> {
+    origin.name().parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// Whether a list of names, domains, addresses and networks names a server.
 fn is_excepted(list: &str, origin: &Origin) -> bool {
-    let address = origin.host.parse::<IpAddr>().ok();
+    let address = address_of(origin);
     list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(
         |entry| {
             if entry == "*" {
@@ -170,24 +177,32 @@ fn is_excepted(list: &str, origin: &Origin) -> bool {
                 return address.is_some_and(|address| is_within(address, network, bits));
             }
             if let (Ok(named), Some(address)) = (entry.parse::<IpAddr>(), address) {
-                return named == address;
+                return named.to_canonical() == address;
             }
-            let Some(named) =
-                Origin::parse(origin.scheme, entry.trim_start_matches("*.").trim_start_matches('.'))
-            else {
+            let (host, port) = split_port(&entry);
+            if port.is_some_and(|port| !port.is_empty() && port.parse() != Ok(origin.port)) {
                 return false;
-            };
-            let has_port =
-                entry.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
-            if has_port && named.port != origin.port {
-                return false;
+            }
+            if let Some(address) = address {
+                // No domain has an address in it.
+                return host.parse::<IpAddr>().is_ok_and(|named| named.to_canonical() == address);
             }
             // A leading dot names what is below a domain, and no dot the domain, too.
-            let below = origin.host.strip_suffix(&named.host).is_some_and(|rest| rest.ends_with('.'));
-            let only_below = entry.starts_with('.') || entry.starts_with("*.");
-            below || !only_below && named.host == origin.host
+            let domain = host.trim_start_matches("*.").trim_start_matches('.');
+            let below = origin.host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+            let only_below = host.starts_with('.') || host.starts_with("*.");
+            !domain.is_empty() && (below || !only_below && domain == origin.host)
         },
     )
+}
+
+/// Host and port of an entry. Brackets go with a port alone.
+fn split_port(entry: &str) -> (&str, Option<&str>) {
+    let split = match entry.strip_prefix('[') {
+        Some(rest) => rest.split_once("]:"),
+        None => entry.split_once(':').filter(|(_, port)| !port.contains(':')),
+    };
+    split.map_or((entry, None), |(host, port)| (host, Some(port)))
 }
 
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
@@ -227,6 +242,16 @@ mod tests {
             ("*", "anything", true),
             ("", "a", false),
             ("1/2/3,/,:,[", "a", false),
+            ("a:", "a:9", true),
+            ("fd00::1", "[fd00::1]:9", true),
+            ("[FD00:0::1]:9", "[fd00::1]:9", true),
+            ("[fd00::1]:8", "[fd00::1]:9", false),
+            ("10.0.0.1:9", "10.0.0.1:9", true),
+            ("fe80::/10", "[fe80::1%eth0]:9", true),
+            ("10.0.0.0/8", "[::ffff:10.0.0.1]:9", true),
+            // No domain has an address in it, and brackets go with a port.
+            ("0.1,.1", "10.0.0.1", false),
+            ("[fd00::1]", "[fd00::1]:9", false),
         ] {
             assert_eq!(is_excepted(list, &origin(host)), expected, "{list:?} {host}");
         }

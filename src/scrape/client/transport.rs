@@ -30,13 +30,18 @@ pub(super) struct Plain {
 pub(super) struct Tls {
     below: Transport,
     session: ClientConnection,
+    /// Bytes taken in since the turn began.
+    taken: usize,
 }
 
 /// About what rustls holds for a session.
 const SESSION_BYTES: usize = 24 << 10;
 
-/// Records read for each call: a server that sends empty ones must not keep a worker.
-const RECORDS_MAX: usize = 64;
+/// Times that bytes are taken in for each call: a server that sends them one by one must not keep a worker.
+const READS_MAX: usize = 64;
+
+/// Bytes taken in for each turn, about: records that hold nothing, tickets among them, cost far more than to copy them.
+const TURN_BYTES_MAX: usize = 128 << 10;
 
 impl Transport {
     /// Speaks plainly on a socket that a poll tells everything of.
@@ -51,7 +56,16 @@ impl Transport {
         name: ServerName<'static>,
     ) -> Result<Transport, rustls::Error> {
         let session = ClientConnection::new(config, name)?;
-        Ok(Transport::Tls(Box::new(Tls { below, session })))
+        Ok(Transport::Tls(Box::new(Tls { below, session, taken: 0 })))
+    }
+
+    /// Others have had their turn: as many bytes as a turn may take may be taken again. Where that was too few, reading
+    /// and shaking hands say `Interrupted`.
+    pub(super) fn begin_turn(&mut self) {
+        if let Transport::Tls(tls) = self {
+            tls.taken = 0;
+            tls.below.begin_turn();
+        }
     }
 
     /// Whether bytes go as they are.
@@ -141,29 +155,36 @@ impl Write for Transport {
 impl Tls {
     /// Nothing is said before it is known to whom.
     fn shake_hands(&mut self) -> io::Result<()> {
-        for _ in 0..RECORDS_MAX {
+        for _ in 0..READS_MAX {
             self.flush()?;
             if !self.session.is_handshaking() {
                 return Ok(());
             }
-            match self.session.read_tls(&mut self.below) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                // A proxy's records that hold nothing do not end, either.
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                read => _ = read?,
+            if self.take_in()? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
             }
             self.process()?;
         }
         Err(io::Error::new(ErrorKind::InvalidData, "the TLS handshake does not end"))
     }
 
+    /// Takes in what has come; 0: the other side is closed.
+    fn take_in(&mut self) -> io::Result<usize> {
+        if self.taken >= TURN_BYTES_MAX {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let taken = self.session.read_tls(&mut self.below)?;
+        self.taken += taken;
+        Ok(taken)
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        for _ in 0..RECORDS_MAX {
+        for _ in 0..READS_MAX {
             match self.session.reader().read(into) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 read => return read,
             }
-            self.session.read_tls(&mut self.below)?;
+            self.take_in()?;
             self.process()?;
             match self.flush() {
                 Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(e),
@@ -193,5 +214,74 @@ impl Tls {
             }
         }
         self.below.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::crypto::ring;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+    /// Bytes that the server sends, a record each: more than a turn takes in.
+    const RECORDS: usize = 20_000;
+
+    /// A connection to a server that sends records of a byte.
+    fn dripping() -> Transport {
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(signed.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        std::thread::spawn(move || {
+            let session = ServerConnection::new(Arc::new(server)).unwrap();
+            let mut stream = StreamOwned::new(session, listener.accept().unwrap().0);
+            (0..RECORDS).for_each(|_| stream.write_all(b"x").unwrap());
+            // Until the client has gone.
+            let _ = stream.read(&mut [0]);
+        });
+        let below = Transport::plain(TcpStream::from_std(socket));
+        Transport::tls(below, Arc::new(client), ServerName::try_from("localhost").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_turn_takes_in_a_bounded_number_of_bytes() {
+        let mut transport = dripping();
+        let (mut turns, mut read) = (1, 0);
+        while read < RECORDS {
+            let piece = transport.shake_hands().and_then(|()| transport.read(&mut [0; 2]));
+            let Transport::Tls(tls) = &transport else { unreachable!("it speaks TLS") };
+            // What is taken in at once goes past the bound by a read.
+            assert!(tls.taken < TURN_BYTES_MAX + (16 << 10), "{}", tls.taken);
+            match piece {
+                Ok(n) => read += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(e) => {
+                    assert_eq!(
+                        (e.kind(), tls.taken >= TURN_BYTES_MAX),
+                        (ErrorKind::Interrupted, true),
+                        "{e}"
+                    );
+                    turns += 1;
+                    transport.begin_turn();
+                }
+            }
+        }
+        assert!(turns >= RECORDS * 20 / TURN_BYTES_MAX, "{turns} turns");
     }
 }

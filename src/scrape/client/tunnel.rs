@@ -109,6 +109,11 @@ impl Tunnel {
         Ok(Opening::Again)
     }
 
+    /// Others have had their turn.
+    pub(super) fn begin_turn(&mut self) {
+        self.transport.begin_turn();
+    }
+
     /// The connection, once the way is open.
     pub(super) fn into_transport(self) -> Transport {
         self.transport

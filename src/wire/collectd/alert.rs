@@ -31,13 +31,16 @@ impl<'a> Alert<'a> {
     pub(super) fn read_labels(&self, labels: &mut LabelsBuf, scratch: &mut Vec<u8>) -> Result<(), Fault> {
         let mut named = false;
         each_text(self.labels, |name, value| {
+            if name.raw() == SEVERITY {
+                return Ok(());
+            }
             scratch.clear();
             append(name, scratch)?;
             let name_len = scratch.len();
             append(value, scratch)?;
             std::str::from_utf8(scratch).map_err(|_| Fault::NotUtf8)?;
             let (name, value) = scratch.split_at(name_len);
-            if value.is_empty() || name == SEVERITY {
+            if value.is_empty() {
                 return Ok(());
             }
             let is_name = name == b"alertname";

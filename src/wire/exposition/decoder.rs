@@ -324,8 +324,9 @@ impl Decoder {
         }
         let next = match read {
             Ok(line) => line.next,
-            Err(Stop::Fault(_)) => match memchr::memchr(b'\n', window) {
-                Some(newline) => newline + 1,
+            // Newlines before the fault are in quotes.
+            Err(Stop::Fault(fault)) => match memchr::memchr(b'\n', &window[fault.at.min(window.len())..]) {
+                Some(newline) => fault.at + newline + 1,
                 None if closed => window.len(),
                 None => return None,
             },

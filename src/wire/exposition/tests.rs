@@ -72,9 +72,9 @@ fn bad_lines_are_named_by_number_and_cost_no_others() {
 
 #[test]
 fn pushed_lines_may_end_with_crlf() {
-    let body = "\r\n# HELP a x\r\n# TYPE a gauge\r\n# c\r\na 1\r\nb{x=\"y\"} 2 3\r\n \t\r\nc 4 \r\nd \r\ne{x=\"\r\n\"} 5\nf 6\r";
+    let body = "\r\n# HELP a x\r\n# TYPE a gauge\r\n# c\r\na 1\r\nb{x=\"y\"} 2 3\r\n \t\r\nc 4 \r\nd \r\ne{x=\"\r\n\"} 5\ng{x=\"\n\"} 7\r\nf 6\r";
     let whole = lines(body);
-    assert_eq!(all_shown(&whole.rows), ["a{} 1", "b{x=y} 2 3", "c{} 4", "e{x=\r\n} 5", "f{} 6"]);
+    assert_eq!(all_shown(&whole.rows), ["a{} 1", "b{x=y} 2 3", "c{} 4", "e{x=\r\n} 5", "g{x=\n} 7", "f{} 6"]);
     assert_eq!(errors(&whole), [(9, "value")]);
     assert_eq!((whole.rows.metadata[0].help.as_str(), whole.rows.metadata[0].kind), ("x", MetricType::Gauge));
     for piece in 1..9 {

@@ -458,12 +458,28 @@ const NOT_HEX: &str = "hexadecimal digits are expected, two for each byte";
 
 /// Both alphabets are taken, padded or not, in lines or not.
 fn decode_base64(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    if text.contains(['\n', '\r']) {
-        return decode_base64(&text.replace(['\n', '\r'], ""), out);
-    }
     let engine = if text.contains(['-', '_']) { &BASE64_URL } else { &BASE64 };
-    engine.decode_vec(text, out).map_err(|_| "base64 is expected")
+    if !text.contains(['\n', '\r']) {
+        return engine.decode_vec(text, out).map_err(|_| NOT_BASE64);
+    }
+    // In stretches: memory for all of it once more is not there.
+    let (mut stretch, mut len) = ([0; BASE64_STRETCH], 0);
+    for byte in text.bytes().filter(|byte| !b"\n\r".contains(byte)) {
+        if len == BASE64_STRETCH {
+            // Padding ends the text.
+            let more = !stretch.contains(&b'=') && engine.decode_vec(stretch, out).is_ok();
+            len = if more { 0 } else { return Err(NOT_BASE64) };
+        }
+        stretch[len] = byte;
+        len += 1;
+    }
+    engine.decode_vec(&stretch[..len], out).map_err(|_| NOT_BASE64)
 }
+
+const NOT_BASE64: &str = "base64 is expected";
+
+/// Digits that are decoded at once: whole groups of four.
+const BASE64_STRETCH: usize = 1 << 10;
 
 const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)

@@ -157,7 +157,7 @@ async fn tunnel(
         let _ = connection.with_upgrades().await;
     }));
     let answer = sender.send_request(request).await?;
-    if !answer.status().is_success() {
+    if answer.status() != hyper::StatusCode::OK {
         return Err(ClientError::Proxy(format!("CONNECT was answered {}", answer.status())));
     }
     let through = hyper::upgrade::on(answer).await?;

@@ -77,6 +77,8 @@ fn in_cluster(options: &KubernetesOptions, around: &Surroundings<'_>) -> Result<
         // The file is read for each request: the token in it changes every hour.
         authorization: bearer(Credential::File(around.account.join("token"))),
         tls: ClientTls { ca: Some(Credential::File(around.account.join("ca.crt"))), ..ClientTls::default() },
+        // As Kubernetes's own clients have it, here and with a kubeconfig that names no proxy.
+        proxy: ProxyOptions { from_environment: true, ..ProxyOptions::default() },
         ..ClientOptions::default()
     };
     Ok(Access { url: format!("https://{host}:{port}"), client, own_namespace })
@@ -122,7 +124,11 @@ fn kubeconfig(text: &str, folder: &Path) -> Result<Access, String> {
             insecure_skip_verify: cluster.insecure_skip_tls_verify,
             ..ClientTls::default()
         },
-        proxy: ProxyOptions { url: some(&cluster.proxy_url), ..ProxyOptions::default() },
+        proxy: ProxyOptions {
+            url: some(&cluster.proxy_url),
+            from_environment: cluster.proxy_url.is_empty(),
+            ..ProxyOptions::default()
+        },
         ..ClientOptions::default()
     };
     if cluster.server.is_empty() {

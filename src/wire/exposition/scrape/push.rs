@@ -99,7 +99,7 @@ impl Scraper {
                     plain = one_valued(&PLAIN, series, intake);
                 }
                 if self.pushed as u32 == beside || line.has(Line::NATIVE) {
-                    self.push_beside(&line, plain, intake, result)?;
+                    self.push_beside(&line, page.bytes(self.pushed), plain, intake, result)?;
                 } else {
                     intake.push(series, plain, self.time_ns, &[line.value_bits], &[])?;
                     result.accepted += 1;
@@ -179,6 +179,7 @@ impl Scraper {
     fn push_beside<I: Intake>(
         &mut self,
         line: &Line,
+        text: &[u8],
         plain: ShapeId,
         intake: &mut I,
         result: &mut WriteResult,
@@ -188,7 +189,10 @@ impl Scraper {
         let own = self.times.get(self.side.times).filter(|time| time.line == at);
         let time_ns = own.map_or(Some(self.time_ns), |time| time.time_ns);
         let start = self.starts_ns.get(self.side.starts).filter(|start| start.0 == at).map(|start| start.1);
-        let Some(time_ns) = time_ns else { return Ok(()) };
+        let Some(time_ns) = time_ns else {
+            result.reject(0, "timestamp", text, || "the time is too far ahead, or out of range".to_owned());
+            return Ok(());
+        };
         if !self.row_taken {
             let (start, heap) = place_of(start, line, &self.heap);
             let words = [

@@ -29,12 +29,14 @@ struct Target {
     options: ScrapeOptions,
     syntax: Syntax,
     time_ns: i64,
+    /// Samples that the last push refused for their time.
+    far_off: u64,
 }
 
 impl Target {
     fn new(syntax: Syntax) -> Target {
         let (scraper, page, rows) = (Scraper::new(), Page::new(), Rows::default());
-        Target { scraper, page, rows, options: options(), syntax, time_ns: NOW_NS }
+        Target { scraper, page, rows, options: options(), syntax, time_ns: NOW_NS, far_off: 0 }
     }
 
     fn read(&mut self, body: &str) -> Result<Counts, ScrapeFailure> {
@@ -48,6 +50,8 @@ impl Target {
         let mut result = WriteResult::default();
         self.rows.rows.clear();
         self.scraper.push(&mut self.page, &mut self.rows, &mut result).unwrap();
+        let late = |reason: &&(&str, u64)| reason.0 == "timestamp";
+        self.far_off = result.reasons.iter().find(late).map_or(0, |reason| reason.1);
         // Those that the rewrite drops count as taken.
         assert!(result.accepted >= self.rows.rows.len() as u64);
         std::mem::take(&mut self.rows.rows)
@@ -150,6 +154,7 @@ fn times_of_the_targets_own_are_taken_or_not_and_make_no_stale_markers() {
         let counts = target.read(&body).unwrap();
         assert_eq!(counts.ahead, 1);
         let rows = target.push();
+        assert_eq!(target.far_off, 1, "it is told what was not taken");
         assert_eq!(rows.iter().map(|row| row.time_ns).collect::<Vec<_>>(), [5_000_000, target.time_ns]);
     }
     assert_eq!(target.scrape("").1, ["b stale"]);

@@ -1,9 +1,11 @@
-//! Memory that grows without moving, aligned buffers, varints, the fields of protobuf messages, JSON text, lines.
+//! Memory that grows without moving, aligned buffers, varints, decimals, the fields of protobuf messages, JSON text, lines.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 
 mod aligned;
 mod arena;
+pub mod decimal;
+pub mod float;
 pub mod json;
 mod lines;
 mod paged;

@@ -29,9 +29,9 @@ pub(super) struct Slot {
     pub(super) missed: u64,
 }
 
-/// The distance of offsets: a fiftieth of the interval, and this at most.
-const GRID_NS_MAX: u64 = 20_000_000;
-const GRID_PARTS: u64 = 50;
+/// The distance of offsets: a twentieth of the interval, and this at most.
+const GRID_NS_MAX: u64 = 50_000_000;
+const GRID_PARTS: u64 = 20;
 
 /// A scrape that begins later than this has its own time, as in Prometheus; for short intervals a hundredth of them.
 const TOLERANCE_NS: u64 = 2_000_000;
@@ -130,14 +130,14 @@ mod tests {
     #[test]
     fn slots_are_an_interval_apart_and_their_times_exact() {
         let wall = 1_700_000_000_123_456_789;
-        let mut slots = Slots::new(7 * S + 25_000_000, 15 * S, 100, wall);
+        let mut slots = Slots::new(7 * S + 75_000_000, 15 * S, 100, wall);
         let first = slots.next_ns();
         assert!(first < 100 + 15 * S);
         for n in 0..5u64 {
             let now = first + n * 15 * S + 1_900_000;
             let slot = slots.take(now, wall + (now - 100) as i64);
             assert_eq!((slot.delay_ns, slot.missed), (1_900_000, 0));
-            assert_eq!(slot.stamp_ns.rem_euclid(15 * S as i64), 7 * S as i64 + 20_000_000);
+            assert_eq!(slot.stamp_ns.rem_euclid(15 * S as i64), 7 * S as i64 + 50_000_000);
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
             prop_assert!(wait < interval);
             let at = (i128::from(wall) + i128::from(wait)).rem_euclid(i128::from(interval));
             let offset = i128::from(hash % interval);
-            let grid = i128::from((interval / 50).clamp(1, 20_000_000));
+            let grid = i128::from((interval / 20).clamp(1, 50_000_000));
             prop_assert!(at % grid == 0 && (offset - grid + 1..=offset).contains(&at), "{} {}", at, offset);
         }
     }

@@ -1,5 +1,8 @@
 //! Numbers, with their text.
 
+use super::super::decimal::{DIGITS_SAFE, TEN_TO, digits_in_word, load_word, number_in_word};
+use super::super::float;
+
 /// A number as it stands in the text: well-formed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JsonNumber<'a> {
@@ -49,11 +52,15 @@ impl<'a> JsonNumber<'a> {
         // What overflows has too many digits, and is not asked for its mantissa.
         let mut mantissa = self.mantissa;
         let mut rest = &self.text[at..];
-        while let Some((chunk, behind)) = rest.split_first_chunk()
-            && let Some(eight) = eight_digits(*chunk)
-        {
-            mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(eight);
-            rest = behind;
+        while let Some(word) = load_word(rest, 0) {
+            let count = digits_in_word(word);
+            if count > 0 {
+                mantissa = mantissa.wrapping_mul(TEN_TO[count]).wrapping_add(number_in_word(word, count));
+                rest = &rest[count..];
+            }
+            if count < 8 {
+                break;
+            }
         }
         while let Some((byte @ b'0'..=b'9', behind)) = rest.split_first() {
             mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
@@ -80,17 +87,10 @@ impl<'a> JsonNumber<'a> {
     /// The nearest double, with the sign of zero; infinite if it is too large.
     #[inline]
     pub fn f64(&self) -> f64 {
-        // A mantissa below 2^53 and a small power of ten are both doubles, and one division rounds correctly (Clinger).
-        if self.digits > DIGITS_SAFE || self.mantissa >= 1 << 53 || self.places > 22 || self.exponent {
-            return self.f64_slowly();
-        }
-        let magnitude = self.mantissa as f64 / EXACT_TEN_TO[self.places as usize];
-        if self.is_negative() { -magnitude } else { magnitude }
-    }
-
-    #[cold]
-    fn f64_slowly(&self) -> f64 {
-        fast_float2::parse(self.text).expect("JSON's numbers are a subset of fast-float2's")
+        let is_plain = self.digits <= DIGITS_SAFE as u32 && !self.exponent;
+        let value =
+            is_plain.then(|| float::of_decimal(self.mantissa, -(self.places as i32), self.is_negative()));
+        value.flatten().unwrap_or_else(|| float::of_text(self.text))
     }
 
     /// The integer, if it is one of 64 bits with sign.
@@ -111,7 +111,7 @@ impl<'a> JsonNumber<'a> {
         if !self.is_integer() {
             return None;
         }
-        if self.digits <= DIGITS_SAFE {
+        if self.digits <= DIGITS_SAFE as u32 {
             return Some(self.mantissa);
         }
         let digits = &self.text[usize::from(self.is_negative())..];
@@ -123,30 +123,3 @@ impl<'a> JsonNumber<'a> {
         self.text.first() == Some(&b'-')
     }
 }
-
-/// The number that eight digits spell: all at once, by pairs, fours and eights.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    let digits = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
-    // A digit is 0..=9 now: its upper half is empty, also after adding 6.
-    let others = (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
-    if others != 0 {
-        return None;
-    }
-    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff)
-}
-
-/// Digits that always fit a `u64`.
-const DIGITS_SAFE: u32 = 19;
-
-const EXACT_TEN_TO: [f64; 23] = {
-    let mut table = [1.0; 23];
-    let mut i = 1;
-    while i < table.len() {
-        table[i] = table[i - 1] * 10.0;
-        i += 1;
-    }
-    table
-};

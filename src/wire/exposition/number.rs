@@ -1,5 +1,7 @@
 //! Values and times: Go's `ParseFloat` without hexadecimal and underscores, as the Prometheus server calls it.
 
+use crate::bytes::decimal::{DIGITS_SAFE, TEN_TO, digits};
+use crate::bytes::float;
 use crate::model::NAN_CANONICAL_BITS;
 
 use super::Syntax;
@@ -102,29 +104,48 @@ pub(super) fn row_end(input: &[u8], at: usize, syntax: Syntax) -> Option<RowEnd>
 #[inline]
 fn value(input: &[u8], at: usize) -> Option<(u64, usize)> {
     let rest = &input[at..];
-    let negative = rest.first() == Some(&b'-');
-    let mut i = usize::from(negative);
-    let first = i;
-    let mut mantissa = 0u64;
-    let mut point = None;
-    loop {
-        match *rest.get(i)? {
-            digit @ b'0'..=b'9' => mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')),
-            b'.' if point.is_none() => point = Some(i),
-            b' ' | b'\n' => break,
-            _ => return long_value(rest, at),
+    match short_value(rest) {
+        Some((value, len)) => Some((value.to_bits(), at + len)),
+        None => long_value(rest, at),
+    }
+}
+
+/// The value that `rest` starts with, and its length: a decimal of few digits, as `%g` writes most.
+#[inline(always)]
+fn short_value(rest: &[u8]) -> Option<(f64, usize)> {
+    let negative = rest.first()? == &b'-';
+    let start = usize::from(negative);
+    let (mut mantissa, whole) = digits(rest, start)?;
+    let mut end = start + whole;
+    let mut exponent = 0;
+    if *rest.get(end)? == b'.' {
+        let (fraction, places) = digits(rest, end + 1)?;
+        if whole + places > DIGITS_SAFE {
+            return None;
         }
-        i += 1;
+        mantissa = mantissa * TEN_TO[places] + fraction;
+        exponent = -(places as i32);
+        end += 1 + places;
     }
-    let places = point.map_or(0, |point| i - point - 1);
-    let digits = i - first - usize::from(point.is_some());
-    if digits == 0 || digits > MANTISSA_DIGITS_MAX {
-        return long_value(rest, at);
+    if *rest.get(end)? == b'e' {
+        let (power, len) = short_exponent(&rest[end + 1..])?;
+        exponent += power;
+        end += 1 + len;
     }
-    // Both are doubles exactly, so that one division rounds correctly.
-    let magnitude = if places == 0 { mantissa as f64 } else { mantissa as f64 / TEN_TO[places] };
-    let value = if negative { -magnitude } else { magnitude };
-    Some((value.to_bits(), at + i))
+    if !matches!(rest.get(end)?, b' ' | b'\n') {
+        return None;
+    }
+    Some((float::of_decimal(mantissa, exponent, negative)?, end))
+}
+
+/// A sign and two digits, as `%g` writes exponents.
+#[inline(always)]
+fn short_exponent(rest: &[u8]) -> Option<(i32, usize)> {
+    let &[sign @ (b'+' | b'-'), tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = rest.first_chunk()? else {
+        return None;
+    };
+    let power = i32::from(tens - b'0') * 10 + i32::from(ones - b'0');
+    Some((if sign == b'-' { -power } else { power }, 3))
 }
 
 #[cold]
@@ -189,9 +210,6 @@ pub(super) fn append_canonical(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Digits of a mantissa that is a double exactly: 10^15 < 2^53.
-const MANTISSA_DIGITS_MAX: usize = 15;
-
 /// Digits of a time that cannot overflow.
 const MILLIS_DIGITS_MAX: usize = 18;
 
@@ -204,16 +222,6 @@ const VALUE_BYTES_MAX: usize = 64;
 /// Decimal exponents of numbers that Go's shortest `%g` writes without one.
 const LEAST_PLAIN: i32 = -4;
 const GREATEST_PLAIN: i32 = 6;
-
-const TEN_TO: [f64; MANTISSA_DIGITS_MAX + 1] = {
-    let mut table = [1.0; MANTISSA_DIGITS_MAX + 1];
-    let mut i = 1;
-    while i < table.len() {
-        table[i] = table[i - 1] * 10.0;
-        i += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,6 @@ mod decoder;
 mod dialect;
 mod fault;
 mod fields;
-mod float;
 mod key;
 mod line;
 mod number;

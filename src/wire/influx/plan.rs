@@ -7,13 +7,15 @@
 //!
 //! Reads are of many bytes: lines that end near the input's end go the plain way too.
 
+use crate::bytes::decimal::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word};
+use crate::bytes::float;
 use crate::model::{FieldType, Intake, Shape, ShapeId, heap_word};
 
-use super::number::{DIGITS_SAFE, TEN_TO, digits, digits_in_word, load_word, number_in_word, parse_f64};
+use super::number::parse_f64;
 use super::scan::{BLOCK_BYTES, Scan};
 use super::text::unescape_string;
 use super::time::Clockwork;
-use super::{Dialect, NAME_BYTES_MAX_V3, float};
+use super::{Dialect, NAME_BYTES_MAX_V3};
 
 /// Plans kept, by shape number.
 #[derive(Default, Debug)]

@@ -124,6 +124,18 @@ impl Scraper {
         let (begin, base) = (reading.trail.next, reading.at);
         let mut done = 0;
         while let Some(line) = old.lines.get(reading.trail.next) {
+            if !self.starts.are_known() {
+                let same = same_samples(&old.lines[reading.trail.next..], from + common);
+                if !same.is_empty() {
+                    let moved = (base as u32).wrapping_sub(from as u32);
+                    let moved =
+                        same.iter().map(|line| Line { start: line.start.wrapping_add(moved), ..*line });
+                    self.lines.extend(moved);
+                    reading.trail.next += same.len();
+                    done = old.lines[reading.trail.next].start as usize - from;
+                    continue;
+                }
+            }
             let end = old.end(reading.trail.next) - from;
             // What has no newline may go on.
             if end > common || line.has(Line::ANEW | Line::TIMED) || old.text[from + end - 1] != b'\n' {
@@ -465,6 +477,16 @@ impl Scraper {
         self.settling.tokens = tokens;
         len
     }
+}
+
+/// The samples at the start of `lines` that end before `upto`; not the last line, which may have no newline.
+#[inline]
+fn same_samples(lines: &[Line], upto: usize) -> &[Line] {
+    let is_same = |line: &Line, next: &Line| {
+        line.flags & (Line::SAMPLE | Line::ANEW | Line::TIMED) == Line::SAMPLE && next.start as usize <= upto
+    };
+    let count = lines.iter().zip(lines.iter().skip(1)).take_while(|(line, next)| is_same(line, next)).count();
+    &lines[..count]
 }
 
 impl Reading<'_> {

@@ -14,9 +14,11 @@
 //!
 //! What is left (more than 19 digits, large powers, subnormals) goes to the fast-float2 crate.
 
+use super::decimal::EXACT_TEN_TO;
+
 /// The value of `mantissa * 10^exponent`, negated if `negative`; none where this room has no exact way.
 #[inline(always)]
-pub(super) fn of_decimal(mantissa: u64, exponent: i32, negative: bool) -> Option<f64> {
+pub fn of_decimal(mantissa: u64, exponent: i32, negative: bool) -> Option<f64> {
     let magnitude = if mantissa < 1 << 53 && exponent.unsigned_abs() <= CLINGER_MAX as u32 {
         let value = mantissa as f64;
         let power = EXACT_TEN_TO[exponent.unsigned_abs() as usize];
@@ -29,12 +31,12 @@ pub(super) fn of_decimal(mantissa: u64, exponent: i32, negative: bool) -> Option
 
 /// The value of `mantissa / 10^places`, both below eight digits' worth.
 #[inline(always)]
-pub(super) fn of_short(mantissa: u64, places: usize) -> f64 {
+pub fn of_short(mantissa: u64, places: usize) -> f64 {
     mantissa as f64 / EXACT_TEN_TO[places]
 }
 
 /// The value of a decimal float that has been checked against a grammar.
-pub(super) fn of_text(text: &[u8]) -> f64 {
+pub fn of_text(text: &[u8]) -> f64 {
     fast_float2::parse(text).expect("the grammar checked before is a subset of fast-float2's")
 }
 
@@ -73,8 +75,8 @@ fn by_power_of_five(mantissa: u64, exponent: i32) -> Option<f64> {
     Some(f64::from_bits(bits & ((1 << 52) - 1) | (biased as u64) << 52))
 }
 
-/// Powers of ten that are doubles.
-const CLINGER_MAX: usize = 22;
+/// The greatest power of ten that is a double.
+const CLINGER_MAX: usize = EXACT_TEN_TO.len() - 1;
 
 /// The greatest power here, both ways: 5^27 is the last one below 2^64, which keeps the table's arithmetic simple
 /// and, in the paper's terms, is where the product's lower half always settles the rounding.
@@ -85,16 +87,6 @@ const TIE_LEAST: i32 = -4;
 const TIE_GREATEST: i32 = 23;
 
 const BELOW_MANTISSA: u64 = 0x1ff;
-
-const EXACT_TEN_TO: [f64; CLINGER_MAX + 1] = {
-    let mut table = [1.0; CLINGER_MAX + 1];
-    let mut i = 1;
-    while i < table.len() {
-        table[i] = table[i - 1] * 10.0;
-        i += 1;
-    }
-    table
-};
 
 /// 128 bits of 5^-27 .. 5^27.
 static FIVE_TO: [u128; 2 * POWER_MAX as usize + 1] = {

@@ -2,7 +2,8 @@
 //!
 //! By series, a value stands beside the last one of its series and their difference is small; arrival order within
 //! a series is kept. Sorting is a stable radix sort over series numbers, up to 12 bits a pass; narrow rows of few
-//! series are put into their places at once.
+//! series are put into their places at once, and those that come in rounds, the same series in the same order again
+//! and again, are turned like a matrix.
 
 use super::codec::find_starts;
 use super::table::RowOrder;
@@ -57,6 +58,10 @@ impl Sorter {
             find_starts(series.iter().copied(), series.len(), starts);
             return if sorted { RowOrder::Series } else { RowOrder::Arrival };
         }
+        if self.find_rounds(series) {
+            self.turn(rows, columns, starts);
+            return RowOrder::Series;
+        }
         let (min, max) = range(series.iter().copied());
         if max - min < PLACED_SERIES_MAX {
             let (min, span) = (min, (max - min) as usize + 1);
@@ -94,6 +99,39 @@ impl Sorter {
         fill_narrow(rows, self.keys.iter().map(|&key| key as u32 as usize), columns);
         find_starts(self.keys.iter().map(|key| (key >> 32) as u32), series.len(), starts);
         RowOrder::Series
+    }
+
+    /// Whether rows come in rounds. The keys are then `series << 32 | row` of the first round, sorted.
+    fn find_rounds(&mut self, series: &[u32]) -> bool {
+        let Some((first, rest)) = series.split_first() else { return false };
+        let Some(period) = rest.iter().position(|s| s == first).map(|at| at + 1) else { return false };
+        if series.len() < ROUNDS_MIN * period || series[period..] != series[..series.len() - period] {
+            return false;
+        }
+        self.keys.clear();
+        self.keys.extend((0..).zip(&series[..period]).map(|(row, &s): (u64, _)| u64::from(s) << 32 | row));
+        self.keys.sort_unstable();
+        self.keys.is_sorted_by(|a, b| a >> 32 != b >> 32)
+    }
+
+    /// Puts the rows of rounds into `columns`: each series' are as far apart as a round is long.
+    fn turn(&self, rows: &NarrowRows, columns: [&mut [u64]; 3], starts: &mut Vec<u32>) {
+        let (times_ns, words) = (rows.times_ns(), rows.words());
+        let [series_out, times_out, words_out] = columns;
+        let period = self.keys.len();
+        starts.clear();
+        let mut start = 0;
+        for key in &self.keys {
+            let row = *key as u32 as usize;
+            let end = start + (times_ns.len() - row).div_ceil(period);
+            series_out[start..end].fill(key >> 32);
+            let times_ns = times_ns[row..].iter().step_by(period);
+            times_out[start..end].iter_mut().zip(times_ns).for_each(|(out, &time_ns)| *out = time_ns as u64);
+            let words = words[row..].iter().step_by(period);
+            words_out[start..end].iter_mut().zip(words).for_each(|(out, &word)| *out = word);
+            starts.push(start as u32);
+            start = end;
+        }
     }
 
     /// Whether a good part of the sorted keys' series have several rows.
@@ -172,6 +210,9 @@ const SAMPLE: usize = 64;
 /// times and words each, are written to in turn, and want to be in the cache.
 const PLACED_SERIES_MAX: u32 = 1 << 14;
 
+/// Fewer rounds are not worth to be told apart from other rows.
+const ROUNDS_MIN: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +248,29 @@ mod tests {
         }
     }
 
+    /// Arranges narrow rows of these series, and compares with a stable sort.
+    fn check_narrow(series: &[u32]) -> Result<(), TestCaseError> {
+        let mut batch = Batch::default();
+        let of = series.iter().map(|&s| SeriesId(s));
+        batch.extend_narrow(ShapeId(0), series.len(), of, (0..).map(|t| t / 7), 5..);
+        let mut order: Vec<usize> = (0..series.len()).collect();
+        let [mut s, mut t, mut w] = [(); 3].map(|()| vec![u64::MAX; series.len()]);
+        let mut starts = vec![9; 3];
+        let columns = [&mut s[..], &mut t[..], &mut w[..]];
+        let arranged = Sorter::default().arrange_narrow(batch.narrow().unwrap(), columns, &mut starts);
+        match arranged {
+            RowOrder::Series => order.sort_by_key(|&row| series[row]),
+            _ => prop_assert!(!series.is_sorted()),
+        }
+        let is_start = |&i: &usize| i == 0 || s[i] != s[i - 1];
+        let expected: Vec<u32> = (0..s.len()).filter(is_start).map(|i| i as u32).collect();
+        prop_assert_eq!(starts, expected);
+        for (i, &row) in order.iter().enumerate() {
+            prop_assert_eq!((s[i], t[i], w[i]), (u64::from(series[row]), row as u64 / 7, row as u64 + 5));
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn narrow_rows_are_placed_as_a_stable_sort_would(
@@ -214,25 +278,37 @@ mod tests {
             shift in 0u32..32,
         ) {
             let series: Vec<u32> = series.iter().map(|s| s >> shift).collect();
-            let mut batch = Batch::default();
-            let of = series.iter().map(|&s| SeriesId(s));
-            batch.extend_narrow(ShapeId(0), series.len(), of, (0..).map(|t| t / 7), 5..);
-            let mut order: Vec<usize> = (0..series.len()).collect();
-            let [mut s, mut t, mut w] = [(); 3].map(|()| vec![u64::MAX; series.len()]);
-            let mut starts = vec![9; 3];
-            let columns = [&mut s[..], &mut t[..], &mut w[..]];
-            let arranged = Sorter::default().arrange_narrow(batch.narrow().unwrap(), columns, &mut starts);
-            match arranged {
-                RowOrder::Series => order.sort_by_key(|&row| series[row]),
-                _ => prop_assert!(!series.is_sorted()),
-            }
-            let is_start = |&i: &usize| i == 0 || s[i] != s[i - 1];
-            let expected: Vec<u32> = (0..s.len()).filter(is_start).map(|i| i as u32).collect();
-            prop_assert_eq!(starts, expected);
-            for (i, &row) in order.iter().enumerate() {
-                prop_assert_eq!((s[i], t[i], w[i]), (u64::from(series[row]), row as u64 / 7, row as u64 + 5));
-            }
+            check_narrow(&series)?;
         }
+
+        #[test]
+        fn so_are_rounds_that_begin_and_end_anywhere_and_what_is_nearly_rounds(
+            round in prop::collection::vec(any::<u32>(), 1..300),
+            shift in 0u32..32,
+            rows in 1usize..2000,
+            strange in prop::option::of((any::<prop::sample::Index>(), any::<u32>())),
+        ) {
+            let mut series: Vec<u32> = round.iter().map(|s| s >> shift).cycle().take(rows).collect();
+            if let Some((at, other)) = strange {
+                series[at.index(rows)] = other >> shift;
+            }
+            check_narrow(&series)?;
+        }
+    }
+
+    #[test]
+    fn only_rounds_are_turned() {
+        let mut sorter = Sorter::default();
+        let rounds =
+            |round: &[u32], rows: usize| round.iter().copied().cycle().take(rows).collect::<Vec<_>>();
+        assert!(sorter.find_rounds(&rounds(&[3, 1, 2], 14)));
+        assert_eq!(sorter.keys, [1 << 32 | 1, 2 << 32 | 2, 3 << 32]);
+        assert!(!sorter.find_rounds(&rounds(&[3, 1, 2], 11)), "not often enough");
+        assert!(!sorter.find_rounds(&rounds(&[3, 1, 1], 14)), "twice in a round");
+        assert!(!sorter.find_rounds(&rounds(&[3, 1, 3, 2], 18)), "the first one twice in a round");
+        let mut nearly = rounds(&[3, 1, 2], 14);
+        nearly[13] = 2;
+        assert!(!sorter.find_rounds(&nearly));
     }
 
     #[test]

@@ -377,8 +377,11 @@ impl Ingest {
         let (times, words) = (times_ns.iter().copied(), words.iter().copied());
         let taken = self.batch.extend_narrow(shape, rows.len() - from, series, times, words);
         let expected = self.limits.time_min_ns..=self.limits.time_max_ns;
-        let far_off = times_ns[..taken].iter().filter(|time_ns| !expected.contains(time_ns)).count();
-        self.rows_far_off += far_off as u64;
+        let (min_ns, max_ns) = self.batch.time_range();
+        if !(expected.contains(&min_ns) && expected.contains(&max_ns)) {
+            let far_off = times_ns[..taken].iter().filter(|time_ns| !expected.contains(time_ns)).count();
+            self.rows_far_off += far_off as u64;
+        }
         taken
     }
 

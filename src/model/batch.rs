@@ -210,9 +210,15 @@ impl Batch {
             .max(usize::from(self.is_empty()));
         let appended = self.narrow.extend(shape, rows.min(room), series, times_ns, words);
         self.samples += appended.len() as u64;
+        let mut last_ns = None;
         for &time_ns in appended {
-            self.time_min = self.time_min.min(time_ns);
-            self.time_max = self.time_max.max(time_ns);
+            // Rows of one time mostly come together. All of them would be compared as vectors, for which SSE2 has no
+            // instruction.
+            if last_ns != Some(time_ns) {
+                last_ns = Some(time_ns);
+                self.time_min = self.time_min.min(time_ns);
+                self.time_max = self.time_max.max(time_ns);
+            }
         }
         appended.len()
     }

@@ -1,9 +1,10 @@
-//! The loops that touch every value, each compiled twice: for any machine, and for AVX2 where the processor has it.
+//! The loops that touch every value, each compiled for any machine, for AVX2, and for AVX-512, which has what AVX2
+//! lacks for words: least and greatest, products, and conversions from and to floats.
 //!
 //! They are plain loops over slices, written so that the compiler vectorizes them; nothing here is intrinsics but
 //! the prefetch.
 //!
-//! Invariant 1: a function compiled for AVX2 is called only where the processor was seen to have it.
+//! Invariant 1: a function compiled for AVX2 or AVX-512 is called only where the processor was seen to have it.
 
 #![allow(unsafe_code)]
 
@@ -19,6 +20,17 @@ macro_rules! dispatch {
                 #[target_feature(enable = "avx2")]
                 fn avx2($($arg: $type),*) $(-> $ret)? {
                     $body($($arg),*)
+                }
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $type),*) $(-> $ret)? {
+                    $body($($arg),*)
+                }
+                if is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                {
+                    // SAFETY: invariant 1; each of these includes AVX-512F.
+                    return unsafe { avx512($($arg),*) };
                 }
                 if is_x86_feature_detected!("avx2") {
                     // SAFETY: invariant 1.

@@ -237,16 +237,26 @@ fn a_tunnel_leads_through_a_proxy() {
     let proxy = tunnels(server.address, |_| true);
     let url = format!("u:p@{}", proxy.address);
     let mut job = https_by("j", "metrics.example:8443", url, trusting(&authority));
-    job.client.proxy.connect_headers = vec![("X-Tunnel".into(), vec![Credential::Text("t".into())])];
+    let text = |text: &str| Credential::Text(text.into());
+    job.client.proxy.connect_headers = vec![
+        ("X-Tunnel".into(), vec![text("1"), text("2")]),
+        ("user-agent".into(), vec![text("gate/1")]),
+        ("Host".into(), vec![text("elsewhere.example")]),
+        ("Proxy-Authorization".into(), vec![text("Basic eDp5")]),
+    ];
     let gateway = Gateway::start();
     gateway.scrape(vec![job.clone()]);
     gateway.wait_for(&job, Health::Up);
     let asked = &proxy.asked()[0];
     assert!(asked.head.starts_with("CONNECT metrics.example:8443 HTTP/1.1\n"));
-    assert_eq!(
-        (asked.header("Proxy-Authorization"), asked.header("X-Tunnel")),
-        (Some("Basic dTpw"), Some("t"))
-    );
+    for (name, values) in [
+        ("Host", &["metrics.example:8443"][..]),
+        ("User-Agent", &["gate/1"]),
+        ("Proxy-Authorization", &["Basic dTpw"]),
+        ("X-Tunnel", &["1", "2"]),
+    ] {
+        assert_eq!(asked.headers(name).collect::<Vec<_>>(), values, "{name}");
+    }
 }
 
 /// A connection serves more than one scrape.

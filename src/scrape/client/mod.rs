@@ -14,6 +14,7 @@ mod resolver;
 mod response;
 mod socks;
 mod spares;
+mod speech;
 mod tokens;
 mod transport;
 mod tunnel;
@@ -36,8 +37,8 @@ pub use proxy::ProxyEnvironment;
 pub(super) use proxy::{Proxy, ProxyKind, proxy_for};
 pub(super) use request::Ask;
 pub(super) use resolver::Resolver;
-pub(super) use socks::{REPLY_BYTES_MAX, Socks};
 pub(super) use spares::Spares;
+pub(super) use speech::{PIECE_BYTES_MAX, Speech};
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 

@@ -43,6 +43,9 @@ pub(super) struct Addressed<'a> {
 /// Who we are, as servers are told.
 const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
+/// Headers that a request has, or has not, by itself, whatever is configured.
+const OF_REQUESTS: [&str; 5] = ["Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"];
+
 impl Ask<'_> {
     /// Appends the head.
     ///
@@ -91,12 +94,16 @@ impl Ask<'_> {
     }
 }
 
-/// Appends the head that asks a proxy for a tunnel.
+/// Appends the head that asks a proxy for a tunnel, with the headers that are configured for that.
+///
+/// As Go's clients have it: the first `User-Agent` that is configured is who we are, and an empty one is nobody; a name
+/// and a password in the proxy's URL win over a `Proxy-Authorization`; other headers that the request has by itself
+/// are passed over.
 ///
 /// # Errors
 /// As for [`Ask::write`].
 pub(super) fn write_connect(
-    client: &ClientOptions,
+    configured: &[(String, Vec<Credential>)],
     proxy: &Proxy,
     to: &Origin,
     out: &mut Vec<u8>,
@@ -104,9 +111,16 @@ pub(super) fn write_connect(
     let authority = to.with_port();
     out.extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\n").as_bytes());
     header(out, "Host", authority.as_bytes())?;
-    header(out, "User-Agent", USER_AGENT.as_bytes())?;
+    let agent = configured.iter().find(|(name, _)| is_one_of(name, &["User-Agent"]));
+    let agent = agent.and_then(|(_, values)| values.first()).map_or(Ok(USER_AGENT.into()), read)?;
+    if !agent.is_empty() {
+        header(out, "User-Agent", &agent)?;
+    }
     proxy_authorization(proxy, out)?;
-    for (name, values) in &client.proxy.connect_headers {
+    let is_own = |name: &str| {
+        is_one_of(name, &OF_REQUESTS) || proxy.user.is_some() && is_one_of(name, &["Proxy-Authorization"])
+    };
+    for (name, values) in configured.iter().filter(|(name, _)| !is_own(name)) {
         for value in values {
             header(out, name, &read(value)?)?;
         }
@@ -130,6 +144,10 @@ fn write_path(path: &str, out: &mut Vec<u8>) {
             let _ = write!(out, "%{byte:02X}");
         }
     }
+}
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
 fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), String> {
@@ -163,7 +181,7 @@ fn read(credential: &Credential) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
     use crate::scrape::client::proxy::ProxyKind;
-    use crate::scrape::job::{Authorization, BasicAuth};
+    use crate::scrape::job::{Authorization, BasicAuth, Scheme};
 
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
         let mut out = Vec::new();
@@ -228,5 +246,46 @@ mod tests {
                 .unwrap()
                 .contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("u:p")))
         );
+    }
+
+    #[test]
+    fn headers_of_connect_stand_beside_those_that_it_has_by_itself_only_where_they_may() {
+        let to = Origin::parse(Scheme::Https, "[::1%lo]:8443").unwrap();
+        let head = |configured: &[(&str, &[&str])], user: Option<&str>| {
+            let text = |text: &&str| Credential::Text((*text).to_owned());
+            let configured: Vec<_> = configured
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values.iter().map(text).collect()))
+                .collect();
+            let user = user.map(|name| (name.into(), b"p".to_vec()));
+            let proxy = Proxy { kind: ProxyKind::Http, host: "proxy".into(), port: 3128, user };
+            let mut out = Vec::new();
+            write_connect(&configured, &proxy, &to, &mut out).map(|()| {
+                let head = String::from_utf8(out).unwrap();
+                let rest = head.strip_prefix("CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n").unwrap();
+                rest.strip_suffix("\r\n").unwrap().replace("\r\n", "|")
+            })
+        };
+        let plain = format!("User-Agent: {USER_AGENT}|");
+        assert_eq!(head(&[], None).as_deref(), Ok(&*plain));
+        for own in ["host", "CONTENT-LENGTH", "Transfer-Encoding", "trailer"] {
+            assert_eq!(head(&[(own, &["1"])], None).as_deref(), Ok(&*plain), "{own}");
+        }
+        for (configured, expected) in [
+            (&[("user-agent", &["a/1", "b/2"][..]), ("X", &["1", "2"])][..], "User-Agent: a/1|X: 1|X: 2|"),
+            (&[("User-Agent", &[])], &*plain),
+            (&[("User-Agent", &[""]), ("X", &[""])], "X: |"),
+            (
+                &[("User-Agent", &["a"]), ("proxy-authorization", &["Basic 1", "Basic 2"])],
+                "User-Agent: a|proxy-authorization: Basic 1|proxy-authorization: Basic 2|",
+            ),
+        ] {
+            assert_eq!(head(configured, None).as_deref(), Ok(expected), "{configured:?}");
+        }
+        let told = format!("User-Agent: a|Proxy-Authorization: Basic {}|", STANDARD.encode("u:p"));
+        let configured: [(&str, &[&str]); 2] =
+            [("User-Agent", &["a"]), ("proxy-authorization", &["Basic 1"])];
+        assert_eq!(head(&configured, Some("u")).as_deref(), Ok(&*told));
+        assert!(head(&[("X", &["a\r\nY: b"])], None).unwrap_err().contains("control character"));
     }
 }

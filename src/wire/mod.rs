@@ -127,9 +127,12 @@ impl Elements {
         reason: impl Fn(&F) -> &'static str,
         mut take: impl FnMut(&mut Json<'_>) -> Result<Result<u64, Full>, F>,
     ) -> Fed {
+        let done = Fed { consumed: body.len(), state: FedState::Done };
         let mut json = Json::new(body, self.at);
-        let is_empty = self.at == 0 && json.take(b'[') && json.peek() == Some(b']');
-        while !is_empty {
+        if self.at == 0 && json.take(b'[') && json.peek() == Some(b']') {
+            return done;
+        }
+        loop {
             json.peek();
             let start = json;
             match take(&mut json) {
@@ -153,7 +156,7 @@ impl Elements {
             }
         }
         *self = Elements::default();
-        Fed { consumed: body.len(), state: FedState::Done }
+        done
     }
 }
 

@@ -13,7 +13,7 @@ use tidegate::scrape::{
 };
 
 use super::gateway::{Gateway, job, job_of};
-use super::target::{Target, answer, text};
+use super::target::{Asked, Target, answer, text};
 
 fn with_token(job: Job) -> Job {
     let credentials = Some(Credential::Text("secret".into()));
@@ -227,7 +227,7 @@ fn a_proxy_is_asked_for_the_whole_url_unless_the_server_is_excepted() {
         gateway.wait_for(job, Health::Up);
     }
     let asked = proxy.asked();
-    let paths: BTreeSet<&str> = asked.iter().map(|asked| asked.path()).collect();
+    let paths: BTreeSet<&str> = asked.iter().map(Asked::path).collect();
     let through = format!("http://{here}/metrics");
     assert_eq!(paths, BTreeSet::from(["http://elsewhere.invalid:9100/metrics", &through]));
     assert!(target.asked().iter().any(|asked| asked.header("Host") == Some(&here)), "past the proxy");

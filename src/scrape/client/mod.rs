@@ -33,9 +33,10 @@ use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
 
 pub(super) use body::Purse;
+pub(super) use exchange::REDIRECTS_MAX;
 pub use proxy::ProxyEnvironment;
-pub(super) use proxy::{Proxy, ProxyKind, proxy_for};
-pub(super) use request::Ask;
+pub(super) use proxy::{Proxy, ProxyKind, proxy_for, unescaped};
+pub(super) use request::{AGENT, Ask};
 pub(super) use resolver::Resolver;
 pub(super) use spares::Spares;
 pub(super) use speech::{PIECE_BYTES_MAX, Speech};

@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::scrape::job::{ClientOptions, Credential};
-use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use crate::scrape::secrets::authorization;
 
 use super::proxy::Proxy;
 use super::url::{Origin, Url};
@@ -41,7 +38,7 @@ pub(super) struct Addressed<'a> {
 }
 
 /// Who we are, as servers are told.
-const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+pub(in crate::scrape) const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
 /// Headers that a request has, or has not, by itself, whatever is configured.
 const OF_REQUESTS: [&str; 5] = ["Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"];
@@ -59,7 +56,7 @@ impl Ask<'_> {
         write_path(&to.url.path, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         header(out, "Host", to.url.origin.authority().as_bytes())?;
-        header(out, "User-Agent", USER_AGENT.as_bytes())?;
+        header(out, "User-Agent", AGENT.as_bytes())?;
         header(out, "Accept", self.accept.as_bytes())?;
         header(out, "Accept-Encoding", if self.compression { b"gzip" } else { b"identity" })?;
         header(out, "X-Prometheus-Scrape-Timeout-Seconds", self.timeout_seconds.to_string().as_bytes())?;
@@ -74,20 +71,12 @@ impl Ask<'_> {
     }
 
     fn write_credentials(&self, token: Option<&str>, out: &mut Vec<u8>) -> Result<(), String> {
-        if let Some(token) = token {
-            header(out, "Authorization", format!("Bearer {token}").as_bytes())?;
-        } else if let Some(basic) = &self.client.basic_auth {
-            let password = basic.password.as_ref().map(read).transpose()?.unwrap_or_default();
-            let pair = [&read(&basic.username)?, &b":"[..], &password].concat();
-            header(out, "Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())?;
-        } else if let Some(authorization) = &self.client.authorization {
-            let credentials = authorization.credentials.as_ref().map(read).transpose()?.unwrap_or_default();
-            let value = [authorization.kind.trim().as_bytes(), b" ", &credentials].concat();
-            header(out, "Authorization", value.trim_ascii())?;
+        if let Some(value) = authorization(self.client, token)? {
+            header(out, "Authorization", &value)?;
         }
         for (name, values) in &self.client.headers {
             for value in values {
-                header(out, name, &read(value)?)?;
+                header(out, name, &value.read_trimmed()?)?;
             }
         }
         Ok(())
@@ -112,7 +101,8 @@ pub(super) fn write_connect(
     out.extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\n").as_bytes());
     header(out, "Host", authority.as_bytes())?;
     let agent = configured.iter().find(|(name, _)| is_one_of(name, &["User-Agent"]));
-    let agent = agent.and_then(|(_, values)| values.first()).map_or(Ok(USER_AGENT.into()), read)?;
+    let agent =
+        agent.and_then(|(_, values)| values.first()).map_or(Ok(AGENT.into()), Credential::read_trimmed)?;
     if !agent.is_empty() {
         header(out, "User-Agent", &agent)?;
     }
@@ -122,7 +112,7 @@ pub(super) fn write_connect(
     };
     for (name, values) in configured.iter().filter(|(name, _)| !is_own(name)) {
         for value in values {
-            header(out, name, &read(value)?)?;
+            header(out, name, &value.read_trimmed()?)?;
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -165,21 +155,12 @@ fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A secret, read anew: its file may have changed.
-fn read(credential: &Credential) -> Result<Vec<u8>, String> {
-    match credential {
-        Credential::Text(text) => Ok(text.clone().into_bytes()),
-        Credential::File(path) => {
-            let failed = |why: String| format!("unable to read file {}: {why}", path.display());
-            let text = plain_file::read(path, SECRET_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
-            Ok(text.trim_ascii().to_vec())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use crate::scrape::client::proxy::ProxyKind;
     use crate::scrape::job::{Authorization, BasicAuth, Scheme};
 
@@ -201,7 +182,7 @@ mod tests {
         let url = Url::parse("http://a:9100/metrics?x=a b").unwrap();
         let to = Addressed { url: &url, proxy: None, trusted: true, token: None };
         let expected = format!(
-            "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {USER_AGENT}\r\nAccept: text/plain\r\n\
+            "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {AGENT}\r\nAccept: text/plain\r\n\
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
         );
         assert_eq!(head(&ClientOptions::default(), to), Ok(expected));
@@ -266,7 +247,7 @@ mod tests {
                 rest.strip_suffix("\r\n").unwrap().replace("\r\n", "|")
             })
         };
-        let plain = format!("User-Agent: {USER_AGENT}|");
+        let plain = format!("User-Agent: {AGENT}|");
         assert_eq!(head(&[], None).as_deref(), Ok(&*plain));
         for own in ["host", "CONTENT-LENGTH", "Transfer-Encoding", "trailer"] {
             assert_eq!(head(&[(own, &["1"])], None).as_deref(), Ok(&*plain), "{own}");

@@ -43,22 +43,17 @@ impl Drop for Driver {
 
 impl Connection {
     pub(super) async fn open(client: &Client, url: &Url) -> Result<Connection, ClientError> {
-        let host = url
-            .host_str()
-            .ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
-        let secure = url.scheme() == "https";
-        let origin = Origin {
-            scheme: if secure { Scheme::Https } else { Scheme::Http },
-            host: without_brackets(host).to_owned(),
-            port: url.port_or_known_default().unwrap_or(80),
-        };
+        let origin = origin(url)?;
         let proxy = proxy_for(&client.options.proxy, &client.environment, &origin);
         let proxy = proxy.map_err(ClientError::Proxy)?;
         let wire: Box<dyn Wire> = match &proxy {
             None => Box::new(dial(&origin.host, origin.port).await?),
             Some(proxy) => through(client, proxy, &origin).await?,
         };
-        let wire = if secure { encrypt(client, wire, &origin.host).await? } else { wire };
+        let wire = match origin.scheme {
+            Scheme::Http => wire,
+            Scheme::Https => encrypt(client, wire, &origin.host).await?,
+        };
         let (sender, driver) = handshake(wire).await?;
         let through_proxy = proxy.filter(|proxy| proxy.forwards(origin.scheme));
         Ok(Connection { sender, driver, through_proxy })
@@ -134,8 +129,16 @@ async fn handshake(wire: Box<dyn Wire>) -> Result<(SendRequest<Payload>, Driver)
     Ok((sender, driver))
 }
 
-fn without_brackets(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
+/// Where a URL's server is.
+pub(super) fn origin(url: &Url) -> Result<Origin, ClientError> {
+    let host = url.host_str();
+    let host = host.ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
+    let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+    Ok(Origin {
+        scheme,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: url.port_or_known_default().unwrap_or(80),
+    })
 }
 
 /// A header by its name.

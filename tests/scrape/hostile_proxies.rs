@@ -10,7 +10,6 @@ use rustls::{
     ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig, ServerConnection,
     SupportedCipherSuite,
 };
-use tidegate::scrape::status::Health;
 use tidegate::scrape::{ClientTls, Job, Scheme};
 
 use super::gateway::{Gateway, job, wait_until};
@@ -76,8 +75,8 @@ fn no_hostile_proxy_passes_its_limits() {
     let gateway = Gateway::start();
     gateway.scrape(jobs.iter().map(|(job, _)| job.clone()).collect());
     for (job, why) in &jobs {
-        let error = gateway.wait_for(job, Health::Down);
-        assert!(error.contains(why), "{}: {error}", job.name);
+        // A loaded machine may be late for its first scrapes.
+        wait_until(&format!("{}: {why}", job.name), || gateway.last(job).error.contains(why));
     }
 }
 

@@ -1,11 +1,9 @@
 //! The encoder allocates nothing once its buffers have grown; the decoder little, whatever bytes it gets.
 
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use tidegate::{block, bytes, model};
+
+mod allocation_kit;
+use allocation_kit::{own, own_bytes};
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the unit tests")]
 #[path = "../src/block/tests/segment.rs"]
@@ -14,32 +12,6 @@ mod segment;
 use block::{Encoder, decode_dictionary, decode_rows};
 use bytes::AlignedBuf;
 use segment::{Plain, PlainRow, Segment, example_header};
-
-/// Counts what this thread takes.
-struct Counting;
-
-thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-    static BYTES: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        BYTES.set(BYTES.get() + layout.size() as u64);
-        // SAFETY: the caller's promise is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the same.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn fill(segment: &mut Segment, round: i64) {
     for i in 0..3000 {
@@ -70,9 +42,9 @@ fn a_warm_encoder_does_not_allocate() {
     for round in 0..6 {
         fill(&mut segment, round);
         out.clear();
-        let before = CALLS.get();
+        let before = own();
         segment.seal(&mut encoder, &mut out);
-        taken.push(CALLS.get() - before);
+        taken.push(own() - before);
     }
     assert!(taken[0] > 0, "the counter counts");
     assert_eq!(taken[3..], [0, 0, 0], "{taken:?}");
@@ -90,9 +62,9 @@ fn a_small_block_that_claims_much_takes_little() {
     let mut longer = container.clone();
     longer[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
     for bytes in [container, longer] {
-        let before = BYTES.get();
+        let before = own_bytes();
         assert!(decode_dictionary(&bytes).and_then(|d| d.for_each(|_| Ok(()))).is_err());
         assert!(decode_rows(&example_header(), &bytes).is_err());
-        assert!(BYTES.get() - before < 3 * u64::from(raw_len));
+        assert!(own_bytes() - before < 3 * raw_len as usize);
     }
 }

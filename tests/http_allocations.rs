@@ -1,50 +1,13 @@
 //! Requests on a warm connection allocate nothing: head, body framing, decoding, answer.
 
 #![cfg(feature = "server")]
-// Invariants of `Counting`: (1) it hands every call on to the system's allocator unchanged.
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write;
 use tidegate::http::body::{DecoderPool, Encoding};
 use tidegate::http::{AnswerTo, Body, HttpLimits, Parser, Query, Response, Status};
 
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) {
-    // A thread that is ending has no counter any more; nothing is measured there.
-    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
-    let _ = BYTES.try_with(|n| n.set(n.get() + bytes));
-}
-
-// SAFETY: (1).
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: (1).
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: (1).
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count(bytes);
-        // SAFETY: (1).
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+mod allocation_kit;
+use allocation_kit::{own, own_bytes};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
@@ -128,9 +91,9 @@ fn warm_requests_allocate_nothing() {
         (DecoderPool::new(), Vec::with_capacity(1 << 16), Vec::with_capacity(1024));
 
     assert_eq!(serve(&wire, &mut pool, &mut room, &mut out), 8 * data.len());
-    let (cold, cold_bytes) = (ALLOCATIONS.get(), BYTES.get());
+    let (cold, cold_bytes) = (own(), own_bytes());
     assert_eq!(serve(&wire, &mut pool, &mut room, &mut out), 8 * data.len());
-    assert_eq!(ALLOCATIONS.get() - cold, 0, "allocations on a warm pool");
+    assert_eq!(own() - cold, 0, "allocations on a warm pool");
     assert!(cold_bytes > 0);
 }
 
@@ -139,9 +102,9 @@ fn an_inflater_stays_within_what_is_reserved_for_it() {
     let limits = HttpLimits::default();
     for encoding in [Encoding::Gzip, Encoding::Deflate] {
         let mut pool = DecoderPool::new();
-        let before = BYTES.get();
+        let before = own_bytes();
         let decoder = pool.take(encoding, &limits).expect("a decoder");
-        let bytes = BYTES.get() - before;
+        let bytes = own_bytes() - before;
         println!("{encoding:?}: {bytes} bytes");
         assert!(bytes > 0 && bytes <= encoding.memory_bytes_max(), "{bytes}");
         drop(decoder);

@@ -1,16 +1,10 @@
 //! After warm-up no row of a JSON import allocates: neither lines as they are printed, nor others, nor points.
 
-use tidegate::engine::{Arrivals, Event, spawn};
-use tidegate::ingest::{ContextId, Stream};
-use tidegate::log::Directory;
-use tidegate::log::disk::{Backend, SystemDisk};
-use tidegate::model::WriteResult;
 use tidegate::wire::{Decode, FedState, collectd, ndjson, opentsdb, vm_import};
 
 mod allocation_kit;
 mod engine_kit;
-use allocation_kit::COUNT;
-use engine_kit::LOG;
+use allocation_kit::own;
 
 const ROWS: usize = 6_000;
 const HOSTS: usize = 50;
@@ -23,30 +17,16 @@ const HISTOGRAM: &str = concat!(
 
 /// Allocations of each round: decode a body, commit it, wait.
 fn rounds<D: Decode>(decoder: &mut D, element: impl Fn(usize) -> String, ends: [&str; 3]) -> Vec<usize> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
-    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
-    let mut worker = engine_kit::worker(disk, 64 << 20);
-    let mut stream = Stream::new(ContextId(0));
-    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
-    let mut counts = Vec::with_capacity(ROUNDS);
-    for round in 0..ROUNDS {
+    let body = |round: usize| {
         let elements: Vec<String> = (0..ROWS).map(|row| element(round * ROWS + row)).collect();
-        let body = format!("{}{}{}", ends[0], elements.join(ends[1]), ends[2]);
-        let before = COUNT.get();
+        format!("{}{}{}", ends[0], elements.join(ends[1]), ends[2])
+    };
+    let (counts, result) = engine_kit::rounds(ROUNDS, own, body, |body, worker, stream, result| {
         decoder.rewind();
         decoder.check(body.as_bytes()).expect("a sound body");
-        let fed = decoder.feed(body.as_bytes(), true, &mut worker.writer(&mut stream), &mut result);
+        let fed = decoder.feed(body.as_bytes(), true, &mut worker.writer(stream), result);
         assert_eq!(fed.state, FedState::Done, "a batch holds it");
-        worker.wait();
-        let sequence = worker.filling();
-        while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(Arrivals::None, &mut events);
-            std::thread::yield_now();
-        }
-        events.clear();
-        counts.push(COUNT.get() - before);
-    }
+    });
     assert_eq!((result.accepted, &result.errors[..]), ((ROUNDS * ROWS) as u64, &[][..]));
     counts
 }
@@ -66,7 +46,7 @@ const PER_COMMIT_MAX: usize = 4;
 // One test, so that no other one's allocations are counted.
 #[test]
 fn warm_rows_allocate_nothing() {
-    let own = |row: usize| {
+    let printed = |row: usize| {
         format!(
             concat!(
                 "{{\"time\":{},\"start\":7,\"labels\":{{\"__name__\":\"cpu\",\"host\":\"{}\"}},\"fields\":{{",
@@ -81,8 +61,8 @@ fn warm_rows_allocate_nothing() {
         )
     };
     let lines = ["", "\n", "\n"];
-    assert_warm(&rounds(&mut ndjson::Decoder::new(), own, lines));
-    let spelled = |row: usize| own(row).replace("\":", "\": ");
+    assert_warm(&rounds(&mut ndjson::Decoder::new(), printed, lines));
+    let spelled = |row: usize| printed(row).replace("\":", "\": ");
     assert_warm(&rounds(&mut ndjson::Decoder::new(), spelled, lines));
 
     let vm = |row: usize| {

@@ -1,48 +1,24 @@
 //! After warm-up no line of Graphite and no sample of StatsD allocates, nor does a row of a flush.
 
-use tidegate::engine::{Arrivals, Event, spawn};
-use tidegate::ingest::{ContextId, Stream};
-use tidegate::log::Directory;
-use tidegate::log::disk::{Backend, SystemDisk};
+use tidegate::engine::Worker;
+use tidegate::ingest::Stream;
 use tidegate::model::WriteResult;
 use tidegate::wire::{Decode, FedState, graphite, statsd};
 
 mod allocation_kit;
 mod engine_kit;
-use allocation_kit::COUNT;
-use engine_kit::LOG;
+use allocation_kit::own;
 
 const ROWS: usize = 6_000;
 const SERIES: usize = 50;
 const ROUNDS: usize = 6;
 
-type Worker = tidegate::engine::Worker;
-
 /// Allocations of each round: what `take` does with a body, a commit, and waiting for it.
 fn rounds(
     body: impl Fn(usize) -> String,
-    mut take: impl FnMut(&str, &mut Worker, &mut Stream, &mut WriteResult),
+    take: impl FnMut(&String, &mut Worker, &mut Stream, &mut WriteResult),
 ) -> Vec<usize> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
-    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
-    let mut worker = engine_kit::worker(disk, 64 << 20);
-    let mut stream = Stream::new(ContextId(0));
-    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
-    let mut counts = Vec::with_capacity(ROUNDS);
-    for round in 0..ROUNDS {
-        let body = body(round);
-        let before = COUNT.get();
-        take(&body, &mut worker, &mut stream, &mut result);
-        worker.wait();
-        let sequence = worker.filling();
-        while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(Arrivals::None, &mut events);
-            std::thread::yield_now();
-        }
-        events.clear();
-        counts.push(COUNT.get() - before);
-    }
+    let (counts, result) = engine_kit::rounds(ROUNDS, own, body, take);
     assert_eq!(result.errors, []);
     assert!(result.accepted > 0);
     counts

@@ -1,64 +1,19 @@
 //! After warm-up no row allocates: not on the server's way (decoder, worker, commit), not on the embedded writer's.
 
-// Invariants of `Counting`: (1) it hands every call on to the system's allocator unchanged.
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidegate::engine::{self, Arrivals, Embedded, Event, FieldValue, LOADS_MAX, spawn};
-use tidegate::ingest::{ContextId, Stream};
-use tidegate::log::Directory;
-use tidegate::log::disk::{Backend, SystemDisk};
-use tidegate::model::WriteResult;
+use tidegate::engine::{self, Embedded, FieldValue, LOADS_MAX};
+use tidegate::log::disk::Backend;
 use tidegate::wire::exposition::{self, Faults, Options, Syntax};
 use tidegate::wire::influx::{Decoder, Dialect, Precision};
 use tidegate::wire::otlp::{self, Encoding, Signal};
 use tidegate::wire::{Decode, FedState};
 
+mod allocation_kit;
 mod engine_kit;
-use engine_kit::{LOG, options};
-
-struct Counting;
-
-/// Of all threads.
-static ALL: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static OWN: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    ALL.fetch_add(1, Ordering::Relaxed);
-    // A thread that is ending has no counter any more; nothing is measured there.
-    let _ = OWN.try_with(|n| n.set(n.get() + 1));
-}
-
-// SAFETY: (1).
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: (1).
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: (1).
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count();
-        // SAFETY: (1).
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use allocation_kit::{all, own};
+use engine_kit::options;
 
 const LONG: Duration = Duration::from_secs(60);
 const ROWS: usize = 20_000;
@@ -105,42 +60,26 @@ fn server_rounds<D: Decode>(
     body: impl Fn(usize, &mut String),
     mut reset: impl FnMut(&mut D),
 ) -> Vec<usize> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
-    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
-    let mut worker = engine_kit::worker(disk, 64 << 20);
-    let mut stream = Stream::new(ContextId(0));
-    let (mut text, mut events, mut result) =
-        (String::with_capacity(4 << 20), Vec::with_capacity(64), WriteResult::default());
-    let mut counts = Vec::with_capacity(rounds);
-    for round in 0..rounds {
+    let body = |round| {
+        let mut text = String::new();
         body(round, &mut text);
-        let before = OWN.get();
         // The later half of the rounds are bodies of their own, whose decoder plans its shapes anew.
-        let new_body = round >= rounds / 2;
-        if new_body {
+        (text, round >= rounds / 2)
+    };
+    let (counts, result) = engine_kit::rounds(rounds, own, body, |(text, is_new), worker, stream, result| {
+        if *is_new {
             reset(&mut decoder);
         }
         // As sockets give it: in pieces that end anywhere.
-        let mut at = 0;
-        let mut end = 0;
+        let (mut at, mut end) = (0, 0);
         while at < text.len() {
             end = (end + 100_001).min(text.len());
-            let last = new_body && end == text.len();
-            let fed =
-                decoder.feed(&text.as_bytes()[at..end], last, &mut worker.writer(&mut stream), &mut result);
+            let last = *is_new && end == text.len();
+            let fed = decoder.feed(&text.as_bytes()[at..end], last, &mut worker.writer(stream), result);
             assert_ne!(fed.state, FedState::Full, "a batch holds it");
             at += fed.consumed;
         }
-        worker.wait();
-        let sequence = worker.filling();
-        while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(Arrivals::None, &mut events);
-            std::thread::yield_now();
-        }
-        events.clear();
-        counts.push(OWN.get() - before);
-    }
+    });
     assert_eq!((result.accepted, result.rejected), ((rounds * ROWS) as u64, 0));
     counts
 }
@@ -193,30 +132,14 @@ fn otlp_body(round: usize, encoding: Encoding) -> Vec<u8> {
 
 /// Allocations of each of some OTLP requests: check, decode, commit, wait.
 fn otlp_rounds(rounds: usize, encoding: Encoding) -> Vec<usize> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
-    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
-    let mut worker = engine_kit::worker(disk, 64 << 20);
     let mut decoder = otlp::Decoder::new(Signal::Metrics, encoding, 0);
-    let mut stream = Stream::new(ContextId(0));
-    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
-    let mut counts = Vec::with_capacity(rounds);
-    for round in 0..rounds {
-        let body = otlp_body(round, encoding);
-        let before = OWN.get();
+    let body = |round| otlp_body(round, encoding);
+    let (counts, result) = engine_kit::rounds(rounds, own, body, |body, worker, stream, result| {
         decoder.reset(Signal::Metrics, encoding, 0);
-        decoder.check(&body).expect("a request");
-        let fed = decoder.feed(&body, true, &mut worker.writer(&mut stream), &mut result);
+        decoder.check(body).expect("a request");
+        let fed = decoder.feed(body, true, &mut worker.writer(stream), result);
         assert_eq!(fed.state, FedState::Done, "a batch holds it");
-        worker.wait();
-        let sequence = worker.filling();
-        while !events.contains(&Event::Durable { upto: sequence }) {
-            worker.turn(Arrivals::None, &mut events);
-            std::thread::yield_now();
-        }
-        events.clear();
-        counts.push(OWN.get() - before);
-    }
+    });
     assert_eq!((result.accepted, result.rejected), ((rounds * ROWS) as u64, 0), "{:?}", result.errors);
     counts
 }
@@ -237,7 +160,7 @@ fn embedded_rounds(rounds: usize) -> (Vec<(usize, usize)>, usize) {
     let mut counts = Vec::with_capacity(rounds);
     for round in 0..rounds {
         body(round, &mut text);
-        let before = (OWN.get(), ALL.load(Ordering::Relaxed));
+        let before = (own(), all());
         for i in 0..ROWS {
             let (series, time) = (series[i % HOSTS], (round * ROWS + i) as i64);
             writer.push(series, time, i as f64).expect("the engine keeps up");
@@ -247,7 +170,7 @@ fn embedded_rounds(rounds: usize) -> (Vec<(usize, usize)>, usize) {
         let written = writer.write_lines(text.as_bytes(), Dialect::V1, Precision::Nanos);
         assert_eq!((written.result.accepted, written.stopped), (ROWS as u64, None));
         writer.flush().expect("it is open").wait(LONG).expect("a sound disk");
-        counts.push((OWN.get() - before.0, ALL.load(Ordering::Relaxed) - before.1));
+        counts.push((own() - before.0, all() - before.1));
     }
     let segments = std::fs::read_dir(directory.path().join("log")).expect("it is there").count();
     (counts, segments)
@@ -280,11 +203,11 @@ fn warm_rows_allocate_nothing() {
     println!("embedded: {embedded:?}, {segments} segments");
     let warm = &embedded[4..];
     // Each load grows once to its size, whenever its turn comes first: beside that there is nothing per row.
-    let mut own: Vec<_> = warm.iter().map(|&(own, _)| own).collect();
-    let growth = own.iter().map(|n| n.saturating_sub(PER_BODY_MAX)).sum::<usize>();
-    own.sort_unstable();
+    let mut writers: Vec<_> = warm.iter().map(|&(own, _)| own).collect();
+    let growth = writers.iter().map(|n| n.saturating_sub(PER_BODY_MAX)).sum::<usize>();
+    writers.sort_unstable();
     // Which loads come round is the threads' luck: a round in which none is new shows what rows cost by themselves.
-    assert!(own[0] <= PER_BODY_MAX, "for {} rows: {embedded:?}", 3 * ROWS);
+    assert!(writers[0] <= PER_BODY_MAX, "for {} rows: {embedded:?}", 3 * ROWS);
     assert!(growth <= LOADS_MAX * PER_LOAD_MAX, "for {} rows: {embedded:?}", warm.len() * 3 * ROWS);
     let mut others: Vec<_> = warm.iter().map(|&(own, all)| all - own).collect();
     others.sort_unstable();

@@ -139,51 +139,13 @@ const EXPORTED: &str = "exported_";
 pub(super) mod tests {
     use std::time::Duration;
 
-    use super::super::job::{
-        BodyLimits, ClientOptions, ClientTls, Histograms, Job, NameEscaping, ProxyOptions, Scheme,
-    };
+    use super::super::job::Job;
     use super::super::target::TargetKey;
     use super::*;
     use crate::relabel::{Rule, RuleText, Rules};
 
     pub(in super::super) fn job() -> Job {
-        Job {
-            name: "j".to_owned(),
-            interval: Duration::from_secs(15),
-            timeout: Duration::from_secs(10),
-            scheme: Scheme::Http,
-            metrics_path: "/metrics".to_owned(),
-            params: Vec::new(),
-            honor_labels: false,
-            honor_timestamps: true,
-            track_timestamps_staleness: false,
-            protocols: Vec::new(),
-            fallback_protocol: None,
-            compression: true,
-            limits: BodyLimits::default(),
-            histograms: Histograms {
-                native: false,
-                classic_too: false,
-                convert_classic: false,
-                buckets_max: 0,
-                bucket_factor_min: 0.0,
-            },
-            names: NameValidation::Utf8,
-            escaping: NameEscaping::AllowUtf8,
-            extra_metrics: false,
-            client: ClientOptions {
-                basic_auth: None,
-                authorization: None,
-                oauth2: None,
-                tls: ClientTls::default(),
-                proxy: ProxyOptions::default(),
-                follow_redirects: true,
-                headers: Vec::new(),
-            },
-            relabel: Arc::default(),
-            metric_relabel: Arc::default(),
-            discovery: Vec::new(),
-        }
+        Job { interval: Duration::from_secs(15), protocols: Vec::new(), ..Job::new("j") }
     }
 
     fn rewritten(job: Job, target: &[(&str, &str)], own: &[(&str, &str)]) -> Result<String, Verdict> {

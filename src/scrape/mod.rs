@@ -17,6 +17,7 @@ mod redacted;
 mod report;
 mod rounds;
 mod schedule;
+mod secrets;
 pub mod status;
 mod subject;
 mod target;

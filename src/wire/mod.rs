@@ -19,7 +19,10 @@ pub mod statsd;
 pub mod testing;
 pub mod vm_import;
 
-use crate::model::{Intake, WriteResult};
+use std::fmt::Display;
+
+use crate::bytes::json::Json;
+use crate::model::{Full, Intake, WriteResult};
 
 /// A decoder of one body at a time.
 pub trait Decode {
@@ -101,7 +104,63 @@ pub struct Malformed {
     pub error: String,
 }
 
-impl std::fmt::Display for Malformed {
+/// How far a decoder has come in a body that is a JSON array of elements, or one of them alone.
+///
+/// Bodies are checked whole before: that they are JSON is known. An element stands for itself, and a bad one costs no
+/// others.
+#[derive(Clone, Copy, Default, Debug)]
+struct Elements {
+    /// Where the next one starts; 0 before the first one.
+    at: usize,
+    /// How many are done with.
+    done: u64,
+}
+
+impl Elements {
+    /// Has `take` take the elements of a body from where this stands, a row each: how many samples it has, or what was
+    /// wrong with it. At the body's end this stands at the start again.
+    #[inline]
+    fn feed<F: Display>(
+        &mut self,
+        body: &[u8],
+        result: &mut WriteResult,
+        reason: impl Fn(&F) -> &'static str,
+        mut take: impl FnMut(&mut Json<'_>) -> Result<Result<u64, Full>, F>,
+    ) -> Fed {
+        let done = Fed { consumed: body.len(), state: FedState::Done };
+        let mut json = Json::new(body, self.at);
+        if self.at == 0 && json.take(b'[') && json.peek() == Some(b']') {
+            return done;
+        }
+        loop {
+            json.peek();
+            let start = json;
+            match take(&mut json) {
+                Ok(Ok(samples)) => {
+                    result.accepted += 1;
+                    result.samples += samples;
+                }
+                Ok(Err(Full)) => {
+                    self.at = start.at();
+                    return Fed { consumed: 0, state: FedState::Full };
+                }
+                Err(fault) => {
+                    json = start;
+                    let Ok(text) = json.skip() else { break };
+                    result.reject(self.done + 1, reason(&fault), text, || fault.to_string());
+                }
+            }
+            self.done += 1;
+            if !json.take(b',') {
+                break;
+            }
+        }
+        *self = Elements::default();
+        done
+    }
+}
+
+impl Display for Malformed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.error)
     }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use crate::bytes::read_varint;
 use crate::model::{
     Exemplar, FieldText, FieldType, Full, Intake, LabelsBuf, Metadata, MetricType, Refusal, Rewrite, Series,
-    Shape, ShapeField, ShapeId, Verdict, heap_place,
+    Shape, ShapeField, ShapeId, Verdict, WriteResult, heap_place,
 };
+use crate::wire::{Decode, FedState};
 
 /// A row as it was pushed, readable.
 #[derive(Clone, PartialEq, Debug)]
@@ -128,6 +129,41 @@ impl Rows {
     fn successor(&self) -> Option<usize> {
         self.series[self.previous?].successor
     }
+}
+
+/// What becomes of a body that comes to a decoder in pieces of these sizes, again and again, and to an intake that is
+/// full after so many rows each time.
+pub fn decode_cut(
+    decoder: &mut impl Decode,
+    body: &[u8],
+    pieces: &[usize],
+    room: Option<usize>,
+) -> (Rows, WriteResult) {
+    let mut rows = Rows { room, ..Rows::default() };
+    let mut result = WriteResult::default();
+    let (mut start, mut end) = (0, 0);
+    for piece in pieces.iter().cycle() {
+        end = body.len().min(end + piece);
+        let last = end == body.len();
+        loop {
+            let fed = decoder.feed(&body[start..end], last, &mut rows, &mut result);
+            start += fed.consumed;
+            match fed.state {
+                FedState::Full => rows.room = room,
+                FedState::NeedMore => break,
+                FedState::Done => {
+                    assert_eq!((start, last), (body.len(), true));
+                    return (rows, result);
+                }
+            }
+        }
+    }
+    unreachable!("there is a last piece")
+}
+
+/// The same of a body that comes whole.
+pub fn decode_whole(decoder: &mut impl Decode, body: &[u8], room: Option<usize>) -> (Rows, WriteResult) {
+    decode_cut(decoder, body, &[body.len()], room)
 }
 
 impl Intake for Rows {

@@ -127,6 +127,21 @@ fn a_token_is_fetched_once_and_used() {
 }
 
 #[test]
+fn a_user_in_a_url_is_told_as_it_is_meant_unless_another_is_configured() {
+    let ask = |user: &str, client: ClientOptions| {
+        let server = HttpDouble::start(|_| json(GROUP));
+        by(server.url("/sd").replace("//", &format!("//{user}@")), client).wait_for(&["a:1"]);
+        server.seen()[0].header("authorization").map(str::to_owned)
+    };
+    // u@x:p:w and :p
+    assert_eq!(ask("u%40x:p%3Aw", ClientOptions::default()).as_deref(), Some("Basic dUB4OnA6dw=="));
+    assert_eq!(ask(":p", ClientOptions::default()).as_deref(), Some("Basic OnA="));
+    let authorization = Some(Authorization { kind: "Bearer".into(), credentials: Some(text("t")) });
+    let client = ClientOptions { authorization, ..ClientOptions::default() };
+    assert_eq!(ask("u:p", client).as_deref(), Some("Bearer t"));
+}
+
+#[test]
 fn a_proxy_is_asked_in_the_servers_place() {
     let proxy = HttpDouble::start(|_| json(GROUP));
     let options = ProxyOptions {

@@ -172,13 +172,24 @@ fn a_proxy_makes_a_tunnel() {
             std::thread::spawn(move || _ = copy(&mut down as &mut dyn Read, &mut up));
         }
     });
+    let text = |text: &str| Credential::Text(text.into());
     let proxy = ProxyOptions {
-        url: Some(format!("http://{address}")),
-        connect_headers: vec![("X-Tunnel".into(), vec![Credential::Text("t".into())])],
+        url: Some(format!("http://u:p@{address}")),
+        connect_headers: vec![
+            ("X-Tunnel".into(), vec![text("1"), text("2")]),
+            ("User-Agent".into(), vec![text("gate/1")]),
+            ("Host".into(), vec![text("elsewhere.example")]),
+            ("Proxy-Authorization".into(), vec![text("Basic eDp5")]),
+        ],
         ..ProxyOptions::default()
     };
     by(server.address, files(&folder, &authority), proxy).wait_for(&["a:1"]);
     let head = saw.recv().unwrap().to_lowercase();
-    assert!(head.starts_with(&format!("connect {} http/1.1\r\n", server.address)), "{head}");
-    assert!(head.contains("\r\nx-tunnel: t\r\n"), "{head}");
+    let (server, mut lines) = (server.address, head.trim_end().split("\r\n"));
+    assert_eq!(lines.next(), Some(&*format!("connect {server} http/1.1")));
+    let mut headers: Vec<&str> = lines.collect();
+    headers.sort_unstable();
+    let expected =
+        format!("host: {server}|proxy-authorization: basic dtpw|user-agent: gate/1|x-tunnel: 1|x-tunnel: 2");
+    assert_eq!(headers.join("|"), expected);
 }

@@ -12,10 +12,11 @@ use tidegate::block::{
     DecodeError, DictionaryPart, MetadataTable, Part, Table, Value, decode_dictionary, decode_rows,
 };
 use tidegate::clock::{Clock, SystemClock};
-use tidegate::engine::{CommitPolicy, Options, Worker};
-use tidegate::log::disk::{Disk, Files, Job, Write, Written};
-use tidegate::log::{Damage, Found, Recovery, SegmentReader, Survey, WorkerOptions};
-use tidegate::model::{BlockKind, LogId, SymbolId};
+use tidegate::engine::{Arrivals, CommitPolicy, Event, Options, Worker, spawn};
+use tidegate::ingest::{ContextId, Stream};
+use tidegate::log::disk::{Backend, Disk, Files, Job, SystemDisk, Write, Written};
+use tidegate::log::{Damage, Directory, Found, Recovery, SegmentReader, Survey, WorkerOptions};
+use tidegate::model::{BlockKind, LogId, SymbolId, WriteResult};
 
 pub(crate) const LOG: LogId = LogId(*b"tidegate-enginet");
 pub(crate) const HOUR_NS: u64 = 3_600_000_000_000;
@@ -41,6 +42,37 @@ pub(crate) fn worker<D: Disk>(disk: D, segment_bytes: u64) -> Worker<D, SystemCl
     let (worker, recovery) = open(disk, SystemClock::default(), segment_bytes, 7).expect("a sound disk");
     assert_eq!(recovery.damaged, 0);
     worker
+}
+
+/// By how much `measure` grows in each of some rounds on the server's way: what `take` does with a body, a commit, and
+/// waiting for it. And what became of all rows.
+pub(crate) fn rounds<B>(
+    rounds: usize,
+    measure: impl Fn() -> usize,
+    body: impl Fn(usize) -> B,
+    mut take: impl FnMut(&B, &mut Worker, &mut Stream, &mut WriteResult),
+) -> (Vec<usize>, WriteResult) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = Directory::open(directory.path(), LOG).expect("an empty directory");
+    let disk = SystemDisk::open(directory.files().clone(), Backend::Threads, "test", &spawn).expect("a disk");
+    let mut worker = worker(disk, 64 << 20);
+    let mut stream = Stream::new(ContextId(0));
+    let (mut events, mut result) = (Vec::with_capacity(64), WriteResult::default());
+    let mut counts = Vec::with_capacity(rounds);
+    for round in 0..rounds {
+        let body = body(round);
+        let before = measure();
+        take(&body, &mut worker, &mut stream, &mut result);
+        worker.wait();
+        let sequence = worker.filling();
+        while !events.contains(&Event::Durable { upto: sequence }) {
+            worker.turn(Arrivals::None, &mut events);
+            std::thread::yield_now();
+        }
+        events.clear();
+        counts.push(measure() - before);
+    }
+    (counts, result)
 }
 
 pub(crate) fn open<D: Disk, C: Clock>(

@@ -1,5 +1,6 @@
 //! The way to a target: credentials, redirects, proxies, connections that servers close.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tidegate::scrape::{
 };
 
 use super::gateway::{Gateway, job, job_of};
-use super::target::{Target, answer, text};
+use super::target::{Asked, Target, answer, text};
 
 fn with_token(job: Job) -> Job {
     let credentials = Some(Credential::Text("secret".into()));
@@ -210,20 +211,26 @@ fn a_proxy_is_asked_for_the_whole_url_unless_the_server_is_excepted() {
     let by_job = job_with("job", ProxyOptions { url: Some(url.clone()), ..ProxyOptions::default() });
     let by_environment =
         job_with("environment", ProxyOptions { from_environment: true, ..ProxyOptions::default() });
-    let options =
-        ProxyOptions { url: Some(url.clone()), no_proxy: "127.0.0.0/8".into(), ..ProxyOptions::default() };
-    let past = Job {
-        client: ClientOptions { proxy: options, ..ClientOptions::default() },
-        ..job("past", target.address)
+    // This machine's own address, and no loopback address: those are excepted wherever any is.
+    let here = format!("0.0.0.0:{}", target.address.port());
+    let excepting = |name: &str, no_proxy: &str| {
+        let options =
+            ProxyOptions { url: Some(url.clone()), no_proxy: no_proxy.into(), ..ProxyOptions::default() };
+        let client = ClientOptions { proxy: options, ..ClientOptions::default() };
+        Job { client, ..job_of(name, std::slice::from_ref(&here)) }
     };
-    let environment = ProxyEnvironment { http: url, ..ProxyEnvironment::default() };
-    let gateway = Gateway::with(1, environment);
-    gateway.scrape(vec![by_job.clone(), by_environment.clone(), past.clone()]);
-    for job in [&by_job, &by_environment, &past] {
+    let jobs =
+        [by_job, by_environment, excepting("it", "10.0.0.0/8,0.0.0.0/8"), excepting("another", "10.0.0.0/8")];
+    let gateway = Gateway::with(1, ProxyEnvironment { http: url.clone(), ..ProxyEnvironment::default() });
+    gateway.scrape(jobs.to_vec());
+    for job in &jobs {
         gateway.wait_for(job, Health::Up);
     }
     let asked = proxy.asked();
-    assert!(asked.iter().all(|asked| asked.path() == "http://elsewhere.invalid:9100/metrics"));
+    let paths: BTreeSet<&str> = asked.iter().map(Asked::path).collect();
+    let through = format!("http://{here}/metrics");
+    assert_eq!(paths, BTreeSet::from(["http://elsewhere.invalid:9100/metrics", &through]));
+    assert!(target.asked().iter().any(|asked| asked.header("Host") == Some(&here)), "past the proxy");
     // user:p@ss
     assert_eq!(asked[0].header("Proxy-Authorization"), Some("Basic dXNlcjpwQHNz"));
 }

@@ -13,6 +13,7 @@ mod target;
 mod access;
 mod bodies;
 mod hostile;
+mod hostile_proxies;
 mod proxies;
 mod real;
 mod reload;

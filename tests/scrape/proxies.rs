@@ -1,32 +1,31 @@
 //! Targets behind proxies: SOCKS 5, tunnels, TLS to the proxy and TLS within it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate::scrape::status::Health;
 use tidegate::scrape::{ClientOptions, ClientTls, Credential, Job, ProxyEnvironment, ProxyOptions, Scheme};
 
 use super::gateway::{Gateway, job_of, wait_until};
-use super::proxy_double::{SocksDouble, in_tls, tunnels};
+use super::proxy_double::{SocksDouble, in_tls, saying, tunnels};
 use super::target::{Stream, Target, answer, text};
 use super::tls::{Authority, speaking, target};
 
 /// A job whose only target is behind a proxy.
-fn by(name: &str, address: &str, proxy: String) -> Job {
+pub(crate) fn by(name: &str, address: &str, proxy: String) -> Job {
     let proxy = ProxyOptions { url: Some(proxy), ..ProxyOptions::default() };
     Job { client: ClientOptions { proxy, ..ClientOptions::default() }, ..job_of(name, &[address.to_owned()]) }
 }
 
 /// The same over TLS, which takes longer where all tests run at once.
-fn https_by(name: &str, address: &str, proxy: String, tls: ClientTls) -> Job {
+pub(crate) fn https_by(name: &str, address: &str, proxy: String, tls: ClientTls) -> Job {
     let job = by(name, address, proxy);
     let second = Duration::from_secs(1);
     let client = ClientOptions { tls, ..job.client };
     Job { scheme: Scheme::Https, client, interval: second, timeout: second, ..job }
 }
 
-fn trusting(authority: &Authority) -> ClientTls {
+pub(crate) fn trusting(authority: &Authority) -> ClientTls {
     ClientTls { ca: authority.trusted(), ..ClientTls::default() }
 }
 
@@ -115,119 +114,32 @@ fn a_target_that_speaks_tls_is_reached_through_socks() {
 
 #[test]
 fn what_a_socks_proxy_refuses_is_told() {
-    let refusals = [
-        "general SOCKS server failure",
-        "connection not allowed by ruleset",
-        "network unreachable",
-        "host unreachable",
-        "connection refused",
-        "TTL expired",
-        "command not supported",
-        "address type not supported",
-        "unknown code: 9",
-    ];
-    let code_of = |to: &str| to.rsplit_once(':').unwrap().1.parse::<u8>().unwrap();
-    let proxy = SocksDouble::start(None, move |to| Err(code_of(to)));
-    let mut jobs: Vec<(Job, &str)> = (1..)
-        .zip(refusals)
-        .map(|(code, why)| (by(why, &format!("metrics.invalid:{code}"), proxy.url("")), why))
-        .collect();
+    let proxy = SocksDouble::start(None, |_| Err(5));
     let guarded = SocksDouble::start(Some(("u", "p")), |_| Err(1));
-    jobs.push((by("none", "a:1", guarded.url("")), "no acceptable authentication methods"));
-    jobs.push((by("wrong", "a:1", guarded.url("u:S3CRET@")), "username/password authentication failed"));
-    jobs.push((by("empty", "a:1", guarded.url(":p@")), "invalid username/password"));
     let web = saying(b"HTTP/1.1 400 Bad Request\r\n\r\n", |_| ());
-    jobs.push((by("web", "a:1", format!("socks5://{}", web.address)), "unexpected protocol version 72"));
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-    jobs.push((by("nobody", "a:1", format!("socks5://{nobody}")), "connect: connection refused"));
-    let unknown = "socks5://no.such.host.invalid:1080".to_owned();
+    let refused = format!("socks connect tcp {}->a:1: connection refused", proxy.server.address);
+    let jobs = [
+        (by("refused", "a:1", proxy.url("")), &*refused),
+        (by("none", "a:1", guarded.url("")), "no acceptable authentication methods"),
+        (by("wrong", "a:1", guarded.url("u:S3CRET@")), "username/password authentication failed"),
+        (by("empty", "a:1", guarded.url(":p@")), "invalid username/password"),
+        (by("web", "a:1", format!("socks5://{}", web.address)), "unexpected protocol version 72"),
+        (
+            by("nobody", "a:1", format!("socks5://{nobody}")),
+            "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
+        ),
+    ];
+    let lost = by("lost", "a:1", "socks5://no.such.host.invalid:1080".to_owned());
     let gateway = Gateway::start();
-    let lost = by("lost", "a:1", unknown);
     let all = jobs.iter().map(|(job, _)| job).chain([&lost]);
     gateway.scrape(all.cloned().collect());
     for (job, why) in &jobs {
         let error = gateway.wait_for(job, Health::Down);
         assert!(error.ends_with(why) && !error.contains("S3CRET"), "{}: {error}", job.name);
     }
-    let error = gateway.wait_for(&jobs[4].0, Health::Down);
-    let ways = format!("socks connect tcp {}->metrics.invalid:5: ", proxy.server.address);
-    assert!(error.contains(&ways), "{error}");
-    let error = gateway.wait_for(&jobs[jobs.len() - 1].0, Health::Down);
-    assert!(error.contains("proxyconnect tcp: dial tcp 127.0.0.1:1"), "{error}");
     let error = gateway.wait_for(&lost, Health::Down);
     assert!(error.contains("proxyconnect tcp: lookup") || error.contains("deadline exceeded"), "{error}");
-}
-
-/// A proxy that hears what it is told, says this, and does then what `then` does.
-fn saying(words: &'static [u8], then: fn(&mut TcpStream)) -> Target {
-    Target::accepting(move |mut socket| {
-        let mut heard = [0; 1 << 10];
-        _ = socket.read(&mut heard);
-        if socket.write_all(words).is_ok() {
-            then(&mut socket);
-        }
-    })
-}
-
-#[test]
-fn no_hostile_proxy_passes_its_limits_or_delays_another_target() {
-    let good = Target::saying("a 1\n");
-    let to = good.address;
-    let proxy = SocksDouble::start(None, move |_| Ok(to));
-    let flood =
-        |piece: &'static [u8]| Target::accepting(move |mut socket| while socket.write_all(piece).is_ok() {});
-    let park = |_: &mut TcpStream| std::thread::park();
-    let (socks, web) = ("socks5", "http");
-    let late = "context deadline exceeded (waiting for its proxy)";
-    let hostile = [
-        (socks, saying(b"", |_| ()), "EOF"),
-        (socks, saying(b"\x05", |_| ()), "EOF"),
-        (socks, saying(b"\x05\x00\x05\x00\x00\x03\xff", |socket| _ = socket.read(&mut [0; 99])), "EOF"),
-        (socks, saying(b"", park), late),
-        (socks, saying(b"\x05\x00\x05\x00\x00\x03\xffab", park), late),
-        (
-            socks,
-            saying(b"\x05\x00\x05\x00\x00\x03\xff", |socket| {
-                while socket.write_all(b"a").is_ok() {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            }),
-            late,
-        ),
-        (socks, flood(&[5; 4096]), "unsupported authentication method 5"),
-        (socks, flood(&[0; 4096]), "unexpected protocol version 0"),
-        (web, saying(b"HTTP/1.1 200 OK\r\n", |_| ()), "EOF"),
-        (web, saying(b"HTTP/1.1 200 OK\r\nX: y", park), late),
-        (web, flood(b"\n"), "malformed HTTP response"),
-        (web, flood(&[b'a'; 4096]), "malformed HTTP response: "),
-    ];
-    let folded = Target::accepting(|mut socket| {
-        _ = socket.write_all(b"HTTP/1.1 200 OK\r\na: b\r\n");
-        let piece = b" c\n".repeat(1000);
-        while socket.write_all(&piece).is_ok() {}
-    });
-    let mut jobs: Vec<(Job, &str)> = hostile
-        .iter()
-        .enumerate()
-        .map(|(n, (scheme, proxy, why))| {
-            let job = by(&format!("{n} {why}"), "metrics.invalid:1", format!("{scheme}://{}", proxy.address));
-            let scheme = if *scheme == "http" { Scheme::Https } else { Scheme::Http };
-            (Job { scheme, ..job }, *why)
-        })
-        .collect();
-    let job = by("folded", "metrics.invalid:1", folded.address.to_string());
-    jobs.push((Job { scheme: Scheme::Https, ..job }, "the response's headers are too long"));
-    let well = by("well", "metrics.invalid:2", proxy.url(""));
-    let gateway = Gateway::start();
-    gateway.scrape(jobs.iter().map(|(job, _)| job).chain([&well]).cloned().collect());
-    for (job, why) in &jobs {
-        let error = gateway.wait_for(job, Health::Down);
-        assert!(error.contains(why), "{}: {error}", job.name);
-    }
-    gateway.wait_for(&well, Health::Up);
-    let before = good.asked().len();
-    wait_until("the good target is asked again", || good.asked().len() > before + 5);
-    assert!(good.connections() < good.asked().len());
 }
 
 #[test]
@@ -237,16 +149,26 @@ fn a_tunnel_leads_through_a_proxy() {
     let proxy = tunnels(server.address, |_| true);
     let url = format!("u:p@{}", proxy.address);
     let mut job = https_by("j", "metrics.example:8443", url, trusting(&authority));
-    job.client.proxy.connect_headers = vec![("X-Tunnel".into(), vec![Credential::Text("t".into())])];
+    let text = |text: &str| Credential::Text(text.into());
+    job.client.proxy.connect_headers = vec![
+        ("X-Tunnel".into(), vec![text("1"), text("2")]),
+        ("user-agent".into(), vec![text("gate/1")]),
+        ("Host".into(), vec![text("elsewhere.example")]),
+        ("Proxy-Authorization".into(), vec![text("Basic eDp5")]),
+    ];
     let gateway = Gateway::start();
     gateway.scrape(vec![job.clone()]);
     gateway.wait_for(&job, Health::Up);
     let asked = &proxy.asked()[0];
     assert!(asked.head.starts_with("CONNECT metrics.example:8443 HTTP/1.1\n"));
-    assert_eq!(
-        (asked.header("Proxy-Authorization"), asked.header("X-Tunnel")),
-        (Some("Basic dTpw"), Some("t"))
-    );
+    for (name, values) in [
+        ("Host", &["metrics.example:8443"][..]),
+        ("User-Agent", &["gate/1"]),
+        ("Proxy-Authorization", &["Basic dTpw"]),
+        ("X-Tunnel", &["1", "2"]),
+    ] {
+        assert_eq!(asked.headers(name).collect::<Vec<_>>(), values, "{name}");
+    }
 }
 
 /// A connection serves more than one scrape.

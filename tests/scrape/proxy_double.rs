@@ -101,6 +101,17 @@ pub(crate) fn tunnels(to: SocketAddr, admits: impl Fn(&str) -> bool + Send + Syn
     })
 }
 
+/// A proxy that hears what it is told, says this, and does then what `then` does.
+pub(crate) fn saying(words: &'static [u8], then: fn(&mut TcpStream)) -> Target {
+    Target::accepting(move |mut socket| {
+        let mut heard = [0; 1 << 10];
+        _ = socket.read(&mut heard);
+        if socket.write_all(words).is_ok() {
+            then(&mut socket);
+        }
+    })
+}
+
 /// Speaks TLS, and what is said within to another server as it is.
 pub(crate) fn in_tls(config: Arc<ServerConfig>, to: SocketAddr) -> Target {
     Target::accepting(move |socket| {

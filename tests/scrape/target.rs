@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// What a server has been asked.
 #[derive(Clone, Debug)]
@@ -15,7 +15,12 @@ pub(crate) struct Asked {
 impl Asked {
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
+        self.headers(name).next()
+    }
+
+    /// The values of all headers of a name.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.head.lines().skip(1).filter_map(move |line| {
             let (found, value) = line.split_once(": ")?;
             found.eq_ignore_ascii_case(name).then_some(value)
         })
@@ -39,8 +44,34 @@ pub(crate) struct Target {
 #[derive(Default)]
 struct State {
     asked: Mutex<Vec<Asked>>,
+    /// Notified of each question.
+    heard: Condvar,
     connections: AtomicUsize,
     gone: AtomicBool,
+}
+
+/// Sees how often a target is asked.
+pub(crate) struct Watch(Arc<State>);
+
+impl Watch {
+    /// How often it has been asked.
+    pub(crate) fn count(&self) -> usize {
+        self.0.asked.lock().unwrap().len()
+    }
+
+    /// Waits until it has been asked so many times more.
+    pub(crate) fn wait_for(&self, more: usize) {
+        let asked = self.0.asked.lock().unwrap();
+        let enough = asked.len() + more;
+        drop(self.0.heard.wait_while(asked, |asked| asked.len() < enough).unwrap());
+    }
+}
+
+impl State {
+    fn hear(&self, asked: Asked) {
+        self.asked.lock().unwrap().push(asked);
+        self.heard.notify_all();
+    }
 }
 
 impl Target {
@@ -58,7 +89,7 @@ impl Target {
             let mut stream = BufReader::new(speak(socket));
             while let Some(asked) = read_head(&mut stream) {
                 let bytes = answer(&asked);
-                state.asked.lock().unwrap().push(asked);
+                state.hear(asked);
                 let closes = bytes.windows(17).any(|w| w.eq_ignore_ascii_case(b"connection: close"));
                 if bytes.is_empty() || stream.get_mut().write_all(&bytes).is_err() || closes {
                     return;
@@ -77,7 +108,7 @@ impl Target {
     pub(crate) fn raw_asked(serve: impl Fn(&mut TcpStream, &Asked) + Send + Sync + 'static) -> Target {
         Target::serving(move |mut socket, state| {
             if let Some(asked) = read_head(&mut BufReader::new(socket.try_clone().unwrap())) {
-                state.asked.lock().unwrap().push(asked.clone());
+                state.hear(asked.clone());
                 serve(&mut socket, &asked);
             }
         })
@@ -116,6 +147,11 @@ impl Target {
     /// How many connections it has had.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// One that sees how often it is asked, wherever it goes.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.state))
     }
 
     /// What it has been asked so far.

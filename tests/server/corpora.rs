@@ -1,7 +1,7 @@
 //! The cases of the shared corpora that are told as HTTP requests, each suite's case against a fresh server.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
@@ -11,14 +11,24 @@ use super::harness::Server;
 #[test]
 fn every_http_case_of_the_corpora() {
     let folder = corpora().join("influx_http");
-    let mut exceptions = exceptions();
-    let mut wrong = Vec::new();
-    let mut cases = 0;
-    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| {
-        panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", folder.display())
-    });
-    for file in files.map(|entry| entry.unwrap().path()) {
-        for line in std::fs::read_to_string(&file).unwrap().lines() {
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| missing(&folder, &e));
+    let files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    judge_cases(&files, &["influxdb3_server_write/"], 14, judge);
+}
+
+/// Judges each case of these files. The ids of exceptions begin with the name of one of these suites.
+#[track_caller]
+pub(crate) fn judge_cases(
+    files: &[PathBuf],
+    suites: &[&str],
+    cases_min: usize,
+    judge: impl Fn(&Json) -> Result<(), String>,
+) {
+    let mut exceptions = exceptions(suites);
+    let (mut wrong, mut cases) = (Vec::new(), 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap_or_else(|e| missing(file, &e));
+        for line in text.lines() {
             let case: Json = serde_json::from_str(line).unwrap();
             if case.get("_header").is_some() {
                 continue;
@@ -33,8 +43,12 @@ fn every_http_case_of_the_corpora() {
         }
     }
     wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 14, "only {cases} cases in {}", folder.display());
+    assert!(cases >= cases_min, "only {cases} cases in {files:?}");
     assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> ! {
+    panic!("{}: {error}; set TIDEGATE_CORPORA to the folder of the corpora", path.display())
 }
 
 pub(crate) fn corpora() -> PathBuf {
@@ -43,10 +57,10 @@ pub(crate) fn corpora() -> PathBuf {
 }
 
 /// The ids of these suites among the exceptions.
-fn exceptions() -> BTreeSet<String> {
+fn exceptions(suites: &[&str]) -> BTreeSet<String> {
     include_str!("../corpora_exceptions.txt")
         .lines()
-        .filter(|line| line.starts_with("influxdb3_server_write/"))
+        .filter(|line| suites.iter().any(|suite| line.starts_with(suite)))
         .map(|line| line.split_once('\t').expect("an id, a tab, a reason").0.to_owned())
         .collect()
 }

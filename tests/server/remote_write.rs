@@ -1,11 +1,9 @@
 //! Prometheus remote write, 1.0 and 2.0: the shared corpora's requests, and what of a request is taken.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
 use serde_json::{Value as Json, json};
 
 use super::client::{Reply, request};
+use super::corpora::{corpora, judge_cases};
 use super::harness::Server;
 use super::log::cat;
 
@@ -15,44 +13,8 @@ const WRITTEN: [&str; 3] = ["samples", "histograms", "exemplars"];
 #[test]
 fn every_http_case_of_the_corpora() {
     let suites = ["prometheus_write_handler_headers", "prometheus_write_handler_v2_message"];
-    let mut exceptions = exceptions(&suites);
-    let (mut wrong, mut cases) = (Vec::new(), 0);
-    for suite in suites {
-        let file = corpora().join("remote_write").join(format!("{suite}.jsonl"));
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| {
-            panic!("{}: {e}; set TIDEGATE_CORPORA to the folder of the corpora", file.display())
-        });
-        for line in text.lines() {
-            let case: Json = serde_json::from_str(line).unwrap();
-            if case.get("_header").is_some() {
-                continue;
-            }
-            cases += 1;
-            let id = case["id"].as_str().unwrap();
-            match (judge(&case), exceptions.remove(id)) {
-                (Ok(()), false) | (Err(_), true) => {}
-                (Ok(()), true) => wrong.push(format!("{id}: listed as an exception, and right")),
-                (Err(why), false) => wrong.push(format!("{id}: {why}")),
-            }
-        }
-    }
-    wrong.extend(exceptions.iter().map(|id| format!("{id}: an exception of no case")));
-    assert!(cases >= 21, "only {cases} cases");
-    assert!(wrong.is_empty(), "{} of {cases} cases:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn corpora() -> PathBuf {
-    std::env::var_os("TIDEGATE_CORPORA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpora"), PathBuf::from)
-}
-
-/// The ids of these suites among the exceptions.
-fn exceptions(suites: &[&str]) -> BTreeSet<String> {
-    include_str!("../corpora_exceptions.txt")
-        .lines()
-        .filter(|line| suites.iter().any(|suite| line.starts_with(suite)))
-        .map(|line| line.split_once('\t').expect("an id, a tab, a reason").0.to_owned())
-        .collect()
+    let file = |suite| corpora().join("remote_write").join(format!("{suite}.jsonl"));
+    judge_cases(&suites.map(file), &suites, 21, judge);
 }
 
 fn judge(case: &Json) -> Result<(), String> {

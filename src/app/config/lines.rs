@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::document::ListenSection;
 use super::door;
-use super::setting::Setting;
+use super::setting::{Setting, read};
 use super::{Address, ConfigError};
 use crate::serve::lines::{Endpoint, LineListener, LineProtocol, StatsdOptions};
 use crate::wire::influx::Precision;
@@ -122,15 +122,6 @@ impl LineSection<'_> {
         }
         Ok(percentiles)
     }
-}
-
-/// A value, or its default.
-fn read<T>(
-    setting: &Option<Setting>,
-    default: T,
-    parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
-) -> Result<T, ConfigError> {
-    setting.as_ref().map_or(Ok(default), parse)
 }
 
 /// A duration in nanoseconds, within bounds of milliseconds.

@@ -98,6 +98,15 @@ impl Setting {
     }
 }
 
+/// A value of the file, or the default.
+pub(super) fn read<T>(
+    setting: &Option<Setting>,
+    default: T,
+    parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    setting.as_ref().map_or(Ok(default), parse)
+}
+
 /// The known word that `word` is probably a misspelling of.
 pub(super) fn near<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let scored = known.iter().map(|known| (strsim::damerau_levenshtein(word, known), *known));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::document::{Document, ListenSection};
 use super::door::door;
 use super::lines::{LINE_PROTOCOLS, LineSection, has_own_port, is_lines};
-use super::setting::Setting;
+use super::setting::{Setting, read};
 use super::{
     Address, Config, ConfigError, Data, Disk, Environment, Limits, Listener, Origins, Place, Protocol, Shard,
 };
@@ -234,15 +234,6 @@ impl Sources<'_> {
             Ok(bytes)
         })
     }
-}
-
-/// A value of the file, or the default.
-fn read<T>(
-    setting: &Option<Setting>,
-    default: T,
-    parse: impl FnOnce(&Setting) -> Result<T, ConfigError>,
-) -> Result<T, ConfigError> {
-    setting.as_ref().map_or(Ok(default), parse)
 }
 
 /// Free space in whole percent: finer would promise more than a file system's own reserve allows to say.

@@ -27,8 +27,8 @@ use super::tunnel::{Opening, Tunnel};
 use super::url::{Origin, Url};
 use super::{Answer, Bound, Failure, Means};
 
-/// Servers that a scrape is led to, the first not counted: as Go's client allows.
-const REDIRECTS_MAX: u32 = 10;
+/// Servers that a client is led to, the first not counted: as Go's clients allow.
+pub(in crate::scrape) const REDIRECTS_MAX: u32 = 10;
 
 /// Bytes of a head that are read at once: few, since what follows is to be read to where it stays.
 const HEAD_READ_BYTES: usize = 2 << 10;
@@ -170,9 +170,7 @@ impl Exchange {
                 }
                 // Its server had closed it before it was asked.
                 Err(_) if self.reused && !self.answered => {
-                    self.link = None;
-                    self.reused = false;
-                    self.stage = Stage::Finding { asked_ns: means.resolver.now_ns() };
+                    self.start_over(means);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -441,10 +439,15 @@ impl Exchange {
         self.redirects += 1;
         self.url = self.url.join(location)?;
         // What of the answer follows its head is not read: another connection is cheaper than any length of it.
+        self.start_over(means);
+        Ok(Turn::Next)
+    }
+
+    /// Begins again, on another connection.
+    fn start_over(&mut self, means: &Means<'_>) {
         self.link = None;
         self.reused = false;
         self.stage = Stage::Finding { asked_ns: means.resolver.now_ns() };
-        Ok(Turn::Next)
     }
 
     fn read_body(&mut self, means: &mut Means<'_>, reads_left: &mut usize) -> Result<Turn, Failure> {

@@ -14,6 +14,7 @@ mod resolver;
 mod response;
 mod socks;
 mod spares;
+mod speech;
 mod tokens;
 mod transport;
 mod tunnel;
@@ -32,12 +33,13 @@ use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
 
 pub(super) use body::Purse;
+pub(super) use exchange::REDIRECTS_MAX;
 pub use proxy::ProxyEnvironment;
-pub(super) use proxy::{Proxy, ProxyKind, proxy_for};
-pub(super) use request::Ask;
+pub(super) use proxy::{Proxy, ProxyKind, proxy_for, unescaped};
+pub(super) use request::{AGENT, Ask};
 pub(super) use resolver::Resolver;
-pub(super) use socks::{REPLY_BYTES_MAX, Socks};
 pub(super) use spares::Spares;
+pub(super) use speech::{PIECE_BYTES_MAX, Speech};
 pub(super) use tokens::Tokens;
 pub(super) use url::{Origin, Url};
 

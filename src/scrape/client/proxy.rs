@@ -3,11 +3,9 @@
 use std::fmt::{self, Debug, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::scrape::Redacted;
 use crate::scrape::job::{ProxyOptions, Scheme};
+use crate::scrape::secrets::basic;
 
 use super::url::{Origin, host_and_port};
 
@@ -105,7 +103,7 @@ impl Proxy {
     /// The value of `Proxy-Authorization`, where there is to be one.
     pub(in crate::scrape) fn authorization(&self) -> Option<String> {
         let (name, password) = self.user.as_ref()?;
-        Some(format!("Basic {}", STANDARD.encode([name, &b":"[..], password].concat())))
+        Some(basic(name, password))
     }
 
     /// Whether it wants a request for a server of this scheme as it is, naming the whole URL.
@@ -141,7 +139,7 @@ pub(in crate::scrape) fn proxy_for(
 }
 
 /// A part of a URL, its percent signs undone.
-fn unescaped(text: &str) -> Vec<u8> {
+pub(in crate::scrape) fn unescaped(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {

@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::scrape::job::{ClientOptions, Credential};
-use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use crate::scrape::secrets::authorization;
 
 use super::proxy::Proxy;
 use super::url::{Origin, Url};
@@ -41,7 +38,10 @@ pub(super) struct Addressed<'a> {
 }
 
 /// Who we are, as servers are told.
-const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+pub(in crate::scrape) const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
+/// Headers that a request has, or has not, by itself, whatever is configured.
+const OF_REQUESTS: [&str; 5] = ["Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"];
 
 impl Ask<'_> {
     /// Appends the head.
@@ -56,7 +56,7 @@ impl Ask<'_> {
         write_path(&to.url.path, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         header(out, "Host", to.url.origin.authority().as_bytes())?;
-        header(out, "User-Agent", USER_AGENT.as_bytes())?;
+        header(out, "User-Agent", AGENT.as_bytes())?;
         header(out, "Accept", self.accept.as_bytes())?;
         header(out, "Accept-Encoding", if self.compression { b"gzip" } else { b"identity" })?;
         header(out, "X-Prometheus-Scrape-Timeout-Seconds", self.timeout_seconds.to_string().as_bytes())?;
@@ -71,32 +71,28 @@ impl Ask<'_> {
     }
 
     fn write_credentials(&self, token: Option<&str>, out: &mut Vec<u8>) -> Result<(), String> {
-        if let Some(token) = token {
-            header(out, "Authorization", format!("Bearer {token}").as_bytes())?;
-        } else if let Some(basic) = &self.client.basic_auth {
-            let password = basic.password.as_ref().map(read).transpose()?.unwrap_or_default();
-            let pair = [&read(&basic.username)?, &b":"[..], &password].concat();
-            header(out, "Authorization", format!("Basic {}", STANDARD.encode(pair)).as_bytes())?;
-        } else if let Some(authorization) = &self.client.authorization {
-            let credentials = authorization.credentials.as_ref().map(read).transpose()?.unwrap_or_default();
-            let value = [authorization.kind.trim().as_bytes(), b" ", &credentials].concat();
-            header(out, "Authorization", value.trim_ascii())?;
+        if let Some(value) = authorization(self.client, token)? {
+            header(out, "Authorization", &value)?;
         }
         for (name, values) in &self.client.headers {
             for value in values {
-                header(out, name, &read(value)?)?;
+                header(out, name, &value.read_trimmed()?)?;
             }
         }
         Ok(())
     }
 }
 
-/// Appends the head that asks a proxy for a tunnel.
+/// Appends the head that asks a proxy for a tunnel, with the headers that are configured for that.
+///
+/// As Go's clients have it: the first `User-Agent` that is configured is who we are, and an empty one is nobody; a name
+/// and a password in the proxy's URL win over a `Proxy-Authorization`; other headers that the request has by itself
+/// are passed over.
 ///
 /// # Errors
 /// As for [`Ask::write`].
 pub(super) fn write_connect(
-    client: &ClientOptions,
+    configured: &[(String, Vec<Credential>)],
     proxy: &Proxy,
     to: &Origin,
     out: &mut Vec<u8>,
@@ -104,11 +100,19 @@ pub(super) fn write_connect(
     let authority = to.with_port();
     out.extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\n").as_bytes());
     header(out, "Host", authority.as_bytes())?;
-    header(out, "User-Agent", USER_AGENT.as_bytes())?;
+    let agent = configured.iter().find(|(name, _)| is_one_of(name, &["User-Agent"]));
+    let agent =
+        agent.and_then(|(_, values)| values.first()).map_or(Ok(AGENT.into()), Credential::read_trimmed)?;
+    if !agent.is_empty() {
+        header(out, "User-Agent", &agent)?;
+    }
     proxy_authorization(proxy, out)?;
-    for (name, values) in &client.proxy.connect_headers {
+    let is_own = |name: &str| {
+        is_one_of(name, &OF_REQUESTS) || proxy.user.is_some() && is_one_of(name, &["Proxy-Authorization"])
+    };
+    for (name, values) in configured.iter().filter(|(name, _)| !is_own(name)) {
         for value in values {
-            header(out, name, &read(value)?)?;
+            header(out, name, &value.read_trimmed()?)?;
         }
     }
     out.extend_from_slice(b"\r\n");
@@ -132,6 +136,10 @@ fn write_path(path: &str, out: &mut Vec<u8>) {
     }
 }
 
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
 fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), String> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
@@ -147,23 +155,14 @@ fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A secret, read anew: its file may have changed.
-fn read(credential: &Credential) -> Result<Vec<u8>, String> {
-    match credential {
-        Credential::Text(text) => Ok(text.clone().into_bytes()),
-        Credential::File(path) => {
-            let failed = |why: String| format!("unable to read file {}: {why}", path.display());
-            let text = plain_file::read(path, SECRET_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
-            Ok(text.trim_ascii().to_vec())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use crate::scrape::client::proxy::ProxyKind;
-    use crate::scrape::job::{Authorization, BasicAuth};
+    use crate::scrape::job::{Authorization, BasicAuth, Scheme};
 
     fn head(client: &ClientOptions, to: Addressed<'_>) -> Result<String, String> {
         let mut out = Vec::new();
@@ -183,7 +182,7 @@ mod tests {
         let url = Url::parse("http://a:9100/metrics?x=a b").unwrap();
         let to = Addressed { url: &url, proxy: None, trusted: true, token: None };
         let expected = format!(
-            "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {USER_AGENT}\r\nAccept: text/plain\r\n\
+            "GET /metrics?x=a%20b HTTP/1.1\r\nHost: a:9100\r\nUser-Agent: {AGENT}\r\nAccept: text/plain\r\n\
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 1.5\r\n\r\n"
         );
         assert_eq!(head(&ClientOptions::default(), to), Ok(expected));
@@ -228,5 +227,46 @@ mod tests {
                 .unwrap()
                 .contains(&format!("Authorization: Basic {}\r\n", STANDARD.encode("u:p")))
         );
+    }
+
+    #[test]
+    fn headers_of_connect_stand_beside_those_that_it_has_by_itself_only_where_they_may() {
+        let to = Origin::parse(Scheme::Https, "[::1%lo]:8443").unwrap();
+        let head = |configured: &[(&str, &[&str])], user: Option<&str>| {
+            let text = |text: &&str| Credential::Text((*text).to_owned());
+            let configured: Vec<_> = configured
+                .iter()
+                .map(|(name, values)| ((*name).to_owned(), values.iter().map(text).collect()))
+                .collect();
+            let user = user.map(|name| (name.into(), b"p".to_vec()));
+            let proxy = Proxy { kind: ProxyKind::Http, host: "proxy".into(), port: 3128, user };
+            let mut out = Vec::new();
+            write_connect(&configured, &proxy, &to, &mut out).map(|()| {
+                let head = String::from_utf8(out).unwrap();
+                let rest = head.strip_prefix("CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n").unwrap();
+                rest.strip_suffix("\r\n").unwrap().replace("\r\n", "|")
+            })
+        };
+        let plain = format!("User-Agent: {AGENT}|");
+        assert_eq!(head(&[], None).as_deref(), Ok(&*plain));
+        for own in ["host", "CONTENT-LENGTH", "Transfer-Encoding", "trailer"] {
+            assert_eq!(head(&[(own, &["1"])], None).as_deref(), Ok(&*plain), "{own}");
+        }
+        for (configured, expected) in [
+            (&[("user-agent", &["a/1", "b/2"][..]), ("X", &["1", "2"])][..], "User-Agent: a/1|X: 1|X: 2|"),
+            (&[("User-Agent", &[])], &*plain),
+            (&[("User-Agent", &[""]), ("X", &[""])], "X: |"),
+            (
+                &[("User-Agent", &["a"]), ("proxy-authorization", &["Basic 1", "Basic 2"])],
+                "User-Agent: a|proxy-authorization: Basic 1|proxy-authorization: Basic 2|",
+            ),
+        ] {
+            assert_eq!(head(configured, None).as_deref(), Ok(expected), "{configured:?}");
+        }
+        let told = format!("User-Agent: a|Proxy-Authorization: Basic {}|", STANDARD.encode("u:p"));
+        let configured: [(&str, &[&str]); 2] =
+            [("User-Agent", &["a"]), ("proxy-authorization", &["Basic 1"])];
+        assert_eq!(head(&configured, Some("u")).as_deref(), Ok(&*told));
+        assert!(head(&[("X", &["a\r\nY: b"])], None).unwrap_err().contains("control character"));
     }
 }

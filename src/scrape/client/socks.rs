@@ -13,7 +13,7 @@ use std::net::IpAddr;
 const HEARD_BYTES_MAX: usize = 2 + 2 + REPLY_BYTES_MAX;
 
 /// Bytes of a reply: four, and an address, which is a name of 255 bytes at the longest with its length, and a port.
-pub(in crate::scrape) const REPLY_BYTES_MAX: usize = 4 + 1 + 255 + 2;
+pub(super) const REPLY_BYTES_MAX: usize = 4 + 1 + 255 + 2;
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
@@ -59,7 +59,7 @@ impl Socks {
     ///
     /// # Errors
     /// The server is none that can be asked for.
-    pub(in crate::scrape) fn new(
+    pub(super) fn new(
         user: Option<(Vec<u8>, Vec<u8>)>,
         (host, port): (&str, u16),
         out: &mut Vec<u8>,
@@ -91,7 +91,7 @@ impl Socks {
     }
 
     /// How many bytes are to be heard next, at most; 0: what comes next is the server's.
-    pub(in crate::scrape) fn wants(&self) -> usize {
+    pub(super) fn wants(&self) -> usize {
         let whole = match self.stage {
             Stage::Method | Stage::Verdict => 2,
             Stage::Reply => match self.heard.get(3) {
@@ -110,7 +110,7 @@ impl Socks {
     ///
     /// # Errors
     /// What the proxy refuses, or does not speak.
-    pub(in crate::scrape) fn hear(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn hear(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         for &byte in piece {
             self.heard.push(byte);
             self.check(byte)?;

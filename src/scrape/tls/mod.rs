@@ -18,7 +18,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::job::{ClientTls, Credential};
-use super::plain_file::{self, SECRET_BYTES_MAX};
 use verifier::{Anybody, Verifier};
 
 /// What was made of options: few, and asked for at each new connection only.
@@ -158,11 +157,7 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 fn read(part: &Credential) -> Result<Vec<u8>, String> {
-    match part {
-        Credential::Text(text) => Ok(text.clone().into_bytes()),
-        Credential::File(path) => plain_file::read(path, SECRET_BYTES_MAX)
-            .map_err(|error| format!("tls: {}: {error}", path.display())),
-    }
+    part.read().map_err(|why| format!("tls: {why}"))
 }
 
 #[cfg(test)]

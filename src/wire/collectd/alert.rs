@@ -2,7 +2,7 @@
 
 use super::element::is_null;
 use super::fault::{Fault, shown};
-use super::row::{RowBuf, append};
+use super::fields::{Fields, append};
 use super::time::parse_rfc3339;
 use crate::bytes::json::{Json, JsonString};
 use crate::model::{LabelsBuf, METRIC_NAME};
@@ -60,7 +60,7 @@ impl<'a> Alert<'a> {
     }
 
     /// Fills `row`: a field of text for each annotation, and for the severity, a label in collectd 5.12.
-    pub(super) fn read_fields(&self, row: &mut RowBuf) -> Result<(), Fault> {
+    pub(super) fn read_fields(&self, row: &mut Fields) -> Result<(), Fault> {
         each_text(
             self.labels,
             |name, value| {

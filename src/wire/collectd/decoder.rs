@@ -2,10 +2,10 @@
 
 use super::element::Element;
 use super::fault::Fault;
-use super::row::RowBuf;
+use super::fields::Fields;
 use crate::bytes::json::Json;
 use crate::model::{Full, Intake, LabelsBuf, WriteResult};
-use crate::wire::{Decode, Fed, FedState, Malformed};
+use crate::wire::{Decode, Elements, Fed, Malformed};
 
 /// A decoder of one body at a time: an array of elements, or one alone.
 ///
@@ -23,13 +23,10 @@ pub struct Decoder {
     counters: Counters,
     /// The time of what has none, in nanoseconds since the Unix epoch.
     default_time_ns: i64,
-    /// Where the next element starts; 0 before the first one.
-    at: usize,
-    /// Elements done with.
-    done: u64,
+    elements: Elements,
     key: Vec<u8>,
     labels: LabelsBuf,
-    row: RowBuf,
+    row: Fields,
     scratch: Vec<u8>,
 }
 
@@ -49,11 +46,10 @@ impl Decoder {
         Decoder {
             counters,
             default_time_ns,
-            at: 0,
-            done: 0,
+            elements: Elements::default(),
             key: Vec::new(),
             labels: LabelsBuf::default(),
-            row: RowBuf::default(),
+            row: Fields::default(),
             scratch: Vec::new(),
         }
     }
@@ -109,41 +105,15 @@ impl Decode for Decoder {
     }
 
     fn rewind(&mut self) {
-        (self.at, self.done) = (0, 0);
+        self.elements = Elements::default();
     }
 
     /// Takes the rows of a body that was [checked](Decode::check).
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         debug_assert!(last, "a body comes whole");
-        let done = Fed { consumed: input.len(), state: FedState::Done };
-        let mut json = Json::new(input, self.at);
-        if self.at == 0 && json.take(b'[') && json.peek() == Some(b']') {
-            return done;
-        }
-        loop {
-            json.peek();
-            let start = json;
-            match self.take(&mut json, intake) {
-                Ok(Ok(values)) => {
-                    result.accepted += 1;
-                    result.samples += values;
-                }
-                Ok(Err(Full)) => {
-                    self.at = start.at();
-                    return Fed { consumed: 0, state: FedState::Full };
-                }
-                Err(fault) => {
-                    json = start;
-                    let Ok(text) = json.skip() else { break };
-                    result.reject(self.done + 1, fault.reason(), text, || fault.to_string());
-                }
-            }
-            self.done += 1;
-            if !json.take(b',') {
-                break;
-            }
-        }
-        self.rewind();
-        done
+        let mut elements = self.elements;
+        let fed = elements.feed(input, result, Fault::reason, |json| self.take(json, intake));
+        self.elements = elements;
+        fed
     }
 }

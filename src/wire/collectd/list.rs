@@ -3,7 +3,7 @@
 use super::decoder::Counters;
 use super::element::{Items, is_null};
 use super::fault::{Fault, shown};
-use super::row::{RowBuf, append};
+use super::fields::{Fields, append};
 use super::time::parse_seconds;
 use crate::bytes::json::{Json, JsonNumber, JsonString};
 use crate::model::{FieldType, LabelsBuf, METRIC_NAME};
@@ -72,7 +72,7 @@ impl<'a> List<'a> {
     }
 
     /// Fills `row`: a field for each value that is known. Where none is, one for each that is not.
-    pub(super) fn read_fields(&self, counters: Counters, row: &mut RowBuf) -> Result<(), Fault> {
+    pub(super) fn read_fields(&self, counters: Counters, row: &mut Fields) -> Result<(), Fault> {
         let count = self.each_value(|value, kind, name| {
             if is_null(value)? {
                 return Ok(());

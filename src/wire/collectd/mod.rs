@@ -25,8 +25,8 @@ mod alert;
 mod decoder;
 mod element;
 mod fault;
+mod fields;
 mod list;
-mod row;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -1,4 +1,7 @@
 //! Times, to the nanosecond.
+//!
+//! Dates are read here and not by jiff, which only the server has, and which takes more than RFC 3339 allows. It is the
+//! oracle of a test.
 
 /// Seconds since the Unix epoch, as a JSON number without an exponent: in nanoseconds. None if it is another text,
 /// finer than that, or outside of what 64 bits hold.

@@ -193,22 +193,16 @@ impl Fields {
         line: &[u8],
         with: impl FnOnce(&[FieldText<'_>], &[u64], &[u8]) -> R,
     ) -> R {
-        let mut texts = recycle(std::mem::take(&mut self.texts));
+        let mut texts = FieldText::recycle(std::mem::take(&mut self.texts));
         texts.extend(self.spans.iter().map(|span| FieldText {
             text: &line[span.text_start as usize..span.text_end as usize],
             name: &self.names[span.name_start as usize..span.name_end as usize],
             kind: span.kind,
         }));
         let answer = with(&texts, &self.values, &self.heap);
-        self.texts = recycle(texts);
+        self.texts = FieldText::recycle(texts);
         answer
     }
-}
-
-/// The same memory for other borrows: collecting an empty vector of the same layout allocates nothing.
-fn recycle<'a>(mut texts: Vec<FieldText<'_>>) -> Vec<FieldText<'a>> {
-    texts.clear();
-    texts.into_iter().map(|_| unreachable!("the vector is empty")).collect()
 }
 
 /// The quote that closes the string whose inside starts at `from`.
@@ -283,7 +277,7 @@ mod tests {
         let text = FieldText { text: b"a=", name: b"a", kind: FieldType::F64 };
         let texts = vec![text; 9];
         let (place, capacity) = (texts.as_ptr() as usize, texts.capacity());
-        let again: Vec<FieldText<'static>> = recycle(texts);
+        let again: Vec<FieldText<'static>> = FieldText::recycle(texts);
         assert_eq!((again.as_ptr() as usize, again.capacity(), again.len()), (place, capacity, 0));
     }
 }

@@ -123,7 +123,7 @@ impl LineBuf {
 
     /// Calls `with` with the row's fields as a shape is defined, its values and its heap.
     pub(super) fn with_texts<R>(&mut self, with: impl FnOnce(&[FieldText<'_>], &[u64], &[u8]) -> R) -> R {
-        let mut texts = recycle(std::mem::take(&mut self.texts));
+        let mut texts = FieldText::recycle(std::mem::take(&mut self.texts));
         texts.extend(self.spans.iter().enumerate().map(|(i, span)| {
             let text_end = self.spans.get(i + 1).map_or(self.names.len(), |next| next.name_start as usize);
             FieldText {
@@ -133,7 +133,7 @@ impl LineBuf {
             }
         }));
         let answer = with(&texts, &self.values, &self.heap);
-        self.texts = recycle(texts);
+        self.texts = FieldText::recycle(texts);
         answer
     }
 
@@ -389,10 +389,4 @@ impl Seen {
             None => Ok(kind),
         }
     }
-}
-
-/// The same memory for other borrows: collecting an empty vector of the same layout allocates nothing.
-fn recycle<'a>(mut texts: Vec<FieldText<'_>>) -> Vec<FieldText<'a>> {
-    texts.clear();
-    texts.into_iter().map(|_| unreachable!("the vector is empty")).collect()
 }

@@ -5,37 +5,10 @@ use crate::model::{
     CountKind, FieldType, HistogramBuf, MetricType, NAN_CANONICAL_BITS, NAN_STALE_BITS, NestedBuf, ResetHint,
     SIDE_TEXT_BYTES_MAX, WriteResult,
 };
-use crate::wire::testing::{Row, Rows, Value};
-use crate::wire::{Decode, FedState};
-
-/// What becomes of a body that comes in pieces, to an intake that is full after so many rows each time.
-fn decode_cut(body: &[u8], pieces: &[usize], room: Option<usize>) -> (Rows, WriteResult) {
-    let mut rows = Rows::default();
-    rows.room = room;
-    let mut result = WriteResult::default();
-    let mut decoder = Decoder::new();
-    let mut pieces = pieces.iter().cycle();
-    let (mut start, mut end) = (0, 0);
-    loop {
-        end = body.len().min(end + pieces.next().unwrap());
-        let last = end == body.len();
-        loop {
-            let fed = decoder.feed(&body[start..end], last, &mut rows, &mut result);
-            start += fed.consumed;
-            match fed.state {
-                FedState::Full => rows.room = room,
-                FedState::NeedMore => break,
-                FedState::Done => {
-                    assert_eq!((start, last), (body.len(), true));
-                    return (rows, result);
-                }
-            }
-        }
-    }
-}
+use crate::wire::testing::{Row, Rows, Value, decode_cut, decode_whole};
 
 fn decode(body: &[u8]) -> (Rows, WriteResult) {
-    decode_cut(body, &[body.len().max(1)], None)
+    decode_whole(&mut Decoder::new(), body, None)
 }
 
 fn fields(line: &str) -> Vec<(String, Value)> {
@@ -174,7 +147,7 @@ fn bad_lines_cost_no_others_and_have_their_numbers() {
     let long = format!("{{\"time\":1,\"labels\":{{\"a\":\"{}\"}}}}", "x".repeat(LINE_BYTES_MAX));
     let body = format!("{good}\n\nbad\r\n{good}\r\n  \n{long}\n{good}\nbad");
     for pieces in [&[usize::MAX / 2][..], &[1000], &[LINE_BYTES_MAX / 3, 7]] {
-        let (rows, result) = decode_cut(body.as_bytes(), pieces, None);
+        let (rows, result) = decode_cut(&mut Decoder::new(), body.as_bytes(), pieces, None);
         assert_eq!((rows.rows.len(), result.accepted, result.samples, result.rejected), (3, 3, 3, 3));
         let faults: Vec<_> = result.errors.iter().map(|e| (e.index, e.reason, e.original.len())).collect();
         assert_eq!(faults, [(3, "syntax", 4), (6, "too_large", 256), (8, "syntax", 3)]);
@@ -364,7 +337,7 @@ fn keys_of_lines_in_random_order_are_announced() {
     };
     let body: Vec<String> = (0..200).map(line).collect();
     for pieces in [&[usize::MAX / 2][..], &[100]] {
-        let (rows, result) = decode_cut(body.join("\n").as_bytes(), pieces, None);
+        let (rows, result) = decode_cut(&mut Decoder::new(), body.join("\n").as_bytes(), pieces, None);
         assert_eq!((result.accepted, result.rejected), (200, 0));
         assert!(rows.announced > 50, "{}", rows.announced);
         for (n, row) in rows.rows.iter().enumerate() {
@@ -524,7 +497,7 @@ proptest! {
         let expected: Vec<Row> = picked.iter().map(|(sample, _)| sample.row.clone()).collect();
         let body = lines.join("\n").into_bytes();
         for (pieces, room) in [(&[body.len()][..], None), (&pieces, None), (&pieces, Some(room))] {
-            let (rows, result) = decode_cut(&body, pieces, room);
+            let (rows, result) = decode_cut(&mut Decoder::new(), &body, pieces, room);
             prop_assert_eq!(&result.errors, &[]);
             prop_assert_eq!(result.accepted, expected.len() as u64);
             prop_assert_eq!(result.samples, expected.iter().map(|row| row.fields.len() as u64).sum::<u64>());
@@ -555,8 +528,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_taken_or_refused(body: Vec<u8>, pieces in prop::collection::vec(1usize..9, 1..4)) {
-        decode_cut(&body, &pieces, None);
+        decode_cut(&mut Decoder::new(), &body, &pieces, None);
         let body = [br#"{"time":1,"labels":{},"fields":{"v":{"#, &body[..]].concat();
-        decode_cut(&body, &pieces, Some(1));
+        decode_cut(&mut Decoder::new(), &body, &pieces, Some(1));
     }
 }

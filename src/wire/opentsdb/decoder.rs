@@ -5,7 +5,7 @@ use super::point::{Labels, Points, Sample, Tags};
 use super::value::{parse_time, parse_value};
 use crate::bytes::json::{Json, JsonString, LoneSurrogates};
 use crate::model::{Full, Intake, WriteResult};
-use crate::wire::{Decode, Fed, FedState, Malformed};
+use crate::wire::{Decode, Elements, Fed, Malformed};
 
 /// A decoder of one body at a time: an object or an array of them.
 ///
@@ -21,10 +21,7 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 #[derive(Default, Debug)]
 pub struct Decoder {
     points: Points,
-    /// Where the next element starts; 0 before the first one.
-    at: usize,
-    /// Elements done with.
-    done: u64,
+    elements: Elements,
     /// The key of a point: its metric with quotes, and its tags.
     key: Vec<u8>,
     scratch: Vec<u8>,
@@ -217,41 +214,17 @@ impl Decode for Decoder {
     }
 
     fn rewind(&mut self) {
-        (self.at, self.done) = (0, 0);
+        self.elements = Elements::default();
     }
 
     /// Takes the points of a body that was [checked](Decode::check).
     fn feed<I: Intake>(&mut self, input: &[u8], last: bool, intake: &mut I, result: &mut WriteResult) -> Fed {
         debug_assert!(last, "a body comes whole");
-        let mut json = Json::new(input, self.at);
-        if self.at == 0 {
-            json.take(b'[');
-        }
-        loop {
-            json.peek();
-            let start = json;
-            match self.take(&mut json, intake) {
-                Ok(Ok(())) => {
-                    result.accepted += 1;
-                    result.samples += 1;
-                }
-                Ok(Err(Full)) => {
-                    self.at = start.at();
-                    return Fed { consumed: 0, state: FedState::Full };
-                }
-                Err(fault) => {
-                    json = start;
-                    let Ok(text) = json.skip() else { break };
-                    result.reject(self.done + 1, fault.reason(), text, || fault.to_string());
-                }
-            }
-            self.done += 1;
-            if !json.take(b',') {
-                break;
-            }
-        }
-        self.rewind();
-        Fed { consumed: input.len(), state: FedState::Done }
+        let mut elements = self.elements;
+        let fed =
+            elements.feed(input, result, Fault::reason, |json| Ok(self.take(json, intake)?.map(|()| 1)));
+        self.elements = elements;
+        fed
     }
 }
 

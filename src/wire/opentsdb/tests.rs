@@ -2,27 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::WriteResult;
-use crate::wire::testing::{Row, Rows, Value};
-use crate::wire::{Decode, FedState};
+use crate::wire::Decode;
+use crate::wire::testing::{Row, Rows, Value, decode_cut, decode_whole};
 
 fn put(body: &[u8], room: Option<usize>) -> (Rows, WriteResult) {
-    let mut rows = Rows::default();
-    rows.room = room;
-    let mut result = WriteResult::default();
-    let mut decoder = Decoder::new();
-    loop {
-        let fed = decoder.feed(body, true, &mut rows, &mut result);
-        match fed.state {
-            FedState::Full => {
-                assert_eq!(fed.consumed, 0);
-                rows.room = room;
-            }
-            state => {
-                assert_eq!((state, fed.consumed), (FedState::Done, body.len()));
-                return (rows, result);
-            }
-        }
-    }
+    decode_whole(&mut Decoder::new(), body, room)
 }
 
 fn put_checked(body: &str) -> (Rows, WriteResult) {
@@ -31,25 +15,7 @@ fn put_checked(body: &str) -> (Rows, WriteResult) {
 }
 
 fn lines(body: &[u8], pieces: &[usize], room: Option<usize>) -> (Rows, WriteResult) {
-    let mut rows = Rows::default();
-    rows.room = room;
-    let mut result = WriteResult::default();
-    let mut decoder = Lines::new();
-    let mut pieces = pieces.iter().cycle();
-    let (mut start, mut end) = (0, 0);
-    loop {
-        end = body.len().min(end + pieces.next().unwrap());
-        let last = end == body.len();
-        loop {
-            let fed = decoder.feed(&body[start..end], last, &mut rows, &mut result);
-            start += fed.consumed;
-            match fed.state {
-                FedState::Full => rows.room = room,
-                FedState::NeedMore => break,
-                FedState::Done => return (rows, result),
-            }
-        }
-    }
+    decode_cut(&mut Lines::new(), body, pieces, room)
 }
 
 fn row(labels: &[(&str, &str)], time_ns: i64, value: Value) -> Row {

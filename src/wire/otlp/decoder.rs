@@ -1,7 +1,7 @@
 //! The decoder: a walk over a request that can stop before any row, and goes on there.
 
 use crate::bytes::{ProtobufError, ProtobufFields};
-use crate::model::{Full, Intake, Refusal, Series, WriteResult};
+use crate::model::{Full, Intake, Refusal, RowBuf, Series, WriteResult};
 use crate::wire::{Decode, Fed, FedState, Malformed};
 
 use super::check::{check, check_around};
@@ -9,9 +9,9 @@ use super::exemplar::ExemplarReader;
 use super::json::Transcoder;
 use super::log_record::LogReader;
 use super::metric::MetricHead;
+use super::names::NameCheck;
 use super::plain::PlainPoint;
 use super::point::{PointReader, VALUE, exemplars_number, nanos};
-use super::row::RowBuf;
 use super::schema::{
     LOG_RECORD, LOGS_REQUEST, METRIC, METRICS_REQUEST, Message, REQUEST_RESOURCES, data, resource_items,
     scope_items,
@@ -92,6 +92,7 @@ const POINT_LEVEL: usize = 4;
 struct Scratch {
     series: SeriesBuf,
     row: RowBuf,
+    names: NameCheck,
     points: PointReader,
     logs: LogReader,
     exemplars: ExemplarReader,
@@ -425,9 +426,9 @@ impl<'b, I: Intake> Walk<'_, 'b, I> {
         if self.place.row_taken {
             return Ok(());
         }
-        let row = &mut self.scratch.row;
-        let shape = row.shape(series, self.intake)?;
-        self.intake.push(series, shape, time_ns, row.values(), &row.heap)?;
+        let Scratch { row, names, .. } = &mut *self.scratch;
+        let shape = row.shape(series, self.intake, |fields| names.check(fields))?;
+        self.intake.push(series, shape, time_ns, row.words(), &row.heap)?;
         self.place.row_taken = true;
         self.result.accepted += 1;
         self.result.samples += row.samples();

@@ -1,11 +1,10 @@
 //! Log records: each becomes the fields of a row.
 
 use crate::bytes::ProtobufFields;
-use crate::model::{FieldType, NestedBuf};
+use crate::model::{FieldType, NestedBuf, RowBuf};
 
 use super::decoder::Stop;
 use super::point::nanos;
-use super::row::RowBuf;
 use super::schema::log_record;
 use super::series::ATTRIBUTES_PREFIX;
 use super::value::{AnyValue, KeyValue, is_id, write_hex};

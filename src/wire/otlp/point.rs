@@ -2,13 +2,12 @@
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue, unzigzag};
 use crate::model::{
-    BucketsBuf, FieldType, HistogramBuf, NAN_CANONICAL_BITS, NAN_STALE_BITS, NestedBuf, SCHEMA_CUSTOM,
-    SCHEMAS_EXPONENTIAL, heap_word,
+    BucketsBuf, FieldType, HistogramBuf, NAN_CANONICAL_BITS, NAN_STALE_BITS, NestedBuf, RowBuf,
+    SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, heap_word,
 };
 
 use super::decoder::{Fault, Stop};
 use super::metric::MetricKind;
-use super::row::RowBuf;
 use super::schema::{buckets, exponential, histogram, number, point, quantile, summary};
 use super::series::SeriesBuf;
 use super::value::write_double;

@@ -4,42 +4,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{LabelsBuf, NAN_CANONICAL_BITS, Rewrite, Verdict, WriteResult};
-use crate::wire::testing::{Row, Rows, Value};
+use crate::wire::testing::{Row, Rows, Value, decode_cut, decode_whole};
 use crate::wire::{Decode, FedState};
 
-/// What becomes of a body that comes in pieces, to an intake that is full after so many rows each time.
-fn decode_cut(
-    extra: &ExtraLabels,
-    body: &[u8],
-    pieces: &[usize],
-    room: Option<usize>,
-) -> (Rows, WriteResult) {
-    let mut rows = Rows::default();
-    rows.room = room;
-    let mut result = WriteResult::default();
-    let mut decoder = Decoder::new(extra.clone());
-    let mut pieces = pieces.iter().cycle();
-    let (mut start, mut end) = (0, 0);
-    loop {
-        end = body.len().min(end + pieces.next().unwrap());
-        let last = end == body.len();
-        loop {
-            let fed = decoder.feed(&body[start..end], last, &mut rows, &mut result);
-            start += fed.consumed;
-            match fed.state {
-                FedState::Full => rows.room = room,
-                FedState::NeedMore => break,
-                FedState::Done => {
-                    assert_eq!((start, last), (body.len(), true));
-                    return (rows, result);
-                }
-            }
-        }
-    }
+fn decoder() -> Decoder {
+    Decoder::new(ExtraLabels::default())
 }
 
 fn decode(body: &str) -> (Rows, WriteResult) {
-    decode_cut(&ExtraLabels::default(), body.as_bytes(), &[body.len().max(1)], None)
+    decode_whole(&mut decoder(), body.as_bytes(), None)
 }
 
 fn row(labels: &[(&str, &str)], time_ns: i64, bits: u64) -> Row {
@@ -201,7 +174,7 @@ fn of_a_line_that_is_refused_half_taken_the_rest_counts() {
     let mut rows = Rows::default();
     rows.room = Some(1);
     let mut result = WriteResult::default();
-    let mut decoder = Decoder::new(ExtraLabels::default());
+    let mut decoder = decoder();
     let fed = decoder.feed(body.as_bytes(), true, &mut rows, &mut result);
     assert_eq!((fed.consumed, fed.state, result.accepted), (0, FedState::Full, 1));
     rows.forget();
@@ -245,11 +218,16 @@ fn extra_labels_are_added_in_place_of_the_series_own() {
     }
     let line = r#"{"metric":{"__name__":"m","a":"1","job":"own"},"values":[1],"timestamps":[1]}"#;
     let body = format!("{line}\n{line}\n");
-    let (rows, result) = decode_cut(&extra, body.as_bytes(), &[body.len()], None);
+    let (rows, result) = decode_cut(&mut Decoder::new(extra.clone()), body.as_bytes(), &[body.len()], None);
     assert_eq!(result.accepted, 2, "{:?}", result.errors);
     let expected = row(&[("__name__", "m"), ("dc", "z"), ("job", "y")], 1_000_000, 1f64.to_bits());
     assert_eq!(rows.rows, [expected.clone(), expected]);
-    let (rows, _) = decode_cut(&extra, br#"{"metric":{},"values":[1],"timestamps":[1]}"#, &[99], None);
+    let (rows, _) = decode_cut(
+        &mut Decoder::new(extra.clone()),
+        br#"{"metric":{},"values":[1],"timestamps":[1]}"#,
+        &[99],
+        None,
+    );
     assert_eq!(rows.rows, []);
 }
 
@@ -302,7 +280,7 @@ proptest! {
             body.extend(format!("{{\"metric\":{{\"__name__\":\"{name}\"}},{first},{second}}}\n").into_bytes());
         }
         for (pieces, room) in [(&[body.len()][..], None), (&pieces, None), (&pieces, Some(room))] {
-            let (rows, result) = decode_cut(&extra_labels, &body, pieces, room);
+            let (rows, result) = decode_cut(&mut Decoder::new(extra_labels.clone()), &body, pieces, room);
             prop_assert_eq!(&result.errors, &[]);
             prop_assert_eq!(&rows.rows, &expected);
             prop_assert_eq!((result.accepted, result.samples), (expected.len() as u64, expected.len() as u64));
@@ -312,9 +290,9 @@ proptest! {
     #[test]
     fn any_bytes_are_taken_or_refused(body: Vec<u8>, pieces in prop::collection::vec(1usize..9, 1..4)) {
         let extra = ExtraLabels::default();
-        decode_cut(&extra, &body, &pieces, None);
+        decode_cut(&mut Decoder::new(extra.clone()), &body, &pieces, None);
         let body = [br#"{"metric":{"a":"b"},"values":["#, &body[..]].concat();
-        decode_cut(&extra, &body, &pieces, Some(1));
+        decode_cut(&mut Decoder::new(extra.clone()), &body, &pieces, Some(1));
     }
 
     #[test]
@@ -324,9 +302,9 @@ proptest! {
         damaged[at.index(line.len())] = byte;
         prop_assume!(byte != b'\n');
         let extra = ExtraLabels::default();
-        let (alone, alone_result) = decode_cut(&extra, &damaged, &[damaged.len()], None);
+        let (alone, alone_result) = decode_cut(&mut Decoder::new(extra.clone()), &damaged, &[damaged.len()], None);
         let body = [&line[..], b"\n", line, b"\n", &damaged].concat();
-        let (behind, behind_result) = decode_cut(&extra, &body, &[body.len()], None);
+        let (behind, behind_result) = decode_cut(&mut Decoder::new(extra.clone()), &body, &[body.len()], None);
         prop_assert_eq!(&behind.rows[6..], &alone.rows[..]);
         prop_assert_eq!(behind_result.rejected, alone_result.rejected);
     }

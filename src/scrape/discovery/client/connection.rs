@@ -2,11 +2,10 @@
 
 use std::sync::PoisonError;
 
-use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
-use hyper::{Method, Request, Response};
+use hyper::header::{HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::scrape::client::{Origin, Proxy, ProxyKind, REPLY_BYTES_MAX, Socks, proxy_for};
+use crate::scrape::client::{Origin, PIECE_BYTES_MAX, Proxy, ProxyKind, Speech, proxy_for};
 use crate::scrape::tls::server_name;
 use crate::scrape::{Redacted, Scheme};
 
@@ -44,31 +43,17 @@ impl Drop for Driver {
 
 impl Connection {
     pub(super) async fn open(client: &Client, url: &Url) -> Result<Connection, ClientError> {
-        let host = url
-            .host_str()
-            .ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
-        let secure = url.scheme() == "https";
-        let origin = Origin {
-            scheme: if secure { Scheme::Https } else { Scheme::Http },
-            host: without_brackets(host).to_owned(),
-            port: url.port_or_known_default().unwrap_or(80),
-        };
+        let origin = origin(url)?;
         let proxy = proxy_for(&client.options.proxy, &client.environment, &origin);
         let proxy = proxy.map_err(ClientError::Proxy)?;
         let wire: Box<dyn Wire> = match &proxy {
             None => Box::new(dial(&origin.host, origin.port).await?),
-            Some(proxy) => {
-                let wire = to_proxy(client, proxy).await?;
-                match proxy.kind {
-                    ProxyKind::Socks => by_socks(wire, proxy, &origin).await?,
-                    ProxyKind::Http | ProxyKind::Https if secure => {
-                        tunnel(client, wire, proxy, &format!("{host}:{}", origin.port)).await?
-                    }
-                    ProxyKind::Http | ProxyKind::Https => wire,
-                }
-            }
+            Some(proxy) => through(client, proxy, &origin).await?,
         };
-        let wire = if secure { encrypt(client, wire, &origin.host).await? } else { wire };
+        let wire = match origin.scheme {
+            Scheme::Http => wire,
+            Scheme::Https => encrypt(client, wire, &origin.host).await?,
+        };
         let (sender, driver) = handshake(wire).await?;
         let through_proxy = proxy.filter(|proxy| proxy.forwards(origin.scheme));
         Ok(Connection { sender, driver, through_proxy })
@@ -87,7 +72,10 @@ impl Connection {
             let _ = whole.set_password(None);
             whole.set_fragment(None);
             *request.uri_mut() = whole.as_str().parse().map_err(|e| ClientError::Url(format!("{e}")))?;
-            introduce_to(proxy, request.headers_mut())?;
+            if let Some(credentials) = proxy.authorization() {
+                let value = sensitive(header_value("credentials", &credentials)?);
+                request.headers_mut().insert(PROXY_AUTHORIZATION, value);
+            }
         }
         let answer = self.sender.send_request(request).await?;
         Ok((answer, self.driver))
@@ -101,68 +89,27 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, ClientError> {
     Ok(stream)
 }
 
-async fn to_proxy(client: &Client, proxy: &Proxy) -> Result<Box<dyn Wire>, ClientError> {
-    let wire = Box::new(dial(&proxy.host, proxy.port).await?);
-    match proxy.kind {
-        ProxyKind::Https => encrypt(client, wire, proxy.name()).await,
-        ProxyKind::Http | ProxyKind::Socks => Ok(wire),
+/// Connects to a proxy, and has it lead to a server.
+async fn through(client: &Client, proxy: &Proxy, to: &Origin) -> Result<Box<dyn Wire>, ClientError> {
+    let mut wire: Box<dyn Wire> = Box::new(dial(&proxy.host, proxy.port).await?);
+    if proxy.kind == ProxyKind::Https {
+        wire = encrypt(client, wire, proxy.name()).await?;
     }
-}
-
-/// Has a proxy that speaks SOCKS lead to a server.
-async fn by_socks(mut wire: Box<dyn Wire>, proxy: &Proxy, to: &Origin) -> Result<Box<dyn Wire>, ClientError> {
-    let failed = |why: String| ClientError::Proxy(format!("socks connect to {}: {why}", to.with_port()));
+    let failed = |why: String| ClientError::Proxy(format!("connect to {}: {why}", to.with_port()));
     let mut out = Vec::new();
-    let mut socks = Socks::new(proxy.user.clone(), (&to.host, to.port), &mut out).map_err(failed)?;
-    while socks.wants() > 0 {
+    let mut speech = Speech::new(&client.options, proxy, to, &mut out).map_err(failed)?;
+    while speech.wants() > 0 {
         wire.write_all(&out).await?;
+        wire.flush().await?;
         out.clear();
-        let mut piece = [0; REPLY_BYTES_MAX];
-        let n = wire.read(&mut piece[..socks.wants()]).await?;
+        let mut piece = [0; PIECE_BYTES_MAX];
+        let n = wire.read(&mut piece[..speech.wants()]).await?;
         if n == 0 {
             return Err(failed("EOF".to_owned()));
         }
-        socks.hear(&piece[..n], &mut out).map_err(failed)?;
+        speech.hear(&piece[..n], &mut out).map_err(failed)?;
     }
     Ok(wire)
-}
-
-/// Adds who we are, for a proxy that is to be told.
-fn introduce_to(proxy: &Proxy, headers: &mut HeaderMap) -> Result<(), ClientError> {
-    if let Some(credentials) = proxy.authorization() {
-        headers.insert(PROXY_AUTHORIZATION, sensitive(header_value("credentials", &credentials)?));
-    }
-    Ok(())
-}
-
-/// Asks a proxy for a way through it.
-async fn tunnel(
-    client: &Client,
-    wire: Box<dyn Wire>,
-    proxy: &Proxy,
-    authority: &str,
-) -> Result<Box<dyn Wire>, ClientError> {
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = authority.parse().map_err(|e| ClientError::Url(format!("{e}")))?;
-    let headers = request.headers_mut();
-    headers.insert(HOST, header_value("the host", authority)?);
-    introduce_to(proxy, headers)?;
-    for (name, value) in client.headers(&client.options.proxy.connect_headers)? {
-        headers.append(name, value);
-    }
-    let (mut sender, connection) = http1::handshake(TokioIo::new(wire)).await?;
-    let driver = Driver(tokio::task::spawn(async move {
-        // Whoever waits for the answer hears what was wrong.
-        let _ = connection.with_upgrades().await;
-    }));
-    let answer = sender.send_request(request).await?;
-    if answer.status() != hyper::StatusCode::OK {
-        return Err(ClientError::Proxy(format!("CONNECT was answered {}", answer.status())));
-    }
-    let through = hyper::upgrade::on(answer).await?;
-    drop(driver);
-    Ok(Box::new(TokioIo::new(through)))
 }
 
 async fn encrypt(client: &Client, wire: Box<dyn Wire>, host: &str) -> Result<Box<dyn Wire>, ClientError> {
@@ -182,8 +129,16 @@ async fn handshake(wire: Box<dyn Wire>) -> Result<(SendRequest<Payload>, Driver)
     Ok((sender, driver))
 }
 
-fn without_brackets(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
+/// Where a URL's server is.
+pub(super) fn origin(url: &Url) -> Result<Origin, ClientError> {
+    let host = url.host_str();
+    let host = host.ok_or_else(|| ClientError::Url(format!("{} names no host", Redacted(url.as_str()))))?;
+    let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+    Ok(Origin {
+        scheme,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port: url.port_or_known_default().unwrap_or(80),
+    })
 }
 
 /// A header by its name.

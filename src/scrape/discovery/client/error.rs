@@ -2,17 +2,16 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::path::PathBuf;
 
-use crate::scrape::{Credential, tls};
+use crate::scrape::tls;
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ClientError {
     /// The URL can't be used.
     Url(String),
-    /// A secret's file, or one of certificates, can't be read.
-    Secret(Option<PathBuf>, io::Error),
+    /// A secret's file can't be read, or holds none.
+    Secret(String),
     /// What credentials or headers make can't be sent.
     Header(&'static str),
     /// Certificates or a key are not sound.
@@ -36,14 +35,6 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    pub(super) fn secret(of: &Credential, error: io::Error) -> ClientError {
-        let path = match of {
-            Credential::Text(_) => None,
-            Credential::File(path) => Some(path.clone()),
-        };
-        ClientError::Secret(path, error)
-    }
-
     /// Why there is no TLS on a connection.
     pub(super) fn handshake(error: io::Error) -> ClientError {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -69,10 +60,8 @@ impl Display for ClientError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Url(why) => write!(f, "URL: {why}"),
-            ClientError::Secret(Some(path), error) => write!(f, "{}: {error}", path.display()),
-            ClientError::Secret(None, error) => write!(f, "secret: {error}"),
             ClientError::Header(of) => write!(f, "{of}: can't be sent in a header"),
-            ClientError::Certificates(why) => write!(f, "{why}"),
+            ClientError::Secret(why) | ClientError::Certificates(why) => f.write_str(why),
             ClientError::Proxy(why) => write!(f, "proxy: {why}"),
             ClientError::Io(error) => write!(f, "{error}"),
             ClientError::Http(error) => {

@@ -14,21 +14,20 @@ mod oauth2;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use url::Url;
+use url::{Position, Url};
 
-use crate::scrape::plain_file::{self, SECRET_BYTES_MAX};
+use crate::scrape::client::{AGENT, REDIRECTS_MAX, unescaped};
+use crate::scrape::secrets::{authorization, basic};
 use crate::scrape::tls::TlsConfigs;
-use crate::scrape::{BasicAuth, ClientOptions, Credential, ProxyEnvironment, Redacted};
+use crate::scrape::{ClientOptions, ProxyEnvironment, Redacted};
 
-use connection::{Connection, Driver, header_name, sensitive};
+use connection::{Connection, Driver, header_name, origin, sensitive};
 
 pub use error::ClientError;
 pub(in crate::scrape) use oauth2::{KeptToken, Token};
@@ -78,10 +77,10 @@ impl Client {
 
     /// Goes where redirects lead.
     async fn follow(&self, url: &str, headers: &[(HeaderName, String)]) -> Result<Answer, ClientError> {
-        let first = parse(url)?;
-        let mut url = first.clone();
+        let mut url = parse(url)?;
+        let first = origin(&url)?;
         for _ in 0..=REDIRECTS_MAX {
-            let known = is_trusted(&first, &url);
+            let known = first.trusts(&origin(&url)?);
             let mut request = self.request(Method::GET, &url, Bytes::new())?;
             for (name, value) in headers {
                 request.headers_mut().insert(name, header_value("a header", value)?);
@@ -119,60 +118,32 @@ impl Client {
     fn request(&self, method: Method, url: &Url, body: Bytes) -> Result<Request<Payload>, ClientError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
+        let path = &url[Position::BeforePath..Position::AfterQuery];
         *request.uri_mut() = path.parse().map_err(|e| ClientError::Url(format!("{e}")))?;
-        let host = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or_default().to_owned(),
-        };
         let headers = request.headers_mut();
-        headers.insert(HOST, header_value("the host", &host)?);
+        headers.insert(HOST, header_value("the host", origin(url)?.authority())?);
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         Ok(request)
     }
 
     /// Adds what the options say that a request must have: credentials, headers.
     async fn introduce(&self, request: &mut Request<Payload>, url: &Url) -> Result<(), ClientError> {
-        let options = &self.options;
-        let authorization = if let Some(auth) = &options.authorization {
-            let credentials = auth.credentials.as_ref().map(secret).transpose()?.unwrap_or_default();
-            Some(format!("{} {credentials}", auth.kind))
-        } else if let Some(BasicAuth { username, password }) = &options.basic_auth {
-            let password = password.as_ref().map(secret).transpose()?.unwrap_or_default();
-            Some(basic(&secret(username)?, &password))
-        } else if let Some(token) = &self.token {
-            Some(format!("Bearer {}", token.read().await?.token))
-        } else if !url.username().is_empty() {
-            Some(basic(url.username(), url.password().unwrap_or_default()))
-        } else {
-            None
+        let token = match &self.token {
+            Some(token) => Some(token.read().await?.token),
+            None => None,
         };
-        if let Some(authorization) = authorization {
-            let value = sensitive(header_value("credentials", &authorization)?);
-            request.headers_mut().insert(AUTHORIZATION, value);
+        let known = authorization(&self.options, token.as_deref()).map_err(ClientError::Secret)?;
+        let headers = request.headers_mut();
+        if let Some(value) = known.or_else(|| of_user(url)) {
+            headers.insert(AUTHORIZATION, sensitive(header_value("credentials", value)?));
         }
-        for (name, value) in self.headers(&options.headers)? {
-            request.headers_mut().append(name, value);
-        }
-        Ok(())
-    }
-
-    /// Configured headers, their secrets read.
-    fn headers(
-        &self,
-        of: &[(String, Vec<Credential>)],
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, ClientError> {
-        let mut headers = Vec::new();
-        for (name, values) in of {
+        for (name, values) in &self.options.headers {
             for value in values {
-                let value = sensitive(header_value("a header", &secret(value)?)?);
-                headers.push((header_name(name)?, value));
+                let value = value.read_trimmed().map_err(ClientError::Secret)?;
+                headers.append(header_name(name)?, sensitive(header_value("a header", value)?));
             }
         }
-        Ok(headers)
+        Ok(())
     }
 
     async fn send(&self, request: Request<Payload>, url: &Url) -> Result<Answer, ClientError> {
@@ -248,36 +219,16 @@ fn parse(url: &str) -> Result<Url, ClientError> {
     Err(ClientError::Url(format!("{}: neither http nor https", Redacted(url))))
 }
 
-/// Whether what the first server may be told may be told to where a redirect leads: to the same host, and not in the
-/// clear what was not.
-fn is_trusted(first: &Url, next: &Url) -> bool {
-    first.host_str() == next.host_str() && (next.scheme() == "https" || first.scheme() == "http")
+/// What a user in a URL makes of `Authorization`.
+fn of_user(url: &Url) -> Option<Vec<u8>> {
+    let (name, password) = (url.username(), url.password());
+    let is_named = !name.is_empty() || password.is_some();
+    is_named.then(|| basic(&unescaped(name), &unescaped(password.unwrap_or_default())).into_bytes())
 }
 
-/// What a secret is now. A file's blanks at both ends are no part of it.
-fn secret(of: &Credential) -> Result<String, ClientError> {
-    match of {
-        Credential::Text(text) => Ok(text.clone()),
-        Credential::File(path) => {
-            let text = plain_file::read_text(path, SECRET_BYTES_MAX);
-            let text = text.map_err(|error| ClientError::secret(of, error))?;
-            Ok(text.trim().to_owned())
-        }
-    }
+fn header_value(of: &'static str, bytes: impl AsRef<[u8]>) -> Result<HeaderValue, ClientError> {
+    HeaderValue::from_bytes(bytes.as_ref()).map_err(|_| ClientError::Header(of))
 }
-
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-}
-
-fn header_value(of: &'static str, text: &str) -> Result<HeaderValue, ClientError> {
-    HeaderValue::from_str(text).map_err(|_| ClientError::Header(of))
-}
-
-/// As Go's client.
-const REDIRECTS_MAX: usize = 10;
 
 /// A token's answer is a line.
 const TOKEN_BYTES_MAX: usize = 1 << 20;
-
-const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::scrape::secrets::basic;
 use crate::scrape::{ClientOptions, OAuth2, Redacted};
 
-use super::{Client, ClientError, basic, header_value, secret};
+use super::{Client, ClientError, header_value};
 
 /// Where tokens come from, and the last one.
 #[derive(Debug)]
@@ -67,7 +68,12 @@ impl Token {
     /// Asks with the secret in a header, and if that is refused in the form: servers know the one or the other.
     async fn fetch(&self) -> Result<Given, ClientError> {
         let options = &self.options;
-        let password = options.client_secret.as_ref().map(secret).transpose()?.unwrap_or_default();
+        let password = match &options.client_secret {
+            Some(secret) => secret.read_trimmed().map_err(ClientError::Secret)?,
+            None => Vec::new(),
+        };
+        let password = String::from_utf8(password)
+            .map_err(|_| ClientError::Secret("client_secret is no UTF-8".to_owned()))?;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if !options.scopes.is_empty() {
@@ -76,7 +82,10 @@ impl Token {
         form.extend_pairs(&options.endpoint_params);
         let plain = form.finish();
         let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let header = header_value("credentials", &basic(&encode(&options.client_id), &encode(&password)))?;
+        let header = header_value(
+            "credentials",
+            basic(encode(&options.client_id).as_bytes(), encode(&password).as_bytes()),
+        )?;
         let (status, text) = self.client.post(&options.token_url, plain.clone(), Some(header)).await?;
         let (status, text) = if status.is_client_error() {
             let form = url::form_urlencoded::Serializer::new(plain)

@@ -53,10 +53,15 @@ fn decode(
     Ok(data)
 }
 
-/// A snappy block is undone to the length that it says, or refused.
+/// A snappy block, or frames of such, are undone to the length that they say, or refused.
 pub fn snappy(block: &[u8]) {
     if let Ok(len) = blocks::decoded_len(block, &LIMITS)
         && let Ok(body) = blocks::decode(block, len, Vec::new())
+    {
+        assert!(body.len() == len && len as u64 <= LIMITS.decoded_bytes_max);
+    }
+    if let Ok(len) = blocks::frames_decoded_len(block, &LIMITS)
+        && let Ok(body) = blocks::decode_frames(block, len, Vec::new())
     {
         assert!(body.len() == len && len as u64 <= LIMITS.decoded_bytes_max);
     }

@@ -268,7 +268,9 @@ impl Desk<'_> {
             return Err(given_up_answer(format, &GivenUp::Memory, &WriteResult::default()));
         }
         let length = match (head.length, opened.encoding) {
-            (BodyLength::Bytes(length), Encoding::Identity | Encoding::Snappy) => Some(length),
+            (BodyLength::Bytes(length), Encoding::Identity | Encoding::Snappy | Encoding::SnappyFrames) => {
+                Some(length)
+            }
             _ => None,
         };
         let door = &self.live.doors[connection.listener];

@@ -60,13 +60,22 @@ pub(super) struct WriteRequest {
 struct Whole {
     /// Its rows are to be all good, too.
     all_or_nothing: bool,
-    /// It is a snappy block, of which these are the limits; and memory to undo it in.
-    snappy: Option<(HttpLimits, Vec<u8>)>,
+    /// It is snappy.
+    snappy: Option<Snappy>,
     reservations: Vec<Reservation>,
     /// It is decompressed, and what its check takes is reserved.
     prepared: bool,
     /// It is known to be of its format.
     checked: bool,
+}
+
+/// What it takes to undo snappy when all of it is there.
+struct Snappy {
+    /// It is not one block.
+    frames: bool,
+    limits: HttpLimits,
+    /// Memory to undo it in.
+    body: Vec<u8>,
 }
 
 /// What a request needs next.
@@ -125,7 +134,13 @@ impl WriteRequest {
         } else {
             let mut whole = Whole {
                 all_or_nothing: opened.reading == Reading::AllOrNothing,
-                snappy: (opened.encoding == Encoding::Snappy).then(|| (*limits, decoders.take_body())),
+                snappy: matches!(opened.encoding, Encoding::Snappy | Encoding::SnappyFrames).then(|| {
+                    Snappy {
+                        frames: opened.encoding == Encoding::SnappyFrames,
+                        limits: *limits,
+                        body: decoders.take_body(),
+                    }
+                }),
                 reservations: Vec::new(),
                 prepared: false,
                 checked: false,
@@ -385,11 +400,19 @@ impl WriteRequest {
     fn prepare(&mut self, engine: &Worker, stream: &Stream, budget: &MemoryBudget) -> Result<(), GivenUp> {
         let Some(whole) = self.whole.as_mut().filter(|w| !w.prepared) else { return Ok(()) };
         whole.prepared = true;
-        if let Some((limits, body)) = whole.snappy.take() {
-            let len = snappy::decoded_len(&self.tail, &limits).map_err(GivenUp::Body)?;
+        if let Some(Snappy { frames, limits, body }) = whole.snappy.take() {
+            let len = match frames {
+                true => snappy::frames_decoded_len(&self.tail, &limits),
+                false => snappy::decoded_len(&self.tail, &limits),
+            };
+            let len = len.map_err(GivenUp::Body)?;
             let encoded = std::mem::take(&mut whole.reservations);
             whole.reserve(len as u64, engine, budget)?;
-            self.tail = snappy::decode(&self.tail, len, body).map_err(GivenUp::Body)?;
+            let decoded = match frames {
+                true => snappy::decode_frames(&self.tail, len, body),
+                false => snappy::decode(&self.tail, len, body),
+            };
+            self.tail = decoded.map_err(GivenUp::Body)?;
             drop(encoded);
         }
         let bytes = self.rows.check_bytes(&self.tail);

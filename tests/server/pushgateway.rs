@@ -188,12 +188,24 @@ fn bodies_may_be_compressed_or_openmetrics() {
     gzip.write_all(b"a 1\n").unwrap();
     let body = gzip.finish().unwrap();
     server.ask(&request("PUT", "/metrics/job/z", &[("Content-Encoding", "gzip")], &body)).expect(200);
+    // Snappy is a stream here, of frames: a block alone is none.
+    let mut snappy = snap::write::FrameEncoder::new(Vec::new());
+    snappy.write_all(b"a 1\n").unwrap();
+    let frames = snappy.into_inner().unwrap();
+    let block = snap::raw::Encoder::new().compress_vec(b"a 1\n").unwrap();
+    for (body, status) in [(&frames, 200), (&block, 400), (&frames[..frames.len() - 1].to_vec(), 400)] {
+        let target = "/metrics/job%40base64/cw";
+        server.ask(&request("PUT", target, &[("Content-Encoding", "Snappy")], body)).expect(status);
+    }
     let openmetrics = [("Content-Type", "application/openmetrics-text; version=1.0.0")];
     let target = "/metrics/job/o";
     server.ask(&request("PUT", target, &openmetrics, b"# TYPE a counter\na_total 2\n# EOF\n")).expect(200);
     server.ask(&request("PUT", target, &openmetrics, b"# TYPE a counter\na_total 2\n")).expect(400);
     server.ask(&post("/metrics/job/o?x=y", "b 3\n")).expect(200);
-    assert_eq!(pushed(&samples(&server)), ["a{job=z} 1.0", "a_total{job=o} 2.0", "b{job=o} 3.0"]);
+    assert_eq!(
+        pushed(&samples(&server)),
+        ["a{job=z} 1.0", "a{job=s} 1.0", "a_total{job=o} 2.0", "b{job=o} 3.0"]
+    );
 }
 
 #[test]

@@ -3,8 +3,7 @@
 //! **In**: pieces of a body as the framing hands them out. **Out**: decoded bytes in the room that the caller's `Vec`
 //! has left; it is never grown here. **Invariant**: no byte over either limit is handed out, a body that is cut short
 //! or followed by something else is an error and never a shorter body. It refuses to know HTTP and what the bytes
-//! mean. Snappy, as the protocols use it, is no stream: its bytes are handed on, and [`snappy`] undoes them when all
-//! are there.
+//! mean. Snappy is not undone as a stream: its bytes are handed on, and [`snappy`] undoes them when all are there.
 //!
 //! Decoders are expensive to make (up to [`Encoding::memory_bytes_max`]) and are lent from a [`DecoderPool`], one per
 //! worker: after warm-up a request allocates nothing.
@@ -36,6 +35,8 @@ pub enum Encoding {
     Zstd,
     /// One snappy block. Of the protocols that have it only: [`Encoding::parse`] does not know it.
     Snappy,
+    /// Snappy's frames, in which a block is cut into pieces. The same goes for it.
+    SnappyFrames,
 }
 
 impl Encoding {
@@ -62,7 +63,7 @@ impl Encoding {
     /// Memory that a decoder can hold while a body is read: to be reserved before it is taken from the pool.
     pub fn memory_bytes_max(self) -> usize {
         match self {
-            Encoding::Identity | Encoding::Snappy => 0,
+            Encoding::Identity | Encoding::Snappy | Encoding::SnappyFrames => 0,
             Encoding::Gzip | Encoding::Deflate => inflate::INFLATE_MEMORY_BYTES_MAX,
             Encoding::Zstd => zstd::ZSTD_MEMORY_BYTES_MAX,
         }

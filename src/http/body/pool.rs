@@ -41,7 +41,7 @@ impl DecoderPool {
     /// Lends a decoder for one body. `None` if there is no memory for it: answer 503.
     pub fn take(&mut self, encoding: Encoding, limits: &HttpLimits) -> Option<ContentDecoder> {
         let coding = match encoding {
-            Encoding::Identity | Encoding::Snappy => Coding::Identity,
+            Encoding::Identity | Encoding::Snappy | Encoding::SnappyFrames => Coding::Identity,
             Encoding::Gzip => {
                 Coding::Gzip(self.gzip.pop().unwrap_or_else(|| Box::new(Gzip::new(Decompress::new(false)))))
             }

@@ -1,4 +1,6 @@
-//! Snappy's block format: a body that is one block, undone when all of it is there.
+//! Snappy: a body that is one block, or frames with a block in each, undone when all of it is there.
+
+use std::io::Read;
 
 use super::decoder::BodyError;
 use crate::http::HttpLimits;
@@ -21,6 +23,54 @@ pub fn decode(block: &[u8], len: usize, mut body: Vec<u8>) -> Result<Vec<u8>, Bo
     let written = snap::raw::Decoder::new().decompress(block, &mut body).map_err(|_| NOT_SNAPPY)?;
     if written == len { Ok(body) } else { Err(NOT_SNAPPY) }
 }
+
+/// How long frames are when undone, as they say themselves; within the limits.
+///
+/// # Errors
+/// [`BodyError::DecodedTooLarge`], or they are no frames.
+pub fn frames_decoded_len(frames: &[u8], limits: &HttpLimits) -> Result<usize, BodyError> {
+    let (mut rest, mut len) = (frames, 0);
+    while let &[kind, a, b, c, ref behind @ ..] = rest {
+        let size = u32::from_le_bytes([a, b, c, 0]) as usize;
+        let (chunk, behind) = behind.split_at_checked(size).ok_or(NOT_FRAMES)?;
+        len += match kind {
+            FRAME_COMPRESSED => {
+                let block = chunk.get(CHECKSUM_BYTES..).ok_or(NOT_FRAMES)?;
+                snap::raw::decompress_len(block).map_err(|_| NOT_FRAMES)?
+            }
+            FRAME_PLAIN => chunk.len().checked_sub(CHECKSUM_BYTES).ok_or(NOT_FRAMES)?,
+            _ => 0,
+        };
+        if len as u64 > limits.decoded_bytes_max {
+            return Err(BodyError::DecodedTooLarge);
+        }
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(len) } else { Err(NOT_FRAMES) }
+}
+
+/// Undoes frames whose length is `len`, as [`frames_decoded_len`] had it, in memory that is written over.
+///
+/// # Errors
+/// They are no frames, of another length, or one is not what its checksum says.
+pub fn decode_frames(frames: &[u8], len: usize, mut body: Vec<u8>) -> Result<Vec<u8>, BodyError> {
+    body.resize(len, 0);
+    let mut decoder = snap::read::FrameDecoder::new(frames);
+    decoder.read_exact(&mut body).map_err(|_| NOT_FRAMES)?;
+    match decoder.read(&mut [0]) {
+        Ok(0) => Ok(body),
+        _ => Err(NOT_FRAMES),
+    }
+}
+
+/// The kinds of frames that hold something. Of the others [`decode_frames`] knows which may be passed over.
+const FRAME_COMPRESSED: u8 = 0;
+const FRAME_PLAIN: u8 = 1;
+
+/// Bytes of the checksum that stands in front of what a frame holds.
+const CHECKSUM_BYTES: usize = 4;
+
+const NOT_FRAMES: BodyError = BodyError::Corrupt("no snappy frames");
 
 const NOT_SNAPPY: BodyError = BodyError::Corrupt("not a snappy block");
 
@@ -55,7 +105,53 @@ mod tests {
         }
     }
 
+    fn framed(text: &[u8]) -> Vec<u8> {
+        let mut frames = Vec::new();
+        snap::read::FrameEncoder::new(text).read_to_end(&mut frames).unwrap();
+        frames
+    }
+
+    #[test]
+    fn frames_are_undone_within_the_limit() {
+        // More than a frame holds; and what is in no frame at all.
+        for text in [&b"tide in, tide out, tide in, tide out".repeat(5_000)[..], b"tide", b""] {
+            let frames = framed(text);
+            let len = frames_decoded_len(&frames, &limits(text.len() as u64)).unwrap();
+            assert_eq!(decode_frames(&frames, len, vec![7; 9]).unwrap(), text);
+            if !text.is_empty() {
+                let less = limits(text.len() as u64 - 1);
+                assert_eq!(frames_decoded_len(&frames, &less), Err(BodyError::DecodedTooLarge));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_frames_is_corrupt() {
+        let frames = framed(b"tide in, tide out, tide in, tide out");
+        let undone = |frames: &[u8]| {
+            frames_decoded_len(frames, &HttpLimits::default())
+                .and_then(|len| decode_frames(frames, len, Vec::new()))
+        };
+        for end in 1..frames.len() {
+            // The name of the format alone is nothing, and nothing is cut off.
+            assert_eq!(undone(&frames[..end]).is_ok(), end == 10, "{end}");
+        }
+        for at in 0..frames.len() {
+            let mut other = frames.clone();
+            other[at] ^= 1;
+            assert!(undone(&other).is_err(), "{at}");
+        }
+        assert_eq!(undone(&snap::raw::Encoder::new().compress_vec(b"tide in").unwrap()), Err(NOT_FRAMES));
+    }
+
     proptest! {
+        #[test]
+        fn any_bytes_are_frames_or_not(bytes: Vec<u8>) {
+            if let Ok(len) = frames_decoded_len(&bytes, &limits(1 << 16)) {
+                let _ = decode_frames(&bytes, len, vec![1; 99]);
+            }
+        }
+
         #[test]
         fn any_bytes_are_a_block_or_not(bytes: Vec<u8>) {
             if let Ok(len) = decoded_len(&bytes, &limits(1 << 16)) {

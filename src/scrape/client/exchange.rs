@@ -400,7 +400,8 @@ impl Exchange {
             return Err(Failure::Answer(format!("server returned HTTP status {}", head.status_text)));
         }
         // What is not known here, or no coding of answers, is taken as it is.
-        let encoding = head.encoding.filter(|coding| *coding != Encoding::Snappy);
+        let encoding =
+            head.encoding.filter(|coding| !matches!(coding, Encoding::Snappy | Encoding::SnappyFrames));
         head.encoding = Some(encoding.unwrap_or(Encoding::Identity));
         let (bytes_max, bound) = means.purse.bytes_max(ask.body_bytes_max);
         let announced = head.framing.as_ref().and_then(Framing::left_bytes);

@@ -19,13 +19,16 @@ use super::super::answer::Answer;
 use super::super::groups::{Change, Groups};
 use super::plain::error_answer;
 use super::{Format, Opened, Reading, Rows, exposition};
+use crate::http::body::Encoding;
 use crate::http::{Head, Method, decode_segment};
 
 /// The path of a group under any of the prefixes, up to the job.
 pub(in crate::serve) fn group_path(path: &str) -> Option<&str> {
     let path = path.strip_prefix("/api/v1/import/prometheus").unwrap_or(path);
     let rest = path.strip_prefix("/metrics/job")?;
-    (rest.is_empty() || rest.starts_with('/') || rest.starts_with(BASE64)).then_some(rest)
+    // Some clients write an at sign in a path as a percent code.
+    let is_base64 = rest.starts_with(BASE64) || rest.starts_with("%40base64");
+    (rest.is_empty() || rest.starts_with('/') || is_base64).then_some(rest)
 }
 
 /// What a method does to a group.
@@ -66,7 +69,11 @@ pub(super) fn open(
     };
     Ok(Opened {
         format,
-        encoding: format.encoding(head)?,
+        encoding: match head.headers.content_encoding.eq_ignore_ascii_case(b"snappy") {
+            // Blocks in frames: a stream, as the Pushgateway has it.
+            true => Encoding::SnappyFrames,
+            false => format.encoding(head)?,
+        },
         rows: Rows::Pushgateway(Box::new(pushed)),
         reading: Reading::AllOrNothing,
     })
@@ -219,6 +226,7 @@ mod tests {
             ("/metrics/job/a/instance/", "instance=,job=a"),
             ("/metrics/job@base64/L3Zhci90bXA", "job=/var/tmp"),
             ("/metrics/job@base64/L3Zhci90bXA=/path@base64/L3Zhci90bXA=", "job=/var/tmp,path=/var/tmp"),
+            ("/metrics/job%40base64/L3Zhci90bXA/path%40base64/L3Zhci90bXA", "job=/var/tmp,path=/var/tmp"),
             ("/metrics/job/a/path@base64/=", "job=a,path="),
             ("/metrics/job/a/name@base64/zqDPgc6_zrzOt864zrXPjc-C", "job=a,name=Προμηθεύς"),
             ("/api/v1/import/prometheus/metrics/job/a/b/c", "b=c,job=a"),

@@ -9,7 +9,7 @@ use crate::model::{Exemplar, Full, Intake, LabelsBuf, MetricType, WriteResult};
 use super::cursor::{Stop, in_name, starts_name};
 use super::fault::{Fault, LineFault};
 use super::labels::Names;
-use super::line::{self, Content, Line, Metadata, Said, Sample, Tokens};
+use super::line::{self, Content, Line, LineReader, Metadata, Said, Sample, Tokens};
 use super::metadata::Spoken;
 use super::number::{self, RowEnd};
 use super::prefix::Prefix;
@@ -30,6 +30,7 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 #[derive(Debug)]
 pub struct Decoder {
     options: Options,
+    read: LineReader,
     prefix: Prefix,
     /// What the last `TYPE` said.
     kind: MetricType,
@@ -84,6 +85,7 @@ impl Decoder {
         Decoder {
             prefix: Prefix::new(&options.labels),
             options,
+            read: line::read,
             kind: MetricType::Unknown,
             family_len: 0,
             spoken: Spoken::default(),
@@ -102,6 +104,11 @@ impl Decoder {
             row_taken: false,
             announced: 0,
         }
+    }
+
+    /// A decoder for a body whose lines are read so.
+    pub(super) fn with_reader(options: Options, read: LineReader) -> Decoder {
+        Decoder { read, ..Decoder::new(options) }
     }
 
     /// Makes the decoder ready for another body of the same format and labels, perhaps of another intake, and keeps
@@ -263,7 +270,7 @@ impl Decoder {
         let closed = last && window.len() == rest.len();
         let read = match self.ended {
             true => Err(Stop::Fault(Fault::AfterEof.at(0))),
-            false => line::read(self.options.syntax, window, closed, &mut self.tokens),
+            false => (self.read)(self.options.syntax, window, closed, &mut self.tokens),
         };
         let read = self.read_crlf(&read, window, closed).unwrap_or(read);
         let fault = match read {
@@ -483,7 +490,8 @@ impl Decode for Decoder {
         if self.options.faults == Faults::Line {
             return Ok(());
         }
-        read_whole(self.options.syntax, body, &mut self.tokens, &mut self.names, |_, _, _| Ok(()))
+        let (read, syntax) = (self.read, self.options.syntax);
+        read_whole(read, syntax, body, &mut self.tokens, &mut self.names, |_, _, _| Ok(()))
     }
 
     fn rewind(&mut self) {
@@ -517,6 +525,7 @@ impl Decode for Decoder {
 
 /// Reads a body that a bad line costs, and calls `visit` with every line and what it says.
 pub(super) fn read_whole(
+    read: LineReader,
     syntax: Syntax,
     body: &[u8],
     tokens: &mut Tokens,
@@ -529,7 +538,7 @@ pub(super) fn read_whole(
     while at < body.len() {
         let rest = &body[at..];
         let text = &rest[..rest.len().min(LINE_BYTES_MAX + 1)];
-        let read = match line::read(syntax, text, text.len() == rest.len(), tokens) {
+        let read = match read(syntax, text, text.len() == rest.len(), tokens) {
             _ if ended => Err(Fault::AfterEof.at(0)),
             Ok(line) => match line.content {
                 Content::Sample(_) => line::check_names(text, tokens, names).map(|()| line),

@@ -89,6 +89,24 @@ pub(super) fn read(syntax: Syntax, input: &[u8], last: bool, tokens: &mut Tokens
     }
 }
 
+/// How a line is read: by [`read`], or by [`read_pushed`].
+pub(super) type LineReader = fn(Syntax, &[u8], bool, &mut Tokens) -> Result<Line, Stop>;
+
+/// Reads a line as [`read`] does, but for types that the Pushgateway understands.
+pub(super) fn read_pushed(
+    syntax: Syntax,
+    input: &[u8],
+    last: bool,
+    tokens: &mut Tokens,
+) -> Result<Line, Stop> {
+    match read(syntax, input, last, tokens) {
+        Err(Stop::Fault(LineFault { fault: Fault::MetricType, .. })) if syntax == Syntax::Text => {
+            text::read_free_type(Cursor { text: input, at: 0, closed: last })
+        }
+        read => read,
+    }
+}
+
 /// Reads labels up to the closing brace; the opening one is behind the cursor. `named` says that the metric's name
 /// stands before them; else it is one of them, in quotes.
 pub(super) fn labels(

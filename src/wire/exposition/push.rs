@@ -12,7 +12,7 @@ use crate::model::{Full, Intake, LabelsBuf, MetricType, Refusal, WriteResult};
 use super::decoder::{Decoder, read_whole};
 use super::fault::Fault;
 use super::labels::{Names, append_unescaped};
-use super::line::{Content, Metadata, Said, Tokens};
+use super::line::{self, Content, Metadata, Said, Tokens};
 use super::prefix::key_by_labels;
 use super::protobuf::{self, HistogramOptions, ProtobufDecoder};
 use super::series::RowShapes;
@@ -84,7 +84,8 @@ impl Push {
         let rows = match options.format {
             Format::Lines(syntax) => {
                 let (faults, default_time_ns, labels) = (Faults::Body, time_ns, group);
-                Rows::Lines(Box::new(Decoder::new(Options { syntax, faults, default_time_ns, labels })))
+                let options = Options { syntax, faults, default_time_ns, labels };
+                Rows::Lines(Box::new(Decoder::with_reader(options, line::read_pushed)))
             }
             Format::Protobuf => {
                 let histograms = HistogramOptions::default();
@@ -138,7 +139,7 @@ impl Push {
             // It may have been cut within a number.
             return Err(Malformed { error: Fault::NoNewline.to_string() });
         }
-        read_whole(syntax, body, &mut tokens, &mut names, |text, read, tokens| {
+        read_whole(line::read_pushed, syntax, body, &mut tokens, &mut names, |text, read, tokens| {
             line += 1;
             match &read.content {
                 Content::Metadata(metadata) => pushed.hear(text, metadata)?,
@@ -447,6 +448,30 @@ mod tests {
         push.check(b"a 1\nb 1\na{job=\"k\"} 2\n").unwrap();
         assert!(push.is_refused() && push.series().is_empty());
         assert_eq!(push.refusal, Some((3, Fault::PushedTwice)));
+    }
+
+    #[test]
+    fn types_are_read_as_the_pushgateway_reads_them() {
+        let mut push = push(&[]);
+        for (body, expected) in [
+            ("# TYPE a Gauge\na 1\n", MetricType::Gauge),
+            ("# TYPE a \t SUMMARY\na 1\n", MetricType::Summary),
+            ("# TYPE a COUNTER\na 1\n", MetricType::Counter),
+            ("# TYPE a\n# TYPE a \t\n# TYPE a Counter\na 1\n", MetricType::Counter),
+        ] {
+            push.check(body.as_bytes()).unwrap();
+            assert!(!push.is_refused(), "{body}");
+            let (mut rows, mut result) = (testing::Rows::default(), WriteResult::default());
+            push.rewind();
+            assert_eq!(push.feed(body.as_bytes(), true, &mut rows, &mut result).state, FedState::Done);
+            assert_eq!((rows.rows.len(), result.rejected), (1, 0), "{body}");
+            assert_eq!(rows.metadata[0].kind, expected, "{body}");
+        }
+        assert!(push.check(b"# TYPE a Gaugo\n").is_err());
+        // A bucket's bound is one where the type is a histogram's, however that is written.
+        push.check(b"# TYPE h HISTOGRAM\nh_bucket{le=\"1\"} 1\n").unwrap();
+        assert!(push.series()[0].labels.ends_with(b"\x031.0"));
+        assert_eq!(&*push.series()[0].family, b"h");
     }
 
     #[test]

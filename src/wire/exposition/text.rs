@@ -13,15 +13,31 @@ pub(super) fn read(mut cursor: Cursor<'_>, tokens: &mut Tokens) -> Result<Line, 
     cursor.skip_blanks()?;
     match cursor.peek()? {
         b'\n' => Ok(Line { content: Content::Nothing, next: cursor.end_of_line(Fault::Start)? }),
-        b'#' => comment(cursor),
+        b'#' => comment(cursor, metric_type),
         b'{' => sample(cursor, tokens),
         byte if starts_name(byte) => sample(cursor, tokens),
         _ => Err(cursor.fault(Fault::Start)),
     }
 }
 
+/// Reads a line that [`read`] refuses for its type, as the Pushgateway reads what scripts write by hand: a type has
+/// letters of either case and any blanks before it, and one that is missing is not spoken of.
+pub(super) fn read_free_type(mut cursor: Cursor<'_>) -> Result<Line, Stop> {
+    cursor.skip_blanks()?;
+    let mut is_missing = false;
+    let line = comment(cursor, |word| {
+        let word = word.trim_ascii_start();
+        is_missing = word.is_empty();
+        if is_missing { Some(MetricType::Unknown) } else { metric_type(&word.to_ascii_lowercase()) }
+    })?;
+    Ok(if is_missing { Line { content: Content::Nothing, ..line } } else { line })
+}
+
 /// `HELP`, `TYPE`, or anything else, which is nothing.
-fn comment(mut cursor: Cursor<'_>) -> Result<Line, Stop> {
+fn comment(
+    mut cursor: Cursor<'_>,
+    metric_type: impl FnOnce(&[u8]) -> Option<MetricType>,
+) -> Result<Line, Stop> {
     // The line's end must be there to know it for a comment at all.
     let (rest, next) = cursor.rest()?;
     let nothing = Line { content: Content::Nothing, next };

@@ -32,9 +32,9 @@ struct Side {
     spanned: u64,
     /// Where the spans end.
     reach: i64,
-    /// The first span with a negative offset, and the first one behind the first.
-    negative: Option<(u64, i64)>,
-    negative_later: Option<(u64, i64)>,
+    /// The first span that custom buckets can't have, and the first one that exponential ones can't.
+    bad_custom: Option<SideFault>,
+    bad_exponential: Option<SideFault>,
     counts: u64,
     /// The last bucket's count.
     last: i64,
@@ -77,6 +77,8 @@ pub(super) enum Sign {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SideFault {
     Offset { span: u64, offset: i64 },
+    Start { span: u64, index: i64 },
+    End { span: u64, index: i64 },
     Buckets { spanned: u64, counts: u64 },
     BelowZero { bucket: u64 },
 }
@@ -108,7 +110,8 @@ impl HistogramReader {
                 12 if !floats => self.positive.differences(&mut self.buf.positive, value),
                 13 if floats => self.positive.floats(&mut self.buf.positive, value),
                 14 => {
-                    self.buf.reset = match word {
+                    // A number of 32 bits, as all that protobuf has for enumerations.
+                    self.buf.reset = match word as u32 {
                         1 => ResetHint::Yes,
                         2 => ResetHint::No,
                         3 => ResetHint::Gauge,
@@ -177,8 +180,8 @@ impl HistogramReader {
     fn validate_exponential(&self) -> Result<(), HistogramFault> {
         let positive = |e| HistogramFault::Side(Sign::Positive, e);
         let negative = |e| HistogramFault::Side(Sign::Negative, e);
-        self.positive.validate_spans(self.positive.negative_later).map_err(positive)?;
-        self.negative.validate_spans(self.negative.negative_later).map_err(negative)?;
+        self.positive.validate_spans(self.positive.bad_exponential).map_err(positive)?;
+        self.negative.validate_spans(self.negative.bad_exponential).map_err(negative)?;
         self.negative.validate_counts().map_err(negative)?;
         if self.buf.kind == CountKind::F64 && f64::from_bits(self.buf.zero_count) < 0.0 {
             return Err(HistogramFault::ZeroBelowZero);
@@ -197,7 +200,7 @@ impl HistogramReader {
         if bounds.last() == Some(&f64::INFINITY) {
             return Err(HistogramFault::BoundInfinite);
         }
-        self.positive.validate_spans(self.positive.negative).map_err(HistogramFault::CustomSpans)?;
+        self.positive.validate_spans(self.positive.bad_custom).map_err(HistogramFault::CustomSpans)?;
         if (bounds.len() as i64) + 1 < self.positive.reach {
             return Err(HistogramFault::BoundsFew { bounds: bounds.len(), reach: self.positive.reach });
         }
@@ -231,14 +234,20 @@ impl Side {
         }
         let (offset, len) = (i64::from(offset), u64::from(len));
         self.spans += 1;
-        if offset < 0 {
-            self.negative.get_or_insert((self.spans, offset));
-            if self.spans > 1 {
-                self.negative_later.get_or_insert((self.spans, offset));
-            }
-        }
         self.spanned += len;
         self.reach = self.reach.saturating_add(offset).saturating_add(len as i64);
+        let (span, last) = (self.spans, self.reach - 1);
+        if offset < 0 {
+            self.bad_custom.get_or_insert(SideFault::Offset { span, offset });
+        }
+        // Indexes of exponential buckets are of 32 bits with a sign, the least of them left out.
+        let fault = match (span, offset) {
+            (1, offset) if offset == i64::from(i32::MIN) => SideFault::Start { span, index: offset },
+            (2.., ..0) => SideFault::Offset { span, offset },
+            _ if last > i64::from(i32::MAX) => SideFault::End { span, index: last },
+            _ => return buckets.span(offset, len),
+        };
+        self.bad_exponential.get_or_insert(fault);
         buckets.span(offset, len);
     }
 
@@ -267,9 +276,9 @@ impl Side {
         });
     }
 
-    fn validate_spans(&self, negative: Option<(u64, i64)>) -> Result<(), SideFault> {
-        if let Some((span, offset)) = negative {
-            return Err(SideFault::Offset { span, offset });
+    fn validate_spans(&self, bad: Option<SideFault>) -> Result<(), SideFault> {
+        if let Some(fault) = bad {
+            return Err(fault);
         }
         if self.spanned != self.counts {
             return Err(SideFault::Buckets { spanned: self.spanned, counts: self.counts });
@@ -372,6 +381,16 @@ impl std::fmt::Display for SideFault {
                     "span number {span} with offset {offset}: histogram has a span whose offset is negative"
                 )
             }
+            SideFault::Start { span, index } => write!(
+                f,
+                "span number {span} starts at bucket index {index}: histogram has a span whose bucket index is out of \
+                 range"
+            ),
+            SideFault::End { span, index } => write!(
+                f,
+                "span number {span} ends at bucket index {index}: histogram has a span whose bucket index is out of \
+                 range"
+            ),
             SideFault::Buckets { spanned, counts } => write!(
                 f,
                 "spans need {spanned} buckets, have {counts} buckets: histogram spans specify different number of \

@@ -107,6 +107,7 @@ fn append_pairs(
     while let Some(name) = references.next() {
         let Some(value) = references.next() else { return Err(KeyFault::Odd(2 * pairs + 1)) };
         let (Some(name_at), Some(value_at)) = (symbols.sized(name), symbols.sized(value)) else {
+            let [name, value] = [name, value].map(|reference| u64::from(reference as u32));
             return Err(KeyFault::Reference { name, value, symbols: symbols.len() });
         };
         append_short(body, name_at, out);
@@ -289,7 +290,7 @@ pub(super) fn show_references(series: &[u8]) -> String {
         // The message was checked: there is no varint cut short.
         let _ = value.each_varint(|reference| {
             if references.len() < SHOWN_MAX {
-                references.push(reference.to_string());
+                references.push((reference as u32).to_string());
             }
         });
     }

@@ -191,7 +191,7 @@ impl SeriesV2 {
         let Some(pairs) = resolve(&self.references, symbols) else {
             return decoded.reject(number, rows.max(1));
         };
-        let text = |reference: u64| symbols.get(usize::try_from(reference).ok()?);
+        let text = |reference: u64| symbols.get(reference as u32 as usize);
         if let Some([_, help, unit]) = self.metadata
             && (text(help).is_none() || text(unit).is_none())
         {
@@ -292,7 +292,7 @@ fn resolve(references: &[u64], symbols: &[Vec<u8>]) -> Option<Vec<(Vec<u8>, Vec<
     if !references.len().is_multiple_of(2) {
         return None;
     }
-    let text = |reference: u64| symbols.get(usize::try_from(reference).ok()?).cloned();
+    let text = |reference: u64| symbols.get(reference as u32 as usize).cloned();
     references.chunks(2).map(|pair| Some((text(pair[0])?, text(pair[1])?))).collect()
 }
 
@@ -329,7 +329,7 @@ fn metric_type(number: u64) -> MetricType {
         MetricType::Info,
         MetricType::StateSet,
     ];
-    types.get(number as usize).copied().unwrap_or(MetricType::Unknown)
+    types.get(number as u32 as usize).copied().unwrap_or(MetricType::Unknown)
 }
 
 /// Spans, differences, counts.
@@ -383,7 +383,7 @@ impl Histogram {
             zero_threshold: last_fixed(&fields, 5)?,
             zero_count: zero.map_or(0, |(_, field)| number_of(field)),
             sides: [side(11, 12, 13)?, side(8, 9, 10)?],
-            reset: match last_varint(&fields, 14)? {
+            reset: match last_varint(&fields, 14)? as u32 {
                 known @ 1..=3 => known as u8,
                 _ => 0,
             },
@@ -416,7 +416,16 @@ impl Histogram {
             let is_negative = |&word: &u64| if self.floats { f(word) < 0.0 } else { (word as i64) < 0 };
             let spanned: u64 = spans.iter().map(|(_, len)| len).sum();
             let first_is_free = usize::from(!custom);
+            // Indexes of exponential buckets have 32 bits, with a sign.
+            let mut ends = spans.iter().scan(0, |end, (offset, len)| {
+                *end += offset + *len as i64;
+                Some(*end)
+            });
+            let far = !custom && ends.any(|end| end > 1 << 31);
+            let lowest = spans.first().is_some_and(|(offset, _)| *offset == i64::from(i32::MIN));
             if spans.iter().skip(first_is_free).any(|(offset, _)| *offset < 0)
+                || far
+                || lowest
                 || spanned != words.len() as u64
                 || words.iter().any(is_negative)
             {

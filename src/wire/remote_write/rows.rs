@@ -407,9 +407,9 @@ pub(super) fn take_metadata_v1<I: Intake>(
     Ok(())
 }
 
-/// Both messages number them alike. Unknown numbers are unknown types.
+/// Both messages number them alike, by 32 bits. Unknown numbers are unknown types.
 fn metric_type(number: u64) -> MetricType {
-    match number {
+    match number as u32 {
         1 => MetricType::Counter,
         2 => MetricType::Gauge,
         3 => MetricType::Histogram,

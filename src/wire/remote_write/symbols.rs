@@ -68,7 +68,7 @@ impl Symbols {
     /// A symbol as it lies in the body: its length and its text. None if there is no such symbol.
     #[inline]
     pub(super) fn sized(&self, reference: u64) -> Option<Range<usize>> {
-        let symbol = self.symbols.get(usize::try_from(reference).ok()?)?;
+        let symbol = self.symbols.get(place(reference))?;
         Some(symbol.start as usize..symbol.end as usize)
     }
 
@@ -92,16 +92,14 @@ impl Symbols {
     /// its length on.
     #[inline(always)]
     pub(super) fn has_metadata(&self, body: &[u8], name: u64, message: &Range<usize>) -> bool {
-        let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get(name)) else {
-            return false;
-        };
+        let Some(symbol) = self.symbols.get(place(name)) else { return false };
         let said = symbol.said as usize;
         said != 0 && starts_alike(&body[said..], &body[message.start..], message.len())
     }
 
     /// Notes the metadata message that was handed on last for the metric of this name.
     pub(super) fn note_metadata(&mut self, name: u64, message: &Range<usize>) {
-        if let Some(symbol) = usize::try_from(name).ok().and_then(|name| self.symbols.get_mut(name)) {
+        if let Some(symbol) = self.symbols.get_mut(place(name)) {
             symbol.said = message.start as u32;
         }
     }
@@ -110,6 +108,12 @@ impl Symbols {
     pub(super) fn forget_metadata(&mut self) {
         self.symbols.iter_mut().for_each(|symbol| symbol.said = 0);
     }
+}
+
+/// Where in the table a reference leads: it is a number of 32 bits, of which protobuf reads no more.
+#[inline(always)]
+fn place(reference: u64) -> usize {
+    reference as u32 as usize
 }
 
 /// Where the length stands of what starts at `content`: in the byte before it, and those before that which say that one

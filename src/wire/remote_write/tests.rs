@@ -208,6 +208,24 @@ fn references_into_nowhere_are_named() {
 }
 
 #[test]
+fn of_what_has_32_bits_protobuf_reads_no_more() {
+    let high = |low: u64| 1 << 32 | low;
+    let histogram = Proto::default().varint(14, high(3)).varint(15, 1);
+    let series = Proto::default()
+        .packed(1, &[1, high(2)])
+        .message(2, sample(1.0, 1))
+        .message(3, histogram)
+        .message(5, Proto::default().varint(1, high(1)).varint(3, high(2)));
+    let (rows, result) = decode(Message::V2, &request_v2(&SYMBOLS, [series]));
+    assert_eq!((errors(&result), result.accepted), (vec![], 2));
+    assert_eq!(rows.rows[0].labels, [("__name__".to_owned(), "up".to_owned())]);
+    assert_eq!((rows.metadata[0].kind, &*rows.metadata[0].help), (crate::model::MetricType::Counter, "up"));
+    let Value::Bytes(bytes) = &rows.rows[1].fields[0].1 else { panic!("{:?}", rows.rows[1]) };
+    let read = crate::model::Histogram::read(bytes).unwrap();
+    assert_eq!(read.reset, crate::model::ResetHint::Gauge);
+}
+
+#[test]
 fn start_times_are_the_samples_own_or_the_series() {
     let series = Proto::default()
         .packed(1, &[1, 2])
@@ -317,6 +335,21 @@ fn histograms_that_do_not_add_up_are_refused_in_prometheus_words() {
             "negative side: span number 2 with offset -1",
         ),
         (ints(0).message(11, span(0, 1)).packed(12, &deltas(&[-1])), "positive side: bucket number 1"),
+        (
+            ints(0).message(11, span(i64::from(i32::MIN), 0)),
+            "positive side: span number 1 starts at bucket index -2147483648",
+        ),
+        (
+            ints(2)
+                .message(8, span(i64::from(i32::MAX), 1))
+                .message(8, span(0, 1))
+                .packed(9, &deltas(&[1, 0])),
+            "negative side: span number 2 ends at bucket index 2147483648",
+        ),
+        (
+            floats(2.0).message(11, span(5, 1)).message(11, span(i64::from(i32::MAX), 0)).double(13, 2.0),
+            "positive side: span number 2 ends at bucket index 2147483652",
+        ),
         (ints(0).varint(4, zigzag(53)), "invalid schema"),
         (ints(0).varint(4, zigzag(-5)), "invalid schema"),
         (ints(0).fixed(16, 1.0f64.to_bits()), "exponential schema must not have custom bounds"),
@@ -342,6 +375,8 @@ fn histograms_that_do_not_add_up_are_refused_in_prometheus_words() {
         ints(0).double(3, f64::from_bits(0x7ff0_0000_0000_0002)),
         custom(ints(3).double(16, 1.0).message(11, span(0, 2)).packed(12, &deltas(&[1, 1]))),
         floats(2.5).message(11, span(0, 1)).double(13, 9.0).double(7, 0.5),
+        ints(1).message(11, span(i64::from(i32::MAX), 1)).packed(12, &deltas(&[1])),
+        ints(1).message(8, span(1 - (1 << 31), 1)).packed(9, &deltas(&[1])),
     ] {
         let (_, result) = decode(Message::V1, &request_v1([series_v1(&UP).message(4, fine)]));
         assert_eq!(errors(&result), []);

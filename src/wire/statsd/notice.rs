@@ -139,9 +139,11 @@ fn read_said<'a>(
     let mut host = None;
     while !rest.is_empty() {
         if let (What::Check, Some(message)) = (what, rest.strip_prefix("m:")) {
-            // A message is the last part, whatever is in it.
-            said.message = Some(message);
-            break;
+            // A message is the last part, whatever is in it, but for what clients add to every line.
+            let end = message_end(message);
+            said.message = Some(&message[..end]);
+            rest = message.get(end + 1..).unwrap_or_default();
+            continue;
         }
         let (part, behind) = rest.split_once('|').unwrap_or((rest, ""));
         rest = behind;
@@ -187,12 +189,25 @@ fn read_said<'a>(
     Ok(said)
 }
 
+/// Where a check's message ends that all of `text` begins with: before the parts that say whose it is.
+fn message_end(text: &str) -> usize {
+    let mut end = text.len();
+    while let Some(pipe) = text[..end].rfind('|')
+        && ORIGINS.iter().any(|name| text[pipe + 1..end].starts_with(name))
+    {
+        end = pipe;
+    }
+    end
+}
+
 fn length(text: &str) -> Option<usize> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 const EVENT: &[u8] = b"_e{";
 const CHECK: &[u8] = b"_sc|";
+/// The parts that Datadog's clients put behind all others: the container, its environment, how many tags it is to have.
+const ORIGINS: [&str; 3] = ["c:", "e:", "card:"];
 const PRIORITIES: [&str; 2] = ["normal", "low"];
 const ALERT_TYPES: [&str; 4] = ["error", "warning", "info", "success"];
 const STATUSES: [(&str, &str); 4] = [("0", "ok"), ("1", "warning"), ("2", "critical"), ("3", "unknown")];

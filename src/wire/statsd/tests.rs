@@ -273,6 +273,20 @@ fn events_and_checks_are_rows_of_strings() {
 }
 
 #[test]
+fn a_checks_message_ends_where_clients_say_whose_it_is() {
+    let mut listener = plain();
+    listener.take("_sc|a|0|m:a|c|d:1|c:in-7|e:it-false|card:low\n_sc|b|0|m:|c:ci\n_sc|c|0|m:c:x|e\n");
+    let expected = [
+        "statsd_service_check{check_name=a,container_id=in-7,source=10.0.0.1} status=0i status_text=\"ok\" \
+         message=\"a|c|d:1\" @0",
+        "statsd_service_check{check_name=b,container_id=ci,source=10.0.0.1} status=0i status_text=\"ok\" \
+         message=\"\" @0",
+        "statsd_service_check{check_name=c,source=10.0.0.1} status=0i status_text=\"ok\" message=\"c:x|e\" @0",
+    ];
+    assert_eq!(listener.written(), expected);
+}
+
+#[test]
 fn what_is_not_known_of_a_check_is_passed_over() {
     let mut listener = plain();
     listener.take("_sc|a|1|x:y|#t:v|z||h:h1|m:text\n_sc|a|0|\n");

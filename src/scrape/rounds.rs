@@ -342,6 +342,8 @@ impl Rounds {
                 told.body_bytes = answer.body.len() as i64;
                 subject.body_bytes = answer.body.len();
                 match negotiate::format(&answer.content_type, subject.target().job.fallback_protocol) {
+                    // As in Prometheus: no parser is asked, so neither a type nor an `# EOF` is missing.
+                    _ if answer.body.is_empty() => News::Nothing,
                     Ok(format) => News::Body(Arrival { body: answer.body, format, _paid: answer.paid }),
                     Err(why) => News::Failure(why),
                 }
@@ -406,7 +408,9 @@ impl Rounds {
                 match &news {
                     News::Body(arrival) => self.reader.begin(arrival.format, moment.stamp_ns, &options),
                     // A failed scrape is an empty one: what the target said is no more.
-                    News::Failure(_) | News::End => self.reader.begin_end(moment.stamp_ns, &options),
+                    News::Nothing | News::Failure(_) | News::End => {
+                        self.reader.begin_end(moment.stamp_ns, &options)
+                    }
                 }
                 Scrape::Taking(Taking::new(moment, news, told))
             }

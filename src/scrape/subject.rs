@@ -94,6 +94,8 @@ pub(super) enum Scrape {
 /// What a scrape came to.
 pub(super) enum News {
     Body(Arrival),
+    /// The target says nothing, whatever format it calls that.
+    Nothing,
     /// Why there is none.
     Failure(String),
     /// There are no more scrapes.
@@ -157,12 +159,12 @@ pub(super) enum After {
 impl Taking {
     /// What came is to be read.
     pub(super) fn new(moment: Moment, news: News, mut told: Told) -> Taking {
-        told.up = matches!(news, News::Body(_));
+        told.up = matches!(news, News::Body(_) | News::Nothing);
         let ends = matches!(news, News::End);
         let (arrival, failure) = match news {
             News::Body(arrival) => (Some(arrival), None),
             News::Failure(why) => (None, Some(why)),
-            News::End => (None, None),
+            News::Nothing | News::End => (None, None),
         };
         Taking { moment, arrival, told, failure, ends, stage: Stage::Read }
     }

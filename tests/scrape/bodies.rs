@@ -1,10 +1,12 @@
 //! What answers say becomes rows, however they are framed, coded and cut.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 use tidegate::scrape::status::Health;
 use tidegate::scrape::{BodyLimits, Job};
 
@@ -32,14 +34,14 @@ fn a_target_is_scraped_in_its_slots_and_its_samples_are_durable_with_their_repor
     let at = times(&rows, &of("b", ""));
     let scrapes = at.len() - 1;
     for (series, value) in [(of("a", ",x=\"1\""), 1.0), (of("a", ",x=\"2\""), 2.5), (of("b", ""), 3.0)] {
-        assert_eq!(values(&rows, &series)[..scrapes], vec![serde_json::json!(value); scrapes], "{series}");
+        assert_eq!(values(&rows, &series)[..scrapes], vec![json!(value); scrapes], "{series}");
         assert_eq!(times(&rows, &series), at, "{series}");
         assert_eq!(values(&rows, &series)[scrapes], "stale", "at the end");
     }
     for name in REPORT {
         assert_eq!(times(&rows, &of(name, "")), at, "{name}");
     }
-    assert_eq!(values(&rows, &of("up", ""))[..scrapes], vec![serde_json::json!(1.0); scrapes]);
+    assert_eq!(values(&rows, &of("up", ""))[..scrapes], vec![json!(1.0); scrapes]);
     assert_eq!(values(&rows, &of("scrape_samples_scraped", ""))[0], 3.0);
     assert_eq!(values(&rows, &of("scrape_samples_post_metric_relabeling", ""))[0], 3.0);
     assert_eq!(values(&rows, &of("scrape_series_added", ""))[..2], [3.0, 0.0]);
@@ -169,6 +171,25 @@ fn what_is_over_a_limit_fails_as_a_whole_and_says_so() {
     assert_eq!(first("scrape_samples_scraped", "samples"), Some(3.0));
     assert_eq!(first("scrape_sample_limit", "samples"), Some(2.0));
     assert_eq!((first("up", "samples fit"), first("c", "samples fit")), (Some(1.0), Some(3.0)));
+}
+
+#[test]
+fn a_target_that_says_nothing_is_up_whatever_it_calls_that() {
+    let scrapes = AtomicUsize::new(0);
+    let target = Target::start(move |_| match scrapes.fetch_add(1, Ordering::Relaxed) % 4 {
+        0 | 2 => text("a 1\nb 2\n"),
+        1 => answer("200 OK", "", b""),
+        _ => answer("200 OK", "Content-Type: application/openmetrics-text\r\n", b""),
+    });
+    let gateway = Gateway::start();
+    gateway.scrape(vec![job("j", target.address)]);
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"j\"}}", target.address);
+    gateway.wait_for_rows("five scrapes are durable", |rows| values(rows, &of("up")).len() >= 5);
+    let rows = gateway.stop();
+    assert_eq!(values(&rows, &of("up"))[..5], vec![json!(1.0); 5]);
+    assert_eq!(values(&rows, &of("a"))[..4], [json!(1.0), json!("stale"), json!(1.0), json!("stale")]);
+    // As in Prometheus they are known still.
+    assert_eq!(values(&rows, &of("scrape_series_added"))[..5], [2.0, 0.0, 0.0, 0.0, 0.0].map(|n| json!(n)));
 }
 
 #[test]

@@ -107,7 +107,8 @@ impl Scraper {
         if self.kind != MetricType::Histogram {
             return None;
         }
-        self.names.scraped(text, &self.tokens, self.kind, self.with_empty, &mut self.labels);
+        // As in Prometheus labels without a value are none of the histogram, whatever its classic lines have.
+        self.names.scraped(text, &self.tokens, self.kind, false, &mut self.labels);
         let name = self.labels.value_of(METRIC_NAME)?;
         let (base, part) = if let Some(base) = name.strip_suffix(b"_bucket") {
             let bound = f64::from_bits(number::parse_value(self.labels.value_of(b"le")?)?);
@@ -144,9 +145,16 @@ impl Scraper {
             return Ok(());
         }
         let value_bits = heap_word(begin, self.heap.len() - begin);
-        let series = self.find_or_define(intake)?;
-        let line = self.lines.len() as u32;
         let mut flags = Line::SAMPLE | Line::NATIVE | Line::KEYED;
+        let series = match self.find_or_define(intake) {
+            Ok(series) => series,
+            Err(failure) => {
+                // It counts as one that was read.
+                self.push_sample(reading, (0, flags), None, value_bits, 0, intake);
+                return Err(failure);
+            }
+        };
+        let line = self.lines.len() as u32;
         flags |= self.group.time_ms.map_or(0, |ms| self.hold_time(ms));
         self.starts_ns.extend(self.group.start_ns.map(|ns| (line, ns)));
         self.exemplars.extend(self.group.exemplars.drain(..).map(|held| HeldExemplar { line, ..held }));

@@ -25,6 +25,8 @@
 //! What it refuses to know: HTTP, the clock, targets and their labels (those are the business of the context's
 //! [`Rewrite`](crate::model::Rewrite)).
 
+#[cfg(test)]
+mod agreement;
 mod compare;
 mod convert;
 mod exemplars;
@@ -76,7 +78,7 @@ pub struct ScrapeOptions {
     /// Labels without a value come before the context's rewrite, which must take them away: with them a target says
     /// that it does not want a label.
     pub keep_empty_labels: bool,
-    /// Samples that a body may have, those not counted that the rewrite drops or that come twice; 0 is any number.
+    /// Samples that a body may have, those not counted that the rewrite drops or whose text comes twice; 0 is any number.
     pub samples_max: u64,
     /// What becomes of histograms.
     pub histograms: HistogramOptions,

@@ -89,6 +89,10 @@ impl Line {
     pub(super) const EXEMPLARS: u16 = 512;
     /// Its time is too far ahead or out of range: neither its row nor its exemplars are taken.
     pub(super) const AHEAD: u16 = 1024;
+    /// Its key was known before, though nothing of the line is taken.
+    pub(super) const KNOWN: u16 = 2048;
+    /// Its key has come before, and it has no time of its own.
+    pub(super) const REPEATED: u16 = 4096;
 
     pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
@@ -105,15 +109,22 @@ impl Line {
         self.flags & (Line::SAMPLE | Line::TWICE | Line::NATIVE) == Line::SAMPLE && self.series != NO_SERIES
     }
 
+    /// Whether it is one of the samples that there may be so many of. As in Prometheus each key is, whatever the rewrite
+    /// makes of it.
+    pub(super) fn is_limited(&self) -> bool {
+        self.has(Line::SAMPLE) && !self.has(Line::DROPPED | Line::REPEATED) && self.key != NO_KEY
+    }
+
     /// Whether its key is known from now on.
     pub(super) fn is_known(&self) -> bool {
-        self.has(Line::SAMPLE) && !self.has(Line::DROPPED | Line::AHEAD) && self.key != NO_KEY
+        let is_taken = !self.has(Line::DROPPED | Line::AHEAD) || self.has(Line::KNOWN);
+        self.has(Line::SAMPLE) && is_taken && self.key != NO_KEY
     }
 
     /// Whether a stale marker must follow once its series is gone. `timed`: also after times of the target's own.
     pub(super) fn is_tracked(&self, timed: bool) -> bool {
         self.has(Line::SAMPLE)
-            && !self.has(Line::DROPPED | Line::TWICE)
+            && !self.has(Line::DROPPED | Line::TWICE | Line::AHEAD)
             && self.key != NO_KEY
             && (timed || !self.has(Line::TIMED))
     }

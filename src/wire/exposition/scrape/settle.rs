@@ -35,7 +35,7 @@ impl Trail<'_> {
         self.next = found + 1;
         self.same &=
             (flags ^ old[found].flags) & (Line::TIMED | Line::AHEAD | Line::DROPPED | Line::NATIVE) == 0;
-        old[found].flags & Line::TWICE
+        old[found].flags & (Line::TWICE | Line::REPEATED | Line::KNOWN)
     }
 
     /// A line without a sample was read: it stands for the one that the page has here.
@@ -122,21 +122,29 @@ impl Scraper {
 
     /// Of the lines of one series only the first is taken, unless they have times of their own.
     pub(super) fn mark_twice(&mut self) {
-        let numbers = &mut self.settling.now;
+        let Settling { now: numbers, before: keys, .. } = &mut self.settling;
         collect(&self.lines, numbers, |_| true);
-        self.lines.iter_mut().for_each(|line| line.flags &= !Line::TWICE);
+        self.lines.iter_mut().for_each(|line| line.flags &= !(Line::TWICE | Line::REPEATED));
         for group in numbers.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() > 1) {
-            let line = |number: u64| number as u32 as usize;
-            let untimed = |&number: &u64| !self.lines[line(number)].has(Line::TIMED);
-            let Some(first) = group.iter().position(untimed) else { continue };
-            // Prometheus knows a line by its text and a sample by its time: the first without a time of its own comes
-            // again if its text does, and those behind it do in any case.
-            let (timed, others) = group.split_at(first);
-            let key = self.lines[line(others[0])].key;
-            let is_first = !timed.iter().any(|&number| self.lines[line(number)].key == key);
-            for &number in &others[usize::from(is_first)..] {
-                if !self.lines[line(number)].has(Line::TIMED) {
-                    self.lines[line(number)].flags |= Line::TWICE;
+            // Prometheus knows a line by its text and a sample by its time: one without a time of its own comes again
+            // if its text does, and all but the first do in any case.
+            keys.clear();
+            keys.extend(group.iter().map(|&number| {
+                let line = number as u32;
+                u64::from(self.lines[line as usize].key) << 32 | u64::from(line)
+            }));
+            keys.sort_unstable();
+            for pair in keys.windows(2).filter(|pair| pair[0] >> 32 == pair[1] >> 32) {
+                let line = &mut self.lines[pair[1] as u32 as usize];
+                line.flags |= if line.has(Line::TIMED) { 0 } else { Line::REPEATED };
+            }
+            let mut is_first = true;
+            for &number in group {
+                let line = &mut self.lines[number as u32 as usize];
+                if !line.has(Line::TIMED) {
+                    let is_taken = is_first && !line.has(Line::REPEATED);
+                    line.flags |= if is_taken { 0 } else { Line::TWICE };
+                    is_first &= !is_taken;
                 }
             }
         }
@@ -160,20 +168,26 @@ impl Scraper {
             while known.next_if(|&known| known < key).is_some() {}
             known.peek() != Some(&key)
         });
-        fresh.iter().filter(|&&key| page.failed.binary_search(&(key as u32)).is_err()).count() as u64
+        let has_failed = |key: u32| page.failed.binary_search(&key).is_ok();
+        for line in &mut self.lines {
+            line.flags &= !Line::KNOWN;
+            let is_known = || before.binary_search(&u64::from(line.key)).is_ok() || has_failed(line.key);
+            if line.has(Line::AHEAD) && is_known() {
+                line.flags |= Line::KNOWN;
+            }
+        }
+        fresh.iter().filter(|&&key| !has_failed(key as u32)).count() as u64
     }
 
     /// The line from which on there are more samples than there may be.
-    fn end_of_limit(&self) -> usize {
+    pub(super) fn end_of_limit(&self) -> usize {
         let mut room = match self.options.samples_max {
             0 => u64::MAX,
             samples_max => samples_max,
         };
         let is_over = |line: &Line| {
-            let counts =
-                line.has(Line::SAMPLE) && !line.has(Line::DROPPED | Line::TWICE) && line.key != NO_KEY;
-            let is_over = counts && room == 0;
-            room -= u64::from(counts && !is_over);
+            let is_over = line.is_limited() && room == 0;
+            room -= u64::from(line.is_limited() && !is_over);
             is_over
         };
         self.lines.iter().position(is_over).unwrap_or(self.lines.len())

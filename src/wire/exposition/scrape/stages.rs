@@ -127,7 +127,7 @@ impl Scraper {
     /// Whether what was read is taken.
     fn judge(&mut self, counts: Counts, page: &mut Page) -> Result<(), ScrapeFailure> {
         let samples_max = self.options.samples_max;
-        if self.failure.is_none() && samples_max > 0 && counts.kept - counts.twice > samples_max {
+        if self.failure.is_none() && samples_max > 0 && self.end_of_limit() < self.lines.len() {
             self.failure = Some(Failure::SampleLimit(samples_max));
         }
         match self.failure.take() {

@@ -1,4 +1,5 @@
-//! Memory that grows without moving, aligned buffers, varints, decimals, the fields of protobuf messages, JSON text, lines.
+//! Memory that grows without moving, aligned buffers, varints, decimals, the fields of protobuf messages, JSON text,
+//! lines.
 //!
 //! What a worker keeps per series lies in pages here: growing never copies what is there, so no row waits for it.
 

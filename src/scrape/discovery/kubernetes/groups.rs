@@ -154,10 +154,8 @@ fn covers(pattern: &str, host: &str) -> bool {
     if pattern == host {
         return true;
     }
-    match (pattern.strip_prefix("*."), host.split_once('.')) {
-        (Some(pattern), Some((_, host))) => pattern == host,
-        _ => false,
-    }
+    let behind = |name| str::split_once(name, '.').map(|(_, behind)| behind);
+    pattern.split('.').next() == Some("*") && behind(pattern) == behind(host)
 }
 
 /// The kinds of a node's addresses, the best first.
@@ -176,7 +174,9 @@ mod tests {
             ("*.b", "x.a.b", false),
             ("*.b", "b", false),
             ("a.*", "a.b", false),
-            ("*", "b", false),
+            ("*", "b", true),
+            ("*", "", true),
+            ("*", "a.b", false),
         ] {
             assert_eq!(covers(pattern, host), covered, "{pattern} {host}");
         }

@@ -92,8 +92,12 @@ impl ProtobufDecoder {
 impl Decode for ProtobufDecoder {
     fn check(&mut self, body: &[u8]) -> Result<(), Malformed> {
         let (mut scratch, mut labels) = (Vec::new(), LabelsBuf::default());
+        let buckets_max = self.options.buckets_max;
         self.walk(body, |said, _| {
             if let Said::Sample(sample) = said {
+                if sample.is_over {
+                    return Err(Fault::BucketLimit(buckets_max));
+                }
                 fill_labels(sample, &[], &mut scratch, &mut labels)?;
                 for exemplar in sample.exemplars {
                     scratch.clear();

@@ -146,6 +146,8 @@ pub(super) struct Sample<'a> {
     pub(super) start_ms: Option<i64>,
     /// Its exemplars, each an `Exemplar`.
     pub(super) exemplars: &'a [&'a [u8]],
+    /// A histogram that has more buckets than one may have.
+    pub(super) is_over: bool,
 }
 
 /// A sample's value.
@@ -199,6 +201,7 @@ impl Reader {
             time_ms: Some(metric.time_ms).filter(|ms| *ms != 0),
             start_ms: None,
             exemplars: &[],
+            is_over: false,
         };
         match head.kind {
             TYPE_SUMMARY => read_summary(&metric.value, sample, visit),
@@ -223,9 +226,11 @@ impl Reader {
         let is_native = options.native && histogram.is_native;
         if is_native {
             self.histogram.clear();
-            self.native.read(message, is_gauge, options, &mut self.histogram).map_err(E::from)?;
+            let read = self.native.read(message, is_gauge, options, &mut self.histogram);
+            let is_over = read.map_err(E::from)?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
             visit(&Sample {
+                is_over,
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,
@@ -251,6 +256,7 @@ impl Reader {
             converted.map_err(|why| E::from(Fault::Histogram(why)))?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
             visit(&Sample {
+                is_over: options.buckets_max > 0 && self.classic.buckets() > options.buckets_max,
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,

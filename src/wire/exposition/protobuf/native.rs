@@ -30,14 +30,14 @@ struct Side {
 }
 
 impl NativeReader {
-    /// Appends the bytes of the histogram in `message` to `out`.
+    /// Appends the bytes of the histogram in `message` to `out`; whether it has too many buckets, merged as they are.
     pub(in super::super) fn read(
         &mut self,
         message: &[u8],
         is_gauge: bool,
         options: &HistogramOptions,
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         self.buf.clear();
         self.positive.clear();
         self.negative.clear();
@@ -74,10 +74,11 @@ impl NativeReader {
         self.positive.settle(self.buf.kind)?;
         self.negative.settle(self.buf.kind)?;
         self.check_schema()?;
-        self.coarsen(options)?;
+        let is_over = self.coarsen(options);
         self.positive.write(&mut self.buf.positive);
         self.negative.write(&mut self.buf.negative);
-        self.buf.encode(out).map_err(|_| Fault::Histogram("buckets are not as its spans say"))
+        self.buf.encode(out).map_err(|_| Fault::Histogram("buckets are not as its spans say"))?;
+        Ok(is_over)
     }
 
     /// Whether the buckets have bounds.
@@ -89,8 +90,8 @@ impl NativeReader {
         }
     }
 
-    /// Merges buckets until there are few enough and each is wide enough.
-    fn coarsen(&mut self, options: &HistogramOptions) -> Result<(), Fault> {
+    /// Merges buckets until there are few enough and each is wide enough; whether too many are left.
+    fn coarsen(&mut self, options: &HistogramOptions) -> bool {
         let wanted = schema_of_factor(options.bucket_factor_min);
         if self.buf.schema > wanted {
             self.reduce((self.buf.schema - wanted) as u32);
@@ -99,11 +100,11 @@ impl NativeReader {
             && (self.positive.buckets.len() + self.negative.buckets.len()) as u64 > options.buckets_max
         {
             if self.buf.schema <= *SCHEMAS_EXPONENTIAL.start() {
-                return Err(Fault::BucketLimit(options.buckets_max));
+                return true;
             }
             self.reduce(1);
         }
-        Ok(())
+        false
     }
 
     fn reduce(&mut self, by: u32) {

@@ -15,6 +15,8 @@ pub(in super::super) struct Classic {
     runs: Vec<(i64, u64)>,
     /// The same, with short gaps filled.
     filled: Vec<(i64, u64)>,
+    /// How many buckets the last one that was converted has.
+    converted: usize,
     buf: HistogramBuf,
 }
 
@@ -103,8 +105,15 @@ impl Classic {
         if whole {
             fill_gaps(&self.runs, &mut self.filled);
         }
-        write_runs(if whole { &self.filled } else { &self.runs }, &mut buf.positive);
+        let runs = if whole { &self.filled } else { &self.runs };
+        self.converted = runs.len();
+        write_runs(runs, &mut buf.positive);
         buf.encode(out).map_err(|_| "buckets are not as its spans say")
+    }
+
+    /// How many buckets the native histogram has that was made last.
+    pub(in super::super) fn buckets(&self) -> u64 {
+        self.converted as u64
     }
 }
 

@@ -146,6 +146,8 @@ impl Scraper {
         }
         let value_bits = heap_word(begin, self.heap.len() - begin);
         let mut flags = Line::SAMPLE | Line::NATIVE | Line::KEYED;
+        let buckets_max = reading.options.histograms.buckets_max;
+        flags |= if buckets_max > 0 && self.group.classic.buckets() > buckets_max { Line::OVER } else { 0 };
         let series = match self.find_or_define(intake) {
             Ok(series) => series,
             Err(failure) => {

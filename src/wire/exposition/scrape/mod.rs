@@ -78,7 +78,8 @@ pub struct ScrapeOptions {
     /// Labels without a value come before the context's rewrite, which must take them away: with them a target says
     /// that it does not want a label.
     pub keep_empty_labels: bool,
-    /// Samples that a body may have, those not counted that the rewrite drops or whose text comes twice; 0 is any number.
+    /// Samples that a body may have, those not counted that the rewrite drops or whose text comes twice; 0 is any
+    /// number.
     pub samples_max: u64,
     /// What becomes of histograms.
     pub histograms: HistogramOptions,
@@ -120,6 +121,8 @@ pub enum Failure {
     Unfit(String),
     /// It has more samples than it may have.
     SampleLimit(u64),
+    /// A native histogram has more buckets than it may have, and they can't be merged further.
+    BucketLimit(u64),
     /// It is longer than any body may be: see [`BODY_BYTES_MAX`].
     TooLong,
     /// It has more of something than any body may have.
@@ -459,6 +462,9 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Malformed(error) | Failure::Unfit(error) => f.write_str(error),
             Failure::SampleLimit(limit) => write!(f, "sample limit exceeded: sample_limit is {limit}"),
+            Failure::BucketLimit(limit) => {
+                write!(f, "histogram bucket limit exceeded: native_histogram_bucket_limit is {limit}")
+            }
             Failure::TooLong => f.write_str("the body is too long"),
             Failure::TooMany { what, max } => write!(f, "the body has more than {max} {what}"),
         }

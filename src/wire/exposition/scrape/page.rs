@@ -93,6 +93,8 @@ impl Line {
     pub(super) const KNOWN: u16 = 2048;
     /// Its key has come before, and it has no time of its own.
     pub(super) const REPEATED: u16 = 4096;
+    /// It is a histogram of too many buckets, which fails the body unless the rewrite drops it.
+    pub(super) const OVER: u16 = 8192;
 
     pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
@@ -109,8 +111,8 @@ impl Line {
         self.flags & (Line::SAMPLE | Line::TWICE | Line::NATIVE) == Line::SAMPLE && self.series != NO_SERIES
     }
 
-    /// Whether it is one of the samples that there may be so many of. As in Prometheus each key is, whatever the rewrite
-    /// makes of it.
+    /// Whether it is one of the samples that there may be so many of. As in Prometheus each key is, whatever the
+    /// rewrite makes of it.
     pub(super) fn is_limited(&self) -> bool {
         self.has(Line::SAMPLE) && !self.has(Line::DROPPED | Line::REPEATED) && self.key != NO_KEY
     }

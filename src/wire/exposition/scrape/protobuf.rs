@@ -112,7 +112,7 @@ impl Scraper {
         let value_bits = match sample.value {
             Value::Float(bits) => bits,
             Value::Histogram(bytes) => {
-                flags |= Line::NATIVE;
+                flags |= Line::NATIVE | if sample.is_over { Line::OVER } else { 0 };
                 let place = heap_word(self.heap.len(), bytes.len());
                 self.heap.extend_from_slice(bytes);
                 place

@@ -179,14 +179,14 @@ impl Scraper {
         fresh.iter().filter(|&&key| !has_failed(key as u32)).count() as u64
     }
 
-    /// The line from which on there are more samples than there may be.
-    pub(super) fn end_of_limit(&self) -> usize {
+    /// The line from which on there are more samples than there may be, or more buckets in one.
+    fn end_of_limit(&self) -> usize {
         let mut room = match self.options.samples_max {
             0 => u64::MAX,
             samples_max => samples_max,
         };
         let is_over = |line: &Line| {
-            let is_over = line.is_limited() && room == 0;
+            let is_over = line.is_limited() && (room == 0 || line.has(Line::OVER));
             room -= u64::from(line.is_limited() && !is_over);
             is_over
         };

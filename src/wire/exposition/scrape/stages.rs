@@ -6,8 +6,8 @@
 use crate::model::Intake;
 
 use super::super::work::{LOOK_WORK, Work};
-use super::page::Page;
-use super::{Counts, Failure, Format, ScrapeFailure, Scraper};
+use super::page::{Line, Page};
+use super::{Counts, Failure, Format, HistogramOptions, ScrapeFailure, ScrapeOptions, Scraper};
 
 /// How far a body is made lines of. In the stages between the first and the last the numbers of series must be good.
 #[derive(Clone, Copy, Default, Debug)]
@@ -126,9 +126,8 @@ impl Scraper {
 
     /// Whether what was read is taken.
     fn judge(&mut self, counts: Counts, page: &mut Page) -> Result<(), ScrapeFailure> {
-        let samples_max = self.options.samples_max;
-        if self.failure.is_none() && samples_max > 0 && self.end_of_limit() < self.lines.len() {
-            self.failure = Some(Failure::SampleLimit(samples_max));
+        if self.failure.is_none() {
+            self.failure = self.over_limit();
         }
         match self.failure.take() {
             None => Ok(()),
@@ -138,6 +137,21 @@ impl Scraper {
                 Err(ScrapeFailure { why, counts })
             }
         }
+    }
+
+    /// Which limit of the job's the body is over, all of which was read.
+    fn over_limit(&self) -> Option<Failure> {
+        let ScrapeOptions { samples_max, histograms: HistogramOptions { buckets_max, .. }, .. } =
+            self.options;
+        if samples_max == 0 && buckets_max == 0 {
+            return None;
+        }
+        let mut limited = self.lines.iter().filter(|line| line.is_limited());
+        let samples = limited.clone().filter(|line| !line.has(Line::OVER)).count() as u64;
+        if samples_max > 0 && samples > samples_max {
+            return Some(Failure::SampleLimit(samples_max));
+        }
+        limited.any(|line| line.has(Line::OVER)).then_some(Failure::BucketLimit(buckets_max))
     }
 
     /// Whether there is not too much of the body already.

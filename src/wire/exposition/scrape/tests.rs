@@ -60,10 +60,14 @@ impl Target {
     }
 
     fn end(&mut self) -> Vec<String> {
+        self.end_rows().iter().map(shown).collect()
+    }
+
+    fn end_rows(&mut self) -> Vec<Row> {
         self.time_ns += 1_000_000_000;
         self.scraper.begin_end(self.time_ns, &self.options);
         while self.scraper.step(&mut self.page, &mut Vec::new(), &mut self.rows).unwrap().is_none() {}
-        self.push().iter().map(shown).collect()
+        self.push()
     }
 }
 
@@ -255,6 +259,35 @@ fn over_the_sample_limit_nothing_is_taken() {
         let failure = target.read(&format!("{merged}merge{{x=\"3\"}} 3\n")).unwrap_err();
         assert_eq!(failure, ScrapeFailure { why: Failure::SampleLimit(2), counts: failure.counts });
     }
+}
+
+#[test]
+fn a_histogram_of_too_many_buckets_fails_a_body_that_is_read_to_its_end_unless_it_is_dropped() {
+    let mut target = Target::new(Syntax::Text);
+    target.rows.rewrite = Some(Arc::new(Rules));
+    target.options.histograms = HistogramOptions {
+        convert_classic: true,
+        classic_too: false,
+        buckets_max: 2,
+        ..HistogramOptions::default()
+    };
+    let body = |name: &str, buckets: u32| {
+        let bucket = |le: u32| format!("{name}_bucket{{le=\"{le}\"}} {le}\n");
+        let buckets: String = (1..=buckets).map(bucket).collect();
+        format!("a 1\n# TYPE {name} histogram\n{buckets}{name}_count 99\n# TYPE b gauge\nb 1\n")
+    };
+    for (name, buckets, kept) in [("drop", 9, 2), ("h", 1, 3)] {
+        assert_eq!(target.read(&body(name, buckets)).unwrap().kept, kept, "{name}");
+        target.push();
+    }
+    for markers in [3, 0] {
+        let failure = target.read(&body("h", 9)).unwrap_err();
+        assert_eq!(failure, ScrapeFailure { why: Failure::BucketLimit(2), counts: counts(3, 3, 0) });
+        assert_eq!(target.end_rows().len(), markers);
+    }
+    target.options.samples_max = 1;
+    let why = target.read(&body("h", 9)).unwrap_err().why;
+    assert_eq!(why, Failure::SampleLimit(1), "of two limits it is this one");
 }
 
 #[test]

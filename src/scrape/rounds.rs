@@ -409,7 +409,7 @@ impl Rounds {
                     News::Body(arrival) => self.reader.begin(arrival.format, moment.stamp_ns, &options),
                     // A failed scrape is an empty one: what the target said is no more.
                     News::Nothing | News::Failure(_) | News::End => {
-                        self.reader.begin_end(moment.stamp_ns, &options)
+                        self.reader.begin_end(moment.stamp_ns, &options);
                     }
                 }
                 Scrape::Taking(Taking::new(moment, news, told))

@@ -192,8 +192,8 @@ fn lowest_free(loads: &[f64]) -> usize {
     free.or_else(|| workers.min_by(|&a, &b| loads[a].total_cmp(&loads[b]))).unwrap_or_default()
 }
 
-/// So many scrapes take a fifth of a core or less, if they are of 1,000 samples each.
-const SCRAPES_A_SECOND: f64 = 1_000.0;
+/// So many scrapes take a fifth of a core, if they are of 5,000 samples each.
+const SCRAPES_A_SECOND: f64 = 200.0;
 
 /// Which of the new targets go on with the series of which that are gone: those that came back, then those at the same
 /// place, then any of the same labels. Whoever is not gone on with stays in `gone`, unless its worker has forgotten it.
@@ -313,9 +313,9 @@ mod tests {
     #[test]
     fn targets_gather_on_the_first_worker_until_it_has_enough() {
         assert_eq!(lowest_free(&[0.0, 0.0]), 0);
-        assert_eq!(lowest_free(&[999.0, 0.0, 0.0]), 0);
-        assert_eq!(lowest_free(&[1_000.0, 999.0, 0.0]), 1);
-        assert_eq!(lowest_free(&[3_000.0, 1_000.0, 2_000.0]), 1);
+        assert_eq!(lowest_free(&[199.0, 0.0, 0.0]), 0);
+        assert_eq!(lowest_free(&[200.0, 199.0, 0.0]), 1);
+        assert_eq!(lowest_free(&[600.0, 200.0, 400.0]), 1);
     }
 
     #[test]

@@ -241,6 +241,8 @@ impl Rounds {
         }
         let counters = ground.engine.counters();
         if matches!(subject.scrape, Scrape::Idle) {
+            // Those of one slot begin one after the other.
+            let now_ns = ground.engine.monotonic_ns();
             let slot = subject.slots.take(now_ns, ground.engine.wall_ns());
             counters.scrapes.add(1);
             counters.scrapes_missed.add(slot.missed);
@@ -407,7 +409,7 @@ impl Rounds {
             Scrape::Arrived(moment, news, told) => {
                 match &news {
                     News::Body(arrival) => self.reader.begin(arrival.format, moment.stamp_ns, &options),
-                    // A failed scrape is an empty one: what the target said is no more.
+                    // A failed scrape is an empty one, as is one that says nothing: what the target said is no more.
                     News::Nothing | News::Failure(_) | News::End => {
                         self.reader.begin_end(moment.stamp_ns, &options);
                     }

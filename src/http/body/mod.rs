@@ -6,7 +6,7 @@
 //! mean. Snappy is not undone as a stream: its bytes are handed on, and [`snappy`] undoes them when all are there.
 //!
 //! Decoders are expensive to make (up to [`Encoding::memory_bytes_max`]) and are lent from a [`DecoderPool`], one per
-//! worker: after warm-up a request allocates nothing.
+//! worker: after warm-up a request allocates nothing, but for snappy in frames.
 
 mod decoder;
 mod gzip;

@@ -11,7 +11,15 @@ use crate::http::HttpLimits;
 /// [`BodyError::DecodedTooLarge`], or it is no block.
 pub fn decoded_len(block: &[u8], limits: &HttpLimits) -> Result<usize, BodyError> {
     let len = snap::raw::decompress_len(block).map_err(|_| NOT_SNAPPY)?;
-    if len as u64 > limits.decoded_bytes_max { Err(BodyError::DecodedTooLarge) } else { Ok(len) }
+    check_len(len, block, limits, NOT_SNAPPY)
+}
+
+/// Lets pass a length that is within the limits, and can be true: memory of that length is about to be taken.
+fn check_len(len: usize, encoded: &[u8], limits: &HttpLimits, lie: BodyError) -> Result<usize, BodyError> {
+    if len as u64 > limits.decoded_bytes_max {
+        return Err(BodyError::DecodedTooLarge);
+    }
+    if len > EXPANSION_MAX * encoded.len() { Err(lie) } else { Ok(len) }
 }
 
 /// Undoes a block whose length is `len`, as [`decoded_len`] had it, in memory that is written over.
@@ -36,17 +44,21 @@ pub fn frames_decoded_len(frames: &[u8], limits: &HttpLimits) -> Result<usize, B
         len += match kind {
             FRAME_COMPRESSED => {
                 let block = chunk.get(CHECKSUM_BYTES..).ok_or(NOT_FRAMES)?;
-                snap::raw::decompress_len(block).map_err(|_| NOT_FRAMES)?
+                let len = snap::raw::decompress_len(block).map_err(|_| NOT_FRAMES)?;
+                if len > FRAME_BYTES_MAX {
+                    return Err(NOT_FRAMES);
+                }
+                len
             }
             FRAME_PLAIN => chunk.len().checked_sub(CHECKSUM_BYTES).ok_or(NOT_FRAMES)?,
             _ => 0,
         };
-        if len as u64 > limits.decoded_bytes_max {
-            return Err(BodyError::DecodedTooLarge);
-        }
         rest = behind;
     }
-    if rest.is_empty() { Ok(len) } else { Err(NOT_FRAMES) }
+    if !rest.is_empty() {
+        return Err(NOT_FRAMES);
+    }
+    check_len(len, frames, limits, NOT_FRAMES)
 }
 
 /// Undoes frames whose length is `len`, as [`frames_decoded_len`] had it, in memory that is written over.
@@ -62,6 +74,12 @@ pub fn decode_frames(frames: &[u8], len: usize, mut body: Vec<u8>) -> Result<Vec
         _ => Err(NOT_FRAMES),
     }
 }
+
+/// Bytes that a byte stands for at most: a copy of up to 64 bytes takes three.
+const EXPANSION_MAX: usize = 22;
+
+/// What a frame holds at most.
+const FRAME_BYTES_MAX: usize = 1 << 16;
 
 /// The kinds of frames that hold something. Of the others [`decode_frames`] knows which may be passed over.
 const FRAME_COMPRESSED: u8 = 0;
@@ -99,6 +117,10 @@ mod tests {
         // The length of 4 GiB and nothing else: refused before memory is asked for.
         let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
         assert_eq!(decoded_len(&bomb, &HttpLimits::default()), Err(BodyError::DecodedTooLarge));
+        // The length of 64 MiB likewise; the longest run there is of the least bytes is none.
+        assert_eq!(decoded_len(&[0x80, 0x80, 0x80, 0x20], &HttpLimits::default()), Err(NOT_SNAPPY));
+        let run = snap::raw::Encoder::new().compress_vec(&[7; 1 << 20]).unwrap();
+        assert_eq!(decoded_len(&run, &HttpLimits::default()), Ok(1 << 20));
         for nothing in [&b""[..], &[0xff; 6]] {
             let len = decoded_len(nothing, &HttpLimits::default());
             assert!(len.and_then(|len| decode(nothing, len, Vec::new())).is_err(), "{nothing:?}");
@@ -142,6 +164,10 @@ mod tests {
             assert!(undone(&other).is_err(), "{at}");
         }
         assert_eq!(undone(&snap::raw::Encoder::new().compress_vec(b"tide in").unwrap()), Err(NOT_FRAMES));
+        // A frame that says it holds 64 KiB and a byte; as many as say that they hold 64 KiB.
+        let lie = |len: [u8; 3]| [&[FRAME_COMPRESSED, 7, 0, 0, 0, 0, 0, 0][..], &len].concat();
+        assert_eq!(undone(&[&frames[..10], &lie([0x81, 0x80, 0x04])].concat()), Err(NOT_FRAMES));
+        assert_eq!(undone(&[&frames[..10], &lie([0x80, 0x80, 0x04]).repeat(99)].concat()), Err(NOT_FRAMES));
     }
 
     proptest! {

@@ -27,8 +27,8 @@ use super::tunnel::{Opening, Tunnel};
 use super::url::{Origin, Url};
 use super::{Answer, Bound, Failure, Means};
 
-/// Servers that a client is led to, the first not counted: as Go's clients allow.
-pub(in crate::scrape) const REDIRECTS_MAX: u32 = 10;
+/// Requests that one becomes at most, where it is led on: as with Go's clients.
+pub(in crate::scrape) const REQUESTS_MAX: u32 = 10;
 
 /// Bytes of a head that are read at once: few, since what follows is to be read to where it stays.
 const HEAD_READ_BYTES: usize = 2 << 10;
@@ -434,8 +434,8 @@ impl Exchange {
     }
 
     fn follow(&mut self, location: &str, means: &Means<'_>) -> Result<Turn, Failure> {
-        if self.redirects == REDIRECTS_MAX {
-            return Err(Failure::Transport(format!("stopped after {REDIRECTS_MAX} redirects")));
+        if self.redirects + 1 == REQUESTS_MAX {
+            return Err(Failure::Transport(format!("stopped after {REQUESTS_MAX} redirects")));
         }
         self.redirects += 1;
         self.url = self.url.join(location)?;

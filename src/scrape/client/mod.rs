@@ -33,7 +33,7 @@ use body::BODY_BYTES_MAX;
 use exchange::{Exchange, Link, Progress};
 
 pub(super) use body::Purse;
-pub(super) use exchange::REDIRECTS_MAX;
+pub(super) use exchange::REQUESTS_MAX;
 pub use proxy::ProxyEnvironment;
 pub(super) use proxy::{Proxy, ProxyKind, proxy_for, unescaped};
 pub(super) use request::{AGENT, Ask};

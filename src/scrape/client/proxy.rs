@@ -143,7 +143,8 @@ pub(in crate::scrape) fn unescaped(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {
-        let hex = behind.get(..2).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let hex = behind.get(..2).filter(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let hex = hex.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
         (rest, _) = match hex.filter(|_| byte == b'%') {
             Some(escaped) => (&behind[2..], out.push(escaped)),
             None => (behind, out.push(byte)),
@@ -302,7 +303,7 @@ mod tests {
             ("http://P", ProxyKind::Http, "p", 80, None),
             ("p:3128", ProxyKind::Http, "p", 3128, None),
             ("https://u@p/x", ProxyKind::Https, "p", 443, user("u", "")),
-            ("socks5://u%40x:p%3a%zz@p", ProxyKind::Socks, "p", 1080, user("u@x", "p:%zz")),
+            ("socks5://u%40x:p%3a%zz%+5@p", ProxyKind::Socks, "p", 1080, user("u@x", "p:%zz%+5")),
             ("SOCKS5H://@[::1]:9?x", ProxyKind::Socks, "::1", 9, user("", "")),
         ] {
             let proxy = Proxy::parse(text).unwrap();

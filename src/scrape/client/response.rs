@@ -47,7 +47,7 @@ impl Head {
         let status = response.code.unwrap_or_default();
         let mut head = Head {
             status,
-            status_text: format!("{status} {}", response.reason.unwrap_or_default()).trim_end().to_owned(),
+            status_text: status_text(status, response.reason.unwrap_or_default()),
             framing: None,
             encoding: Some(Encoding::Identity),
             content_type: String::new(),
@@ -129,6 +129,15 @@ fn unfolded(value: &[u8]) -> String {
     pieces.join(" ")
 }
 
+/// A status and why, as far as that is worth a line of the log.
+fn status_text(status: u16, reason: &str) -> String {
+    let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+    format!("{status} {reason}").trim_end().to_owned()
+}
+
+/// Bytes of a reason that are shown.
+const REASON_BYTES_MAX: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +195,7 @@ mod tests {
     fn a_status_is_shown_as_the_server_said_it() {
         assert_eq!(head("404 Not Found").status_text, "404 Not Found");
         assert_eq!(head("500").status_text, "500");
+        assert_eq!(head(&format!("500 {}", "x".repeat(300))).status_text, format!("500 {}", "x".repeat(256)));
         assert_eq!(head("302 Found\r\nLocation: /x").redirects_to(), Some("/x"));
         assert_eq!(head("200 OK\r\nLocation: /x").redirects_to(), None);
         assert!(head("200 OK\r\nContent-Encoding: br").encoding.is_none());

@@ -26,7 +26,8 @@ pub(super) fn read_free_type(mut cursor: Cursor<'_>) -> Result<Line, Stop> {
     cursor.skip_blanks()?;
     let mut is_missing = false;
     let line = comment(cursor, |word| {
-        let word = word.trim_ascii_start();
+        let blanks = word.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let word = &word[blanks..];
         is_missing = word.is_empty();
         if is_missing { Some(MetricType::Unknown) } else { metric_type(&word.to_ascii_lowercase()) }
     })?;

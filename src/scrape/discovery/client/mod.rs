@@ -22,7 +22,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use url::{Position, Url};
 
-use crate::scrape::client::{AGENT, REDIRECTS_MAX, unescaped};
+use crate::scrape::client::{AGENT, REQUESTS_MAX, unescaped};
 use crate::scrape::secrets::{authorization, basic};
 use crate::scrape::tls::TlsConfigs;
 use crate::scrape::{ClientOptions, ProxyEnvironment, Redacted};
@@ -79,7 +79,7 @@ impl Client {
     async fn follow(&self, url: &str, headers: &[(HeaderName, String)]) -> Result<Answer, ClientError> {
         let mut url = parse(url)?;
         let first = origin(&url)?;
-        for _ in 0..=REDIRECTS_MAX {
+        for _ in 0..REQUESTS_MAX {
             let known = first.trusts(&origin(&url)?);
             let mut request = self.request(Method::GET, &url, Bytes::new())?;
             for (name, value) in headers {

@@ -483,7 +483,8 @@ impl Scraper {
 #[inline]
 fn same_samples(lines: &[Line], upto: usize) -> &[Line] {
     let is_same = |line: &Line, next: &Line| {
-        line.flags & (Line::SAMPLE | Line::ANEW | Line::TIMED) == Line::SAMPLE && next.start as usize <= upto
+        let plain = Line::SAMPLE | Line::ANEW | Line::TIMED | Line::NATIVE | Line::KEYED;
+        line.flags & plain == Line::SAMPLE && next.start as usize <= upto
     };
     let count = lines.iter().zip(lines.iter().skip(1)).take_while(|(line, next)| is_same(line, next)).count();
     &lines[..count]

@@ -78,8 +78,8 @@ pub struct ScrapeOptions {
     /// Labels without a value come before the context's rewrite, which must take them away: with them a target says
     /// that it does not want a label.
     pub keep_empty_labels: bool,
-    /// Samples that a body may have, those not counted that the rewrite drops or whose text comes twice; 0 is any
-    /// number.
+    /// Samples that a body may have, those not counted that the rewrite drops, or whose text comes twice without a time
+    /// of its own; 0 is any number.
     pub samples_max: u64,
     /// What becomes of histograms.
     pub histograms: HistogramOptions,
@@ -274,8 +274,8 @@ impl Scraper {
         self.start(Some(format), time_ns, options);
     }
 
-    /// What the target said last is no more: its scrape failed, or it is gone. What is pushed after the
-    /// [steps](Scraper::step), whose body is empty, marks all of it as stale at this time, once.
+    /// What the target said last is no more: its scrape failed, or said nothing, or it is gone. What is pushed after
+    /// the [steps](Scraper::step), whose body is empty, marks all of it as stale at this time, once.
     pub fn begin_end(&mut self, time_ns: i64, options: &ScrapeOptions) {
         self.start(None, time_ns, options);
     }

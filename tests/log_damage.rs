@@ -7,6 +7,7 @@ use tidegate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
 use tidegate::log::disk::{Access, BlockFile, Files, ThreadDisk};
 use tidegate::log::{
     Damage, DamagedPart, Found, SEGMENT_PAGE, SegmentReader, SegmentState, Survey, WorkerLog, WorkerOptions,
+    verify,
 };
 use tidegate::model::{BLOCK_ALIGN, BlockHeader, HEADER_LEN, LogId};
 
@@ -133,6 +134,28 @@ fn a_flipped_byte_never_stops_the_start_and_is_counted_once() {
         left.push(added);
         assert_eq!(found, left);
         assert_eq!(damages.len(), usize::from(sequence != 8), "still named, in the same way");
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_padding_costs_nothing_and_is_named() {
+    let files = example();
+    let named = || {
+        let (survey, mut named) = (Survey::take(&files, LOG, None).unwrap(), Vec::new());
+        verify(&files, LOG, &survey, |_, _| {}, |_, damage| named.push(damage.clone())).unwrap();
+        named
+    };
+    assert_eq!(named(), []);
+    for (name, start, len, _) in blocks(&files) {
+        let behind = (start + len).next_multiple_of(BLOCK_ALIGN as u64);
+        for at in [start + len, behind - 1] {
+            files.flip(&name, at, 1);
+            let (found, named) = (read(&files), named());
+            files.flip(&name, at, 1);
+            assert_eq!(found, ((1..=8).collect(), vec![]), "{name} {at}");
+            let [damage] = &named[..] else { panic!("one damage, not {named:?}") };
+            assert_eq!((damage.part, damage.offset, damage.blocks()), (DamagedPart::Padding, start + len, 0));
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub enum DamagedPart {
     Tail,
     /// The footer. No row is lost.
     Footer,
+    /// The zeros behind a block's content. Nothing is lost.
+    Padding,
 }
 
 /// Damage to a segment.
@@ -233,6 +235,21 @@ impl<F: BlockFile> SegmentReader<F> {
         (dictionary, payload)
     }
 
+    /// What is wrong with the zeros behind a block's content. Reading does not ask: this is for who names every damaged
+    /// byte. Of a block that was [read](SegmentReader::read_next) the sections are no more.
+    pub fn check_padding(&mut self, offset: u64, header: &BlockHeader) -> Option<Damage> {
+        let offset = offset + header.content_len() as u64;
+        self.buf.resize(header.block_len() - header.content_len());
+        let read = self.file.read_full_at(&mut self.buf, offset).unwrap_or(0);
+        if read == self.buf.len() && self.buf.iter().all(|&byte| byte == 0) {
+            return None;
+        }
+        let (len, part) = (self.buf.len() as u64, DamagedPart::Padding);
+        // No block is concerned.
+        let (first_sequence, last_sequence) = (header.sequence + 1, header.sequence);
+        Some(Damage { offset, len, part, first_sequence, last_sequence, rows: 0 })
+    }
+
     /// The end, for now: in a segment that is being written it may be a block soon.
     fn tear(&mut self, offset: u64) {
         self.torn = Some(offset);
@@ -303,6 +320,7 @@ impl std::fmt::Display for Damage {
             DamagedPart::Content => "whole block",
             DamagedPart::Tail => "end of the segment",
             DamagedPart::Footer => "footer",
+            DamagedPart::Padding => "padding",
         };
         write!(f, "damaged {what} at byte {}, {} bytes", self.offset, self.len)?;
         match self.blocks() {

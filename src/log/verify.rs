@@ -11,7 +11,7 @@ use crate::model::{BlockKind, LogId};
 pub struct Verified {
     /// Segments.
     pub segments: u64,
-    /// Blocks of rows whose every byte is sound.
+    /// Blocks of rows whose header and content are sound.
     pub blocks: u64,
     /// Rows in them.
     pub rows: u64,
@@ -60,12 +60,17 @@ pub fn verify<S: Files>(
                 Found::Damage(damage) => note(&damage),
                 Found::Block(block) => match block.damage() {
                     Some(damage) => note(&damage),
-                    None if block.header.kind == BlockKind::Footer => {}
                     None => {
-                        verified.blocks += 1;
-                        verified.rows += u64::from(block.header.rows);
-                        verified.bytes += block.header.block_len() as u64;
-                        sound(segment, &block);
+                        let (offset, header) = (block.offset, block.header.clone());
+                        if header.kind != BlockKind::Footer {
+                            verified.blocks += 1;
+                            verified.rows += u64::from(header.rows);
+                            verified.bytes += header.block_len() as u64;
+                            sound(segment, &block);
+                        }
+                        if let Some(damage) = reader.check_padding(offset, &header) {
+                            note(&damage);
+                        }
                     }
                 },
             }

@@ -291,6 +291,9 @@ impl Copied {
                 self.damage = block.damage().map(without_saved_rows);
                 self.dictionary = block.dictionary.map(<[u8]>::to_vec);
                 self.payload = block.payload.map(<[u8]>::to_vec);
+                if let (None, Some(header)) = (&self.damage, &self.header) {
+                    self.damage = open.reader.check_padding(self.offset, header);
+                }
             }
         }
         true

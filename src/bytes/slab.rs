@@ -104,6 +104,15 @@ impl<T: Copy> Slab<T> {
     }
 }
 
+/// What the kernel is to put behind a slab.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pages {
+    /// One page for all of it, for which other memory may have to be moved.
+    Large,
+    /// A page where one is touched.
+    Small,
+}
+
 /// The memory of a full slab, with nothing in it.
 ///
 /// Invariant: the memory was allocated with `LAYOUT`, and is owned by this value alone.
@@ -118,12 +127,37 @@ impl FullSlab {
         Err(_) => panic!("a power of two"),
     };
 
+    /// One that the kernel is to back by a large page: the first touch waits for that.
     pub(super) fn new() -> FullSlab {
+        let slab = FullSlab::allocate();
+        slab.advise(Pages::Large);
+        slab
+    }
+
+    /// One that is backed page by page as it is touched, for who can't wait.
+    pub(super) fn in_small_pages() -> FullSlab {
+        let slab = FullSlab::allocate();
+        slab.advise(Pages::Small);
+        slab
+    }
+
+    fn allocate() -> FullSlab {
         // SAFETY: the size is not zero.
         let raw = unsafe { alloc(FullSlab::LAYOUT) };
-        let ptr = NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(FullSlab::LAYOUT));
-        advise(raw);
-        FullSlab(ptr)
+        FullSlab(NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(FullSlab::LAYOUT)))
+    }
+
+    /// Asks for pages of a kind. What is backed already stays as it is, until the kernel finds the time.
+    pub(super) fn advise(&self, pages: Pages) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the invariant: the range is an allocation; the advice changes how it is backed and not what it
+        // holds. Refusal is no error: the kernel may have no large pages.
+        unsafe {
+            let advice = if pages == Pages::Large { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+            libc::madvise(self.0.as_ptr().cast(), SLAB_BYTES, advice);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = pages;
     }
 
     /// Has the kernel put memory behind all of it.
@@ -160,18 +194,6 @@ impl Drop for FullSlab {
         // SAFETY: the invariant.
         unsafe { dealloc(self.0.as_ptr(), FullSlab::LAYOUT) };
     }
-}
-
-/// Asks for a large page behind a full slab.
-fn advise(start: *mut u8) {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the range was just allocated; the advice changes how it is backed and not what it holds. Refusal is no
-    // error: the kernel may have no large pages.
-    unsafe {
-        libc::madvise(start.cast(), SLAB_BYTES, libc::MADV_HUGEPAGE);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = start;
 }
 
 impl<T: Copy> Drop for Slab<T> {

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::slab::FullSlab;
+use super::slab::{FullSlab, Pages};
 
 /// Slabs that lie ready.
 const READY_MAX: usize = 2;
@@ -80,11 +80,18 @@ fn make(orders: &Receiver<Message>, out: &SyncSender<FullSlab>) {
             Message::Free(slab) if freed.len() < READY_MAX => freed.push(slab),
             Message::Free(slab) => drop(slab),
             Message::Order => {
-                let slab = freed.pop().unwrap_or_else(|| {
-                    let mut slab = FullSlab::new();
-                    slab.touch();
-                    slab
-                });
+                let slab = match freed.pop() {
+                    Some(slab) => {
+                        // It may be one that was made in haste.
+                        slab.advise(Pages::Large);
+                        slab
+                    }
+                    None => {
+                        let mut slab = FullSlab::new();
+                        slab.touch();
+                        slab
+                    }
+                };
                 // There is room for all that is ordered; nobody there means that the end has come.
                 let _ = out.try_send(slab);
             }
@@ -92,10 +99,13 @@ fn make(orders: &Receiver<Message>, out: &SyncSender<FullSlab>) {
     }
 }
 
-/// A full slab: a ready one if this thread has a stock with one in it.
+/// A full slab: a ready one if this thread has a stock with one in it. Where the stock is empty a row waits, and no
+/// large page is put together for it meanwhile.
 pub(super) fn take() -> FullSlab {
-    let ready = STOCK.with_borrow_mut(|stock| stock.as_mut().and_then(Stock::take));
-    ready.unwrap_or_else(FullSlab::new)
+    STOCK.with_borrow_mut(|stock| match stock {
+        Some(stock) => stock.take().unwrap_or_else(FullSlab::in_small_pages),
+        None => FullSlab::new(),
+    })
 }
 
 /// Full slabs will soon be needed.
@@ -206,6 +216,31 @@ mod tests {
         let mut used: Vec<usize> = ready.try_iter().map(|slab| slab.address()).collect();
         used.reverse();
         assert_eq!(used, addresses[..READY_MAX]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn where_nothing_lies_ready_no_large_page_is_put_together() {
+        let Ok(_) = std::fs::metadata("/sys/kernel/mm/transparent_hugepage") else {
+            return; // A kernel without large pages.
+        };
+        let (inbox, _orders) = sync_channel(INBOX_MAX);
+        let (_out, ready) = sync_channel(READY_MAX);
+        let flags = |slab: &FullSlab| {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let from = maps.lines().skip_while(|line| {
+                let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+                let number = |hex| usize::from_str_radix(hex, 16).ok();
+                let range = range.and_then(|(start, end)| Some(number(start)?..number(end)?));
+                !range.is_some_and(|range| range.contains(&slab.address()))
+            });
+            from.skip_while(|line| !line.starts_with("VmFlags:")).next().unwrap().to_owned()
+        };
+        STOCK.set(Some(Stock { inbox, ready, ordered: 0 }));
+        let in_haste = take();
+        STOCK.set(None);
+        assert!(flags(&in_haste).contains(" nh"), "{}", flags(&in_haste));
+        assert!(flags(&take()).contains(" hg"), "a thread without a stock has the time");
     }
 
     #[test]

@@ -492,8 +492,7 @@ impl Desk<'_> {
     fn end_with(&mut self, connection: &mut Connection, status: u16, why: &str) {
         connection.continue_owed = false;
         if let Some(request) = take_write(connection) {
-            let counted = (request.result.accepted + request.result.rejected > 0).then_some(&request.result);
-            let answer = request.format.error_answer(status, why, counted);
+            let answer = request.format.error_answer(status, why, Some(&request.result));
             self.park(connection, &request, AnswerTo::REFUSED, answer);
             request.recycle(self.decoders);
             return;

@@ -496,12 +496,9 @@ fn collect(
 /// The answer to a request that was given up.
 pub(super) fn given_up_answer(format: Format, why: &GivenUp, result: &WriteResult) -> Answer {
     match why {
-        GivenUp::Body(e) => {
-            // Rows that came before the fault are taken and stay: the counts say so.
-            let counted = (result.accepted + result.rejected > 0).then_some(result);
-            format.error_answer(e.status().0, &e.to_string(), counted)
-        }
-        GivenUp::Malformed(e) => format.error_answer(400, &e.error, None),
+        // Rows that came before the fault are taken and stay: the counts say so.
+        GivenUp::Body(e) => format.error_answer(e.status().0, &e.to_string(), Some(result)),
+        GivenUp::Malformed(e) => format.error_answer(400, &e.error, Some(result)),
         GivenUp::Memory => {
             format.error_answer(503, "out of memory budget: try again later", None).retry_later()
         }

@@ -249,12 +249,36 @@ fn a_body_over_the_limit_is_413_compressed_or_not_and_in_the_versions_words() {
         for bytes in [post(path, &long), chunked(path, &[], long.as_bytes(), &[500])] {
             let reply = server.ask(&bytes);
             assert!(reply.expect(413).json()[field].is_string(), "{path} {}", reply.text());
+            assert!(
+                reply.json()["accepted"].is_u64() && reply.json()["errors"].is_array(),
+                "{}",
+                reply.text()
+            );
         }
         let bomb = zstd::encode_all(&b"cpu a=1 1\n".repeat(1000)[..], 3).unwrap();
         assert!(bomb.len() < 1024);
         let reply = server.ask(&request("POST", path, &[("Content-Encoding", "zstd")], &bomb));
         assert!(reply.expect(413).json()[field].is_string(), "{path} {}", reply.text());
     }
+}
+
+#[test]
+fn a_body_that_breaks_is_counted_as_far_as_it_came() {
+    let server = Server::start();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(b"cpu a=1 1\ncpu a=x 2\n").unwrap();
+    let mut gzip = gzip.finish().unwrap();
+    let crc = gzip.len() - 8;
+    gzip[crc] ^= 1;
+    for (path, field) in VERSIONS.into_iter().zip(["error", "message", "error"]) {
+        let reply = server.ask(&request("POST", path, &[("Content-Encoding", "gzip")], &gzip));
+        let said = reply.expect(400).json();
+        assert!(said[field].as_str().unwrap().contains("checksum"), "{said}");
+        assert_eq!((&said["accepted"], &said["rejected"]), (&json!(0), &json!(0)), "{said}");
+        let reply = server.ask(&request("POST", path, &[("Content-Encoding", "gzip")], b"not gzip"));
+        assert_eq!(reply.expect(400).json()["errors"], json!([]), "{}", reply.text());
+    }
+    assert!(cat(&server.data).is_empty());
 }
 
 #[test]

@@ -79,8 +79,9 @@ pub(super) fn error_answer(
     message: &str,
     result: Option<&WriteResult>,
 ) -> Answer {
-    let counted =
-        result.map_or(String::new(), |r| format!("; {} accepted, {} rejected", r.accepted, r.rejected));
+    let counted = result
+        .filter(|r| r.accepted + r.rejected > 0)
+        .map_or(String::new(), |r| format!("; {} accepted, {} rejected", r.accepted, r.rejected));
     let message = format!("{message}{counted}");
     let code = code(status);
     match encoding {

@@ -234,7 +234,7 @@ mod tests {
                 let range = range.and_then(|(start, end)| Some(number(start)?..number(end)?));
                 !range.is_some_and(|range| range.contains(&slab.address()))
             });
-            from.skip_while(|line| !line.starts_with("VmFlags:")).next().unwrap().to_owned()
+            from.skip_while(|line| !line.starts_with("VmFlags:")).take(1).collect::<String>()
         };
         STOCK.set(Some(Stock { inbox, ready, ordered: 0 }));
         let in_haste = take();

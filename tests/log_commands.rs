@@ -302,16 +302,19 @@ fn what_line_protocol_has_no_form_for_is_counted() {
     writer.row(0, &[(METRIC_NAME, b"m"), (b"k", b"")], 4, &[(b"n", Field::I64(1))]);
     writer.row(0, &[(b"k", b"v")], 5, &[(b"n", Field::I64(1))]);
     writer.row(0, &[(METRIC_NAME, b"m"), (b"k", b"a\nb")], 6, &[(b"n", Field::I64(1))]);
+    for time_ns in [i64::MIN, i64::MIN + 1, i64::MAX] {
+        writer.row(0, &[(METRIC_NAME, b"m")], time_ns, &[(b"n", Field::I64(1))]);
+    }
     writer.close();
     let (code, out, err) = output("cat", data.path(), &["--format", "influx"]);
     assert_eq!(out, "a\\,\\ =b\\c,k\\ey\\==v\\\\, n=1i 1\n");
     assert_eq!(
         (code, err.as_str()),
-        (3, "tidegate: 5 rows and 2 values of others are left out: the format can't express them\n")
+        (3, "tidegate: 8 rows and 2 values of others are left out: the format can't express them\n")
     );
     let labels: Vec<_> = oracle(&out)[0].labels.clone();
     assert_eq!(labels, [("__name__".into(), "a, =b\\c".into()), ("k\\ey=".into(), "v\\,".into())]);
-    assert_eq!(cat(data.path(), &[]).len(), 6, "ndjson has a form for all");
+    assert_eq!(cat(data.path(), &[]).len(), 9, "ndjson has a form for all");
 }
 
 #[test]
@@ -476,6 +479,23 @@ fn a_worker_whose_segments_are_gone_is_damage() {
     let (code, out, _) = output("verify", data.path(), &[]);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("missing, sequences 1 to 3"), "{out}");
+    for command in ["cat", "ls", "stats"] {
+        let (code, _, err) = output(command, data.path(), &[]);
+        assert_eq!(code, 1, "{command}: {err}");
+        assert!(err.contains("missing, sequences 1 to 3"), "{command}: {err}");
+    }
+}
+
+#[test]
+fn a_segment_that_says_nothing_any_more_is_damage() {
+    let data = three_blocks(true);
+    let name = &blocks(data.path())[0].segment;
+    fs::write(data.path().join("log").join(name), "").unwrap();
+    for command in ["cat", "ls", "stats"] {
+        let (code, _, err) = output(command, data.path(), &[]);
+        assert_eq!(code, 1, "{command}: {err}");
+        assert!(err.contains(&format!("{name}: nothing in it says")), "{command}: {err}");
+    }
 }
 
 #[test]

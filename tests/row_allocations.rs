@@ -182,7 +182,13 @@ fn warm_rows_allocate_nothing() {
     let lines = Decoder::new(Dialect::V1, Precision::Nanos, 0);
     let influx = server_rounds(8, lines, body, |decoder| decoder.reset(Dialect::V1, Precision::Nanos, 0));
     let (syntax, faults) = (Syntax::Text, Faults::Line);
-    let text = exposition::Decoder::new(Options { syntax, faults, default_time_ns: 0, labels: Vec::new() });
+    let text = exposition::Decoder::new(Options {
+        syntax,
+        faults,
+        default_time_ns: 0,
+        labels: Vec::new(),
+        keep_created: false,
+    });
     let text = server_rounds(8, text, exposition_body, |decoder| decoder.reset(0));
     for server in [influx, text] {
         println!("server: {server:?}");

@@ -83,8 +83,13 @@ fn verify(first: &[u8], second: &[u8]) {
         scraper.read(&mut page, format, body, 0, &OPTIONS, &mut rows).expect("the page is good");
         scraper.push(&mut page, &mut rows, &mut WriteResult::default()).expect("there is no bound");
     }
-    let options =
-        Options { syntax: Syntax::Text, faults: Faults::Body, default_time_ns: 0, labels: Vec::new() };
+    let options = Options {
+        syntax: Syntax::Text,
+        faults: Faults::Body,
+        default_time_ns: 0,
+        labels: Vec::new(),
+        keep_created: false,
+    };
     let (mut plain, mut expected) = (Decoder::new(options), Rows::default());
     let fed = plain.feed(second, true, &mut expected, &mut WriteResult::default());
     assert!(fed.state == FedState::Done && rows.rows == expected.rows, "not the rows of the page");

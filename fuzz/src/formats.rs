@@ -124,6 +124,7 @@ pub fn exposition(data: &[u8]) {
         faults: if way.has(BODY) { Faults::Body } else { Faults::Line },
         default_time_ns: NOW_NS,
         labels: if way.has(GIVEN) { given() } else { Vec::new() },
+        keep_created: false,
     };
     let new = || text::Decoder::new(options.clone());
     if new().wants_whole() {

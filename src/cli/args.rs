@@ -78,6 +78,8 @@ pub struct CheckArgs {
 #[derive(Subcommand, Clone, Debug)]
 pub enum LogCommand {
     /// List the segments
+    ///
+    /// Exits with 1 where whole segments are lost; what is damaged within them is for verify to find.
     Ls(DataArgs),
 
     /// Print the rows
@@ -94,6 +96,9 @@ pub enum LogCommand {
     Verify(DataArgs),
 
     /// Count rows, samples, series and bytes
+    ///
+    /// By what the headers of blocks say, whether their rows can be read or not: that is for verify to find. Exits with
+    /// 1 where whole segments are lost.
     Stats(DataArgs),
 }
 

@@ -270,6 +270,12 @@ fn report(worker: u32, recovery: &Recovery) {
     for (segment, damage) in &recovery.damages {
         tracing::error!(worker, %segment, %damage, "damaged; the rest of the log is used");
     }
+    for segment in &recovery.foreign {
+        tracing::error!(worker, %segment, "nothing in it says that it belongs to this log; it is left alone");
+    }
+    for missing in &recovery.missing {
+        tracing::error!(worker, %missing, "segments are gone; the rest of the log is used");
+    }
 }
 
 #[cfg(test)]

@@ -152,6 +152,7 @@ fn write(rows: &mut RowWriter, protocol: i32, body: &[u8]) -> Result<BodyWritten
                 faults: exposition::Faults::Line,
                 default_time_ns: now_ns,
                 labels: Vec::new(),
+                keep_created: false,
             };
             checked(rows, body, exposition::Decoder::new(options), context)
         }

@@ -13,7 +13,7 @@ use super::disk::{Access, BlockFile, COMMITS_IN_FLIGHT_MAX, Files};
 use super::error::{CommitFailure, LogError};
 use super::reader::{Damage, DamagedPart, Found, SegmentReader};
 use super::segment::{SEGMENT_PAGE, SegmentHeader, SegmentName, Totals};
-use super::survey::{Segment, SegmentState, Survey};
+use super::survey::{Missing, Segment, SegmentState, Survey};
 use crate::model::{BlockKind, LogId};
 
 /// What a recovery found and did.
@@ -33,12 +33,15 @@ pub struct Recovery {
     pub torn: u64,
     /// Damaged places found in segments that had not been closed.
     pub damaged: u64,
-    /// Blocks that they cost, in part or as a whole.
+    /// Blocks that they cost, in part or as a whole, and those of segments that are gone.
     pub damaged_blocks: u64,
     /// The first [`DAMAGES_KEPT_MAX`] damaged places.
     pub damages: Vec<(SegmentName, Damage)>,
     /// Files with a segment's name that are not of this log; left alone.
     pub foreign: Vec<SegmentName>,
+    /// Places where segments are gone. Once the worker has written again only those between two segments can be told
+    /// from what retention took.
+    pub missing: Vec<Missing>,
     /// The highest number of a segment, used or not.
     pub(super) last_number: u64,
     /// Files that may go once the worker has its next segment.
@@ -59,7 +62,9 @@ pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32, told: u64) -
     if told > 0 {
         survey.expect_durable(worker, told);
     }
-    let mut recovery = Recovery { next_sequence: told + 1, foreign: survey.foreign, ..Recovery::default() };
+    let mut recovery = Recovery { next_sequence: told + 1, ..Recovery::default() };
+    recovery.damaged_blocks = survey.missing.iter().map(Missing::blocks).sum();
+    (recovery.foreign, recovery.missing) = (survey.foreign, survey.missing);
     recovery.unused.extend(files.list().map_err(LogError::io("list", "log"))?);
     recovery.unused.retain(|name| is_temporary(name, worker));
     for name in &recovery.foreign {

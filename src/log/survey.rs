@@ -116,6 +116,13 @@ pub struct Missing {
     pub last_sequence: u64,
 }
 
+impl Missing {
+    /// Blocks that are missing, at most.
+    pub fn blocks(&self) -> u64 {
+        (self.last_sequence + 1).saturating_sub(self.first_sequence)
+    }
+}
+
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.after {

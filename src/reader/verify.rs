@@ -57,6 +57,14 @@ pub struct Verified {
     pub rows_unknown: bool,
 }
 
+impl Finding {
+    /// Whole segments that are lost, as a survey shows them before any is read.
+    pub fn of_survey(survey: &Survey) -> impl Iterator<Item = Finding> + '_ {
+        let foreign = survey.foreign.iter().map(|&name| Finding::Foreign(name));
+        foreign.chain(survey.missing.iter().map(|&missing| Finding::Missing(missing)))
+    }
+}
+
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -81,15 +89,10 @@ pub(super) fn verify<E: From<LogError>>(
     mut done: impl FnMut(u64),
 ) -> Result<Verified, E> {
     let mut verified = Verified::default();
-    for &name in &survey.foreign {
+    for finding in Finding::of_survey(survey) {
         verified.damaged += 1;
         verified.rows_unknown = true;
-        tell(Finding::Foreign(name))?;
-    }
-    for &missing in &survey.missing {
-        verified.damaged += 1;
-        verified.rows_unknown = true;
-        tell(Finding::Missing(missing))?;
+        tell(finding)?;
     }
     for segment in &survey.segments {
         let Some(open) = Open::new(directory, segment.clone())? else { continue };

@@ -33,7 +33,8 @@ struct Point {
 fn decode(syntax: Syntax, faults: Faults, input: &[u8]) -> Result<(Rows, WriteResult), String> {
     let mut rows = Rows::default();
     let mut result = WriteResult::default();
-    let options = Options { syntax, faults, default_time_ns: NO_TIME_NS, labels: Vec::new() };
+    let options =
+        Options { syntax, faults, default_time_ns: NO_TIME_NS, labels: Vec::new(), keep_created: false };
     let mut decoder = Decoder::new(options);
     decoder.check(input).map_err(|malformed| malformed.error)?;
     let fed = decoder.feed(input, true, &mut rows, &mut result);

@@ -10,19 +10,21 @@ use super::left_out::LeftOut;
 use super::ndjson::Ndjson;
 use super::pipe::has_reader;
 use super::selector::Selector;
+use super::tell_lost_segments;
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, SystemClock};
 use crate::reader::{self, MetricFilter, Query, Reader, Record, Records, SeriesFilter};
 
 pub(super) fn run(args: &CatArgs, query: Query, reader: &Reader) -> Result<(), Failure> {
+    let lost = tell_lost_segments(&reader.survey()?);
     let mut records = reader.records(query)?;
     let mut output = Output::new(args.format);
     print_all(&mut records, &mut output)?;
     if args.follow {
         follow(&mut records, &mut output)?;
     }
-    output.finish(records.losses())
+    output.finish(records.losses() + lost)
 }
 
 /// Prints what becomes durable, until stdout is closed.

@@ -3,7 +3,7 @@
 //! Line protocol has no form for: a row without a metric's name; labels without a value; names and values of labels
 //! that end in a backslash (it would escape what follows) or have a newline in them; a few starts and escapes of
 //! names, see below; floats that are not finite; bytes, null, nested values, histograms; a second value of one name;
-//! start times.
+//! start times; the times at either end of 64 bits, which no InfluxDB 1 takes.
 //! A label that can't be written costs the row, since it would become another series' row; a field costs only itself,
 //! unless it is the last.
 
@@ -29,7 +29,7 @@ impl Influx {
                 key.clear();
             }
         });
-        if key.is_empty() {
+        if key.is_empty() || !TIMES_NS.contains(&row.time_ns) {
             return LeftOut::ROW;
         }
         let start = out.len();
@@ -89,6 +89,9 @@ impl Influx {
         true
     }
 }
+
+/// The times that `/write` takes.
+const TIMES_NS: std::ops::RangeInclusive<i64> = i64::MIN + 2..=i64::MAX - 1;
 
 /// Measurement and tags; `None` if they can't be written.
 fn write_key(labels: Labels<'_>, out: &mut Vec<u8>) -> Option<()> {

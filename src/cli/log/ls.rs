@@ -1,6 +1,6 @@
 //! `tidegate log ls`: the segments, and the cursors of those who read them.
 
-use super::{instant, say};
+use super::{instant, judge, say, tell_lost_segments};
 use crate::cli::exit::Failure;
 use crate::log::{Cursor, LogError, Segment, SegmentState, Survey};
 use crate::reader::Reader;
@@ -26,7 +26,8 @@ pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
         text.push('\n');
         text.push_str(&layout(&table, &CURSOR_NUMBERS));
     }
-    say(&text)
+    say(&text)?;
+    judge(tell_lost_segments(&survey))
 }
 
 fn cursor_line(

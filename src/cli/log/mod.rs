@@ -19,8 +19,8 @@ use std::io::{self, Write};
 use super::args::{DataArgs, LogCommand};
 use super::exit::Failure;
 use crate::app::config::Environment;
-use crate::log::LogError;
-use crate::reader::Reader;
+use crate::log::{LogError, Survey};
+use crate::reader::{Finding, Reader};
 
 pub(super) fn run(command: &LogCommand, environment: Environment<'_>) -> Result<(), Failure> {
     let open = |data: &DataArgs| Reader::open(&data.directory(environment)).map_err(Failure::from);
@@ -39,6 +39,24 @@ pub(super) fn run(command: &LogCommand, environment: Environment<'_>) -> Result<
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         Failure::Failed(error.to_string())
+    }
+}
+
+/// Names segments that are lost as a whole on stderr, and gives how many places that is.
+fn tell_lost_segments(survey: &Survey) -> u64 {
+    let tell = |finding| {
+        // There is nowhere left to say that stderr can't be written.
+        _ = writeln!(io::stderr(), "tidegate: {finding}");
+    };
+    Finding::of_survey(survey).map(tell).count() as u64
+}
+
+/// What a command comes to that read all there is, with so many places lost.
+fn judge(places_lost: u64) -> Result<(), Failure> {
+    match places_lost {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("1 damaged place".into())),
+        places => Err(Failure::Failed(format!("{places} damaged places"))),
     }
 }
 

@@ -1,11 +1,13 @@
 //! `tidegate log stats`: figures, one a line, as `key: value`.
 
-use super::{instant, say};
+use super::{instant, judge, say, tell_lost_segments};
 use crate::cli::exit::Failure;
 use crate::reader::{Reader, Stats};
 
 pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
-    say(&text(&reader.stats()?))
+    let lost = tell_lost_segments(&reader.survey()?);
+    say(&text(&reader.stats()?))?;
+    judge(lost)
 }
 
 fn text(stats: &Stats) -> String {

@@ -1,6 +1,6 @@
 //! `tidegate log verify`: what is damaged, and what that costs.
 
-use super::say;
+use super::{judge, say};
 use crate::cli::exit::Failure;
 use crate::cli::progress::Progress;
 use crate::reader::{Reader, Verified};
@@ -13,11 +13,7 @@ pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
     let verified = reader.verify(&survey, tell, |bytes| progress.done(bytes))?;
     drop(progress);
     say(&summary(&verified))?;
-    match verified.damaged {
-        0 => Ok(()),
-        1 => Err(Failure::Failed("1 damaged place".into())),
-        places => Err(Failure::Failed(format!("{places} damaged places"))),
-    }
+    judge(verified.damaged)
 }
 
 fn summary(verified: &Verified) -> String {

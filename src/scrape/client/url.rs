@@ -36,9 +36,13 @@ impl Scheme {
 }
 
 impl Origin {
-    /// Where `host:port` is; the port may be left out. `None` if it is no such thing.
+    /// Where `host:port` is; the port may be left out, and a port without a host is this machine's, as in Go. `None` if
+    /// it is no such thing.
     pub(in crate::scrape) fn parse(scheme: Scheme, authority: &str) -> Option<Origin> {
-        let (host, port) = host_and_port(authority, scheme.port())?;
+        let (host, port) = match authority.strip_prefix(':') {
+            Some(port) => host_and_port(&format!("localhost:{port}"), scheme.port())?,
+            None => host_and_port(authority, scheme.port())?,
+        };
         Some(Origin { scheme, host, port })
     }
 
@@ -78,13 +82,8 @@ impl Url {
     pub(in crate::scrape) fn parse(text: &str) -> Result<Url, String> {
         let (scheme, rest) =
             text.split_once("://").ok_or_else(|| format!("{:?} is no absolute URL", Redacted(text)))?;
-        let scheme = if scheme.eq_ignore_ascii_case("http") {
-            Scheme::Http
-        } else if scheme.eq_ignore_ascii_case("https") {
-            Scheme::Https
-        } else {
-            return Err(format!("unsupported protocol scheme {scheme:?}"));
-        };
+        let unsupported = || format!("unsupported protocol scheme {scheme:?}");
+        let scheme = Scheme::parse(scheme).ok_or_else(unsupported)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -200,6 +199,7 @@ mod tests {
             ("A", "a", 80, "a"),
             ("a:80", "a", 80, "a"),
             ("a:", "a", 80, "a"),
+            (":9100", "localhost", 9100, "localhost:9100"),
             ("127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1"),
             ("[::1]:9100", "::1", 9100, "[::1]:9100"),
             ("[::1]", "::1", 80, "[::1]"),
@@ -208,7 +208,7 @@ mod tests {
             let origin = Origin::parse(Scheme::Http, text).unwrap();
             assert_eq!((&*origin.host, origin.port, &*origin.authority()), (host, port, shown), "{text}");
         }
-        for bad in ["", ":80", "a:b", "a:65536", "a/b", "a b", "u@a", "::1", "[x]:1", "[::1", "a:+1"] {
+        for bad in ["", ":b", "a:b", "a:65536", "a/b", "a b", "u@a", "::1", "[x]:1", "[::1", "a:+1"] {
             assert_eq!(Origin::parse(Scheme::Http, bad), None, "{bad}");
         }
     }

@@ -121,11 +121,8 @@ pub(super) fn described(job: &Job, mut labels: LabelPairs) -> Result<Described, 
         native: truth(&labels, NATIVE, "scrape native histograms", job.histograms.native)?,
         ..job.histograms
     };
-    let scheme = match value(&labels, SCHEME) {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        other => return Err(TargetError::Scheme(other.to_owned())),
-    };
+    let scheme = value(&labels, SCHEME);
+    let scheme = Scheme::parse(scheme).ok_or_else(|| TargetError::Scheme(scheme.to_owned()))?;
     let path = value(&labels, PATH).to_owned();
     labels.retain(|(name, _)| !name.starts_with("__meta_"));
     if let Err(at) = labels.binary_search_by(|(name, _)| name.as_str().cmp(INSTANCE)) {
@@ -172,6 +169,11 @@ fn truth(labels: &LabelPairs, name: &str, about: &'static str, default: bool) ->
 }
 
 impl Scheme {
+    /// Either of them, in letters of any case.
+    pub fn parse(text: &str) -> Option<Scheme> {
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
+    }
+
     /// As a URL begins.
     pub fn name(self) -> &'static str {
         match self {

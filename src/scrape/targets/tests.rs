@@ -160,6 +160,13 @@ fn what_makes_no_target_says_why() {
 }
 
 #[test]
+fn a_scheme_may_be_in_capitals() {
+    let groups = [group("g", &[], &[&[("__address__", "a"), ("__scheme__", "HTTPS")]])];
+    let found = made(job(Vec::new()), &groups);
+    assert_eq!(found.active[0].scheme, Scheme::Https);
+}
+
+#[test]
 fn labels_of_a_target_may_change_what_becomes_of_its_histograms() {
     let groups = [group(
         "g",

@@ -24,6 +24,7 @@ pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
                 faults: Faults::Line,
                 default_time_ns: params.time_ns,
                 labels: params.labels,
+                keep_created: false,
             });
             let reading = if decoder.wants_whole() { Reading::Whole } else { Reading::Streamed };
             (reading, Rows::Exposition(Box::new(decoder)))

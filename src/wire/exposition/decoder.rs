@@ -24,7 +24,8 @@ use crate::wire::{Decode, Fed, FedState, Malformed};
 /// ```
 /// use tidegate::wire::exposition::{Decoder, Faults, Options, Syntax};
 /// let (syntax, faults) = (Syntax::Text, Faults::Body);
-/// let options = Options { syntax, faults, default_time_ns: 1_700_000_000_000_000_000, labels: vec![] };
+/// let (default_time_ns, labels) = (1_700_000_000_000_000_000, vec![]);
+/// let options = Options { syntax, faults, default_time_ns, labels, keep_created: false };
 /// let _decoder = Decoder::new(options);
 /// ```
 #[derive(Debug)]
@@ -420,7 +421,7 @@ impl Decoder {
             true => self.starts.of_row(text, &self.tokens, self.family_len, self.kind),
             false => Start::None,
         };
-        if start == Start::IsOne {
+        if start == Start::IsOne && !self.options.keep_created {
             return Ok(Ok(()));
         }
         let time_ns = match sample.time_ms {

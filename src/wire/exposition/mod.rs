@@ -10,8 +10,9 @@
 //! labels without a value are no labels. Of text whose lines are taken each by itself they may end with CRLF, too, as
 //! VictoriaMetrics has it.
 //!
-//! `_created` lines of OpenMetrics counters, summaries and histograms are no rows but the start time of the rows of the
-//! same labels in their family, wherever in it they stand; one that belongs to no row stays a row of its own.
+//! `_created` lines of OpenMetrics counters, summaries and histograms are the start time of the rows of the same labels
+//! in their family, wherever in it they stand. What is pushed has no rows of them; one that belongs to no row stays a
+//! row of its own. Of what is scraped all are rows as well, as Prometheus stores them.
 //!
 //! Invariants: a line becomes a whole row or none; the same bytes give the same rows and the same faults wherever
 //! they are cut; nothing is allocated per row after the first rows of a kind.
@@ -104,4 +105,6 @@ pub struct Options {
     pub default_time_ns: i64,
     /// Labels that every series gets, in place of its own of these names. No name comes twice.
     pub labels: Vec<GivenLabel>,
+    /// Whether a `_created` line that is the start time of others is a row as well.
+    pub keep_created: bool,
 }

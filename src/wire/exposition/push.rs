@@ -84,7 +84,7 @@ impl Push {
         let rows = match options.format {
             Format::Lines(syntax) => {
                 let (faults, default_time_ns, labels) = (Faults::Body, time_ns, group);
-                let options = Options { syntax, faults, default_time_ns, labels };
+                let options = Options { syntax, faults, default_time_ns, labels, keep_created: false };
                 Rows::Lines(Box::new(Decoder::with_reader(options, line::read_pushed)))
             }
             Format::Protobuf => {

@@ -56,7 +56,7 @@ pub(super) enum Start {
     None,
     /// It started so many nanoseconds after the Unix epoch.
     At(i64),
-    /// It is no row, but the start time of others.
+    /// It is the start time of others.
     IsOne,
 }
 

@@ -9,7 +9,7 @@ use crate::wire::{Decode, FedState};
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
 
 fn options(syntax: Syntax, faults: Faults) -> Options {
-    Options { syntax, faults, default_time_ns: NOW_NS, labels: Vec::new() }
+    Options { syntax, faults, default_time_ns: NOW_NS, labels: Vec::new(), keep_created: false }
 }
 
 /// What became of a body.

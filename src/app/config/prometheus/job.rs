@@ -58,7 +58,10 @@ pub(super) fn read(
     let job = Job {
         interval,
         timeout: timeout.unwrap_or(global.timeout.min(interval)),
-        scheme: scheme.map_or(Ok(Scheme::Http), |scheme| scheme.choice(&schemes))?,
+        scheme: scheme.map_or(Ok(Scheme::Http), |scheme| match Scheme::parse(&scheme.text) {
+            Some(known) => Ok(known),
+            None => scheme.choice(&schemes),
+        })?,
         metrics_path,
         params: params(section)?,
         honor_labels: flag(section, "honor_labels", false)?,

@@ -40,6 +40,7 @@ fn job(yaml: &str) -> Job {
 fn a_job_with_nothing_but_a_name_has_prometheuss_defaults() {
     let job = job("scrape_configs: [{job_name: a}]");
     assert_eq!((job.name.as_str(), job.metrics_path.as_str(), job.scheme), ("a", "/metrics", Scheme::Http));
+    assert_eq!(self::job("scrape_configs: [{job_name: a, scheme: HTTPS}]").scheme, Scheme::Https);
     assert_eq!((job.interval, job.timeout), (Duration::from_secs(60), Duration::from_secs(10)));
     assert_eq!(
         (job.honor_labels, job.honor_timestamps, job.track_timestamps_staleness),

@@ -12,7 +12,8 @@ use super::tests::{NOW_NS, options};
 
 /// What a decoder makes of a body that knows nothing of earlier ones, without lines that come twice.
 fn expected(syntax: Syntax, body: &[u8], time_ns: i64) -> Option<Rows> {
-    let options = Options { syntax, faults: Faults::Body, default_time_ns: time_ns, labels: Vec::new() };
+    let (faults, labels) = (Faults::Body, Vec::new());
+    let options = Options { syntax, faults, default_time_ns: time_ns, labels, keep_created: true };
     let mut decoder = Decoder::new(options);
     decoder.check(body).ok()?;
     let (mut rows, mut result) = (Rows::default(), WriteResult::default());

@@ -346,11 +346,9 @@ impl Scraper {
         if self.starts.are_known() {
             start = self.starts.of_row(text, &self.tokens, self.family_len, self.kind);
         }
-        if start == Start::IsOne {
-            self.pass_line(reading, len);
-            return Ok(());
-        }
+        // As in Prometheus a start time is a sample as well.
         if reading.options.histograms.convert_classic
+            && start != Start::IsOne
             && self.gather(reading, text, sample, len, start, intake)?
         {
             return Ok(());

@@ -325,7 +325,7 @@ fn metadata_is_told_when_it_is_new_and_once_in_each_epoch() {
 }
 
 #[test]
-fn start_times_reach_the_rows_of_their_family_whatever_changed() {
+fn start_times_reach_the_rows_of_their_family_whatever_changed_and_are_rows_themselves() {
     let mut target = Target::new(Syntax::OpenMetrics);
     let family = |value: u32, created: &str| {
         format!(
@@ -337,11 +337,15 @@ fn start_times_reach_the_rows_of_their_family_whatever_changed() {
         target.push().iter().map(|row| row.start_time_ns.map(|ns| ns / 1_000_000_000)).collect()
     };
     assert_eq!(starts(&family(1, "")), [None; 4]);
-    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None]);
-    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None]);
-    assert_eq!(starts(&family(2, "a_created{b=\"2\"} 8\n")), [None, None, Some(8), None]);
-    assert_eq!(starts(&family(2, "a_created{b=\"1\"} 8\n")), [None, Some(8), None, None]);
-    assert_eq!(starts(&family(2, "")), [None; 4]);
+    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None, None]);
+    assert_eq!(starts(&family(1, "a_created{b=\"2\"} 7\n")), [None, None, Some(7), None, None]);
+    assert_eq!(starts(&family(2, "a_created{b=\"2\"} 8\n")), [None, None, Some(8), None, None]);
+    assert_eq!(
+        starts(&family(2, "a_created{b=\"1\"} 8\n")),
+        [None, Some(8), None, None, None, None],
+        "and a stale one"
+    );
+    assert_eq!(starts(&family(2, "")), [None; 5], "and a stale one");
 }
 
 #[test]

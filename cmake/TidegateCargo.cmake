@@ -19,7 +19,7 @@ macro(tidegate_read_manifest manifest)
 endmacro()
 
 function(tidegate_find_cargo)
-    find_program(TIDEGATE_CARGO cargo HINTS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
+    find_program(TIDEGATE_CARGO cargo PATHS "$ENV{CARGO_HOME}/bin" "$ENV{HOME}/.cargo/bin")
     if(TIDEGATE_CARGO AND NOT EXISTS "${TIDEGATE_CARGO}")
         message(FATAL_ERROR "TIDEGATE_CARGO is ${TIDEGATE_CARGO}, which is not there")
     endif()

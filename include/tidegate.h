@@ -91,18 +91,23 @@
  * In your process. The library installs no allocator, no signal handler and no logger; its threads block all signals, and
  * are named tdg-: one that keeps the directory, and for each worker itself, one that makes its memory ready, and
  * those of the disk. On Linux the engine calls membarrier; a sandbox has to allow it, or to refuse it from the start:
- * refused after it has worked it poisons the engine. The library is not to be unloaded: dlclose leaves it where it is. A forked child can do nothing with its
- * parent's handles: all calls give TDG_E_FORKED, and freeing frees nothing; the directory stays locked until both are
- * gone, unless the child execs.
+ * refused after it has worked it poisons the engine. The library is not to be unloaded: dlclose leaves it where it is.
+ * A forked child can do nothing with its parent's engines, writers and readers: all calls give TDG_E_FORKED, and freeing
+ * frees nothing; the directory stays locked until both are gone, unless the child execs.
  *
  * Memory is bounded. Between writers and each of the engine's threads are at most 64 batches of rows, each of up to 512
  * KiB or one longer row (4 MiB at most): 32 MiB, and 256 MiB should all rows be of the longest; beside them the names of
  * series that are new in the batch, up to 1 MiB. Behind that are the thread's own batch and two blocks on their way to
  * the disk. Then calls wait (writer.full_wait) or give TDG_E_FULL. Series tables, of each writer too, are bounded by
- * limits.series_max: a registered series has its place until it is released; a new one in a body is refused when no
- * place is left, and takes one from then on. What a writer has pushed before goes on whatever the limit says, as far as
- * the engine's tables can count (4 GiB of names and values): rows of a series beyond that are refused after their push,
- * counted in rows_rejected, and their tokens give TDG_E_IN_DOUBT.
+ * limits.series_max: a registered series has its place until it is released, and its segment has ended if it has rows
+ * (at the limit within about ten minutes); a new one in a body is refused when no place is left. What a writer has
+ * pushed before goes on whatever the limit says, as far as the engine's tables can count (4 GiB of names and values):
+ * rows of a series beyond that are refused after their push, counted in rows_rejected, and their tokens give
+ * TDG_E_IN_DOUBT.
+ *
+ * A full disk loses nothing that was durable. The commit under way gives TDG_E_IN_DOUBT; until there is room again rows
+ * stay in memory, waits come to their timeout, and pushes to TDG_E_FULL. Only the log says why: set a log callback, and
+ * wait with a timeout.
  *
  * Within one TDG_ABI, calls, statuses and fields are only added; the shared library's name carries the number.
  */
@@ -122,8 +127,10 @@
 #define TDG_VERSION "0.1.0"
 
 /*
- * A `tdg_str` of a string literal, and one of a C string, which is looked at twice.
+ * A `tdg_str` of a string literal, and one of a C string, which is looked at twice. `TDG_STR_INIT` is a literal in the
+ * initializer of something static: `static const tdg_label host = {TDG_STR_INIT("host"), TDG_STR_INIT("a")};`
  */
+#define TDG_STR_INIT(literal) {"" literal, sizeof(literal) - 1}
 #ifdef __cplusplus
 #define TDG_STR(literal) (tdg_str{("" literal), sizeof(literal) - 1})
 #define TDG_CSTR(string) (tdg_str{(string), strlen(string)})
@@ -792,7 +799,7 @@ tdg_options *tdg_options_new(void);
  * | `data.directory` | a path; made if it is missing | none: it must be set |
  * | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
  * | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
- * | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows | `5%` |
+ * | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows; `0%` is none | `5%` |
  * | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
  * | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
  * | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |
@@ -881,7 +888,9 @@ tdg_status tdg_engine_stats(const tdg_engine *engine,
  * `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. A label whose value is
  * empty is left out: to Prometheus a series with it and one without it are the same. All is borrowed for the call.
  *
- * A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
+ * A registered series has a place among `limits.series_max` until it is released, whether it has rows or not; one that
+ * is released with rows keeps it until the segment of the last of them ends. Where a place is wanted and none is
+ * left, segments end early: such places come free within about ten minutes.
  *
  * Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
  * if no place is left: so many are registered or in the tables; `TDG_E_CLOSED` never: series of a closed engine may

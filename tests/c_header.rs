@@ -72,8 +72,10 @@ fn macros() -> String {
 
 const STRINGS: &str = r#"
 /*
- * A `tdg_str` of a string literal, and one of a C string, which is looked at twice.
+ * A `tdg_str` of a string literal, and one of a C string, which is looked at twice. `TDG_STR_INIT` is a literal in the
+ * initializer of something static: `static const tdg_label host = {TDG_STR_INIT("host"), TDG_STR_INIT("a")};`
  */
+#define TDG_STR_INIT(literal) {"" literal, sizeof(literal) - 1}
 #ifdef __cplusplus
 #define TDG_STR(literal) (tdg_str{("" literal), sizeof(literal) - 1})
 #define TDG_CSTR(string) (tdg_str{(string), strlen(string)})

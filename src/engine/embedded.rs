@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::ingest::{Registry, SeriesBudget, SeriesHandle};
 use crate::log::disk::{Disk, SystemFiles};
 use crate::log::{Cursors, LogError};
-use crate::model::LabelsBuf;
+use crate::model::{LabelsBuf, Refusal};
 use crate::sync::ring;
 use crate::telemetry::WorkerCounters;
 
@@ -112,7 +112,12 @@ impl Embedded {
     /// # Errors
     /// [`WriteError::Refused`]: two labels of one name, or too many series.
     pub fn series(&self, labels: &[(&str, &str)]) -> Result<SeriesHandle, WriteError> {
-        register(&self.registry, labels)
+        let registered = register(&self.registry, labels);
+        if let Err(WriteError::Refused(Refusal::SeriesLimit { .. })) = registered {
+            // They may sleep, and are to see to it that series that send no more make room.
+            self.seats.iter().for_each(|seat| seat.bell.ring());
+        }
+        registered
     }
 
     /// Takes a registration back, when what the series is about has gone. When it was released as often as it was

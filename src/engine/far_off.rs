@@ -51,7 +51,7 @@ impl FarOff {
                 worker,
                 time_ns,
                 likely = mistake.text(),
-                "rows with times far from the clock are taken, and counted in tidegate_rows_far_off_total"
+                "rows with times far from the clock are taken, and counted as far off"
             );
         }
     }

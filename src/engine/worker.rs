@@ -59,6 +59,10 @@ const AGE_PART: u64 = 8;
 /// ...and not before this: each segment repeats the names of its series.
 const AGE_NS_MIN: u64 = 5 * 60 * 1_000_000_000;
 
+/// At the limit on series a segment ends at this age, and what was only in the one before loses its place: who has not
+/// sent for so long makes room for others.
+const CROWDED_AGE_NS: u64 = 5 * 60 * 1_000_000_000;
+
 /// How long to wait for the next segment of one that is to end for its age.
 const AGE_PAUSE_NS: u64 = 1_000_000_000;
 
@@ -92,6 +96,10 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     unsealable: bool,
     /// When the segment is to end for its age; `None` while it has no block, or may grow old.
     aged_at_ns: Option<u64>,
+    /// When the present table began.
+    table_since_ns: u64,
+    /// How many series had been refused by then.
+    refused_before: u64,
     /// Of the side records that were over the bound, how many were told.
     side_refused: u64,
     completions: Vec<Completion>,
@@ -135,6 +143,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         let counters = Arc::clone(&shared.counters[number as usize]);
         let suspended =
             log.epoch().is_none().then_some(Suspended { failure: CommitFailure::NoSpace, retry_ns: 0 });
+        let table_since_ns = clock.monotonic_ns();
         let mut worker = Worker {
             shared,
             counters,
@@ -155,6 +164,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             trouble: Trouble::default(),
             unsealable: false,
             aged_at_ns: None,
+            table_since_ns,
+            refused_before: 0,
             side_refused: 0,
             completions: Vec::new(),
             spare: Vec::new(),
@@ -627,10 +638,27 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         }
     }
 
+    /// At the limit on series has those make room that send no more: after a while the table before is let go, and the
+    /// present one's segment ends. Gives the time of that. A segment stays until it holds as much as its dictionary.
+    fn crowded_at_ns(&mut self, now_ns: u64) -> Option<u64> {
+        if self.shared.series.refused.value() == self.refused_before {
+            return None;
+        }
+        let at_ns = self.table_since_ns.saturating_add(CROWDED_AGE_NS);
+        if at_ns > now_ns {
+            return Some(at_ns);
+        }
+        self.ingest.forget_previous();
+        let (_, bytes) = self.log.segment()?;
+        let is_worth_it = bytes >= self.ingest.table().dictionary().content_bytes();
+        (is_worth_it && !self.blocks.is_empty()).then_some(at_ns)
+    }
+
     /// Begins to end a segment whose first row is old: retention takes whole segments, and a slow one would keep its
-    /// rows far longer than was asked for. Gives the time at which to look again.
+    /// rows far longer than was asked for; and the same at the limit on series. Gives the time at which to look again.
     fn end_if_aged(&mut self, now_ns: u64) -> Option<u64> {
-        let aged_at_ns = self.aged_at_ns?;
+        let crowded_at_ns = self.crowded_at_ns(now_ns);
+        let aged_at_ns = [self.aged_at_ns, crowded_at_ns].into_iter().flatten().min()?;
         if now_ns < aged_at_ns {
             return Some(aged_at_ns);
         }
@@ -649,6 +677,8 @@ impl<D: Disk, C: Clock> Worker<D, C> {
 
     fn start_generation(&mut self) -> Arc<Table> {
         self.aged_at_ns = None;
+        self.table_since_ns = self.clock.monotonic_ns();
+        self.refused_before = self.shared.series.refused.value();
         self.checkpoint = Checkpoint::default();
         let old = self.ingest.rotate();
         self.counters.generation.set(u64::from(self.ingest.table().generation()));

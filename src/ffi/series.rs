@@ -27,7 +27,9 @@ pub struct tdg_label {
 /// `name` is the metric's or measurement's, and becomes the label `__name__`; it may be empty. A label whose value is
 /// empty is left out: to Prometheus a series with it and one without it are the same. All is borrowed for the call.
 ///
-/// A registered series has a place among `limits.series_max` until it is released, whether it has rows or not.
+/// A registered series has a place among `limits.series_max` until it is released, whether it has rows or not; one that
+/// is released with rows keeps it until the segment of the last of them ends. Where a place is wanted and none is
+/// left, segments end early: such places come free within about ten minutes.
 ///
 /// Errors: `TDG_E_INPUT` for two labels of one name, a label without a name, or text that is no UTF-8; `TDG_E_LIMIT`
 /// if no place is left: so many are registered or in the tables; `TDG_E_CLOSED` never: series of a closed engine may

@@ -14,9 +14,11 @@ use crate::sync::SharedCount;
 pub struct SeriesBudget {
     /// `limits.series_max`.
     pub max: Arc<SharedCount>,
-    /// Places taken: by series in the workers' present tables, by registered ones wherever they are, and by new ones on
-    /// their way to a worker.
+    /// Places taken: by series in the workers' present tables, by those in the tables before that may come again, by
+    /// registered ones wherever they are, and by new ones on their way to a worker.
     pub used: Arc<SharedCount>,
+    /// How many times there was no place.
+    pub refused: Arc<SharedCount>,
     place: Place,
     /// Of a worker: places taken for series that are not yet there; workers don't all write to one count for each new
     /// series.
@@ -40,7 +42,8 @@ impl SeriesBudget {
     /// A budget of which nothing is used.
     pub fn new(max: u64) -> SeriesBudget {
         let (place, ahead, claimed) = (Place::Table, 0, 0);
-        let budget = SeriesBudget { max: Arc::default(), used: Arc::default(), place, ahead, claimed };
+        let (used, refused) = (Arc::default(), Arc::default());
+        let budget = SeriesBudget { max: Arc::default(), used, refused, place, ahead, claimed };
         budget.max.set(max);
         budget
     }
@@ -80,6 +83,7 @@ impl SeriesBudget {
 
     /// What is said of one more than there may be.
     pub(super) fn refusal(&self) -> Refusal {
+        self.refused.add(1);
         Refusal::SeriesLimit { limit: self.max.value() }
     }
 

@@ -38,6 +38,8 @@ pub struct Ingest {
     previous: Option<Arc<Table>>,
     /// Rows until the previous table is let go.
     promote_rows_left: u64,
+    /// Series of the previous table that have not come again: until it is let go they keep their places.
+    places_kept: u64,
     shapes: Shapes,
     batch: Batch,
     batch_number: u64,
@@ -92,6 +94,7 @@ impl Ingest {
             hasher,
             previous: None,
             promote_rows_left: 0,
+            places_kept: 0,
             batch: Batch::default(),
             batch_number: 1,
             epoch: 1,
@@ -223,7 +226,8 @@ impl Ingest {
         assert!(self.batch.is_empty(), "rows of a batch have the numbers of one generation");
         let next = Table::new(self.table.generation() + 1, self.hasher.clone());
         let old = Arc::new(std::mem::replace(&mut self.table, next));
-        self.give_back_places(old.series_count());
+        self.forget_previous();
+        self.places_kept = old.series_count() - self.leave_joined();
         self.promote_rows_left = old.series_count().max(BATCH_ROWS_MAX as u64) * PROMOTE_ROWS_PER_SERIES;
         self.previous = Some(Arc::clone(&old));
         if self.shapes.is_running_out() {
@@ -242,6 +246,7 @@ impl Ingest {
     pub fn forget_previous(&mut self) {
         self.previous = None;
         self.promote_rows_left = 0;
+        self.limits.series.end_table(std::mem::take(&mut self.places_kept));
     }
 
     /// Whether a key is known here or in the table before.
@@ -271,12 +276,13 @@ impl Ingest {
         self.limits.series.take_claims()
     }
 
-    /// The places of a table with so many series.
-    fn give_back_places(&mut self, series: u64) {
-        self.limits.series.end_table(series - self.joined.len() as u64);
+    /// The table ends: what it has joined are its series no more. Gives how many these were, which needed no places.
+    fn leave_joined(&mut self) -> u64 {
+        let joined = self.joined.len() as u64;
         if let Some(registry) = &self.registry {
             self.joined.drain(..).for_each(|handle| registry.leave(handle));
         }
+        joined
     }
 
     /// Leaves it to others to find out what was said before.
@@ -302,7 +308,7 @@ impl Ingest {
         labels: &mut LabelsBuf,
     ) -> Result<SeriesId, Refusal> {
         let hash = self.table.hash(context, key);
-        let before = self.table.series_count();
+        let (before, kept) = (self.table.series_count(), self.places_kept);
         let found = self.table.find(context, key, hash).or_else(|| self.promote(context, key, hash));
         let known = match found {
             Some(known) => known,
@@ -312,7 +318,11 @@ impl Ingest {
             && let Some(handle) = self.registry.as_ref().and_then(|registry| registry.join(key))
         {
             self.joined.push(handle);
-            self.limits.series.end_table(1);
+            // The registry has its place, and had it while it was in the table before.
+            match kept - self.places_kept {
+                0 => self.limits.series.end_table(1),
+                came => self.places_kept += came,
+            }
         }
         Ok(self.table.key(known).series)
     }
@@ -426,7 +436,7 @@ impl Ingest {
         if self.promote_rows_left > 0 {
             self.promote_rows_left = self.promote_rows_left.saturating_sub(rows);
             if self.promote_rows_left == 0 {
-                self.previous = None;
+                self.forget_previous();
             }
         }
     }
@@ -445,6 +455,10 @@ impl Ingest {
         let before = self.defined_so_far();
         let promoted = self.table.promote(old, old_key, hash).ok();
         self.count_definitions(before);
+        // It brings its place along.
+        let came = (self.table.series_count() - before.0).min(self.places_kept);
+        self.places_kept -= came;
+        self.limits.series.end_table(came);
         promoted
     }
 
@@ -505,7 +519,9 @@ impl SideSymbols {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.give_back_places(self.table.series_count());
+        self.forget_previous();
+        let places = self.table.series_count() - self.leave_joined();
+        self.limits.series.end_table(places);
         self.limits.series.end();
     }
 }

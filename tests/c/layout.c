@@ -20,9 +20,12 @@ _Static_assert(sizeof(tdg_cursor_stats) >= 48 && offsetof(tdg_cursor_stats, byte
 _Static_assert(sizeof(tdg_status) == 4 && sizeof(tdg_series) == 8 && sizeof(tdg_token) == 8, "numbers");
 _Static_assert(TDG_OK == 0 && TDG_E_INTERNAL == 16 && TDG_TIME_NOW == INT64_MIN, "constants");
 
+static const tdg_label labels[] = {{TDG_STR_INIT("a"), TDG_STR_INIT("bc")}};
+
 int main(void) {
     CHECK(tdg_abi_version() >= TDG_ABI);
     CHECK(strcmp(tdg_version(), TDG_VERSION) == 0);
     CHECK(TDG_STR("abc").len == 3 && TDG_CSTR("ab").len == 2);
+    CHECK(labels[0].name.len == 1 && strcmp(labels[0].value.ptr, "bc") == 0 && labels[0].value.len == 2);
     return 0;
 }

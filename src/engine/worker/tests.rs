@@ -5,7 +5,7 @@ use super::*;
 use crate::ingest::ContextId;
 use crate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
 use crate::log::{Retention, Survey};
-use crate::model::{FieldText, FieldType, Intake, LabelsBuf, LogId, METRIC_NAME};
+use crate::model::{FieldText, FieldType, Intake, LabelsBuf, LogId, METRIC_NAME, Refusal};
 
 const LOG: LogId = LogId(*b"tidegate-workert");
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -28,7 +28,10 @@ type TestedWorker = Worker<SimulatedDisk, HandClock>;
 
 fn open(files: &SimulatedFiles, clock: &HandClock, age_ns: Option<u64>) -> TestedWorker {
     let retention = Retention { age_ns, bytes_max: None, free_percent_min: 0, cursor_bytes_max: 0 };
-    let options = Options { retention, ..Options::new("unused") };
+    open_with(files, clock, Options { retention, ..Options::new("unused") })
+}
+
+fn open_with(files: &SimulatedFiles, clock: &HandClock, options: Options) -> TestedWorker {
     let segment_bytes = 1 << 20;
     let log = WorkerOptions {
         log: LOG,
@@ -43,15 +46,22 @@ fn open(files: &SimulatedFiles, clock: &HandClock, age_ns: Option<u64>) -> Teste
 }
 
 fn push(worker: &mut TestedWorker, time_ns: i64) {
+    push_to(worker, "cpu", time_ns).expect("room for it");
+}
+
+fn push_to(worker: &mut TestedWorker, name: &str, time_ns: i64) -> Result<(), Refusal> {
     let mut stream = Stream::new(ContextId(0));
     let mut writer = worker.writer(&mut stream);
     let mut labels = LabelsBuf::default();
-    labels.push(METRIC_NAME, b"cpu");
-    let series =
-        writer.find(b"cpu").unwrap_or_else(|| writer.define(b"cpu", &mut labels).expect("room for it"));
+    labels.push(METRIC_NAME, name.as_bytes());
+    let series = match writer.find(name.as_bytes()) {
+        Some(series) => series,
+        None => writer.define(name.as_bytes(), &mut labels)?,
+    };
     let field = FieldText { text: b"v=", name: b"v", kind: FieldType::F64 };
     let shape = writer.define_shape(series, &[field]).expect("one field");
     writer.push(series, shape, time_ns, &[0], &[]).expect("room for it");
+    Ok(())
 }
 
 /// Turns until something was told.
@@ -107,6 +117,46 @@ fn closing_with_a_batch_that_cannot_be_sealed_comes_to_an_end() {
     let mut events = Vec::new();
     worker.close(&mut events).expect("a sound disk");
     assert!(matches!(events[..], [Event::Failed { .. }]), "{events:?}");
+}
+
+#[test]
+fn at_the_limit_series_that_send_no_more_make_room_after_a_while_and_others_go_on() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open_with(&files, &clock, Options { series_max: 2, ..Options::new("unused") });
+    push_to(&mut worker, "gone", 0).unwrap();
+    commit(&mut worker, 0);
+    let refused = Err(Refusal::SeriesLimit { limit: 2 });
+    assert_eq!(push_to(&mut worker, "new", 1), refused);
+    let mut taken_after_s = None;
+    for second in 1..1200 {
+        clock.0.set(second * 1_000_000_000);
+        worker.turn(Arrivals::None, &mut Vec::new());
+        commit(&mut worker, second as i64);
+        match push_to(&mut worker, "new", second as i64) {
+            Ok(()) => taken_after_s = taken_after_s.or(Some(second)),
+            other => assert_eq!((other, taken_after_s), (refused.clone(), None)),
+        }
+    }
+    let ages = CROWDED_AGE_NS / 1_000_000_000..=2 * CROWDED_AGE_NS / 1_000_000_000 + 5;
+    assert!(taken_after_s.is_some_and(|s| ages.contains(&s)), "{taken_after_s:?}");
+    assert_eq!(push_to(&mut worker, "gone", 2), refused, "its place is taken");
+    worker.close(&mut Vec::new()).expect("a sound disk");
+}
+
+#[test]
+fn where_all_series_have_gone_the_first_one_refused_makes_room_for_itself() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open_with(&files, &clock, Options { series_max: 1, ..Options::new("unused") });
+    commit(&mut worker, 0);
+    let mut due_ns = None;
+    for step in 0..100 {
+        clock.0.set(clock.0.get().max(due_ns.unwrap_or(0)) + step);
+        if push_to(&mut worker, "new", 1).is_ok() {
+            return worker.close(&mut Vec::new()).expect("a sound disk");
+        }
+        due_ns = worker.turn(Arrivals::None, &mut Vec::new());
+    }
+    panic!("no room, and next {due_ns:?}");
 }
 
 #[test]

@@ -194,7 +194,7 @@ impl Intake for Writer<'_> {
         if ingest.promote_rows_left > 0 {
             ingest.promote_rows_left -= 1;
             if ingest.promote_rows_left == 0 {
-                ingest.previous = None;
+                ingest.forget_previous();
             }
         }
         Ok(())

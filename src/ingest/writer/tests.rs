@@ -107,15 +107,15 @@ fn over_the_limit_a_known_series_goes_on_under_another_key() {
     let refused = ingest.writer(&mut stream).define(b"mem", &mut labels("mem"));
     assert_eq!(refused, Err(Refusal::SeriesLimit { limit: 1 }));
     assert_eq!(ingest.table().series_count(), 1);
-    // After a rotation, too, when others were faster.
+    // After a rotation, too, and before the table is let go in which it was.
     ingest.rotate();
-    push(&mut ingest.writer(&mut stream), "mem", 1).unwrap();
+    assert_eq!(push(&mut ingest.writer(&mut stream), "mem", 1), Err(Refusal::SeriesLimit { limit: 1 }));
     ingest.writer(&mut stream).define(b"cpu, b=2,a=1", &mut turned).unwrap();
     assert_eq!(push(&mut ingest.writer(&mut stream), "disk", 1), Err(Refusal::SeriesLimit { limit: 1 }));
 }
 
 #[test]
-fn rotation_frees_the_limit_and_promotes_who_still_sends() {
+fn after_a_rotation_who_still_sends_keeps_its_place_and_who_does_not_makes_room() {
     let mut ingest = ingest(2);
     let mut stream = Stream::new(ContextId(0));
     let epoch = ingest.writer(&mut stream).epoch();
@@ -124,17 +124,30 @@ fn rotation_frees_the_limit_and_promotes_who_still_sends() {
     ingest.seal().unwrap();
     ingest.end_batch();
     let old = ingest.rotate();
-    assert_eq!((old.series_count(), ingest.limits.series.used.value()), (2, 0));
+    assert_eq!((old.series_count(), ingest.limits.series.used.value()), (2, 2));
     let mut writer = ingest.writer(&mut stream);
     assert_ne!(writer.epoch(), epoch);
     assert!(writer.predicted().is_empty());
     let promoted = writer.find(b"b").expect("promoted without being parsed");
     writer.push(promoted, promoted.shape, 1, &[0], &[]).unwrap();
-    push(&mut writer, "c", 1).unwrap();
-    assert_eq!(push(&mut writer, "d", 1), Err(Refusal::SeriesLimit { limit: 2 }));
+    assert_eq!(push(&mut writer, "c", 1), Err(Refusal::SeriesLimit { limit: 2 }), "a may come again");
     // A known series of the old generation is promoted even over the limit: existing series go on.
-    push(&mut writer, "a", 1).unwrap();
-    assert_eq!(ingest.table().series_count(), 3);
+    ingest.limits.series.max.set(1);
+    push(&mut ingest.writer(&mut stream), "a", 1).unwrap();
+    assert_eq!((ingest.table().series_count(), ingest.limits.series.used.value()), (2, 2));
+    ingest.limits.series.max.set(2);
+    ingest.seal().unwrap();
+    ingest.end_batch();
+    // Of two in the table before one comes again before it is let go.
+    ingest.rotate();
+    push(&mut ingest.writer(&mut stream), "a", 2).unwrap();
+    ingest.forget_previous();
+    assert_eq!(ingest.limits.series.used.value(), 1);
+    push(&mut ingest.writer(&mut stream), "c", 2).unwrap();
+    assert_eq!(push(&mut ingest.writer(&mut stream), "b", 2), Err(Refusal::SeriesLimit { limit: 2 }));
+    let used = ingest.limits.series.used.clone();
+    drop(ingest);
+    assert_eq!(used.value(), 0, "all places are given back");
 }
 
 #[test]

@@ -74,8 +74,9 @@ impl<D: Disk> WorkerLog<D> {
     /// Whether the next segment is ready, for [`rotate`](WorkerLog::rotate) before it is time; if it is not, it is
     /// being prepared from now on.
     pub fn may_rotate(&mut self) -> bool {
-        if matches!(self.state, State::Open(_)) {
-            self.prepare_next();
+        if matches!(self.state, State::Open(_)) && matches!(self.next, Next::None) && self.jobs < JOBS_MAX {
+            // One that ends before it is full is followed by one that is no larger.
+            self.prepare();
         }
         matches!((&self.state, &self.next), (State::Open(_), Next::Ready(_)))
     }
@@ -200,11 +201,15 @@ impl<D: Disk> WorkerLog<D> {
         self.publish();
     }
 
+    /// Has a segment prepared for one that fills: twice as large as that.
     pub(super) fn prepare_next(&mut self) {
-        if !matches!(self.next, Next::None) || self.jobs == JOBS_MAX {
-            return;
+        if matches!(self.next, Next::None) && self.jobs < JOBS_MAX {
+            self.next_bytes = (self.next_bytes * 2).min(self.options.segment_bytes_max);
+            self.prepare();
         }
-        self.next_bytes = (self.next_bytes * 2).min(self.options.segment_bytes_max);
+    }
+
+    fn prepare(&mut self) {
         let header = self.next_header();
         let files = self.disk.files().clone();
         let report = self.report.clone();

@@ -82,7 +82,12 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         sum(|w| &w.rows_dropped),
     );
     one("tidegate_series", "gauge", "Series in the workers' tables.", sum(|w| &w.series));
-    one("tidegate_connections", "gauge", "Open connections.", sum(|w| &w.connections));
+    one(
+        "tidegate_connections",
+        "gauge",
+        "Open connections, as of a quarter of a second ago.",
+        sum(|w| &w.connections),
+    );
     one("tidegate_http_requests_total", "counter", "Requests answered.", sum(|w| &w.requests));
     one(
         "tidegate_http_requests_refused_total",

@@ -305,7 +305,7 @@ fn check_does_not_look_names_up() {
 
     fs::write(&path, b"workers: \xff\n").unwrap();
     let error = Config::check(&path, HOST).unwrap_err();
-    assert_eq!(error.to_string(), format!("{}: stream did not contain valid UTF-8", path.display()));
+    assert_eq!(error.to_string(), format!("{}: invalid UTF-8 in line 1", path.display()));
 
     fs::write(&path, vec![b'#'; (16 << 20) + 1]).unwrap();
     assert_eq!(Config::check(&path, HOST).unwrap_err().message, "larger than 16 MiB");

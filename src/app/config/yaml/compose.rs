@@ -9,7 +9,7 @@ use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, S
 
 use super::{Content, Fault, Key, Mark, Node};
 
-/// The tree of the only document of `text`; null where there is none.
+/// The tree of the first document of `text`, as Prometheus reads its files; null where there is none.
 pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut composer =
@@ -18,9 +18,7 @@ pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
     while let Some(event) = composer.events.next() {
         let (event, span) = event.map_err(|error| scan(&error))?;
         match event {
-            Event::DocumentStart(..) if root.is_some() => {
-                return Err(Fault { at: mark(span), message: "a second document".into() });
-            }
+            Event::DocumentEnd if root.is_some() => break,
             Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) => {
                 root = Some(composer.node(event, span)?);
             }

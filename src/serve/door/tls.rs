@@ -282,8 +282,8 @@ struct Current {
     looked_ns: u64,
 }
 
-/// How often handshakes look whether the files have changed.
-const LOOK_NS: u64 = 2_000_000_000;
+/// How often handshakes look whether the files have changed, and requests those of tokens.
+pub(super) const LOOK_NS: u64 = 2_000_000_000;
 
 impl Tls {
     pub(in crate::serve) fn new(options: &TlsOptions) -> Result<Tls, TlsError> {

@@ -6,6 +6,7 @@
 
 mod auth;
 mod contexts;
+mod handshakes;
 mod tls;
 mod tokens;
 
@@ -19,6 +20,7 @@ use auth::Credentials;
 pub use auth::PasswordHash;
 pub(super) use auth::{Admission, Verifier};
 pub(super) use contexts::{Context, Contexts, Labeling, Passage, TENANT_BYTES_MAX};
+pub(super) use handshakes::Handshakes;
 pub(super) use tls::Tls;
 pub use tls::{ClientAuth, Pem, TlsError, TlsOptions, TlsPart, TlsVersion};
 pub use tokens::TokenFile;

@@ -85,6 +85,9 @@ impl Door<'_> {
             Err(error) => Err(match error.part {
                 TlsPart::Key => key.setting.refuse(error.message),
                 TlsPart::ClientCa => ca.as_ref().unwrap_or(cert).setting.refuse(error.message),
+                TlsPart::ClientAuth => {
+                    section.client_auth_type.as_ref().unwrap_or(&cert.setting).refuse(error.message)
+                }
                 TlsPart::Certificate | TlsPart::All => cert.setting.refuse(error.message),
             }),
         }

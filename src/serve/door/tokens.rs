@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use subtle::ConstantTimeEq;
 
@@ -106,14 +106,14 @@ impl Tokens {
             None => false,
         };
         if self.read().iter().zip(&found).any(news) {
-            let mut kept = self.kept.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
             kept.iter_mut().zip(found).for_each(|(kept, found)| kept.take(found));
         }
     }
 
     /// No code that could panic runs under the lock: what a poisoned one holds is sound.
     fn read(&self) -> RwLockReadGuard<'_, Vec<Kept>> {
-        self.kept.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,10 +128,10 @@ impl Kept {
         let file = self.path.display();
         match found {
             None => {}
+            Some(Found::Nothing(_)) if self.is_unreadable => {}
             Some(Found::Nothing(error)) => {
-                if !std::mem::replace(&mut self.is_unreadable, true) {
-                    tracing::warn!(%file, %error, "token not read again: the one before stays");
-                }
+                self.is_unreadable = true;
+                tracing::warn!(%file, %error, "token not read again: the one before stays");
             }
             Some(Found::Token(token)) => {
                 self.is_unreadable = false;

@@ -31,7 +31,7 @@ mod worker;
 
 pub use companion::{Companion, CompanionHook, Lent};
 pub use door::{
-    ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsError, TlsOptions, TlsPart, TlsVersion,
+    ClientAuth, DoorOptions, PasswordHash, Pem, TlsError, TlsOptions, TlsPart, TlsVersion, TokenFile,
 };
 pub use gathering::Gathering;
 pub use live::{ReloadHook, Settings};

@@ -158,7 +158,7 @@ impl Desk<'_> {
         let door = &self.live.doors[connection.listener];
         let asked = pair_in_query(route, head);
         let authorization = asked.as_deref().unwrap_or(head.headers.authorization);
-        let shown = match door.admit(authorization, self.verifier) {
+        let shown = match door.admit(authorization, self.engine.monotonic_ns(), self.verifier) {
             Admission::Granted { shown } => {
                 shown || connection.transport.peer_is_verified(door.verifies_peers())
             }

@@ -19,7 +19,7 @@ use crate::telemetry::WorkerCounters;
 
 use super::companion::CompanionHook;
 use super::connection::Connection;
-use super::door::{Context, Contexts, Labeling, Passage, Verifier};
+use super::door::{Context, Contexts, Handshakes, Labeling, Passage, Verifier};
 use super::gathering::{self, Gathering, Load};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
@@ -91,6 +91,10 @@ pub(super) struct Shared {
     pub(super) line_addresses: Vec<Endpoint>,
     /// Counts of the sockets for datagrams.
     pub(super) datagrams: Vec<Arc<DatagramCounts>>,
+    /// How TLS begins at each of HTTP's listeners, where it is spoken.
+    pub(super) handshakes: Vec<Arc<Handshakes>>,
+    /// The same of the listeners for lines that speak it.
+    line_handshakes: Vec<Arc<Handshakes>>,
     engine: Engine,
     seats: Vec<Seat>,
     draining: AtomicBool,
@@ -217,7 +221,8 @@ pub(super) fn assemble(
 ) -> io::Result<Assembly> {
     let listeners: Vec<TcpListener> =
         options.listen.iter().map(|&address| bind(address)).collect::<io::Result<_>>()?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let addresses: Vec<SocketAddr> =
+        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
     let mut gates: Vec<Gate> = options.lines.iter().map(Gate::bind).collect::<io::Result<_>>()?;
     let engine = open().map_err(io::Error::other)?;
     let workers = engine.options().workers as usize;
@@ -263,6 +268,12 @@ pub(super) fn assemble(
         groups: Arc::default(),
         line_addresses: gates.iter().map(|gate| gate.endpoint.clone()).collect(),
         datagrams: gates.iter().filter_map(|gate| gate.counts.clone()).collect(),
+        handshakes: addresses.iter().map(|at| Arc::new(Handshakes::new(at.to_string()))).collect(),
+        line_handshakes: gates
+            .iter()
+            .filter(|gate| gate.is_encrypted())
+            .map(|gate| Arc::clone(&gate.handshakes))
+            .collect(),
         options,
         engine,
         seats,
@@ -492,6 +503,9 @@ impl Shared {
     /// What the counters do not know.
     pub(super) fn facts(&self, disk_backend: &'static str) -> Facts {
         let usage = self.engine.usage();
+        let live = self.present.get();
+        let spoken = self.handshakes.iter().zip(&live.doors).filter(|(_, door)| door.tls.is_some());
+        let handshakes = spoken.map(|(handshakes, _)| handshakes).chain(&self.line_handshakes);
         Facts {
             disk_backend,
             log_bytes: usage.live_bytes,
@@ -501,7 +515,8 @@ impl Shared {
             reload_successful: self.reload_successful.load(Ordering::Relaxed),
             reloaded_ms: self.reloaded_ms.value(),
             datagrams: self.datagrams.clone(),
-            unsupported: self.present.get().unsupported.clone(),
+            handshakes: handshakes.cloned().collect(),
+            unsupported: live.unsupported.clone(),
         }
     }
 

@@ -5,11 +5,13 @@
 //! flushed.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
 use rustls::{ServerConfig, ServerConnection};
+
+use super::door::Handshakes;
 
 /// A connection's socket and what is spoken on it.
 #[derive(Debug)]
@@ -25,6 +27,18 @@ pub(super) struct Tls {
     session: ServerConnection,
     /// The first bytes have come, and were not HTTP without TLS.
     begun: bool,
+    /// The handshake, until it has come to something or to nothing.
+    handshake: Option<Handshake>,
+}
+
+/// A handshake that is under way.
+#[derive(Debug)]
+struct Handshake {
+    all: Arc<Handshakes>,
+    /// Asked for at once: a socket that was reset knows it no more.
+    peer: Option<SocketAddr>,
+    /// The peer has said something.
+    heard: bool,
 }
 
 /// What Go's server says on a TLS port to who doesn't speak TLS.
@@ -38,18 +52,25 @@ const RECORDS_MAX: usize = 64;
 
 impl Transport {
     /// Speaks TLS on a socket, from the first byte on.
-    pub(super) fn tls(socket: TcpStream, config: Arc<ServerConfig>) -> Result<Transport, rustls::Error> {
+    pub(super) fn tls(
+        socket: TcpStream,
+        config: Arc<ServerConfig>,
+        handshakes: &Arc<Handshakes>,
+    ) -> Result<Transport, rustls::Error> {
+        let handshake = Handshake::new(&socket, handshakes);
         let session = ServerConnection::new(config)?;
-        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: false })))
+        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: false, handshake })))
     }
 
     /// The same where lines are expected: who doesn't speak TLS is told so by TLS.
     pub(super) fn tls_for_lines(
         socket: TcpStream,
         config: Arc<ServerConfig>,
+        handshakes: &Arc<Handshakes>,
     ) -> Result<Transport, rustls::Error> {
+        let handshake = Handshake::new(&socket, handshakes);
         let session = ServerConnection::new(config)?;
-        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: true })))
+        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: true, handshake })))
     }
 
     pub(super) fn socket(&mut self) -> &mut TcpStream {
@@ -137,8 +158,36 @@ impl Transport {
     }
 }
 
+impl Handshake {
+    fn new(socket: &TcpStream, all: &Arc<Handshakes>) -> Option<Handshake> {
+        Some(Handshake { all: Arc::clone(all), peer: socket.peer_addr().ok(), heard: false })
+    }
+
+    /// Whether what came of reading is its end; it is counted then.
+    fn has_failed(&self, read: &io::Result<usize>) -> bool {
+        match read {
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return false,
+            // Who connects and says nothing, as a health check does, has begun none.
+            _ if !self.heard => {}
+            Err(error) => self.all.fail(self.peer, error),
+            Ok(_) => self.all.fail(self.peer, &"the peer has closed the connection"),
+        }
+        true
+    }
+}
+
 impl Tls {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.read_session(into);
+        if let Some(handshake) = &self.handshake
+            && (!self.session.is_handshaking() || handshake.has_failed(&read))
+        {
+            self.handshake = None;
+        }
+        read
+    }
+
+    fn read_session(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if !self.begun {
             self.begin()?;
         }
@@ -152,6 +201,7 @@ impl Tls {
             if self.session.read_tls(&mut self.socket)? == 0 && self.session.is_handshaking() {
                 return Ok(0);
             }
+            self.hear();
             if let Err(error) = self.session.process_new_packets() {
                 tracing::debug!(%error, "TLS session failed");
                 // The alert that says why.
@@ -175,6 +225,7 @@ impl Tls {
             self.begun = true;
             return Ok(());
         }
+        self.hear();
         let _ = self.socket.write(NOT_TLS);
         let _ = self.socket.shutdown(Shutdown::Write);
         // What lies unread makes the kernel send a reset, which may overtake the answer.
@@ -184,7 +235,13 @@ impl Tls {
                 break;
             }
         }
-        Err(ErrorKind::InvalidData.into())
+        Err(io::Error::new(ErrorKind::InvalidData, "a request without TLS"))
+    }
+
+    fn hear(&mut self) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.heard = true;
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -204,6 +204,32 @@ fn who_shows_nothing_or_the_wrong_thing_is_told_so_before_the_body_is_read() {
 }
 
 #[test]
+fn a_token_that_is_taken_away_shuts_its_connections_out_without_a_word() {
+    let server = listen("bearer_token_files: [token, other]")
+        .file("token", "t0ken\n")
+        .file("other", "0ther\n")
+        .start();
+    let shown =
+        |token: &str| request("POST", "/write", &[("Authorization", &format!("Bearer {token}"))], b"m v=1 1");
+    let mut living = server.client();
+    let mut status = |token: &str| living.ask(&shown(token)).status;
+    assert_eq!((status("t0ken"), status("n3w")), (204, 401));
+    let file = server.config_path().with_file_name("token");
+    fs::write(&file, "n3w\n").unwrap();
+    wait_until("the new token opens", || status("n3w") == 204);
+    assert_eq!((status("t0ken"), status("0ther")), (401, 204));
+    fs::remove_file(&file).unwrap();
+    wait_until("the deleted token opens nothing", || status("n3w") == 401);
+    let other = server.config_path().with_file_name("other");
+    fs::write(&other, "").unwrap();
+    wait_until("the emptied token opens nothing", || status("0ther") == 401);
+    // Without any token left, the door is shut to those who show none, too.
+    living.ask(&post("/write", "m v=1 1")).expect(401);
+    fs::write(&file, "t0ken\n").unwrap();
+    wait_until("a token opens again", || living.ask(&shown("t0ken")).status == 204);
+}
+
+#[test]
 fn influxdb_1s_clients_may_show_who_they_are_in_the_query() {
     let mut server = listen(&format!("basic_auth_users: {{ann: '{}'}}", hash())).start();
     server.ask(&post("/write?u=ann&p=secret", "m v=1 1")).expect(204);

@@ -416,3 +416,29 @@ fn opentsdb_puts_are_silent_and_faults_are_answered_on_the_connection() {
     // One for its command, one for its timestamp.
     assert_eq!(rejected(&server, "opentsdb", "syntax"), 1.0);
 }
+
+#[test]
+fn opentsdbs_clients_may_ask_whether_somebody_is_there() {
+    let mut server = start(&[
+        "address: '127.0.0.1:0', protocol: opentsdb",
+        "address: 'udp://127.0.0.1:0', protocol: opentsdb",
+    ]);
+    let at = addresses(&mut server);
+    let mut socket = tcp(&at[0], "version\n");
+    let mut version = [0; 9];
+    socket.read_exact(&mut version).unwrap();
+    assert_eq!(&version, b"tidegate ");
+    socket.write_all(b"put m 1 5 host=a\nhelp\nstats\nexit\n").unwrap();
+    let mut rest = String::new();
+    // The server ends the connection, not the client.
+    socket.read_to_string(&mut rest).unwrap();
+    let lines: Vec<&str> = rest.lines().skip(1).collect();
+    assert_eq!(lines, ["available commands: put version help exit", "unknown command: stats.  Try `help'."]);
+    let datagrams = udp(&at[1]);
+    for datagram in ["version\nexit\n", "help\nput m 2 6 host=a\nexit", "put m 3 7 host=a"] {
+        datagrams.send(datagram.as_bytes()).unwrap();
+    }
+    wait_until("the rows are durable", || cat(&server.data).len() == 3);
+    let page = server.ask(&super::client::get("/metrics"));
+    assert!(!page.text().contains("tidegate_rows_rejected_total{protocol=\"opentsdb\""), "{}", page.text());
+}

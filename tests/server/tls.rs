@@ -169,6 +169,46 @@ fn clients_show_the_certificates_that_are_asked_for() {
     }
 }
 
+/// Handshakes that failed at a listener, as a client with this configuration reads them.
+fn failed(server: &Server, listener: &str, config: &Arc<ClientConfig>) -> f64 {
+    let page = connect(server, config).ask(&get("/metrics"));
+    let name = format!("tidegate_tls_handshakes_failed_total{{listener=\"{listener}\"}} ");
+    let line = page.expect(200).text().lines().find_map(|line| line.strip_prefix(&name).map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {name}in\n{}", page.text())).parse().unwrap()
+}
+
+#[test]
+fn handshakes_that_come_to_nothing_are_counted_and_told_with_the_peer_and_the_reason() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let more = ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
+    let mut server = setup(more, &authority.sign()).file("ca.pem", &authority.pem()).start();
+    let known = client_config(&authority, Some(&authority.sign()), &BOTH);
+    let at = server.address.clone();
+    assert_eq!(failed(&server, &at, &known), 0.0);
+    let mut expected = 0.0;
+    for version in BOTH {
+        for shown in [None, Some(other.sign())] {
+            assert!(!is_let_in(&server, &client_config(&authority, shown.as_ref(), &[version])));
+            expected += 1.0;
+        }
+        // A client that doesn't know the server's authority says so.
+        assert!(!is_let_in(&server, &client_config(&other, None, &[version])));
+        expected += 1.0;
+    }
+    // No TLS, half of it, and neither: who connects and goes has begun nothing.
+    for (opening, begun) in [(&post("/write", "m v=1")[..], 1.0), (b"\x16\x03", 1.0), (b"", 0.0)] {
+        let mut peer = TcpStream::connect(&server.address).unwrap();
+        peer.write_all(opening).unwrap();
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = peer.read_to_end(&mut Vec::new());
+        expected += begun;
+    }
+    wait_until("all are counted", || failed(&server, &at, &known) == expected);
+    let first = server.line("TLS handshake failed");
+    assert!(first.contains("level=warn") && first.contains(&at), "{first}");
+    assert!(first.contains("peer=127.0.0.1:") && first.contains("peer sent no certificates"), "{first}");
+}
+
 #[test]
 fn versions_are_those_that_are_configured() {
     let authority = Authority::new();
@@ -250,6 +290,8 @@ fn lines_come_in_over_tls_from_those_who_show_a_certificate() {
     let mut answer = Vec::new();
     _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"put"), "{answer:?}");
+    let counted = format!("tidegate_tls_handshakes_failed_total{{listener=\"tcp://{address}\"}}");
+    wait_until("the three are counted", || server.metric(&counted) == 3.0);
     server.stop();
     let names: Vec<_> = cat(&server.data).iter().map(|row| row["labels"]["__name__"].clone()).collect();
     assert_eq!(names, ["a", "a"]);

@@ -1,14 +1,13 @@
 //! The doors of listeners: encryption, who may come in, what becomes of labels.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::document::{ListenSection, PemSetting, TlsSection};
 use super::setting::Setting;
 use crate::model::METRIC_NAME;
-use crate::serve::{ClientAuth, DoorOptions, PasswordHash, Pem, Secret, TlsOptions, TlsPart, TlsVersion};
+use crate::serve::{ClientAuth, DoorOptions, PasswordHash, Pem, TlsOptions, TlsPart, TlsVersion, TokenFile};
 
 /// Reads what a listener's section says of its door; files it names are read, too.
 pub(super) fn door(path: &Path, section: &ListenSection) -> Result<DoorOptions, ConfigError> {
@@ -86,20 +85,16 @@ impl Door<'_> {
             Err(error) => Err(match error.part {
                 TlsPart::Key => key.setting.refuse(error.message),
                 TlsPart::ClientCa => ca.as_ref().unwrap_or(cert).setting.refuse(error.message),
+                TlsPart::ClientAuth => {
+                    section.client_auth_type.as_ref().unwrap_or(&cert.setting).refuse(error.message)
+                }
                 TlsPart::Certificate | TlsPart::All => cert.setting.refuse(error.message),
             }),
         }
     }
 
-    fn token(&self, setting: &Setting) -> Result<Secret, ConfigError> {
-        let file = self.file(setting)?;
-        let token = fs::read_to_string(&file)
-            .map_err(|error| setting.refuse(format!("{}: {error}", file.display())))?;
-        let token = token.trim();
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(setting.refuse(format!("{} holds no token", file.display())));
-        }
-        Ok(Secret(token.to_owned()))
+    fn token(&self, setting: &Setting) -> Result<TokenFile, ConfigError> {
+        TokenFile::read(self.file(setting)?).map_err(|why| setting.refuse(why))
     }
 }
 

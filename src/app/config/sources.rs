@@ -81,7 +81,7 @@ impl Sources<'_> {
         for (setting, section) in self.addresses() {
             let protocol = section.and_then(|section| section.protocol.as_ref());
             let protocol = protocol.map_or(Ok(Protocol::Http), spoken)?;
-            let address = address_of(&setting, &setting.text)?;
+            let address = address_of(&setting, section)?;
             let resolved = (self.resolve)(&address);
             let address = resolved.map_err(|error| setting.refuse(format!("{address}: {error}")))?;
             // With port 0 each gets a port of its own.
@@ -246,8 +246,14 @@ fn whole_percent(setting: &Setting) -> Result<u8, ConfigError> {
 }
 
 /// A host and a port; their scheme may be said.
-fn address_of(setting: &Setting, text: &str) -> Result<Address, ConfigError> {
+fn address_of(setting: &Setting, section: Option<&ListenSection>) -> Result<Address, ConfigError> {
+    let text = setting.text.as_str();
     let plain = text.strip_prefix("tcp://").unwrap_or(text);
+    let is_for_lines = ["udp://", "unix://", "unixgram://"].iter().any(|scheme| text.starts_with(scheme));
+    if is_for_lines && section.is_some_and(|section| section.protocol.is_none()) {
+        let known = LINE_PROTOCOLS.join(", ");
+        return Err(setting.refuse(format!("{text:?} is for lines, and protocol is missing: one of {known}")));
+    }
     plain.parse().map_err(|error| setting.refuse(format!("{text:?}: {error}")))
 }
 

@@ -388,6 +388,9 @@ fn door_refusal(lines: &str) -> String {
         ("other.key", rcgen::KeyPair::generate().unwrap().serialize_pem()),
         ("empty", String::new()),
         ("token", "t0ken \n".to_owned()),
+        ("weak.key", WEAK_KEY.to_owned()),
+        ("locked.key", LOCKED_KEY.to_owned()),
+        ("locked_older.key", LOCKED_KEY_OLDER.to_owned()),
     ] {
         fs::write(directory.path().join(name), text).unwrap();
     }
@@ -396,6 +399,33 @@ fn door_refusal(lines: &str) -> String {
     let error = Config::check(&path, HOST).map_or_else(|error| error.to_string(), |_| "taken".to_owned());
     error.replace(&format!("{}/", directory.path().display()), "")
 }
+
+/// RSA of 1024 bits, made for this test.
+const WEAK_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIICdQIBADANBgkqhkiG9w0BAQEFAASCAl8wggJbAgEAAoGBAKbyy3XSaN0lv8KF
+KnbAmoN+sXV+1D7PSFhBRcJsi2LUL2kzN0JUFkaw0kfsdAtcsvMQ2Ve2qPrUyyR0
+bToPOk0a0QcY3nUPqqym0ZqwmBuRfSxqwd1QcNLCZ8mXhoq38xwgt0p2vlD1Sxgv
+U1lIikj8U+Qr7FlW8W74Eol+zNkNAgMBAAECgYBca1wmxWw3wIX/cSioxMbEtIYY
+vTVR7/3knX24u84Nz9jPLAMTPOl4CLrgBg3XnGGUHWe0HvI8qUAr1igBVBy5XXcN
+qaTeVdfRQQbQ8lj18dMw3IYT0tg89zwAhcpiAKPZUR5gI5UV4IUT9qqdsfcxaD4A
+YU40wnjo2shJMkoPAQJBANU3AJ0wirTgNetw/Xu5FLN8jSP7qwFTdf9k2nadsK6d
+f1fplttRIzpggl70My1FkhjFF5Xwf6zesVux7Km3M2UCQQDIcw2I0HaAHgQTjTIO
+eMtK/8GoC3VAhaBkc38tBpornViru+k4fVAf/0VKQcOgLFxY69L4N2sheyY+J5H5
+z3iJAkBjALIxSxvtFvsSgxnAvFUHbrsezTo/WGC/ITZrw5cJzaoWySk6VzeTYMLI
+kn289MP86m+kONMgExuppzlsKNwdAkB49dTpBsM7tOFI2x+l1Ab5jzTRr3hmIz0S
+4Q+RoDZQs3bay16FlDlR1b1+fgkLEzn2/vgkiWzAm4wMXdydHzHhAkAa9X6zucrF
+AqExA7Wv4Q5Q+ATVv6Lb27B+vlLtGo0NUfpheYszyT8S4PfkFgW//5m7itdwJ7RS
+KvBh7WmlfyCW
+-----END PRIVATE KEY-----
+";
+
+/// What can be told of a key without its passphrase.
+const LOCKED_KEY: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHs\n-----END ENCRYPTED PRIVATE KEY-----\n";
+
+/// The same in the form of before PKCS #8.
+const LOCKED_KEY_OLDER: &str = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,44D3\n\n\
+    MIHs\n-----END EC PRIVATE KEY-----\n";
 
 #[test]
 fn doors_are_read_as_the_exporter_toolkit_and_prometheus_have_them() {
@@ -455,8 +485,23 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
         ),
         (
             tls("client_auth_type: RequireAndVerifyClientCert"),
-            "t.yml:3:36: listen.tls_server_config.cert_file: client_auth_type verifies certificates, and there is no \
-             client_ca",
+            "t.yml:3:78: listen.tls_server_config.client_auth_type: verifies certificates, and there is no \
+             client_ca_file",
+        ),
+        (
+            "tls_server_config: {cert_file: s.pem, key_file: weak.key}".to_owned(),
+            "t.yml:3:53: listen.tls_server_config.key_file: weak.key is of a kind that is not supported: RSA of 2048 to \
+             8192 bits, ECDSA on P-256 or P-384, and Ed25519 are",
+        ),
+        (
+            "tls_server_config: {cert_file: s.pem, key_file: locked.key}".to_owned(),
+            "t.yml:3:53: listen.tls_server_config.key_file: locked.key is encrypted: it must be readable without a \
+             passphrase (openssl pkey -in ... -out ...)",
+        ),
+        (
+            "tls_server_config: {cert_file: s.pem, key_file: locked_older.key}".to_owned(),
+            "t.yml:3:53: listen.tls_server_config.key_file: locked_older.key is encrypted: it must be readable without \
+             a passphrase (openssl pkey -in ... -out ...)",
         ),
         (
             tls("client_ca_file: s.pem"),
@@ -507,6 +552,27 @@ fn a_door_that_cannot_be_made_names_line_column_and_key() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_ne!(door_refusal("metric_relabel_configs: [null]"), "taken");
     assert_ne!(door_refusal("basic_auth_users: {a: x, a: y}"), "taken");
+}
+
+#[test]
+fn a_tab_in_the_indentation_is_named_and_not_what_it_seems_to_say() {
+    for (yaml, line) in [
+        ("\tlisten: 1\n", 1),
+        ("# a\n \tlisten: 1\n", 2),
+        ("limits:\n\tmemory: 1GiB\n", 2),
+        ("listen:\n\t- address: ':1'\n", 2),
+    ] {
+        let error = load_with(yaml, ServeArgs::default(), &[]).1.expect_err(yaml).to_string();
+        assert!(
+            error.contains(&format!("t.yml:{line}:")) && error.contains("tabs disallowed"),
+            "{yaml:?}: {error}"
+        );
+    }
+    // Elsewhere they are as good as spaces.
+    let yaml =
+        "# a\n\t# tab\nlimits:\t{memory: 1GiB,\n\tseries_max: 7}\n\t\nlisten: [{address:\n\t':1',\n\t}]\n";
+    let config = load(yaml);
+    assert_eq!((config.limits.series_max, config.listen.len()), (7, 1));
 }
 
 fn lines(yaml: &str) -> Vec<(String, LineListener)> {
@@ -584,7 +650,15 @@ fn bad_listeners_for_lines_are_refused_with_their_place() {
             "address: 'unix:///a\\b', protocol: statsd",
             "listen.address: \"unix:///a\\\\b\": a path without quotes and backslashes",
         ),
-        ("address: 'udp://:1'", "listen.address: \"udp://:1\": write HOST:PORT, without a scheme"),
+        (
+            "address: 'udp://:1'",
+            "listen.address: \"udp://:1\" is for lines, and protocol is missing: one of graphite, statsd, influx, \
+             opentsdb",
+        ),
+        (
+            "address: 'udp://:1', protocol: http",
+            "listen.address: \"udp://:1\": write HOST:PORT, without a scheme",
+        ),
         ("address: ':1', protocol: graphite, tags: all", "listen.tags: only for protocol statsd"),
         ("address: ':1', protocol: statsd, precision: s", "listen.precision: only for protocol influx"),
         (

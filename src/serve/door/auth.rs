@@ -3,7 +3,7 @@
 //! A password is kept as its bcrypt hash, which is slow to compare by intent: a tenth of a second, for which no worker
 //! stands still. A request with a password that was not seen before is set aside, a thread that lives as long as there
 //! are such passwords compares, and the answer is kept for the next request. A token is compared at once, in a time
-//! that does not depend on where it differs.
+//! that does not depend on where it differs ([`Tokens`]).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Debug, Formatter};
@@ -11,21 +11,10 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::tokens::{TokenFile, Tokens};
+use crate::engine;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use subtle::ConstantTimeEq;
-
-use crate::engine;
-
-/// Text that is not to be shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl Debug for Secret {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
 
 /// A bcrypt hash.
 #[derive(Clone, PartialEq, Eq)]
@@ -57,10 +46,10 @@ impl Debug for PasswordHash {
 }
 
 /// What a client can show.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Credentials {
     users: BTreeMap<String, PasswordHash>,
-    tokens: Vec<Secret>,
+    tokens: Tokens,
 }
 
 /// What there is to say to a request.
@@ -77,18 +66,23 @@ pub(in crate::serve) enum Admission {
 }
 
 impl Credentials {
-    pub(super) fn new(users: &BTreeMap<String, PasswordHash>, tokens: &[Secret]) -> Credentials {
-        Credentials { users: users.clone(), tokens: tokens.to_vec() }
+    pub(super) fn new(users: &BTreeMap<String, PasswordHash>, tokens: &[TokenFile]) -> Credentials {
+        Credentials { users: users.clone(), tokens: Tokens::new(tokens) }
     }
 
     fn are_asked(&self) -> bool {
-        !self.users.is_empty() || !self.tokens.is_empty()
+        !self.users.is_empty() || self.tokens.are_asked()
+    }
+
+    /// Looks whether files of tokens have changed, if that was long ago.
+    pub(super) fn follow(&self, now_ns: u64) {
+        self.tokens.follow(now_ns);
     }
 
     /// The values of `WWW-Authenticate`.
     pub(super) fn challenges(&self) -> impl Iterator<Item = &'static str> {
         let basic = (!self.users.is_empty()).then_some("Basic realm=\"tidegate\"");
-        let bearer = (!self.tokens.is_empty()).then_some("Bearer realm=\"tidegate\"");
+        let bearer = self.tokens.are_asked().then_some("Bearer realm=\"tidegate\"");
         basic.into_iter().chain(bearer)
     }
 
@@ -107,12 +101,8 @@ impl Credentials {
             return self.judge_pair(shown, verifier);
         }
         if is("Bearer") || is("Token") {
-            // All are looked at, so that the time does not tell which was nearly right.
-            let known = self
-                .tokens
-                .iter()
-                .fold(0, |known, token| known | token.0.as_bytes().ct_eq(shown).unwrap_u8());
-            return if known == 1 { Admission::Granted { shown: true } } else { Admission::Denied };
+            let known = self.tokens.have(shown);
+            return if known { Admission::Granted { shown: true } } else { Admission::Denied };
         }
         Admission::Denied
     }
@@ -334,7 +324,13 @@ mod tests {
 
     #[test]
     fn tokens_are_taken_by_either_scheme() {
-        let credentials = Credentials::new(&BTreeMap::new(), &[Secret("one".into()), Secret("two".into())]);
+        let directory = tempfile::tempdir().unwrap();
+        let files = ["one", "two"].map(|token| {
+            let path = directory.path().join(token);
+            std::fs::write(&path, token).unwrap();
+            TokenFile::read(path).unwrap()
+        });
+        let credentials = Credentials::new(&BTreeMap::new(), &files);
         let verifier = Arc::new(Verifier::new(Box::new(|| {})));
         for header in ["Bearer two", "Token one", "bearer  two"] {
             let granted = Admission::Granted { shown: true };

@@ -6,7 +6,9 @@
 
 mod auth;
 mod contexts;
+mod handshakes;
 mod tls;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +17,13 @@ use crate::relabel::Rules;
 
 use auth::Credentials;
 
+pub use auth::PasswordHash;
 pub(super) use auth::{Admission, Verifier};
-pub use auth::{PasswordHash, Secret};
 pub(super) use contexts::{Context, Contexts, Labeling, Passage, TENANT_BYTES_MAX};
+pub(super) use handshakes::Handshakes;
 pub(super) use tls::Tls;
 pub use tls::{ClientAuth, Pem, TlsError, TlsOptions, TlsPart, TlsVersion};
+pub use tokens::TokenFile;
 
 /// What a listener is told beside its address. By default everybody comes in, unencrypted, and nothing is changed.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -28,8 +32,8 @@ pub struct DoorOptions {
     pub tls: Option<TlsOptions>,
     /// Users and the hashes of their passwords. If there are any, or tokens, every request must show one.
     pub users: BTreeMap<String, PasswordHash>,
-    /// Tokens, each as good as any user.
-    pub tokens: Vec<Secret>,
+    /// Files of tokens, each as good as any user.
+    pub tokens: Vec<TokenFile>,
     /// What is done with the labels of new series.
     pub rules: Rules,
     /// The label that takes a request's tenant.
@@ -68,8 +72,9 @@ impl Door {
         })
     }
 
-    /// Whether a request with this `Authorization` may come in.
-    pub(super) fn admit(&self, authorization: &[u8], verifier: &Arc<Verifier>) -> Admission {
+    /// Whether a request with this `Authorization` may come in now.
+    pub(super) fn admit(&self, authorization: &[u8], now_ns: u64, verifier: &Arc<Verifier>) -> Admission {
+        self.credentials.follow(now_ns);
         self.credentials.judge(authorization, verifier)
     }
 

@@ -84,6 +84,8 @@ pub enum TlsPart {
     Key,
     /// `client_ca_file` or `client_ca`
     ClientCa,
+    /// `client_auth_type`
+    ClientAuth,
     /// What is said together.
     All,
 }
@@ -163,13 +165,15 @@ impl TlsOptions {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|e| TlsError { part: TlsPart::All, message: e.to_string() })?;
-        let builder = match self.client_verifier(provider)? {
+        let builder = match self.client_verifier(Arc::clone(&provider))? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
         let certificates = self.cert.certificates(TlsPart::Certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key.read(TlsPart::Key)?)
-            .map_err(|_| self.key.bad(TlsPart::Key, "has no private key"))?;
+        let key = self.private_key()?;
+        // Else a key that is too weak would be called the certificate's fault.
+        let supported = provider.key_provider.load_private_key(key.clone_key());
+        supported.map_err(|_| self.key.bad(TlsPart::Key, UNSUPPORTED_KEY))?;
         let mut config = builder.with_single_cert(certificates, key).map_err(|e| match e {
             Error::InconsistentKeys(_) => self.key.bad(TlsPart::Key, "is not the certificate's key"),
             e => self.cert.bad(TlsPart::Certificate, &e.to_string()),
@@ -177,6 +181,18 @@ impl TlsOptions {
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.ignore_client_order = self.prefer_server_cipher_suites;
         Ok(Arc::new(config))
+    }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let text = self.key.read(TlsPart::Key)?;
+        // PKCS #8 says so in its title, the older forms in a header.
+        let is_encrypted = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"]
+            .iter()
+            .any(|mark| memchr::memmem::find(&text, mark.as_bytes()).is_some());
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+            let why = if is_encrypted { ENCRYPTED_KEY } else { "has no private key" };
+            self.key.bad(TlsPart::Key, why)
+        })
     }
 
     fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
@@ -219,7 +235,8 @@ impl TlsOptions {
                 }
             }
             None if self.client_auth.verifies() => {
-                return Err(together("client_auth_type verifies certificates, and there is no client_ca"));
+                let message = "verifies certificates, and there is no client_ca_file".to_owned();
+                return Err(TlsError { part: TlsPart::ClientAuth, message });
             }
             None => {}
         }
@@ -282,8 +299,8 @@ struct Current {
     looked_ns: u64,
 }
 
-/// How often handshakes look whether the files have changed.
-const LOOK_NS: u64 = 2_000_000_000;
+/// How often handshakes look whether the files have changed, and requests those of tokens.
+pub(super) const LOOK_NS: u64 = 2_000_000_000;
 
 impl Tls {
     pub(in crate::serve) fn new(options: &TlsOptions) -> Result<Tls, TlsError> {
@@ -416,5 +433,11 @@ impl Display for TlsError {
 }
 
 impl std::error::Error for TlsError {}
+
+const ENCRYPTED_KEY: &str =
+    "is encrypted: it must be readable without a passphrase (openssl pkey -in ... -out ...)";
+
+const UNSUPPORTED_KEY: &str =
+    "is of a kind that is not supported: RSA of 2048 to 8192 bits, ECDSA on P-256 or P-384, and Ed25519 are";
 
 const PEM_BYTES_MAX: u64 = 4 << 20;

@@ -119,17 +119,18 @@ impl LineConnection {
         }
     }
 
-    /// Says what was wrong with lines, a line each, where the protocol has it. A peer that does not read its answers
-    /// misses some.
+    /// Says what was wrong with lines, a line each, and what was asked beside them, where the protocol has it. A peer
+    /// that does not read its answers misses some.
     pub(super) fn answer(&mut self, result: &WriteResult) {
-        if !self.decoder.answers() {
-            return;
-        }
+        let Some(answers) = self.decoder.answers() else { return };
         for error in &result.errors {
             if self.out.len() < OUT_BYTES_MAX {
                 self.out.extend_from_slice(error.error.as_bytes());
                 self.out.push(b'\n');
             }
+        }
+        if self.out.len() < OUT_BYTES_MAX {
+            self.out.extend_from_slice(&answers);
         }
     }
 

@@ -90,14 +90,21 @@ impl LineDecoder {
         }
     }
 
-    /// Whether faults are answered.
-    pub(super) fn answers(&self) -> bool {
-        matches!(self, LineDecoder::OpenTsdb(_))
+    /// Answers to what was asked, where faults are answered, too.
+    pub(super) fn answers(&mut self) -> Option<Vec<u8>> {
+        match self {
+            LineDecoder::OpenTsdb(decoder) => Some(decoder.answers()),
+            _ => None,
+        }
     }
 
-    /// Whether nothing can come of the connection any more.
-    pub(super) fn is_lost(&self) -> bool {
-        matches!(self, LineDecoder::Statsd(decoder) if decoder.is_lost())
+    /// Whether nothing can come of the connection any more, or is to.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            LineDecoder::OpenTsdb(decoder) => decoder.is_over(),
+            LineDecoder::Statsd(decoder) => decoder.is_lost(),
+            LineDecoder::Graphite(_) | LineDecoder::Influx(_) => false,
+        }
     }
 
     /// Decodes what it can of `input`, which came just now from `sender`.

@@ -8,7 +8,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use mio::{Interest, Registry, Token};
 
-use super::super::door::{Context, Tls};
+use super::super::door::{Context, Handshakes, Tls};
 use super::super::transport::Transport;
 use super::connection::LineSocket;
 use super::datagrams;
@@ -23,6 +23,8 @@ pub(in crate::serve) struct Gate {
     socket: GateSocket,
     /// Of its connections.
     tls: Option<Tls>,
+    /// How those began that are encrypted.
+    pub(in crate::serve) handshakes: Arc<Handshakes>,
     /// Its path on disk, removed with it.
     _file: Option<SocketFile>,
     /// Where it listens, with the port that was given for 0.
@@ -95,6 +97,7 @@ impl Gate {
         let gate = Gate {
             socket,
             tls,
+            handshakes: Arc::new(Handshakes::new(endpoint.to_string())),
             _file: file,
             endpoint,
             decoder: LineDecoder::new(&listener.protocol),
@@ -147,9 +150,8 @@ impl Gate {
                 let (socket, peer) = listener.accept()?;
                 let socket = match &self.tls {
                     None => Transport::Plain(socket),
-                    Some(tls) => {
-                        Transport::tls_for_lines(socket, tls.config(now_ns)).map_err(io::Error::other)?
-                    }
+                    Some(tls) => Transport::tls_for_lines(socket, tls.config(now_ns), &self.handshakes)
+                        .map_err(io::Error::other)?,
                 };
                 Ok((LineSocket::Tcp(socket), Sender(Some(peer.ip()))))
             }
@@ -168,6 +170,11 @@ impl Gate {
             GateSocket::Unixgram(socket) => Some(socket.as_fd()),
             GateSocket::Tcp(_) | GateSocket::Unix(_) => None,
         }
+    }
+
+    /// Whether its connections are encrypted.
+    pub(in crate::serve) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Reads a batch of datagrams. `false`: there are none.

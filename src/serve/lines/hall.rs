@@ -391,8 +391,8 @@ impl Hall {
             ground.buffer.copy_within(used.bytes..filled, 0);
             filled -= used.bytes;
             connection.unfed = used.full && filled > 0;
-            // Its client connects again, and is understood again.
-            connection.ended |= connection.decoder.is_lost();
+            // Its client has asked for that, or connects again, and is understood again.
+            connection.ended |= connection.decoder.is_over();
             self.full |= used.full || !Hall::may_push(ground);
             if self.full || connection.ended {
                 break;

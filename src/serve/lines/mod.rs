@@ -2,7 +2,7 @@
 //! datagrams.
 //!
 //! Comes in: what a [`LineListener`] is told. Goes out: rows into the worker's engine, counts of what was not taken;
-//! nobody is answered, but for OpenTSDB's faults. A worker's `Hall` has its listeners (`gate`), the connections
+//! nobody is answered, but by OpenTSDB's listener. A worker's `Hall` has its listeners (`gate`), the connections
 //! that were placed with it (`connection`), and one buffer for the datagrams of all its sockets (`datagrams`);
 //! bytes are decoded where they were read (`feed`).
 //!

@@ -28,12 +28,25 @@ pub(super) fn bind<S>(
             fs::remove_file(path)?;
             bind(path)?
         }
-        bound => bound?,
+        bound => bound.map_err(|e| without_directory(path, e))?,
     };
     // Owner and group may write to it; what the directory allows comes on top.
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     let file = fs::metadata(path)?;
     Ok((socket, SocketFile { path: path.to_owned(), identity: (file.dev(), file.ino()) }))
+}
+
+/// Names the directory that is missing: the system says no more than that something is.
+fn without_directory(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let above = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    let missing = above.take_while(|above| !above.exists()).last();
+    missing.map_or(error, |missing| {
+        let message = format!("there is no directory {}", missing.display());
+        io::Error::new(io::ErrorKind::NotFound, message)
+    })
 }
 
 /// Whether somebody takes connections on a path.
@@ -91,6 +104,16 @@ mod tests {
         fs::write(path, "mine").unwrap();
         assert_eq!(bind_stream(path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(fs::read(path).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("run");
+        let expected = format!("there is no directory {}", missing.display());
+        let error = bind_datagram(&missing.join("tidegate/x.socket")).unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::NotFound, expected.clone()));
+        assert_eq!(bind_stream(&missing.join("x.socket")).unwrap_err().to_string(), expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::sync::SharedCount;
 use crate::telemetry::{DurationHistogram, Protocol, WorkerCounters};
 
+use super::door::Handshakes;
 use super::lines::DatagramCounts;
 use text::Text;
 
@@ -31,6 +32,8 @@ pub(super) struct Facts {
     pub(super) reloaded_ms: u64,
     /// Counts of the sockets for datagrams.
     pub(super) datagrams: Vec<Arc<DatagramCounts>>,
+    /// Handshakes of the listeners that speak TLS.
+    pub(super) handshakes: Vec<Arc<Handshakes>>,
     /// Keys of the configuration that do nothing yet.
     pub(super) unsupported: Vec<String>,
 }
@@ -165,6 +168,11 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
         text.sample(&[("key", key)], 1.0);
     }
     datagrams(&mut text, &facts.datagrams);
+    let help = "TLS handshakes that clients began and that came to nothing.";
+    text.family("tidegate_tls_handshakes_failed_total", "counter", help);
+    for handshakes in &facts.handshakes {
+        text.sample(&[("listener", &handshakes.listener)], handshakes.failed.value() as f64);
+    }
     text.family("tidegate_disk_backend_info", "gauge", "The disk backend in use.");
     text.sample(&[("backend", facts.disk_backend)], 1.0);
     text.family("tidegate_build_info", "gauge", "What was built.");
@@ -265,9 +273,11 @@ mod tests {
                 listener: "udp://[::]:8125".to_owned(),
                 ..DatagramCounts::default()
             })],
+            handshakes: vec![Arc::new(Handshakes::new("[::]:9480".to_owned()))],
             unsupported: vec!["remote_write".to_owned()],
         };
         facts.datagrams[0].received.add(7);
+        facts.handshakes[0].failed.add(3);
         let page = render(&workers, &facts);
         for line in [
             "tidegate_rows_accepted_total{protocol=\"influx\"} 4",
@@ -284,6 +294,7 @@ mod tests {
             "tidegate_disk_backend_info{backend=\"threads\"} 1",
             "tidegate_datagrams_received_total{listener=\"udp://[::]:8125\"} 7",
             "tidegate_datagrams_dropped_total{listener=\"udp://[::]:8125\"} 0",
+            "tidegate_tls_handshakes_failed_total{listener=\"[::]:9480\"} 3",
         ] {
             assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
         }

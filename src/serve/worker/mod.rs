@@ -524,7 +524,8 @@ impl Worker {
         let Some(tls) = &self.live.doors[listener].tls else {
             return Some(Transport::Plain(socket));
         };
-        let transport = Transport::tls(socket, tls.config(now_ns));
+        let handshakes = &self.shared.handshakes[listener];
+        let transport = Transport::tls(socket, tls.config(now_ns), handshakes);
         transport.inspect_err(|error| tracing::warn!(%error, "no TLS session")).ok()
     }
 

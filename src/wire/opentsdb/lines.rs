@@ -9,7 +9,8 @@ use crate::model::{Full, Intake, WriteResult};
 use crate::wire::{Decode, Fed, FedState};
 
 /// A decoder of `put metric timestamp value tag=v ...`, a line each, as the telnet port takes them. No tag is needed.
-/// The errors of its [`WriteResult`] are what that port answers.
+/// The errors of its [`WriteResult`] are what that port answers. What else it is asked (`version`, `help`, `exit`) is
+/// no row, neither taken nor refused: see [`Lines::answers`] and [`Lines::is_over`].
 ///
 /// ```
 /// use tidegate::wire::opentsdb::Lines;
@@ -20,12 +21,30 @@ pub struct Lines {
     cutter: LineCutter,
     points: Points,
     key: Vec<u8>,
+    answers: Vec<u8>,
+    is_over: bool,
 }
 
 impl Lines {
     /// A decoder.
     pub fn new() -> Lines {
-        Lines { cutter: LineCutter::new(LINE_BYTES_MAX), points: Points::default(), key: Vec::new() }
+        Lines {
+            cutter: LineCutter::new(LINE_BYTES_MAX),
+            points: Points::default(),
+            key: Vec::new(),
+            answers: Vec::new(),
+            is_over: false,
+        }
+    }
+
+    /// Answers to what was asked beside puts, a line each, for whoever can give them; those that nobody takes are few.
+    pub fn answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Whether the peer has asked for the end of the connection. Lines behind that are taken like others.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     fn take<I: Intake>(&mut self, line: &[u8], intake: &mut I) -> Result<Result<(), Full>, Fault> {
@@ -49,8 +68,37 @@ impl Lines {
         self.points.push(&self.key, Sample { time_ns, kind, word }, Put { metric, tags }, intake)
     }
 
+    /// Answers a command that loses no row. `false`: it is none of these.
+    fn converse(&mut self, command: &str, fault: &Fault) -> bool {
+        let unknown;
+        let answer = match command {
+            "version" => VERSION,
+            "help" => HELP,
+            "exit" => {
+                self.is_over = true;
+                return true;
+            }
+            // They steer and watch an OpenTSDB. There is no such thing here, and nothing is lost.
+            "stats" | "dropcaches" | "diediedie" => {
+                unknown = fault.telnet();
+                &unknown
+            }
+            _ => return false,
+        };
+        if self.answers.len() < ANSWERS_BYTES_MAX {
+            self.answers.extend_from_slice(answer.as_bytes());
+            self.answers.push(b'\n');
+        }
+        true
+    }
+
     #[cold]
-    fn reject(&self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+    fn reject(&mut self, line: &[u8], fault: &Fault, result: &mut WriteResult) {
+        if let Fault::UnknownCommand(command) = fault
+            && self.converse(command, fault)
+        {
+            return;
+        }
         result.reject(self.cutter.number(), fault.reason(), line, || fault.telnet());
     }
 }
@@ -100,6 +148,8 @@ impl Tags for Put<'_> {
 impl Decode for Lines {
     fn rewind(&mut self) {
         self.cutter.reset();
+        self.answers.clear();
+        self.is_over = false;
     }
 
     /// Takes as many whole lines of `input` as it can. Faults are by line from 1; blank lines count. What was not
@@ -132,3 +182,11 @@ impl Decode for Lines {
         Fed { consumed: at, state: if last { FedState::Done } else { FedState::NeedMore } }
     }
 }
+
+/// OpenTSDB says here what was built when; whoever asks wants to know that somebody is there.
+const VERSION: &str = concat!("tidegate ", env!("CARGO_PKG_VERSION"));
+
+const HELP: &str = "available commands: put version help exit";
+
+/// Of answers that nobody has taken yet; one more may reach over it.
+const ANSWERS_BYTES_MAX: usize = 4 << 10;

@@ -258,3 +258,35 @@ proptest! {
         put(&[br#"[{"metric":"#, &body[..]].concat(), Some(1));
     }
 }
+
+#[test]
+fn what_else_the_telnet_port_is_asked_is_no_row_and_is_answered() {
+    let body =
+        b"version\nput m 1 5 a=b\r\n help me\r\nstats\ndiediedie now\ndropcaches\nexit\nput m 2 6 a=b\n";
+    let mut decoder = Lines::new();
+    for pieces in [&[1000][..], &[3], &[8, 20, 30]] {
+        decoder.rewind();
+        let (rows, result) = decode_cut(&mut decoder, body, pieces, None);
+        assert_eq!((rows.rows.len(), result.accepted, result.rejected), (2, 2, 0));
+        assert!(decoder.is_over());
+        let answers = String::from_utf8(decoder.answers()).unwrap();
+        let version = concat!("tidegate ", env!("CARGO_PKG_VERSION"));
+        let unknown = |command| format!("unknown command: {command}.  Try `help'.");
+        let expected = [
+            version.to_owned(),
+            "available commands: put version help exit".to_owned(),
+            unknown("stats"),
+            unknown("diediedie"),
+            unknown("dropcaches"),
+        ];
+        assert_eq!(answers.lines().collect::<Vec<_>>(), expected);
+        assert!(decoder.answers().is_empty());
+    }
+    // What may have been meant as a row is one that is lost.
+    let (_, result) = lines(b"get m\nPut m 1 5\nversions\nrollup 1d-sum m 1 5 a=b\n", &[1000], None);
+    assert_eq!(result.rejected, 4);
+    // Where nobody takes the answers they are not heaped up.
+    let mut deaf = Lines::new();
+    decode_whole(&mut deaf, &b"help\n".repeat(10_000), None);
+    assert!(deaf.answers().len() < 5_000);
+}

@@ -5,15 +5,23 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use serde_saphyr::granit_parser::{
+    Event, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, Tag,
+};
 
 use super::{Content, Fault, Key, Mark, Node};
 
 /// The tree of the first document of `text`, as Prometheus reads its files; null where there is none.
 pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut composer =
-        Composer { events: Parser::new_from_str(text), anchors: HashMap::new(), weight: 0, copied: 0 };
+    let mut composer = Composer {
+        events: Parser::new_from_str(text),
+        tabbed: tabbed(text),
+        flow_depth: 0,
+        anchors: HashMap::new(),
+        weight: 0,
+        copied: 0,
+    };
     let mut root = None;
     while let Some(event) = composer.events.next() {
         let (event, span) = event.map_err(|error| scan(&error))?;
@@ -30,6 +38,10 @@ pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
 
 struct Composer<'t> {
     events: Parser<'t, StrInput<'t>>,
+    /// Where text begins on lines that tabs indent: nothing but a flow may begin there.
+    tabbed: HashMap<u64, u64>,
+    /// How many flows, `[...]` and `{...}`, are open.
+    flow_depth: usize,
     /// What aliases stand for, and how much it weighs.
     anchors: HashMap<usize, (Node, usize)>,
     /// Of the tree so far: its nodes, long texts counted as several.
@@ -52,6 +64,15 @@ impl<'t> Composer<'t> {
     /// The node that begins with `event`. The parser bounds how deep they nest.
     fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, Fault> {
         let at = mark(span);
+        if self.flow_depth == 0 && self.tabbed.get(&at.line) == Some(&at.column) {
+            return Err(Fault { at, message: TAB.into() });
+        }
+        let flow = match &event {
+            Event::SequenceStart(StructureStyle::Flow, ..)
+            | Event::MappingStart(StructureStyle::Flow, ..) => 1,
+            _ => 0,
+        };
+        self.flow_depth += flow;
         let before = self.weight;
         let (content, anchor) = match event {
             Event::Alias(anchor) => {
@@ -71,6 +92,7 @@ impl<'t> Composer<'t> {
             Event::MappingStart(_, anchor, _) => (self.map()?, anchor),
             _ => return Err(Fault { at, message: "not a value".into() }),
         };
+        self.flow_depth -= flow;
         self.weight += 1;
         let node = Node { at, content };
         if anchor != 0 {
@@ -131,6 +153,16 @@ impl<'t> Composer<'t> {
     }
 }
 
+/// Lines that tabs indent, and the columns where their text begins. The parser refuses most of them, and takes tabs for
+/// spaces before the first key.
+fn tabbed(text: &str) -> HashMap<u64, u64> {
+    let indented = text.lines().zip(1..).filter_map(|(line, number)| {
+        let begins = line.find(|c| c != ' ' && c != '\t')?;
+        line[..begins].contains('\t').then_some((number, begins as u64 + 1))
+    });
+    indented.collect()
+}
+
 /// Adds the entries of a mapping, or of a list of them, whose keys are not there yet.
 fn merge(entries: &mut Vec<(Key, Node)>, node: Node) -> Result<(), Fault> {
     match node.content {
@@ -178,6 +210,9 @@ fn mark(span: Span) -> Mark {
 fn place(line: usize, column: usize) -> Mark {
     Mark { line: line as u64, column: column as u64 + 1 }
 }
+
+/// In the parser's own words.
+const TAB: &str = "tabs disallowed within this context (block indentation)";
 
 /// Bytes of a text that weigh as much as a node.
 const WEIGHT_BYTES: usize = 64;

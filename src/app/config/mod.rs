@@ -240,13 +240,14 @@ impl Config {
         Ok(warnings)
     }
 
-    /// Reads the jobs of the file at `path` alone.
+    /// Reads the jobs of the file at `path` alone, and which of their targets are this process's.
     ///
     /// # Errors
     /// What of the file can't be read.
-    pub fn jobs(path: &Path) -> Result<Vec<Arc<Job>>, ConfigError> {
+    pub fn jobs(path: &Path) -> Result<(Vec<Arc<Job>>, Shard), ConfigError> {
         let document = read_file(path, Place::File(path.into()), &|_: &str| None)?;
-        Ok(document.prometheus.jobs)
+        let shard = sources::shard(&document)?;
+        Ok((document.prometheus.jobs, shard))
     }
 }
 

@@ -426,6 +426,11 @@ fn sections_without_a_use_are_taken_and_named() {
     );
     assert_eq!((config.remote_write.len(), config.remote_write[0].queue.capacity), (1, 5));
     assert_eq!(config.shard, Shard { index: 0, count: 1 });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.yml");
+    fs::write(&path, "shard: {index: 1, count: 3}\nscrape_configs: [{job_name: a}]").unwrap();
+    let (jobs, shard) = Config::jobs(&path).unwrap();
+    assert_eq!((jobs[0].name.as_str(), shard), ("a", Shard { index: 1, count: 3 }));
     assert_eq!(load("shard: {index: 1, count: 3}").unwrap().shard, Shard { index: 1, count: 3 });
 }
 

@@ -49,9 +49,10 @@ impl Sights {
 
 impl Panels for Sights {
     fn panel(&self, path: &str, query: &str) -> Option<Panel> {
-        let found = self.found();
+        let (found, finder) = (self.found(), self.0.finder.get());
         let view = View {
             found: &found,
+            troubles: &finder.map(|finder| finder.troubles()).unwrap_or_default(),
             board: &self.0.board,
             now_ns: self.0.clock.wall_ns(),
             hostname: &self.0.hostname,

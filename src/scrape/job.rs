@@ -96,7 +96,7 @@ pub struct BodyLimits {
     pub label_value_bytes_max: u64,
     /// Targets of the job that rules have left; with more, all of its scrapes fail.
     pub targets_max: u64,
-    /// Targets that rules have dropped and that are shown nevertheless.
+    /// Targets that rules have dropped and that are shown nevertheless; of those of other servers as many.
     pub dropped_shown_max: u64,
 }
 

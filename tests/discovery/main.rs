@@ -17,3 +17,4 @@ mod kubernetes;
 mod pages;
 mod reload;
 mod tls;
+mod troubles;

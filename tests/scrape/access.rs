@@ -118,9 +118,34 @@ fn tokens_are_fetched_once_for_all_targets_of_a_job() {
     gateway.wait_for(&jobs[0], Health::Up);
     gateway.wait_for(&jobs[1], Health::Up);
     let error = gateway.wait_for(&jobs[2], Health::Down);
-    assert!(error.contains("oauth2: ") && error.contains("401"), "{error}");
+    let whose = format!("oauth2: http://u:xxxxx@{}/token: ", tokens.address);
+    assert!(error.contains(&whose) && error.contains("401"), "{error}");
     assert!(!error.contains("PASSWORD") && !error.contains("wrong"), "{error}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_tokens_server_that_is_not_there_is_not_taken_for_the_target() {
+    let target = Target::saying("a 1\n");
+    // A port that the system gave out a moment ago: nobody listens on it.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let oauth2 = OAuth2 {
+        client_id: "id".into(),
+        client_secret: Some(Credential::Text("S3CRET".into())),
+        scopes: Vec::new(),
+        token_url: format!("http://u:S3CRET@{nobody}/token?key=S3CRET"),
+        endpoint_params: Vec::new(),
+        tls: ClientTls::default(),
+        proxy: ProxyOptions::default(),
+    };
+    let patient = std::time::Duration::from_secs(2);
+    let client = ClientOptions { oauth2: Some(oauth2), ..ClientOptions::default() };
+    let job = Job { client, interval: patient, timeout: patient, ..job("j", target.address) };
+    let gateway = Gateway::start();
+    gateway.scrape(vec![job.clone()]);
+    let error = gateway.wait_for(&job, Health::Down);
+    let expected = format!("oauth2: http://u:xxxxx@{nobody}/token: Connection refused");
+    assert!(error.contains(&expected) && !error.contains("S3CRET"), "{error}");
 }
 
 #[test]

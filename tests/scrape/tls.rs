@@ -187,3 +187,48 @@ fn a_client_shows_its_certificate_and_files_are_read_again() {
     gateway.wait_for(&job, Health::Up);
     assert_eq!(gateway.metric("tidegate_scrape_targets"), 1.0);
 }
+
+/// What a worker's connection was made of may change while the target keeps it: the next scrape asks the files.
+#[test]
+fn a_connection_does_not_outlive_the_files_it_was_made_of() {
+    let (authority, stranger, ours) = (Authority::new(), Authority::new(), Authority::new());
+    let guarded = target(&authority.sign("127.0.0.1"), Some(&ours));
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    // In place of the old one, as whoever renews certificates does it.
+    let renew = |name: &str, text: &str| {
+        std::fs::write(path("next"), text).unwrap();
+        std::fs::rename(path("next"), path(name)).unwrap();
+        Some(Credential::File(path(name)))
+    };
+    let (client, unknown) = (ours.sign("client"), stranger.sign("client"));
+    let tls = ClientTls {
+        ca: renew("ca.pem", &authority.0.pem()),
+        cert: renew("cert.pem", &client.certificate),
+        key: renew("key.pem", &client.key),
+        ..ClientTls::default()
+    };
+    let gateway = Gateway::start();
+    let job = https("j", guarded.address, tls);
+    gateway.scrape(vec![job.clone()]);
+    gateway.wait_for(&job, Health::Up);
+    guarded.watch().wait_for(2);
+    assert_eq!(guarded.connections(), 1, "what has not changed keeps the connection");
+
+    renew("ca.pem", &stranger.0.pem());
+    let error = gateway.wait_for(&job, Health::Down);
+    assert!(error.contains("tls: "), "{error}");
+    renew("ca.pem", &authority.0.pem());
+    gateway.wait_for(&job, Health::Up);
+
+    // One that the target does not know, while the connection it was shown the other on still lives.
+    renew("key.pem", &unknown.key);
+    renew("cert.pem", &unknown.certificate);
+    gateway.wait_for(&job, Health::Down);
+    renew("key.pem", &client.key);
+    renew("cert.pem", &client.certificate);
+    gateway.wait_for(&job, Health::Up);
+    std::fs::remove_file(path("ca.pem")).unwrap();
+    let error = gateway.wait_for(&job, Health::Down);
+    assert!(error.contains("tls: ca_file: unable to read file"), "{error}");
+}

@@ -226,7 +226,7 @@ impl Config {
     pub fn check(path: &Path, host: Host) -> Result<Vec<String>, ConfigError> {
         let environment = &|_: &str| None;
         let document = read_file(path, Place::File(path.into()), environment)?;
-        let mut warnings = document.prometheus.remarks.check_files()?;
+        let mut warnings = document.prometheus.check()?;
         // A name stands for any address: with port 0 it is never taken for one that is listened on already.
         let resolve = |address: &Address| match address.host.parse::<IpAddr>() {
             Err(_) if !address.host.is_empty() => Ok((Ipv4Addr::UNSPECIFIED, 0).into()),
@@ -240,13 +240,14 @@ impl Config {
         Ok(warnings)
     }
 
-    /// Reads the jobs of the file at `path` alone.
+    /// Reads the jobs of the file at `path` alone, and which of their targets are this process's.
     ///
     /// # Errors
     /// What of the file can't be read.
-    pub fn jobs(path: &Path) -> Result<Vec<Arc<Job>>, ConfigError> {
+    pub fn jobs(path: &Path) -> Result<(Vec<Arc<Job>>, Shard), ConfigError> {
         let document = read_file(path, Place::File(path.into()), &|_: &str| None)?;
-        Ok(document.prometheus.jobs)
+        let shard = sources::shard(&document)?;
+        Ok((document.prometheus.jobs, shard))
     }
 }
 

@@ -38,6 +38,15 @@ pub(super) fn variable(environment: Environment<'_>, name: &str) -> Option<OsStr
     environment(name).filter(|value| !value.is_empty())
 }
 
+/// `shard` of a file.
+pub(super) fn shard(document: &Document) -> Result<Shard, ConfigError> {
+    let Some(section) = &document.shard else { return Ok(Shard { index: 0, count: 1 }) };
+    let count = section.count.count(1..=SHARDS_MAX)?;
+    let index = section.index.count(0..=count - 1)?;
+    // What is within the bound fits its type.
+    Ok(Shard { index: index as u32, count: count as u32 })
+}
+
 impl Sources<'_> {
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         Ok(Config {
@@ -48,7 +57,7 @@ impl Sources<'_> {
             workers: self.workers()?,
             file: self.path.clone(),
             jobs: self.document.prometheus.jobs.clone(),
-            shard: self.shard()?,
+            shard: shard(&self.document)?,
             external_labels: self.document.prometheus.external_labels.clone(),
             remote_write: self.document.prometheus.remote_write.clone(),
             unsupported: self.document.prometheus.remarks.unsupported.clone(),
@@ -209,14 +218,6 @@ impl Sources<'_> {
         read(&self.document.workers, default, |s| {
             s.count(1..=u64::from(WORKERS_MAX)).map(|workers| workers as u32)
         })
-    }
-
-    fn shard(&self) -> Result<Shard, ConfigError> {
-        let Some(section) = &self.document.shard else { return Ok(Shard { index: 0, count: 1 }) };
-        let count = section.count.count(1..=SHARDS_MAX)?;
-        let index = section.index.count(0..=count - 1)?;
-        // What is within the bound fits its type.
-        Ok(Shard { index: index as u32, count: count as u32 })
     }
 
     /// A size, or a share of what the process may use. The default share never goes below the least that works.

@@ -13,7 +13,7 @@ use mio::Token;
 use crate::http::body::{DecoderPool, Encoding};
 use crate::http::{Body, Framing, HttpLimits, Refusal};
 use crate::scrape::job::Scheme;
-use crate::scrape::tls::{self, server_name};
+use crate::scrape::tls::{self, FileStamps, server_name};
 
 use super::body::{BODY_BYTES_MAX, Expected, Incoming};
 use super::connect::{Connecting, spoken};
@@ -44,6 +44,8 @@ pub(super) struct Link {
     transport: Transport,
     origin: Origin,
     proxy: Option<Proxy>,
+    /// Of the files that its TLS was made of.
+    files: FileStamps,
 }
 
 /// A GET under way.
@@ -55,6 +57,8 @@ pub(super) struct Exchange {
     first: Origin,
     redirects: u32,
     proxy: Option<Proxy>,
+    /// The files of TLS before they are read, if they will be.
+    files: FileStamps,
     /// The token that was fetched by OAuth 2.
     bearer: Option<String>,
     stage: Stage,
@@ -129,6 +133,7 @@ impl Exchange {
             url,
             redirects: 0,
             proxy: None,
+            files: FileStamps::default(),
             bearer: None,
             stage: Stage::Finding { asked_ns: means.resolver.now_ns() },
             link,
@@ -234,9 +239,17 @@ impl Exchange {
         }
         self.proxy = proxy_for(&ask.client.proxy, means.proxies, &self.url.origin)?;
         let proxy = self.proxy.as_ref();
-        if let Some(link) =
-            self.link.take_if(|link| link.origin == self.url.origin && link.proxy.as_ref() == proxy)
-        {
+        // Whom to trust, and who we are, is asked anew each time: a connection that was made of other files may be one
+        // that these would not have led to.
+        let is_encrypted = |proxy: &Proxy| proxy.kind == ProxyKind::Https;
+        self.files = match self.url.origin.scheme == Scheme::Https || proxy.is_some_and(is_encrypted) {
+            true => FileStamps::of(&ask.client.tls),
+            false => FileStamps::default(),
+        };
+        let (origin, files) = (&self.url.origin, self.files);
+        let is_fit =
+            |link: &mut Link| link.origin == *origin && link.proxy.as_ref() == proxy && link.files == files;
+        if let Some(link) = self.link.take_if(is_fit) {
             return self.begin_to_send(link, true, ask).map(|()| Turn::Next);
         }
         self.link = None;
@@ -297,7 +310,11 @@ impl Exchange {
             Scheme::Http => transport,
             Scheme::Https => encrypted(transport, origin.name(), ask, means)?,
         };
-        self.begin_to_send(Link { transport, origin, proxy: self.proxy.clone() }, false, ask)?;
+        self.begin_to_send(
+            Link { transport, origin, proxy: self.proxy.clone(), files: self.files },
+            false,
+            ask,
+        )?;
         Ok(Turn::Next)
     }
 

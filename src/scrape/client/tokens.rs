@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine;
 use crate::scrape::OAuth2;
-use crate::scrape::discovery::client::{KeptToken, Token};
+use crate::scrape::discovery::client::{KeptToken, Token, shown_token_url};
 
 use super::resolver::Resolver;
 
@@ -109,7 +109,9 @@ impl Source {
         runtime.shutdown_background();
         match asked {
             Ok(read) => read.map_err(|error| error.to_string()),
-            Err(_) => Err("oauth2: the token's server does not answer".to_owned()),
+            Err(_) => {
+                Err(format!("oauth2: {}: it does not answer", shown_token_url(&self.options.token_url)))
+            }
         }
     }
 }

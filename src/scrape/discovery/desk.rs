@@ -13,10 +13,10 @@ use tracing::info;
 use crate::scrape::targets::{JobTargets, Shard};
 use crate::scrape::{Discovery, Group, Job};
 
-use super::counts::KindCounts;
 use super::dns::{Dns, Servers};
 use super::http::Http;
 use super::pace::Pace;
+use super::standing::{Account, Standing, Troubles};
 use super::{Counts, Deliver, Found, Shared, file, kubernetes, lock, refresh};
 
 /// Says what a source knows.
@@ -25,6 +25,7 @@ pub(super) struct Publisher {
     words: mpsc::Sender<Word>,
     counts: Arc<Counts>,
     discovery: Arc<Discovery>,
+    standing: Arc<Standing>,
 }
 
 /// All the groups that a source knows now.
@@ -39,6 +40,7 @@ struct Source {
     discovery: Arc<Discovery>,
     /// Its last word.
     groups: Option<Vec<Group>>,
+    standing: Arc<Standing>,
     task: AbortHandle,
 }
 
@@ -60,6 +62,7 @@ struct Desk {
     patient_until: Instant,
     words: mpsc::Sender<Word>,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
     next_number: u64,
 }
 
@@ -74,6 +77,7 @@ pub(super) async fn run(shared: &Shared, mut deliver: Deliver) {
         patient_until: Instant::now(),
         words,
         counts: Arc::clone(&shared.counts),
+        troubles: Arc::clone(&shared.troubles),
         next_number: 0,
     };
     let mut begun = false;
@@ -126,6 +130,11 @@ impl Desk {
             self.posts.push(Post { job, sources, found: None });
         }
         before.iter().for_each(|source| source.task.abort());
+        for source in &self.sources {
+            let posts = self.posts.iter().filter(|post| post.sources.contains(&source.number));
+            source.standing.set_jobs(posts.map(|post| post.job.name.clone()).collect());
+        }
+        self.troubles.set(self.sources.iter().map(|source| Arc::clone(&source.standing)).collect());
         self.pace.changed(Instant::now());
     }
 
@@ -142,15 +151,16 @@ impl Desk {
         }
         let number = self.next_number;
         self.next_number += 1;
-        let discovery = Arc::new(way.clone());
+        let (discovery, standing) = (Arc::new(way.clone()), Arc::default());
         let publisher = Publisher {
             number,
             words: self.words.clone(),
             counts: Arc::clone(&self.counts),
             discovery: Arc::clone(&discovery),
+            standing: Arc::clone(&standing),
         };
         let task = tokio::task::spawn_local(follow(Arc::clone(&discovery), publisher)).abort_handle();
-        self.sources.push(Source { number, discovery, groups: None, task });
+        self.sources.push(Source { number, discovery, groups: None, standing, task });
         number
     }
 
@@ -179,7 +189,7 @@ impl Desk {
             post.found = Some(Arc::clone(&found));
             found
         });
-        Found { jobs: jobs.collect() }
+        Found { jobs: jobs.collect(), shard }
     }
 
     fn stop(&self) {
@@ -222,9 +232,10 @@ impl Publisher {
         let _ = self.words.send(Word { number: self.number, groups }).await;
     }
 
-    /// The counts of the source's kind.
-    pub(super) fn counts(&self) -> &KindCounts {
-        self.counts.of(&self.discovery).expect("a source that can fail is counted")
+    /// Where the source tells how it fares.
+    pub(super) fn account(&self) -> Account<'_> {
+        let counts = self.counts.of(&self.discovery).expect("a source that can fail is counted");
+        Account { counts, standing: &self.standing }
     }
 }
 

@@ -22,8 +22,8 @@ use tracing::warn;
 
 use crate::scrape::{DnsRecord, Group, LabelPairs};
 
-use super::counts::KindCounts;
 use super::refresh::Refresh;
+use super::standing::Account;
 
 /// Names that are looked up.
 #[derive(Debug)]
@@ -104,11 +104,13 @@ impl Dns {
 
 impl Refresh for Dns {
     /// Looks up all names; those that nobody answers for keep what they had.
-    async fn refresh(&mut self, counts: &KindCounts) -> Result<Vec<Group>, String> {
+    async fn refresh(&mut self, account: Account<'_>) -> Result<Vec<Group>, String> {
         let mut failures = Vec::new();
         for (at, names) in self.names.chunks(NAMES_AT_ONCE_MAX).enumerate() {
             let found = all(names.iter().map(|name| self.look_up(name))).await;
-            for (group, found) in self.groups[at * NAMES_AT_ONCE_MAX..].iter_mut().zip(found) {
+            let groups = self.groups[at * NAMES_AT_ONCE_MAX..].iter_mut();
+            for ((group, name), found) in groups.zip(names).zip(found) {
+                account.note(name, &found);
                 match found {
                     Ok(found) => *group = Some(found),
                     Err(why) => failures.push(why),
@@ -120,8 +122,9 @@ impl Refresh for Dns {
             return Err(failures.join("; "));
         }
         for why in failures {
-            counts.failures.add(1);
-            warn!(error = why, "targets not refreshed: those before stay");
+            account.counts.failures.add(1);
+            let job = account.job();
+            warn!(%job, error = why, "targets not refreshed: those before stay");
         }
         Ok(self.groups.iter().flatten().cloned().collect())
     }

@@ -15,9 +15,9 @@ use tracing::warn;
 
 use crate::scrape::{Group, matching, plain_file};
 
-use super::counts::KindCounts;
 use super::desk::Publisher;
 use super::group::{groups_from_json, groups_from_yaml};
+use super::standing::Account;
 
 /// Publishes what is in the files, for ever.
 pub(super) async fn follow(patterns: &[PathBuf], refresh: Duration, publisher: &Publisher) {
@@ -29,7 +29,7 @@ pub(super) async fn follow(patterns: &[PathBuf], refresh: Duration, publisher: &
         if all {
             read_all = Instant::now();
         }
-        if files.look(all, publisher.counts()) || first {
+        if files.look(all, publisher.account()) || first {
             publisher.publish(files.groups()).await;
         }
         first = false;
@@ -65,12 +65,15 @@ impl Files {
     }
 
     /// Reads what has changed, or all; whether there may be other groups now.
-    pub(super) fn look(&mut self, all: bool, counts: &KindCounts) -> bool {
+    pub(super) fn look(&mut self, all: bool, account: Account<'_>) -> bool {
         let paths: Vec<PathBuf> =
             self.patterns.iter().flat_map(|pattern| matching(pattern).unwrap_or_default()).collect();
         let before = self.known.len();
         self.known.retain(|path, _| paths.contains(path));
         let mut changed = self.known.len() != before;
+        if changed {
+            account.keep(|of| self.known.keys().any(|path| path.to_string_lossy() == of));
+        }
         for path in paths {
             let known = self.known.entry(path.clone()).or_default();
             // Looked at before it is read: what is written meanwhile is read the next time.
@@ -79,15 +82,18 @@ impl Files {
                 continue;
             }
             known.stamp = stamp;
-            counts.tries.add(1);
-            match read(&path) {
+            account.counts.tries.add(1);
+            let outcome = read(&path);
+            account.note(&path.to_string_lossy(), &outcome);
+            match outcome {
                 Ok(groups) => {
                     changed |= known.groups != groups;
                     known.groups = groups;
                 }
                 Err(why) => {
-                    counts.failures.add(1);
-                    warn!(file = %path.display(), error = why, "groups of targets not read: those before stay");
+                    account.counts.failures.add(1);
+                    let (job, file) = (account.job(), path.display());
+                    warn!(%job, %file, error = why, "groups of targets not read: those before stay");
                 }
             }
         }
@@ -136,6 +142,8 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::KindCounts;
+    use super::super::standing::Standing;
     use super::*;
 
     fn sources(files: &Files) -> Vec<String> {
@@ -147,42 +155,43 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let source = |name: &str, n: usize| format!("{}:{n}", path(name).display());
-        let counts = KindCounts::default();
+        let (counts, standing) = (KindCounts::default(), Standing::default());
+        let account = Account { counts: &counts, standing: &standing };
         let mut files = Files::new(&[path("*.yml"), path("one.json")]);
-        assert!(!files.look(false, &counts), "there is nothing yet");
+        assert!(!files.look(false, account), "there is nothing yet");
 
         fs::write(path("b.yml"), "- targets: [x]\n- targets: [y]\n").unwrap();
         fs::write(path("a.yml"), "- targets: [z]\n").unwrap();
         fs::write(path("other.json"), "[]").unwrap();
-        assert!(files.look(false, &counts));
+        assert!(files.look(false, account));
         assert_eq!(sources(&files), [source("a.yml", 0), source("b.yml", 0), source("b.yml", 1)]);
         assert_eq!((counts.tries.value(), counts.failures.value()), (2, 0));
-        assert!(!files.look(false, &counts));
+        assert!(!files.look(false, account));
         assert_eq!(counts.tries.value(), 2, "what has not changed is not read");
 
         // Damage keeps what was there, and is read again only when it changes.
         fs::write(path("b.yml"), "- targets: [x]\n- null\n").unwrap();
-        assert!(!files.look(false, &counts));
+        assert!(!files.look(false, account));
         assert_eq!(sources(&files).len(), 3);
         assert_eq!(counts.failures.value(), 1);
-        files.look(false, &counts);
+        files.look(false, account);
         assert_eq!(counts.failures.value(), 1);
-        files.look(true, &counts);
+        files.look(true, account);
         assert_eq!(counts.failures.value(), 2, "a refresh reads all");
 
         // The same words anew are no news; fewer groups are.
         fs::write(path("a.yml"), "- targets: ['z']\n").unwrap();
-        assert!(!files.look(false, &counts));
+        assert!(!files.look(false, account));
         fs::write(path("b.yml"), "- targets: [x]\n").unwrap();
-        assert!(files.look(false, &counts));
+        assert!(files.look(false, account));
         assert_eq!(sources(&files), [source("a.yml", 0), source("b.yml", 0)]);
 
         // A swapped link is a change though the name is the same.
         fs::remove_file(path("a.yml")).unwrap();
-        assert!(files.look(false, &counts));
+        assert!(files.look(false, account));
         fs::write(path("c"), "- targets: [linked]\n").unwrap();
         std::os::unix::fs::symlink(path("c"), path("a.yml")).unwrap();
-        assert!(files.look(false, &counts));
+        assert!(files.look(false, account));
         assert_eq!(files.groups()[0].targets[0], [("__address__".to_owned(), "linked".to_owned())]);
     }
 
@@ -192,7 +201,8 @@ mod tests {
         fs::create_dir(folder.path().join("below")).unwrap();
         fs::write(folder.path().join("below/a.yml"), "- targets: [x]\n").unwrap();
         let mut files = Files::new(&[folder.path().join("*.yml")]);
-        files.look(false, &KindCounts::default());
+        let (counts, standing) = (KindCounts::default(), Standing::default());
+        files.look(false, Account { counts: &counts, standing: &standing });
         assert!(files.groups().is_empty());
     }
 }

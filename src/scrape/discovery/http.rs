@@ -8,9 +8,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use crate::scrape::{ClientOptions, Group, Redacted};
 
 use super::client::Client;
-use super::counts::KindCounts;
 use super::group::groups_from_json;
 use super::refresh::Refresh;
+use super::standing::Account;
 
 /// A server that is asked for groups.
 #[derive(Debug)]
@@ -48,8 +48,11 @@ impl Http {
 }
 
 impl Refresh for Http {
-    async fn refresh(&mut self, _counts: &KindCounts) -> Result<Vec<Group>, String> {
-        tokio::time::timeout(self.interval, self.ask()).await.unwrap_or_else(|_| Err("timed out".to_owned()))
+    async fn refresh(&mut self, account: Account<'_>) -> Result<Vec<Group>, String> {
+        let asked = tokio::time::timeout(self.interval, self.ask()).await;
+        let outcome = asked.unwrap_or_else(|_| Err("timed out".to_owned()));
+        account.note(&self.name(), &outcome);
+        outcome
     }
 
     fn name(&self) -> String {
@@ -76,13 +79,17 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {
+    use super::super::counts::KindCounts;
+    use super::super::standing::Standing;
     use super::*;
 
     #[tokio::test(flavor = "current_thread")]
     async fn passwords_of_urls_are_not_told() {
         let asked = |url: &'static str| async move {
             let mut http = Http::new(url, Duration::from_secs(5), ClientOptions::default());
-            let error = http.refresh(&KindCounts::default()).await.unwrap_err();
+            let (counts, standing) = (KindCounts::default(), Standing::default());
+            let account = Account { counts: &counts, standing: &standing };
+            let error = http.refresh(account).await.unwrap_err();
             format!("{} {error}", http.name())
         };
         for url in

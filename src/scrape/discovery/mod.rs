@@ -15,6 +15,7 @@ pub mod http;
 pub mod kubernetes;
 mod pace;
 mod refresh;
+mod standing;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,12 +30,15 @@ use super::{Job, Target};
 
 pub use counts::{Counts, KindCounts};
 pub use group::{GroupError, groups_from_json, groups_from_yaml};
+pub use standing::{Trouble, Troubles};
 
 /// All that discovery knows now.
 #[derive(Clone, Default, Debug)]
 pub struct Found {
     /// Each job's, in the configuration's order.
     pub jobs: Vec<Arc<JobTargets>>,
+    /// Which of their targets are ours.
+    pub shard: Shard,
 }
 
 /// Takes what was found, on the finder's thread; it must not wait for long.
@@ -55,6 +59,7 @@ struct Shared {
     ordered: Notify,
     found: Mutex<Arc<Found>>,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
 }
 
 /// What the thread is to do next. The last order counts.
@@ -82,6 +87,7 @@ impl Finder {
             ordered: Notify::new(),
             found: Mutex::default(),
             counts: Arc::default(),
+            troubles: Arc::default(),
         });
         shared.ordered.notify_one();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -112,6 +118,11 @@ impl Finder {
     /// How often discovery was tried and failed.
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.shared.counts)
+    }
+
+    /// What fails now, and since when.
+    pub fn troubles(&self) -> Arc<Troubles> {
+        Arc::clone(&self.shared.troubles)
     }
 }
 

@@ -7,13 +7,14 @@ use tracing::warn;
 
 use crate::scrape::Group;
 
-use super::counts::KindCounts;
 use super::desk::Publisher;
+use super::standing::Account;
 
 /// A source that gives all its groups when it is asked.
 pub(super) trait Refresh {
-    /// Asks. What it knows now, whole; an error, which the caller counts, keeps what it knew.
-    fn refresh(&mut self, counts: &KindCounts) -> impl Future<Output = Result<Vec<Group>, String>>;
+    /// Asks, and notes what became of each of its parts. What it knows now, whole; an error, which the caller counts,
+    /// keeps what it knew.
+    fn refresh(&mut self, account: Account<'_>) -> impl Future<Output = Result<Vec<Group>, String>>;
 
     /// What it is called in the log.
     fn name(&self) -> String;
@@ -23,14 +24,16 @@ pub(super) trait Refresh {
 pub(super) async fn follow(mut source: impl Refresh, interval: Duration, publisher: &Publisher) {
     let mut ticks = tokio::time::interval(interval.max(INTERVAL_MIN));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let account = publisher.account();
     loop {
         ticks.tick().await;
-        publisher.counts().tries.add(1);
-        match source.refresh(publisher.counts()).await {
+        account.counts.tries.add(1);
+        match source.refresh(account).await {
             Ok(groups) => publisher.publish(groups).await,
             Err(why) => {
-                publisher.counts().failures.add(1);
-                warn!(source = source.name(), error = why, "targets not refreshed: those before stay");
+                account.counts.failures.add(1);
+                let (job, source) = (account.job(), source.name());
+                warn!(%job, source, error = why, "targets not refreshed: those before stay");
             }
         }
     }

@@ -1,11 +1,14 @@
 //! The frame of all pages, and text as HTML.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
+
+use jiff::Timestamp;
 
 use crate::scrape::LabelPairs;
+use crate::scrape::discovery::Trouble;
 
 use super::query::Query;
-use super::{Page, ROWS_MAX};
+use super::{Page, ROWS_MAX, View};
 
 /// Text as it stands in HTML, in an attribute too.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
@@ -81,9 +84,9 @@ pub(super) fn filter(query: &Query, jobs: &[&str], states: &[&str]) -> String {
     )
 }
 
-/// How many of how many are shown, and the ways to the others.
-pub(super) fn pager(query: &Query, count: usize) -> String {
-    let pages = count.div_ceil(ROWS_MAX).max(1);
+/// How many there are on how many lines, which may tell of other things, and the ways to other pages.
+pub(super) fn pager(query: &Query, count: usize, lines: usize) -> String {
+    let pages = lines.div_ceil(ROWS_MAX).max(1);
     let page = query.page().min(pages);
     let mut text = format!("<p class=count>{count} shown");
     if pages > 1 {
@@ -97,6 +100,19 @@ pub(super) fn pager(query: &Query, count: usize) -> String {
         }
     }
     text + "</p>\n"
+}
+
+/// What of a job's discovery fails now.
+pub(super) fn troubled(text: &mut String, job: &str, view: &View<'_>) {
+    let troubles = view.troubles.of(job);
+    for Trouble { of, why, since_ns } in troubles.iter().take(TROUBLES_SHOWN_MAX) {
+        let since = Timestamp::from_nanosecond(i128::from(*since_ns)).unwrap_or_default();
+        let (of, why) = (Escaped(of), Escaped(why));
+        _ = writeln!(text, "<p class=error>Discovery fails since {since:.0}: {of}: {why}</p>");
+    }
+    if let Some(more @ 1..) = troubles.len().checked_sub(TROUBLES_SHOWN_MAX) {
+        _ = writeln!(text, "<p class=error>{more} more of the kind</p>");
+    }
 }
 
 /// Which of `count` rows are on the page that is asked for.
@@ -116,6 +132,9 @@ pub(super) fn has(piece: &str, labels: &LabelPairs, more: &[&str]) -> bool {
         |(name, value): &(String, String)| format!("{name}=\"{value}\"").to_lowercase().contains(&piece);
     labels.iter().any(label) || more.iter().any(|text| text.to_lowercase().contains(&piece))
 }
+
+/// What fails of one job's discovery is named so often; an outage has many names.
+const TROUBLES_SHOWN_MAX: usize = 10;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -137,7 +156,7 @@ td.narrow{white-space:nowrap}\
 border-radius:3px;padding:0 .35rem;margin:0 .1rem .15rem 0}\
 .up,.kept,.active{color:light-dark(#15692f,#6fce8b)}\
 .down,.dropped,.failed{color:light-dark(#a5231c,#ff9d94)}\
-.unknown,.count{color:light-dark(#5c6970,#93a1a8)}\
+.unknown,.count,.elsewhere{color:light-dark(#5c6970,#93a1a8)}\
 .error{color:light-dark(#a5231c,#ff9d94)}\
 input,select,button,textarea{font:inherit;padding:.2rem .4rem;margin:.15rem 0}\
 textarea{width:100%;box-sizing:border-box;font:13px ui-monospace,monospace}\

@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::Job;
-use super::discovery::Found;
+use super::discovery::{Found, Troubles};
 use super::status::StatusBoard;
 use query::Query;
 
@@ -27,6 +27,8 @@ use query::Query;
 pub struct View<'a> {
     /// What discovery has found.
     pub found: &'a Found,
+    /// What of discovery fails now.
+    pub troubles: &'a Troubles,
     /// How the scrapes went.
     pub board: &'a StatusBoard,
     /// Now, in nanoseconds since the Unix epoch.

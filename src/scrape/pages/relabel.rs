@@ -22,7 +22,7 @@ pub(super) fn page(query: &Query, view: &View<'_>) -> Page {
             Ok(job) => match labels_of(labels) {
                 Err(why) => refuse(&mut text, &why.to_string()),
                 Ok(labels) if query.value("of") == "series" => series(&mut text, job, labels),
-                Ok(labels) => target(&mut text, job, &labels),
+                Ok(labels) => target(&mut text, job, &labels, view),
             },
         },
     };
@@ -50,7 +50,7 @@ fn refuse(text: &mut String, why: &str) -> u16 {
     400
 }
 
-fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs) -> u16 {
+fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs, view: &View<'_>) -> u16 {
     let explained = explain(job, labels);
     _ = write!(text, "<h2>Found</h2>\n<p>{}</p>\n", Labels(&explained.discovered));
     steps(text, &explained.steps);
@@ -59,8 +59,9 @@ fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs)
         Ok(Some(target)) => {
             _ = write!(
                 text,
-                "<p class=kept>The target is scraped at {}</p>\n<h2>Labels of its series</h2>\n<p>{}</p>\n",
+                "<p class=kept>The target is scraped at {}{}</p>\n<h2>Labels of its series</h2>\n<p>{}</p>\n",
                 Escaped(&target.key.url),
+                text::by_whom(&target, view.found.shard),
                 Labels(&target.labels)
             );
         }

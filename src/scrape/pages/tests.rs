@@ -36,14 +36,20 @@ fn found() -> Found {
     let of = |job: Job, groups: &[Group]| Arc::new(JobTargets::new(&Arc::new(job), groups, Shard::default()));
     let lone =
         Group { source: "0".into(), targets: vec![pairs(&[("__address__", "c")])], labels: Vec::new() };
-    Found { jobs: vec![of(job, &[group]), of(other, &[lone])] }
+    Found { jobs: vec![of(job, &[group]), of(other, &[lone])], ..Found::default() }
 }
 
 fn asked(found: &Found, path: &str, query: &str) -> Page {
     let board = StatusBoard::default();
     let key = &found.jobs[0].active[0].key;
     board.enter(key).report(1_700_000_000_500_000_000, 12_500_000, Err("<i>refused</i>"));
-    let view = View { found, board: &board, now_ns: 1_700_000_003_500_000_000, hostname: "gate" };
+    let view = View {
+        found,
+        troubles: &Troubles::default(),
+        board: &board,
+        now_ns: 1_700_000_003_500_000_000,
+        hostname: "gate",
+    };
     answer(path, query, &view).unwrap()
 }
 
@@ -70,7 +76,13 @@ fn every_path_is_answered_and_everything_is_escaped() {
             }
         }
     }
-    let view = View { found: &found, board: &StatusBoard::default(), now_ns: 0, hostname: "" };
+    let view = View {
+        found: &found,
+        troubles: &Troubles::default(),
+        board: &StatusBoard::default(),
+        now_ns: 0,
+        hostname: "",
+    };
     assert_eq!(answer("/other", "", &view), None);
 }
 
@@ -96,13 +108,78 @@ fn targets_can_be_narrowed() {
     assert!(page.body.contains("b:9100") && !page.body.contains("localhost:9100"));
 }
 
+/// Jobs of these targets, as one of two servers finds them.
+fn shared(index: u32, jobs: &[(&str, &[&str])]) -> Found {
+    let shard = Shard { index, count: 2 };
+    let made = |(name, addresses): &(&str, &[&str])| {
+        let targets = addresses.iter().map(|address| pairs(&[("__address__", address)])).collect();
+        let group = Group { source: "0".into(), targets, labels: Vec::new() };
+        Arc::new(JobTargets::new(&Arc::new(Job::new(name)), [&group], shard))
+    };
+    Found { jobs: jobs.iter().map(made).collect(), shard }
+}
+
+fn seen(found: &Found, path: &str, query: &str) -> String {
+    let (troubles, board) = (Troubles::default(), StatusBoard::default());
+    let view = View { found, troubles: &troubles, board: &board, now_ns: 0, hostname: "" };
+    answer(path, query, &view).unwrap().body
+}
+
+#[test]
+fn jobs_without_targets_are_listed_unless_something_else_is_asked_for() {
+    let found = shared(0, &[("first", &[]), ("second", &[]), ("third", &[])]);
+    for path in ["/targets", "/service-discovery"] {
+        let page = seen(&found, path, "");
+        let places = ["first", "second", "third"].map(|name| page.find(&format!("<h2>{name}")).unwrap());
+        assert!(places.is_sorted() && page.contains("0 shown"), "{page}");
+        assert!(!page.contains("<table>") && !page.contains("</table>"), "{page}");
+        assert!(seen(&found, path, "job=second").contains("<h2>second"));
+        for query in ["job=second&state=up", "job=second&state=dropped", "q=x", "job=other"] {
+            assert!(!seen(&found, path, query).contains("<h2>"), "{path}?{query}");
+        }
+    }
+    assert!(seen(&found, "/targets", "").contains("<h2>second (0 targets)</h2>"));
+    let page = seen(&found, "/service-discovery", "");
+    assert!(page.contains("<h2>third</h2>\n<p class=count>0 active, 0 dropped"), "{page}");
+    // Headings count as lines: a page is bounded whatever there is.
+    let many: Vec<String> = (0..ROWS_MAX + 1).map(|n| format!("job-{n}")).collect();
+    let jobs: Vec<(&str, &[&str])> = many.iter().map(|name| (name.as_str(), &[][..])).collect();
+    let found = shared(0, &jobs);
+    for path in ["/targets", "/service-discovery"] {
+        let headings = |query| seen(&found, path, query).matches("<h2>").count();
+        assert_eq!((headings(""), headings("page=2")), (ROWS_MAX, 1));
+    }
+}
+
+#[test]
+fn what_other_servers_scrape_is_listed_with_its_shard() {
+    // "y:1" of this job is shard 1's.
+    let jobs: [(&str, &[&str]); 2] = [("b", &["y:1"]), ("empty", &[])];
+    let (there, here) = (shared(0, &jobs), shared(1, &jobs));
+    assert_eq!((there.jobs[0].active.len(), here.jobs[0].active.len()), (0, 1));
+    let page = seen(&there, "/targets", "");
+    assert!(page.contains("<h2>b (0 targets)</h2>") && page.contains("1 scraped by other servers"), "{page}");
+    let page = seen(&there, "/service-discovery", "");
+    assert!(page.contains("__address__=\"y:1\""), "{page}");
+    assert!(page.contains("<td class=\"narrow elsewhere\">elsewhere<td>scraped by shard 1 of 2"), "{page}");
+    assert!(seen(&there, "/service-discovery", "state=elsewhere&q=y").contains("y:1"));
+    assert!(!seen(&there, "/service-discovery", "state=active").contains("y:1"));
+    assert!(!seen(&here, "/service-discovery", "").contains("scraped by shard"));
+    let trace = "job=b&labels=%7B__address__%3D%22y:1%22%7D";
+    let said = "The target is scraped at http://y:1/metrics by";
+    let not = format!("{said} shard 1 of 2, not by this server, which is shard 0</p>");
+    assert!(seen(&there, "/relabel", trace).contains(&not));
+    let this = format!("{said} this server, shard 1 of 2</p>");
+    assert!(seen(&here, "/relabel", trace).contains(&this));
+}
+
 #[test]
 fn many_targets_are_shown_in_pages() {
     let count = ROWS_MAX + 7;
     let targets = (0..count).map(|n| pairs(&[("__address__", &format!("host-{n}:1"))])).collect();
     let group = Group { source: "0".into(), targets, labels: Vec::new() };
     let job = Arc::new(JobTargets::new(&Arc::new(Job::new("many")), [&group], Shard::default()));
-    let found = Found { jobs: vec![job] };
+    let found = Found { jobs: vec![job], ..Found::default() };
     for path in ["/targets", "/service-discovery"] {
         let rows = |query| asked(&found, path, query).body.matches(">why</a>").count();
         assert_eq!((rows(""), rows("page=2"), rows("page=9")), (ROWS_MAX, 7, 7));
@@ -170,11 +247,11 @@ fn the_api_answers_as_prometheus_does() {
 fn an_explanation_names_the_rule_that_drops() {
     let found = found();
     let job = &found.jobs[0].job;
-    let said = target_explained(job, &pairs(&[("__address__", "x"), ("__meta_x", "no")]));
+    let said = target_explained(job, &pairs(&[("__address__", "x"), ("__meta_x", "no")]), Shard::default());
     let rule = "1. {action: drop, source_labels: [__meta_x], regex: \"no\"}\n   \"no\" matches\n   dropped\n";
     assert!(said.contains(rule), "{said}");
     assert!(said.ends_with("the target is dropped\n"));
-    let said = target_explained(job, &pairs(&[("__address__", "x:1")]));
+    let said = target_explained(job, &pairs(&[("__address__", "x:1")]), Shard::default());
     assert!(said.contains("the target is scraped at http://x:1/metrics\n"), "{said}");
     assert!(said.ends_with("its series get {instance=\"x:1\", job=\"node\"}\n"), "{said}");
     let said = series_explained(job, pairs(&[("__name__", "h_bucket"), ("le", "1")]));

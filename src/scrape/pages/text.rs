@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::model::LabelsBuf;
 use crate::relabel::{RuleText, Step, trace};
-use crate::scrape::targets::explain;
-use crate::scrape::{Job, LabelPairs};
+use crate::scrape::targets::{Shard, explain};
+use crate::scrape::{Job, LabelPairs, Target};
 
 /// Why a series is what it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,20 +57,33 @@ pub fn explain_series(job: &Job, before: LabelPairs) -> SeriesExplanation {
     SeriesExplanation { before, steps, after: kept.then_some(after) }
 }
 
-/// What a job's rules make of a target that is found with these labels, as text.
-pub fn target_explained(job: &Arc<Job>, labels: &LabelPairs) -> String {
+/// What a job's rules make of a target that is found with these labels, as text: for a server that has this share of
+/// the targets.
+pub fn target_explained(job: &Arc<Job>, labels: &LabelPairs, shard: Shard) -> String {
     let explained = explain(job, labels);
     let mut out = format!("found {}\n", shown(&explained.discovered));
     steps_explained(&mut out, &explained.steps);
     match &explained.outcome {
         Ok(None) => out += "the target is dropped\n",
         Ok(Some(target)) => {
-            _ = writeln!(out, "the target is scraped at {}", target.key.url);
+            _ = writeln!(out, "the target is scraped at {}{}", target.key.url, by_whom(target, shard));
             _ = writeln!(out, "its series get {}", shown(&target.labels));
         }
         Err(why) => _ = writeln!(out, "the target can't be used: {why}"),
     }
     out
+}
+
+/// Which of several servers scrapes a target; nothing where there is one.
+pub(super) fn by_whom(target: &Target, shard: Shard) -> String {
+    if shard.count < 2 {
+        return String::new();
+    }
+    let (index, count) = (shard.index, shard.count);
+    match shard.of(&target.key) {
+        of if of == index => format!(" by this server, shard {index} of {count}"),
+        of => format!(" by shard {of} of {count}, not by this server, which is shard {index}"),
+    }
 }
 
 /// What a job's rules make of a series with these labels, as text.

@@ -34,8 +34,19 @@ pub struct JobTargets {
     pub failed: Vec<FailedTarget>,
     /// How many can't be used.
     pub failed_count: usize,
-    /// How many other servers scrape, by [`Shard`].
+    /// What other servers scrape, by [`Shard`]: as many as `keep_dropped_targets` says.
+    pub elsewhere: Vec<Elsewhere>,
+    /// How many other servers scrape.
     pub elsewhere_count: usize,
+}
+
+/// What was found and is another server's to scrape.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// Its labels before rules.
+    pub discovered: LabelPairs,
+    /// The index of that server.
+    pub shard: u32,
 }
 
 /// What was found and can't be used.
@@ -81,6 +92,7 @@ impl JobTargets {
             dropped_count: 0,
             failed: Vec::new(),
             failed_count: 0,
+            elsewhere: Vec::new(),
             elsewhere_count: 0,
         };
         let mut seen = HashSet::new();
@@ -90,7 +102,9 @@ impl JobTargets {
                 let discovered = discovered_labels(job, own, &group.labels);
                 match target(job, &mut variants, &discovered) {
                     Ok(Some(target)) if !seen.insert(target.key.clone()) => {}
-                    Ok(Some(target)) if !shard.has(&target.key) => found.elsewhere_count += 1,
+                    Ok(Some(target)) if !shard.has(&target.key) => {
+                        found.leave(discovered, shard.of(&target.key));
+                    }
                     Ok(Some(target)) => found.active.push(Arc::new(target)),
                     Ok(None) => found.drop(discovered),
                     Err(error) => found.fail(discovered, &group.source, error),
@@ -110,10 +124,22 @@ impl JobTargets {
 
     fn drop(&mut self, discovered: LabelPairs) {
         self.dropped_count += 1;
-        let shown_max = self.job.limits.dropped_shown_max;
-        if shown_max == 0 || (self.dropped.len() as u64) < shown_max {
+        if self.is_shown(self.dropped.len()) {
             self.dropped.push(discovered);
         }
+    }
+
+    fn leave(&mut self, discovered: LabelPairs, shard: u32) {
+        self.elsewhere_count += 1;
+        if self.is_shown(self.elsewhere.len()) {
+            self.elsewhere.push(Elsewhere { discovered, shard });
+        }
+    }
+
+    /// Whether one more is kept of those that are not scraped here, beside so many.
+    fn is_shown(&self, count: usize) -> bool {
+        let shown_max = self.job.limits.dropped_shown_max;
+        shown_max == 0 || (count as u64) < shown_max
     }
 
     fn fail(&mut self, discovered: LabelPairs, source: &str, error: TargetError) {

@@ -25,7 +25,16 @@ impl Default for Shard {
 impl Shard {
     /// Whether a target is ours.
     pub fn has(self, key: &TargetKey) -> bool {
-        self.count < 2 || hash(key) % u64::from(self.count) == u64::from(self.index)
+        self.count < 2 || self.of(key) == self.index
+    }
+
+    /// The index of the server that a target is of.
+    pub fn of(self, key: &TargetKey) -> u32 {
+        if self.count < 2 {
+            return self.index;
+        }
+        // Less than the count, which fits.
+        (hash(key) % u64::from(self.count)) as u32
     }
 }
 

@@ -194,6 +194,14 @@ fn limits_on_what_is_shown_and_scraped() {
     let targets: Vec<&[(&str, &str)]> = targets.iter().map(Vec::as_slice).collect();
     let found = made(job, &[group("g", &[], &targets)]);
     assert_eq!((found.active.len(), found.dropped.len(), found.dropped_count), (2, 2, 3));
+    // Those of other servers are shown within the same bound.
+    let names: Vec<String> = (0..20).map(|n| format!("host-{n}")).collect();
+    let many: Vec<[(&str, &str); 1]> = names.iter().map(|name| [("__address__", name.as_str())]).collect();
+    let many: Vec<&[(&str, &str)]> = many.iter().map(<[_; 1]>::as_slice).collect();
+    let shard = Shard { index: 0, count: 4 };
+    let shared = JobTargets::new(&found.job, &[group("g", &[], &many)], shard);
+    assert_eq!((shared.elsewhere.len(), shared.elsewhere_count), (2, 20 - shared.active.len()));
+    assert!(shared.elsewhere.iter().all(|other| (1..4).contains(&other.shard)), "{:?}", shared.elsewhere);
     let why = "target_limit exceeded (number of targets: 2, limit: 1)";
     assert_eq!(found.over_limit().as_deref(), Some(why));
 }

@@ -1,19 +1,22 @@
 //! TLS towards targets and what finds them: what is configured, made into what rustls needs, anew when its files
 //! change.
+//!
+//! Keeps: what is said of a part that is unsound names its key as it is written in the configuration, and its file.
 
 mod terms;
 mod verifier;
 
 pub(super) use verifier::spoken;
 
+use std::fmt::{self, Display, Formatter};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
@@ -27,13 +30,22 @@ pub(super) struct TlsConfigs(Vec<Made>);
 #[derive(Debug)]
 struct Made {
     options: ClientTls,
-    /// Of each file when it was read.
-    stamps: Vec<Option<Stamp>>,
+    /// Of the files when they were read.
+    stamps: FileStamps,
     config: Arc<ClientConfig>,
 }
 
+/// The files of some options, as the system described them at a moment: other files have another stamp.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct FileStamps([Option<Stamp>; 3]);
+
 /// What changes when a file does.
-type Stamp = (SystemTime, u64);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    modified: (i64, i64),
+    inode: u64,
+    len_bytes: u64,
+}
 
 /// Options that are remembered; past it, which takes as many reloads with other ones, all are made anew.
 const MADE_MAX: usize = 256;
@@ -44,7 +56,8 @@ impl TlsConfigs {
     /// # Errors
     /// A file that cannot be read, or is not what it should be.
     pub(super) fn get(&mut self, options: &ClientTls) -> Result<Arc<ClientConfig>, String> {
-        let stamps = stamps(options);
+        // Looked at before they are read: what is written meanwhile is read the next time.
+        let stamps = FileStamps::of(options);
         let known = self.0.iter().position(|made| made.options == *options);
         if let Some(known) = known {
             if self.0[known].stamps == stamps {
@@ -69,12 +82,31 @@ pub(super) fn server_name(options: &ClientTls, host: &str) -> Result<ServerName<
     ServerName::try_from(name.to_owned()).map_err(|_| format!("tls: {name:?} is no name of a server"))
 }
 
-fn stamps(options: &ClientTls) -> Vec<Option<Stamp>> {
-    let files = [&options.ca, &options.cert, &options.key].into_iter().filter_map(|part| match part {
-        Some(Credential::File(path)) => Some(path),
-        _ => None,
-    });
-    files.map(|path| fs::metadata(path).ok().and_then(|m| Some((m.modified().ok()?, m.len())))).collect()
+impl FileStamps {
+    /// Looks at the files, which costs about a microsecond each; where there are none, nothing.
+    pub(super) fn of(options: &ClientTls) -> FileStamps {
+        FileStamps([&options.ca, &options.cert, &options.key].map(|part| match part {
+            Some(Credential::File(path)) => fs::metadata(path).ok().map(|metadata| Stamp {
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                inode: metadata.ino(),
+                len_bytes: metadata.len(),
+            }),
+            _ => None,
+        }))
+    }
+}
+
+/// A part of the options, as whoever wrote it knows it: `ca`, or `ca_file` and the file's name.
+struct Part<'a>(&'static str, &'a Credential);
+
+impl Display for Part<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key())?;
+        match self.1 {
+            Credential::Text(_) => Ok(()),
+            Credential::File(path) => write!(f, " {}", path.display()),
+        }
+    }
 }
 
 fn load(options: &ClientTls) -> Result<ClientConfig, String> {
@@ -93,8 +125,9 @@ fn load(options: &ClientTls) -> Result<ClientConfig, String> {
     } else {
         let (roots, configured) = match &options.ca {
             Some(ca) => {
-                let configured = certificates(&read(ca)?, "tls_config.ca")?;
-                (Arc::new(roots_of(&configured)?), configured)
+                let part = Part("ca", ca);
+                let configured = part.certificates()?;
+                (Arc::new(roots_of(&configured, &part)?), configured)
             }
             None => (system_roots(), Vec::new()),
         };
@@ -106,10 +139,16 @@ fn load(options: &ClientTls) -> Result<ClientConfig, String> {
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => {
-            let chain = certificates(&read(cert)?, "tls_config.cert")?;
-            let key = PrivateKeyDer::from_pem_slice(&read(key)?)
-                .map_err(|_| "tls: the client's key holds no private key".to_owned())?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| format!("tls: {error}"))
+            let (cert, key) = (Part("cert", cert), Part("key", key));
+            let chain = cert.certificates()?;
+            let private = PrivateKeyDer::from_pem_slice(&key.read()?)
+                .map_err(|_| format!("tls: {key} holds no private key"))?;
+            builder.with_client_auth_cert(chain, private).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    format!("tls: {key} is not the key of the certificate in {cert}")
+                }
+                error => format!("tls: {cert}, {key}: {error}"),
+            })
         }
         (None, None) => Ok(builder.with_no_client_auth()),
         _ => Err("tls: a certificate and its key go together".to_owned()),
@@ -127,10 +166,10 @@ fn versions(options: &ClientTls) -> Vec<&'static SupportedProtocolVersion> {
     versions
 }
 
-fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+fn roots_of(certificates: &[CertificateDer<'static>], part: &Part<'_>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates {
-        roots.add(certificate.clone()).map_err(|error| format!("tls: tls_config.ca: {error}"))?;
+        roots.add(certificate.clone()).map_err(|error| format!("tls: {part}: {error}"))?;
     }
     Ok(roots)
 }
@@ -148,21 +187,104 @@ fn system_roots() -> Arc<RootCertStore> {
     Arc::clone(ROOTS.get_or_init(load))
 }
 
-fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(format!("tls: {what} holds no certificate")),
+impl Part<'_> {
+    fn read(&self) -> Result<Vec<u8>, String> {
+        // Of a file that can't be read the name is said there.
+        self.1.read().map_err(|why| format!("tls: {}: {why}", self.key()))
     }
-}
 
-fn read(part: &Credential) -> Result<Vec<u8>, String> {
-    part.read().map_err(|why| format!("tls: {why}"))
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.read()?).collect();
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            _ => Err(format!("tls: {self} holds no certificate")),
+        }
+    }
+
+    /// The key that it is written under.
+    fn key(&self) -> String {
+        let file = if matches!(self.1, Credential::File(_)) { "_file" } else { "" };
+        format!("{}{file}", self.0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A certificate and its key.
+    fn pair() -> (String, String) {
+        let signed = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        (signed.cert.pem(), signed.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_names_its_key_and_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let file = |name: &str, text: &str| {
+            std::fs::write(path(name), text).unwrap();
+            Some(Credential::File(path(name).into()))
+        };
+        let text = |text: &str| Some(Credential::Text(text.into()));
+        let ((cert, key), (other, _)) = (pair(), pair());
+        let (no_ca, no_pem) = (file("ca.pem", "not PEM"), file("n.pem", "not PEM"));
+        let (cert_file, key_file, other_file) =
+            (file("c.pem", &cert), file("k.pem", &key), file("o.pem", &other));
+        let none = Some(Credential::File(path("none").into()));
+        let (k, o, n) = (path("k.pem"), path("o.pem"), path("n.pem"));
+        for (ca, cert, key, why) in [
+            (no_ca, None, None, format!("tls: ca_file {} holds no certificate", path("ca.pem"))),
+            (text("x"), None, None, "tls: ca holds no certificate".to_owned()),
+            (None, no_pem.clone(), key_file.clone(), format!("tls: cert_file {n} holds no certificate")),
+            (None, cert_file.clone(), no_pem, format!("tls: key_file {n} holds no private key")),
+            (
+                None,
+                other_file,
+                key_file.clone(),
+                format!("tls: key_file {k} is not the key of the certificate in cert_file {o}"),
+            ),
+            (None, text(&other), text(&key), "tls: key is not the key of the certificate in cert".to_owned()),
+            (
+                None,
+                none,
+                key_file,
+                format!(
+                    "tls: cert_file: unable to read file {}: No such file or directory (os error 2)",
+                    path("none")
+                ),
+            ),
+            (
+                None,
+                cert_file,
+                file("k2.pem", &cert),
+                format!("tls: key_file {} holds no private key", path("k2.pem")),
+            ),
+        ] {
+            let options = ClientTls { ca, cert, key, ..ClientTls::default() };
+            assert_eq!(TlsConfigs::default().get(&options).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn files_that_change_have_another_stamp_whatever_their_times_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let options = ClientTls { ca: Some(Credential::File(path.clone())), ..ClientTls::default() };
+        let none = FileStamps::of(&options);
+        std::fs::write(&path, "one").unwrap();
+        let first = FileStamps::of(&options);
+        assert_ne!(first, none);
+        assert_eq!(first, FileStamps::of(&options));
+        // Another file of the same length and times takes its place, as with `cp -p` and `mv`.
+        let (next, modified) = (folder.path().join("next"), path.metadata().unwrap().modified().unwrap());
+        std::fs::write(&next, "two").unwrap();
+        std::fs::File::options().write(true).open(&next).unwrap().set_modified(modified).unwrap();
+        std::fs::rename(&next, &path).unwrap();
+        assert_ne!(first, FileStamps::of(&options));
+        let text = ClientTls { ca: Some(Credential::Text("x".into())), ..ClientTls::default() };
+        assert_eq!(FileStamps::of(&text), FileStamps::default());
+    }
 
     #[test]
     fn versions_that_exclude_each_other_are_named() {

@@ -1,12 +1,14 @@
-//! Files that a configuration names, looked at before anybody needs them.
+//! What a configuration names, looked at before anybody needs it: files, and targets.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::app::config::error::{ConfigError, Place};
 use crate::app::config::read_text;
 use crate::app::config::section::{Item, Section};
 use crate::app::config::yaml::{Fault, compose};
-use crate::scrape::{Credential, matching};
+use crate::scrape::targets::{JobTargets, Shard, TargetError};
+use crate::scrape::{Credential, Discovery, Job, matching};
 
 /// A file that a configuration names.
 pub(super) struct Reference {
@@ -60,6 +62,35 @@ pub(super) fn check_files(references: &[Reference]) -> Result<Vec<String>, Confi
                 files.iter().try_for_each(|file| check_targets(reference, file))?;
                 if files.is_empty() {
                     warnings.push(reference.refuse("no such file").to_string());
+                }
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+/// Makes targets of the groups in the file itself, as a server would: rules may have made of them what can't be used.
+/// `places` are the groups' jobs, and where they stand. Gives warnings of targets that Prometheus would ask in vain.
+///
+/// # Errors
+/// The first target that rules keep and that can't be used.
+pub(super) fn check_groups(
+    jobs: &[Arc<Job>],
+    places: &[(String, ConfigError)],
+) -> Result<Vec<String>, ConfigError> {
+    let mut warnings = Vec::new();
+    for job in jobs {
+        let groups = job.discovery.iter().filter_map(|way| match way {
+            Discovery::Static(groups) => Some(groups),
+            _ => None,
+        });
+        let places = places.iter().filter(|(name, _)| *name == job.name);
+        for (group, (_, at)) in groups.flatten().zip(places) {
+            for failed in JobTargets::new(job, [group], Shard::default()).failed {
+                let error = ConfigError { message: failed.error.to_string(), ..at.clone() };
+                match failed.error {
+                    TargetError::Scheme(_) => warnings.push(error.to_string()),
+                    _ => return Err(error),
                 }
             }
         }

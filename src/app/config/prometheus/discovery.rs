@@ -17,6 +17,8 @@ pub(super) struct Sources {
     groups: Vec<Group>,
     /// Targets of `static_configs`, to be refused where they must be addresses.
     targets: Vec<Setting>,
+    /// Where each of the groups stands: what to say if one can't be used, but for the message.
+    pub(super) places: Vec<ConfigError>,
 }
 
 /// Whether the targets of `static_configs` must be addresses.
@@ -49,7 +51,7 @@ pub(super) fn read(section: &mut Section<'_>, remarks: &mut Remarks) -> Result<S
     for section in section.sections("kubernetes_sd_configs", null)? {
         found.push(Discovery::Kubernetes(kubernetes::read(section, remarks)?));
     }
-    let mut sources = Sources { found, groups: Vec::new(), targets: Vec::new() };
+    let mut sources = Sources { found, groups: Vec::new(), targets: Vec::new(), places: Vec::new() };
     let null = "empty or null section in static_configs";
     for (i, section) in section.sections("static_configs", null)?.into_iter().enumerate() {
         sources.group(i, section)?;
@@ -62,6 +64,8 @@ impl Sources {
         let targets = section.settings("targets")?.unwrap_or_default();
         let labels = section.take("labels").map_or(Ok(Vec::new()), |labels| labels.labels())?;
         section.end()?;
+        let key = if labels.is_empty() { "targets" } else { "labels" };
+        self.places.push(section.refuse_value(key, ""));
         if let Some((name, _)) = labels.iter().find(|(name, _)| name.text.is_empty()) {
             return Err(name.refuse("\"\" is not a valid label name"));
         }

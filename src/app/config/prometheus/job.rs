@@ -26,6 +26,7 @@ pub(super) fn read(
     if name.is_empty() {
         return Err(section.refuse_value("job_name", "job_name is empty"));
     }
+    remarks.groups.extend(discovered.places.iter().map(|at| (name.clone(), at.clone())));
     let whose = format!("for scrape config with job name {name:?}");
     let interval = span(section, "scrape_interval")?.unwrap_or(global.interval);
     let timeout = span(section, "scrape_timeout")?;

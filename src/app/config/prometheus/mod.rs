@@ -24,7 +24,7 @@ mod url;
 
 use std::sync::Arc;
 
-use check::{Reference, check_files};
+use check::{Reference, check_files, check_groups};
 
 use super::error::ConfigError;
 use super::section::Section;
@@ -56,17 +56,24 @@ pub(super) struct Remarks {
     pub(super) warnings: Vec<String>,
     /// Files that will be needed.
     references: Vec<Reference>,
+    /// The job of each group of `static_configs`, and where it stands; those of a job in their order.
+    groups: Vec<(String, ConfigError)>,
 }
 
-impl Remarks {
-    /// Looks at the files that are named, and gives warnings of those that need not be there.
+impl Prometheus {
+    /// Looks at what becomes of the targets of `static_configs`, and at the files that are named, and gives warnings of
+    /// those that need not be there.
     ///
     /// # Errors
     /// The first that is not there, or can't be used.
-    pub(super) fn check_files(&self) -> Result<Vec<String>, ConfigError> {
-        check_files(&self.references)
+    pub(super) fn check(&self) -> Result<Vec<String>, ConfigError> {
+        let mut warnings = check_groups(&self.jobs, &self.remarks.groups)?;
+        warnings.extend(check_files(&self.remarks.references)?);
+        Ok(warnings)
     }
+}
 
+impl Remarks {
     fn unsupported(&mut self, key: &str) {
         if let Err(at) = self.unsupported.binary_search_by(|known| known.as_str().cmp(key)) {
             self.unsupported.insert(at, key.into());

@@ -427,6 +427,11 @@ fn sections_without_a_use_are_taken_and_named() {
     );
     assert_eq!((config.remote_write.len(), config.remote_write[0].queue.capacity), (1, 5));
     assert_eq!(config.shard, Shard { index: 0, count: 1 });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.yml");
+    fs::write(&path, "shard: {index: 1, count: 3}\nscrape_configs: [{job_name: a}]").unwrap();
+    let (jobs, shard) = Config::jobs(&path).unwrap();
+    assert_eq!((jobs[0].name.as_str(), shard), ("a", Shard { index: 1, count: 3 }));
     assert_eq!(load("shard: {index: 1, count: 3}").unwrap().shard, Shard { index: 1, count: 3 });
 }
 
@@ -523,6 +528,54 @@ fn secrets_are_never_shown() {
     ] {
         let error = load(&yaml.replace(right, wrong)).unwrap_err();
         assert!(!error.contains("S3CRET"), "{error}");
+    }
+}
+
+#[test]
+fn check_makes_targets_of_what_the_file_has_as_a_server_would() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.yml");
+    let check = |rule: &str, label: &str| {
+        let jobs = format!(
+            "scrape_configs:\n- job_name: a\n  relabel_configs: [{rule}]\n  static_configs:\n  - targets: [x:1]\n  \
+             - targets: [y:1]\n    labels: {{z: \"1\"{label}}}\n"
+        );
+        fs::write(&path, &jobs).unwrap();
+        assert!(load(&jobs).is_ok(), "a server takes it, and shows what can't be used");
+        Config::check(&path, HOST).map_err(|error| error.to_string())
+    };
+    let at = |line: &str, message: &str| {
+        Err(format!("{}:{line}: scrape_configs.static_configs.{message}", path.display()))
+    };
+    let start = at("7:13", "labels: error parsing scrape interval: \"1x\": ").unwrap_err();
+    let interval = check("", ", __scrape_interval__: \"1x\"").unwrap_err();
+    assert!(interval.starts_with(&start), "{interval}");
+    let scheme = at("7:13", "labels: invalid scheme: \"ftp\"").unwrap_err();
+    assert_eq!(check("", ", __scheme__: ftp"), Ok(vec![scheme]), "a warning: Prometheus takes it");
+    for (rule, text, expected) in [
+        ("", "", Ok(Vec::new())),
+        ("", ", __scrape_interval__: 30s", Ok(Vec::new())),
+        ("", ", __scrape_interval__: 0s", at("7:13", "labels: scrape interval cannot be 0")),
+        (
+            "",
+            ", __scrape_timeout__: 2m",
+            at("7:13", "labels: scrape timeout cannot be greater than scrape interval (\"2m\" > \"1m\")"),
+        ),
+        // What counts is what rules have left.
+        (
+            "{target_label: __scrape_interval__, replacement: 30s}",
+            ", __scrape_interval__: 1x",
+            Ok(Vec::new()),
+        ),
+        ("{source_labels: [z], regex: 1, action: drop}", ", __scrape_interval__: 1x", Ok(Vec::new())),
+        (
+            "{target_label: __scrape_interval__, replacement: 0s}",
+            "",
+            at("5:14", "targets: scrape interval cannot be 0"),
+        ),
+        ("{action: labeldrop, regex: __address__}", "", at("5:14", "targets: no address")),
+    ] {
+        assert_eq!(check(rule, text), expected, "{rule} {text}");
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 
+use hyper::StatusCode;
+
 use crate::scrape::tls;
 
 /// Why there is no answer.
@@ -26,8 +28,12 @@ pub enum ClientError {
     Timeout,
     /// Redirects without end, or to nowhere.
     Redirect,
-    /// The token's server refuses.
+    /// There is no token: from where, and why.
     Token(String),
+    /// The server of a token answers this.
+    Refused(StatusCode),
+    /// What it answers is no token.
+    NoToken,
     /// The body is longer than it may be.
     TooLarge,
     /// The body is no UTF-8.
@@ -75,6 +81,8 @@ impl Display for ClientError {
             ClientError::Timeout => f.write_str("timed out"),
             ClientError::Redirect => f.write_str("redirects lead nowhere"),
             ClientError::Token(why) => write!(f, "oauth2: {why}"),
+            ClientError::Refused(status) => write!(f, "server returned HTTP status {status}"),
+            ClientError::NoToken => f.write_str("the answer holds no access_token"),
             ClientError::TooLarge => f.write_str("the answer is too large"),
             ClientError::Text => f.write_str("the answer is no UTF-8"),
         }

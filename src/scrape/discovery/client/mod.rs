@@ -30,7 +30,7 @@ use crate::scrape::{ClientOptions, ProxyEnvironment, Redacted};
 use connection::{Connection, Driver, header_name, origin, sensitive};
 
 pub use error::ClientError;
-pub(in crate::scrape) use oauth2::{KeptToken, Token};
+pub(in crate::scrape) use oauth2::{KeptToken, Token, shown as shown_token_url};
 
 /// The body of a request.
 type Payload = Full<Bytes>;

@@ -57,7 +57,10 @@ impl Token {
         {
             return Ok(known.clone());
         }
-        let Given { access_token: token, expires_in } = Box::pin(self.fetch()).await?;
+        let given = Box::pin(self.fetch()).await;
+        // Whoever reads it asked another server.
+        let Given { access_token: token, expires_in } = given
+            .map_err(|error| ClientError::Token(format!("{}: {error}", shown(&self.options.token_url))))?;
         let until =
             expires_in.map(|s| Instant::now() + Duration::from_secs(s.min(LIFE_S_MAX)).saturating_sub(EARLY));
         let new = KeptToken { token, until };
@@ -97,12 +100,17 @@ impl Token {
             (status, text)
         };
         if !status.is_success() {
-            return Err(ClientError::Token(format!("{} answered {status}", Redacted(&options.token_url))));
+            return Err(ClientError::Refused(status));
         }
         // What is wrong with it may quote it.
-        serde_json::from_str(&text)
-            .map_err(|_| ClientError::Token("the answer holds no access_token".to_owned()))
+        serde_json::from_str(&text).map_err(|_| ClientError::NoToken)
     }
+}
+
+/// Where a token comes from, with no secret in it: parameters may be some, too.
+pub(in crate::scrape) fn shown(token_url: &str) -> String {
+    let end = token_url.find(['?', '#']).unwrap_or(token_url.len());
+    Redacted(&token_url[..end]).to_string()
 }
 
 /// How long before its end a token is not used any more.

@@ -35,12 +35,15 @@ pub(super) async fn follow(options: &KubernetesOptions, publisher: &Publisher) {
     let access = loop {
         let around =
             Surroundings { variable: &|name| std::env::var(name).ok(), account: ACCOUNT_FOLDER.into() };
-        match Access::find(options, &around) {
+        let (account, found) = (publisher.account(), Access::find(options, &around));
+        account.note("the way to the cluster", &found);
+        match found {
             Ok(access) => break access,
             Err(why) => {
-                publisher.counts().tries.add(1);
-                publisher.counts().failures.add(1);
-                warn!(error = why, "the cluster can't be reached: trying again");
+                account.counts.tries.add(1);
+                account.counts.failures.add(1);
+                let job = account.job();
+                warn!(%job, error = why, "the cluster can't be reached: trying again");
                 sleep(ACCESS_PAUSE).await;
             }
         }
@@ -66,7 +69,7 @@ pub(super) async fn follow(options: &KubernetesOptions, publisher: &Publisher) {
                 field_selector,
                 cluster: &cluster,
                 changed: Rc::clone(&changed),
-                counts: publisher.counts(),
+                account: publisher.account(),
             });
         }
     }

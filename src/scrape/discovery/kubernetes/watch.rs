@@ -18,8 +18,9 @@ use hyper::header::ACCEPT;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+use crate::scrape::Redacted;
 use crate::scrape::discovery::client::{Answer, Client, ClientError};
-use crate::scrape::discovery::counts::KindCounts;
+use crate::scrape::discovery::standing::Account;
 
 use super::cluster::{Cluster, Kind, Object, Scope};
 use super::objects::{
@@ -37,7 +38,7 @@ pub(super) struct Watch<'a> {
     pub(super) field_selector: &'a str,
     pub(super) cluster: &'a RefCell<Cluster>,
     pub(super) changed: Rc<Notify>,
-    pub(super) counts: &'a KindCounts,
+    pub(super) account: Account<'a>,
 }
 
 /// Why a list or a watch ended.
@@ -69,6 +70,7 @@ impl Watch<'_> {
             let outcome = match &mut version {
                 None => match self.list::<T>().await {
                     Ok(listed) => {
+                        self.note(&Ok(()));
                         version = Some(listed);
                         continue;
                     }
@@ -77,14 +79,16 @@ impl Watch<'_> {
                 Some(version) => self.watch::<T>(version, &mut pauses).await,
             };
             match outcome {
-                Ok(()) => debug!(path = self.path(), "watch ended"),
+                Ok(()) => debug!(server = %Redacted(self.base), path = self.path(), "watch ended"),
                 Err(End::Gone) => {
                     debug!(path = self.path(), "watch is too old");
                     version = None;
                 }
                 Err(End::Failed(why)) => {
-                    self.counts.failures.add(1);
-                    warn!(path = self.path(), error = why, "what is known of the cluster stays as it is");
+                    self.account.counts.failures.add(1);
+                    let (job, server, path) = (self.account.job(), Redacted(self.base), self.path());
+                    warn!(%job, %server, path, error = why, "what is known of the cluster stays as it is");
+                    self.note(&Err(why));
                 }
             }
             tokio::time::sleep(pauses.next()).await;
@@ -123,6 +127,7 @@ impl Watch<'_> {
             ("timeoutSeconds", WATCH_S.to_string()),
         ];
         let mut answer = self.ask(&query).await?;
+        self.note(&Ok(()));
         let begun = Instant::now();
         let mut lines = Vec::new();
         loop {
@@ -180,7 +185,7 @@ impl Watch<'_> {
     }
 
     async fn ask(&self, query: &[(&str, String)]) -> Result<Answer, End> {
-        self.counts.tries.add(1);
+        self.account.counts.tries.add(1);
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         pairs.extend_pairs(query);
         for (name, selector) in
@@ -204,6 +209,10 @@ impl Watch<'_> {
                 Err(End::Failed(format!("{status}: {}", said.message)))
             }
         }
+    }
+
+    fn note(&self, outcome: &Result<(), String>) {
+        self.account.note(&format!("{}{}", Redacted(self.base.trim_end_matches('/')), self.path()), outcome);
     }
 
     fn path(&self) -> String {

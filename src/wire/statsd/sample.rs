@@ -119,13 +119,14 @@ impl Parser {
 
     /// Starts the labels.
     fn read_name(&mut self, name: &[u8], has_dog_tags: bool) -> Result<(), Fault> {
-        if self.styles == TagStyles::Plain {
-            self.labels.start(name, b"");
-            return Ok(());
-        }
+        let read = self.styles == TagStyles::All;
         let (front, back, tagged) = name_tags(name, |_, _| {});
         if tagged && has_dog_tags {
             return Err(Fault::MixedTags);
+        }
+        if !read {
+            self.labels.start(name, b"");
+            return Ok(());
         }
         if front.is_empty() && back.is_empty() {
             return Err(Fault::Malformed("tags without a name"));

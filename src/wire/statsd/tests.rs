@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Full, METRIC_NAME, WriteResult};
+use crate::model::{Full, WriteResult};
 use crate::wire::FedState;
 use crate::wire::testing::{Row, Rows, Value};
 
@@ -546,16 +546,4 @@ proptest! {
         prop_assert_eq!(found.flush(), expected.flush());
         prop_assert_eq!(found.result.rejected, expected.result.rejected);
     }
-}
-
-#[test]
-fn where_no_tags_are_read_none_are_of_two_styles() {
-    let mut parser = Parser::new(TagStyles::Plain);
-    let mut read = Vec::new();
-    parser.read(b"a,x=1:2|c|#q:w", &mut |sample| {
-        let sample = sample.expect("a sound line");
-        let labels: Vec<_> = sample.labels.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
-        read.push((sample.value, labels));
-    });
-    assert_eq!(read, [(2.0, vec![(METRIC_NAME.to_vec(), b"a,x=1".to_vec())])]);
 }

@@ -37,3 +37,4 @@ pub use gathering::Gathering;
 pub use live::{ReloadHook, Settings};
 pub use panels::{PANEL_PATHS, Panel, Panels, PanelsHook};
 pub use server::{Control, ServeOptions, Server};
+pub(crate) use timer::Timer;

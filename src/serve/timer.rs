@@ -11,10 +11,10 @@ mod linux {
 
     /// A timer that makes a poll return. It counts as expired only when the poll says so: events are edges.
     #[derive(Debug)]
-    pub(in crate::serve) struct Timer(OwnedFd);
+    pub(crate) struct Timer(OwnedFd);
 
     impl Timer {
-        pub(in crate::serve) fn new(registry: &Registry, token: Token) -> io::Result<Timer> {
+        pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Timer> {
             // SAFETY: no pointers; the result is checked before it is owned.
             let fd = unsafe {
                 libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC)
@@ -29,7 +29,7 @@ mod linux {
         }
 
         /// Makes the poll return after `in_ns`; replaces what was set before. `false`: the poll's own limit must do.
-        pub(in crate::serve) fn set(&self, in_ns: u64) -> bool {
+        pub(crate) fn set(&self, in_ns: u64) -> bool {
             let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             // At least one: zero would disarm it.
             let in_ns = in_ns.max(1);
@@ -53,23 +53,23 @@ mod elsewhere {
 
     /// No finer timer than the poll's own.
     #[derive(Debug)]
-    pub(in crate::serve) struct Timer;
+    pub(crate) struct Timer;
 
     impl Timer {
-        pub(in crate::serve) fn new(_: &Registry, _: Token) -> io::Result<Timer> {
+        pub(crate) fn new(_: &Registry, _: Token) -> io::Result<Timer> {
             Ok(Timer)
         }
 
-        pub(in crate::serve) fn set(&self, _in_ns: u64) -> bool {
+        pub(crate) fn set(&self, _in_ns: u64) -> bool {
             false
         }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use elsewhere::Timer;
+pub(crate) use elsewhere::Timer;
 #[cfg(target_os = "linux")]
-pub(super) use linux::Timer;
+pub(crate) use linux::Timer;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

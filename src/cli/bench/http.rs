@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client: one request at a time over one blocking connection that is kept alive.
+//! A small HTTP/1.1 client: one request at a time over one blocking connection that is kept alive, and the parts of it
+//! that a connection which must not block shares.
 //!
 //! Comes in: a request's head and body. Goes out: the answer's status, headers of interest and body. Keeps: a request
 //! costs a write and a read, nothing is copied, and buffers have bounds. Refuses to know: what requests are about.
@@ -56,6 +57,16 @@ impl Server {
         .into_bytes()
     }
 
+    /// Opens a socket to it.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    pub(super) fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, CONNECT_TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
     /// GETs a path over a connection of its own.
     ///
     /// # Errors
@@ -87,8 +98,7 @@ impl Connection {
     /// The server can't be reached.
     pub(super) fn open(&mut self) -> io::Result<&mut TcpStream> {
         if self.stream.is_none() {
-            let stream = TcpStream::connect_timeout(&self.server.address, CONNECT_TIMEOUT)?;
-            stream.set_nodelay(true)?;
+            let stream = self.server.connect()?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
             self.stream = Some(stream);
@@ -139,15 +149,27 @@ fn write_both(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()
 fn read_answer(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<(Answer, bool)> {
     loop {
         // What is there first: an interim answer may have brought the final one with it.
-        if let Some((head_bytes, head)) = parse_head(buffer)? {
-            buffer.drain(..head_bytes);
-            if (100..200).contains(&head.answer.status) {
-                continue;
-            }
-            return read_body(stream, buffer, head);
+        if let Some(whole) = parse_answer(buffer, false)? {
+            return Ok(whole);
         }
-        if read_some(stream, buffer)? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"));
+        match read_some(stream, buffer) {
+            Ok(0) => return parse_answer(buffer, true)?.ok_or_else(unanswered),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(no_answer()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// The first final answer in `buffer`, if it is whole; also whether the connection can go on. `ended`: no more comes,
+/// which ends an answer without a length.
+pub(super) fn parse_answer(buffer: &[u8], ended: bool) -> io::Result<Option<(Answer, bool)>> {
+    let mut rest = buffer;
+    loop {
+        let Some((head_bytes, head)) = parse_head(rest)? else { return Ok(None) };
+        rest = &rest[head_bytes..];
+        if !(100..200).contains(&head.answer.status) {
+            return parse_body(rest, head, ended);
         }
     }
 }
@@ -185,32 +207,15 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<(usize, Head)>> {
     Ok(Some((head_bytes, head)))
 }
 
-fn read_body(stream: &mut impl Read, buffer: &mut Vec<u8>, head: Head) -> io::Result<(Answer, bool)> {
-    let Head { mut answer, length, chunked, keeps_alive } = head;
-    if chunked {
-        loop {
-            if let Some(body) = parse_chunks(buffer)? {
-                answer.body = body;
-                return Ok((answer, keeps_alive));
-            }
-            if read_some(stream, buffer)? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed inside an answer"));
-            }
-        }
-    }
-    while length.is_none_or(|length| buffer.len() < length) {
-        if read_some(stream, buffer)? == 0 {
-            break;
-        }
-    }
-    match length {
-        Some(length) if buffer.len() < length => {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed inside an answer"));
-        }
-        Some(length) => answer.body.extend_from_slice(&buffer[..length]),
-        None => answer.body.extend_from_slice(buffer),
-    }
-    Ok((answer, keeps_alive && length.is_some()))
+fn parse_body(rest: &[u8], head: Head, ended: bool) -> io::Result<Option<(Answer, bool)>> {
+    let Head { answer, length, chunked, keeps_alive } = head;
+    let body = match length {
+        _ if chunked => parse_chunks(rest)?,
+        Some(length) => rest.get(..length).map(<[u8]>::to_vec),
+        None => ended.then(|| rest.to_vec()),
+    };
+    let goes_on = keeps_alive && (chunked || length.is_some());
+    Ok(body.map(|body| (Answer { body, ..answer }, goes_on)))
 }
 
 /// The whole chunked body, once all of it is there.
@@ -233,7 +238,11 @@ fn parse_chunks(mut rest: &[u8]) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn read_some(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
+/// Reads what one call gives; 0: the server closed.
+///
+/// # Errors
+/// The answer is too long; else as the socket says, `WouldBlock` among them.
+pub(super) fn read_some(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
     if buffer.len() >= ANSWER_BYTES_MAX {
         return Err(invalid(format!("an answer of more than {ANSWER_BYTES_MAX} bytes")));
     }
@@ -242,14 +251,21 @@ fn read_some(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> 
     let read = loop {
         match stream.read(&mut buffer[filled..]) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                break Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
-            }
             other => break other,
         }
     };
     buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
     read
+}
+
+/// The server closed before it had answered.
+pub(super) fn unanswered() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer")
+}
+
+/// Nothing came within [`ANSWER_TIMEOUT`].
+pub(super) fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer")
 }
 
 fn invalid(what: String) -> io::Error {
@@ -258,7 +274,7 @@ fn invalid(what: String) -> io::Error {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Peers have been seen to take 12 s for a request; this ends a run against a server that hangs.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const READ_BYTES: usize = 4 << 10;
 /// A server's /metrics is the largest answer asked for.
 const ANSWER_BYTES_MAX: usize = 16 << 20;

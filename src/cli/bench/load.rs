@@ -5,8 +5,11 @@
 //! fixed rate a request's latency counts from the moment it was due, so that a server that stalls is charged for
 //! everything it held up. Refuses to know: which server it is.
 //!
-//! A thread a connection, blocking: a request costs a write, a read and a wake-up, and readiness calls would come on
-//! top of them. With one thread for all connections those calls cost more than the switches they save.
+//! A thread a connection, blocking, when each request follows an answer: a request costs a write, a read and a wake-up,
+//! and readiness calls would come on top of them. At a fixed rate, where every request is also waited for, one thread
+//! drives all connections (`paced`): threads that sleep and wake would take the processor from the server they measure.
+
+mod paced;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -83,11 +86,6 @@ impl Load<'_> {
     /// # Errors
     /// The server can't be reached or stopped answering.
     pub(super) fn run(&self, first: u64, progress: &Progress) -> io::Result<Outcome> {
-        let lines: Vec<Line> =
-            (0..self.connections).map(|_| Line::open(self.way)).collect::<Result<_, _>>()?;
-        if self.rate.is_some() {
-            sharpen_sleep();
-        }
         let shared = Shared {
             load: self,
             clock: SystemClock::default(),
@@ -95,6 +93,30 @@ impl Load<'_> {
             samples_first: self.bodies.place(first).samples_before,
             samples_done: AtomicU64::new(0),
         };
+        let outcome = match (self.way, self.rate) {
+            (Way::Http { server, path, headers }, Some(_)) => {
+                paced::drive(&shared, server, &server.post_head(path, headers), progress)?
+            }
+            _ => self.run_threads(&shared, progress)?,
+        };
+        Ok(Outcome {
+            elapsed_ns: outcome.end_ns,
+            samples_accepted: outcome.samples_accepted,
+            samples_rejected: outcome.samples_rejected,
+            statuses: outcome.statuses,
+            first_refusal: outcome.first_refusal,
+            latency_ns: outcome.latency_ns,
+            request_next: outcome.request_next.max(first),
+        })
+    }
+
+    /// A thread a connection.
+    fn run_threads(&self, shared: &Shared<'_>, progress: &Progress) -> io::Result<Tally> {
+        let lines: Vec<Line> =
+            (0..self.connections).map(|_| Line::open(self.way)).collect::<Result<_, _>>()?;
+        if self.rate.is_some() {
+            sharpen_sleep();
+        }
         let tallies: Vec<io::Result<Tally>> = thread::scope(|scope| {
             let spawn = |line| scope.spawn(|| shared.drive(line));
             let threads: Vec<_> = lines.into_iter().map(spawn).collect();
@@ -109,19 +131,11 @@ impl Load<'_> {
             };
             threads.into_iter().map(join).collect()
         });
-        let mut outcome = Tally { request_next: first, ..Tally::new() };
+        let mut all = Tally::new();
         for tally in tallies {
-            outcome.add(tally?);
+            all.add(tally?);
         }
-        Ok(Outcome {
-            elapsed_ns: outcome.end_ns,
-            samples_accepted: outcome.samples_accepted,
-            samples_rejected: outcome.samples_rejected,
-            statuses: outcome.statuses,
-            first_refusal: outcome.first_refusal,
-            latency_ns: outcome.latency_ns,
-            request_next: outcome.request_next,
-        })
+        Ok(all)
     }
 }
 
@@ -147,8 +161,7 @@ impl Shared<'_> {
     fn drive(&self, mut line: Line) -> io::Result<Tally> {
         let mut tally = Tally::new();
         loop {
-            // Relaxed: only the number matters, bodies have locks of their own.
-            let place = self.load.bodies.place(self.next.fetch_add(1, Ordering::Relaxed));
+            let place = self.take();
             let Some(due_ns) = self.due(place) else { return Ok(tally) };
             if let Some(due_ns) = due_ns {
                 self.wait_until(due_ns);
@@ -156,14 +169,25 @@ impl Shared<'_> {
             let body = self.load.bodies.body(place);
             let start_ns = due_ns.unwrap_or_else(|| self.clock.monotonic_ns());
             let answer = line.send(body.bytes())?;
-            let end_ns = self.clock.monotonic_ns();
             drop(body);
-            tally.latency_ns.record(end_ns.saturating_sub(start_ns));
-            tally.end_ns = end_ns;
-            tally.request_next = place.request + 1;
-            tally.count(answer.as_ref(), place, self.load.bodies.samples_per_line());
-            self.samples_done.fetch_add(place.samples, Ordering::Relaxed);
+            self.count(&mut tally, answer.as_ref(), place, start_ns);
         }
+    }
+
+    /// The next request's place.
+    fn take(&self) -> Place {
+        // Relaxed: only the number matters, bodies have locks of their own.
+        self.load.bodies.place(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Counts a request that ends now.
+    fn count(&self, tally: &mut Tally, answer: Option<&Answer>, place: Place, start_ns: u64) {
+        let end_ns = self.clock.monotonic_ns();
+        tally.latency_ns.record(end_ns.saturating_sub(start_ns));
+        tally.end_ns = end_ns;
+        tally.request_next = tally.request_next.max(place.request + 1);
+        tally.count(answer, place, self.load.bodies.samples_per_line());
+        self.samples_done.fetch_add(place.samples, Ordering::Relaxed);
     }
 
     /// Nothing if the run ends before this request; else when it is due, if there is a rate.
@@ -231,7 +255,7 @@ impl Line {
         match connection.exchange(head, body) {
             Err(e) if is_dropped(e.kind()) => {
                 connection.open()?;
-                Ok(Some(Answer { body: e.to_string().into_bytes(), ..Answer::default() }))
+                Ok(Some(dropped(&e)))
             }
             other => other.map(Some),
         }
@@ -293,6 +317,11 @@ impl Tally {
         self.first_refusal = self.first_refusal.take().or(other.first_refusal);
         self.latency_ns.add(&other.latency_ns);
     }
+}
+
+/// What stands for the answer where the connection was lost: status 0.
+fn dropped(e: &io::Error) -> Answer {
+    Answer { body: e.to_string().into_bytes(), ..Answer::default() }
 }
 
 fn is_dropped(kind: io::ErrorKind) -> bool {

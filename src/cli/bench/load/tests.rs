@@ -14,7 +14,7 @@ struct Cli {
 
 fn bodies(line: &str) -> Bodies {
     let args = Cli::try_parse_from(format!("bench {line}").split_whitespace()).unwrap().bench;
-    Bodies::build(&args, 1_700_000_000_000_000_000, 1 << 20, |_| {}).unwrap()
+    Bodies::build(&args, 1_700_000_000_000_000_000, 64 << 20, |_| {}).unwrap()
 }
 
 fn run(bodies: &Bodies, server: &Server, limit: Limit, rate: Option<u64>, first: u64) -> io::Result<Outcome> {
@@ -43,31 +43,63 @@ fn a_run_sends_each_request_once_and_the_next_goes_on_behind_it() {
     assert_eq!(lines as u64 * 10, one.samples_accepted + two.samples_accepted);
 }
 
+/// As fast as answers come, and at a rate that is as fast: two ways to drive connections.
+const RATES: [Option<u64>; 2] = [None, Some(10_000_000)];
+
 #[test]
 fn what_the_server_rejects_is_counted_as_it_says() {
     let bodies = bodies("--series 10 --batch 10 --samples 1000");
-    let (server, _) = serve(|request| {
-        let body = match request.number {
-            0 => r#"{"error":"partial","accepted":7,"rejected":3}"#,
-            1 => "no json",
-            _ => return Some(NO_CONTENT.to_owned()),
-        };
-        Some(answer_of("400 Bad Request", body))
-    });
-    let outcome = run(&bodies, &server, Limit::Samples(1000), None, 0).unwrap();
-    assert_eq!(outcome.samples_rejected, 30 + 100);
-    assert_eq!(outcome.samples_accepted, 1000 - 130);
-    assert_eq!(outcome.statuses, BTreeMap::from([(204, 8), (400, 2)]));
-    assert!(outcome.first_refusal.unwrap().starts_with("400 "));
+    for rate in RATES {
+        let (server, _) = serve(|request| {
+            let body = match request.number {
+                0 => r#"{"error":"partial","accepted":7,"rejected":3}"#,
+                1 => "no json",
+                _ => return Some(NO_CONTENT.to_owned()),
+            };
+            Some(answer_of("400 Bad Request", body))
+        });
+        let outcome = run(&bodies, &server, Limit::Samples(1000), rate, 0).unwrap();
+        assert_eq!(outcome.samples_rejected, 30 + 100);
+        assert_eq!(outcome.samples_accepted, 1000 - 130);
+        assert_eq!(outcome.statuses, BTreeMap::from([(204, 8), (400, 2)]));
+        assert!(outcome.first_refusal.unwrap().starts_with("400 "));
+    }
 }
 
 #[test]
 fn a_dropped_connection_costs_its_request() {
     let bodies = bodies("--series 10 --batch 10 --samples 1000");
-    let (server, _) = serve(|request| (request.number != 4).then(|| NO_CONTENT.to_owned()));
-    let outcome = run(&bodies, &server, Limit::Samples(1000), None, 0).unwrap();
-    assert_eq!(outcome.statuses, BTreeMap::from([(0, 1), (204, 9)]));
-    assert_eq!((outcome.samples_accepted, outcome.samples_rejected), (900, 100));
+    for rate in RATES {
+        let (server, _) = serve(|request| (request.number != 4).then(|| NO_CONTENT.to_owned()));
+        let outcome = run(&bodies, &server, Limit::Samples(1000), rate, 0).unwrap();
+        assert_eq!(outcome.statuses, BTreeMap::from([(0, 1), (204, 9)]));
+        assert_eq!((outcome.samples_accepted, outcome.samples_rejected), (900, 100));
+    }
+}
+
+/// A server may say with any answer that it closes: that costs no request.
+#[test]
+fn a_connection_that_ends_after_an_answer_is_opened_again() {
+    let bodies = bodies("--series 10 --batch 10 --samples 1000");
+    for rate in RATES {
+        let (server, seen) =
+            serve(|_| Some("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_owned()));
+        let outcome = run(&bodies, &server, Limit::Samples(1000), rate, 0).unwrap();
+        assert_eq!((outcome.statuses, seen.lock().len()), (BTreeMap::from([(200, 10)]), 10));
+    }
+}
+
+/// Several times what a socket holds, at a fixed rate, where nothing may block.
+#[test]
+fn a_large_body_goes_out_in_pieces() {
+    let bodies = bodies("--series 4000 --batch 100000 --samples 3000000");
+    let (server, seen) = serve(|_| Some(NO_CONTENT.to_owned()));
+    let outcome = run(&bodies, &server, Limit::Samples(2_000_000), Some(100_000_000), 0).unwrap();
+    assert_eq!(outcome.statuses.keys().copied().collect::<Vec<_>>(), [204]);
+    let seen = seen.lock();
+    let lines: usize = seen.iter().map(|body| body.iter().filter(|byte| **byte == b'\n').count()).sum();
+    assert_eq!(lines as u64 * 10, outcome.samples_accepted);
+    assert!(seen.iter().any(|body| body.len() > 16 << 20));
 }
 
 #[test]
@@ -76,10 +108,11 @@ fn nobody_listening_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         Server::resolve(&listener.local_addr().unwrap().to_string()).unwrap()
     };
-    let Err(e) = run(&bodies("--series 1 --batch 1 --samples 1"), &server, Limit::Samples(1), None, 0) else {
-        panic!("connected")
-    };
-    assert_eq!(e.kind(), io::ErrorKind::ConnectionRefused);
+    for rate in RATES {
+        let bodies = bodies("--series 1 --batch 1 --samples 1");
+        let Err(e) = run(&bodies, &server, Limit::Samples(1), rate, 0) else { panic!("connected") };
+        assert_eq!(e.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }
 
 /// Ten requests are due 1 ms apart, and the server takes 60 ms over the first on each of three connections. The others

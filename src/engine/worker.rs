@@ -508,6 +508,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             full: false,
             first_row_ns: self.first_row_ns,
             waited_since_ns: self.waited_since_ns,
+            samples: self.ingest.batch().samples(),
             arrivals,
             commit_ns: self.commit_ns,
         };

@@ -181,6 +181,11 @@ impl Connection {
         self.answered_ns.filter(|_| quick).map(|at_ns| at_ns + 2 * self.return_ns + RETURN_SLACK_NS)
     }
 
+    /// Whether it was answered and has sent nothing since.
+    pub(super) fn is_idle(&self) -> bool {
+        self.answered_ns.is_some()
+    }
+
     /// Parks an answer that is known.
     pub(super) fn answer(&mut self, to: AnswerTo, answer: Answer) {
         self.parked.push_back(Parked::Ready { to, answer: Box::new(answer) });

@@ -5,6 +5,7 @@
 //! that have become due are written.
 
 mod passing;
+mod rhythm;
 mod waits;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use super::timer::Timer;
 use super::transport::Transport;
 use crate::http::DateStamp;
 use crate::http::body::DecoderPool;
+use rhythm::Rhythm;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -119,6 +121,7 @@ pub(super) struct Worker {
     answerable: Vec<usize>,
     /// Connections answered of late, and when: their next requests may be expected.
     answered: VecDeque<(usize, u64)>,
+    rhythm: Rhythm,
     next_tick_ns: u64,
     /// While draining: when to stop whatever is under way.
     drained_by_ns: Option<u64>,
@@ -186,6 +189,7 @@ impl Worker {
             date: DateStamp::default(),
             answerable: Vec::new(),
             answered: VecDeque::new(),
+            rhythm: Rhythm::new(),
             next_tick_ns: 0,
             drained_by_ns: None,
             look_once_more: false,
@@ -399,6 +403,7 @@ impl Worker {
                                 self.answered.pop_front();
                             }
                             self.answered.push_back((id, now_ns));
+                            self.rhythm.beat(now_ns);
                         }
                         self.answerable.push(id);
                     }
@@ -422,6 +427,7 @@ impl Worker {
             self.answered.pop_front();
         }
         let quick_ns = self.engine.commit_ns();
+        let idle = if self.rhythm.is_likely_within(quick_ns) { Arrivals::Likely } else { Arrivals::None };
         let mut arrivals = Arrivals::None;
         for (id, _) in &self.answered {
             let Some(connection) = &self.connections[*id] else { continue };
@@ -431,6 +437,7 @@ impl Worker {
                 }
                 _ => match connection.expected_by_ns(quick_ns) {
                     Some(by_ns) if by_ns > now_ns => Arrivals::Expected { by_ns },
+                    _ if connection.is_idle() => idle,
                     _ => Arrivals::None,
                 },
             });

@@ -57,9 +57,7 @@ impl Transport {
         config: Arc<ServerConfig>,
         handshakes: &Arc<Handshakes>,
     ) -> Result<Transport, rustls::Error> {
-        let handshake = Handshake::new(&socket, handshakes);
-        let session = ServerConnection::new(config)?;
-        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: false, handshake })))
+        Transport::secured(socket, config, handshakes, false)
     }
 
     /// The same where lines are expected: who doesn't speak TLS is told so by TLS.
@@ -68,9 +66,18 @@ impl Transport {
         config: Arc<ServerConfig>,
         handshakes: &Arc<Handshakes>,
     ) -> Result<Transport, rustls::Error> {
+        Transport::secured(socket, config, handshakes, true)
+    }
+
+    fn secured(
+        socket: TcpStream,
+        config: Arc<ServerConfig>,
+        handshakes: &Arc<Handshakes>,
+        begun: bool,
+    ) -> Result<Transport, rustls::Error> {
         let handshake = Handshake::new(&socket, handshakes);
         let session = ServerConnection::new(config)?;
-        Ok(Transport::Tls(Box::new(Tls { socket, session, begun: true, handshake })))
+        Ok(Transport::Tls(Box::new(Tls { socket, session, begun, handshake })))
     }
 
     pub(super) fn socket(&mut self) -> &mut TcpStream {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tidegate::scrape::discovery::{Finder, Found};
 use tidegate::scrape::targets::Shard;
-use tidegate::scrape::{Discovery, Job, Target};
+use tidegate::scrape::{ClientOptions, Discovery, Job, KubernetesOptions, KubernetesRole, Target};
 
 pub(crate) struct Finding {
     pub(crate) finder: Finder,
@@ -113,5 +113,20 @@ pub(crate) fn wait_until(what: &str, mut yes: impl FnMut() -> bool) {
     while !yes() {
         assert!(Instant::now() < until, "it never came to be that {what}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A role of the API server at `url`, and nothing said of the rest.
+pub(crate) fn kubernetes(url: String, role: KubernetesRole) -> KubernetesOptions {
+    KubernetesOptions {
+        api_server: Some(url),
+        role,
+        kubeconfig: None,
+        namespaces: Vec::new(),
+        own_namespace: false,
+        selectors: Vec::new(),
+        attach_node: false,
+        attach_namespace: false,
+        client: ClientOptions::default(),
     }
 }

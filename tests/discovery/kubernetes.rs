@@ -6,20 +6,10 @@ use tidegate::scrape::{
 };
 
 use super::api_server::ApiServer;
-use super::harness::{Finding, label, wait_until};
+use super::harness::{Finding, kubernetes, label, wait_until};
 
 fn options(server: &ApiServer, role: KubernetesRole) -> KubernetesOptions {
-    KubernetesOptions {
-        api_server: Some(server.url()),
-        role,
-        kubeconfig: None,
-        namespaces: Vec::new(),
-        own_namespace: false,
-        selectors: Vec::new(),
-        attach_node: false,
-        attach_namespace: false,
-        client: ClientOptions::default(),
-    }
+    kubernetes(server.url(), role)
 }
 
 fn by(options: KubernetesOptions) -> Finding {

@@ -11,9 +11,9 @@ use tidegate::scrape::discovery::Finder;
 use tidegate::scrape::pages::{View, answer};
 use tidegate::scrape::status::StatusBoard;
 use tidegate::scrape::targets::Shard;
-use tidegate::scrape::{ClientOptions, Discovery, KubernetesOptions, KubernetesRole};
+use tidegate::scrape::{ClientOptions, Discovery, KubernetesRole};
 
-use super::harness::{Finding, job, wait_until};
+use super::harness::{Finding, job, kubernetes, wait_until};
 
 /// The log, as far as it was written.
 #[derive(Clone, Default)]
@@ -69,17 +69,7 @@ fn a_job_whose_discovery_fails_is_listed_with_the_reason_and_named_in_the_log() 
     let file = folder.path().join("broken.json");
     fs::write(&file, "[{]").unwrap();
     let refresh = Duration::from_millis(200);
-    let pods = Discovery::Kubernetes(KubernetesOptions {
-        api_server: Some(format!("http://u:S3CRET@{nobody}/")),
-        role: KubernetesRole::Pod,
-        kubeconfig: None,
-        namespaces: Vec::new(),
-        own_namespace: false,
-        selectors: Vec::new(),
-        attach_node: false,
-        attach_namespace: false,
-        client: ClientOptions::default(),
-    });
+    let pods = Discovery::Kubernetes(kubernetes(format!("http://u:S3CRET@{nobody}/"), KubernetesRole::Pod));
     let hosts = Discovery::Http {
         url: format!("http://u:S3CRET@{nobody}/sd"),
         refresh,

@@ -18,9 +18,7 @@
 //! | `\r` before the newline | part of the line | ignored | part of the line |
 //! | control characters in names | taken | errors | tab is an error |
 //! | one field name twice in a line | the last one wins | the last one wins | error |
-//!
-//! Of two fields of one name in a line the last one wins even where their types differ, as in InfluxDB 1, which keeps
-//! a point's fields by name.
+//! | the same of two types | error | error | error |
 //!
 //! Two things are tidegate's own, in every dialect: names and strings must be UTF-8, since labels are text; and a
 //! comment ends at the first newline, whatever quotes it holds, so that it hides no row.

@@ -145,7 +145,8 @@ impl Fields {
         Ok(end)
     }
 
-    /// Keeps the last of the fields that have one name, or refuses them, as the dialect has it.
+    /// Keeps the last of the fields that have one name and type. Of two types, or where the dialect has it so, they are
+    /// refused.
     pub(super) fn settle_duplicates(&mut self, dialect: Dialect) -> Result<(), LineFault> {
         let Some(fault) = self.find_duplicate() else { return Ok(()) };
         if dialect == Dialect::V3 {
@@ -153,9 +154,15 @@ impl Fields {
         }
         let mut kept = 0;
         for i in 0..self.spans.len() {
-            let replaced =
-                self.spans[i + 1..].iter().any(|later| self.name(later) == self.name(&self.spans[i]));
-            if !replaced {
+            let later =
+                self.spans[i + 1..].iter().find(|later| self.name(later) == self.name(&self.spans[i]));
+            if let Some(later) = later
+                && later.kind != self.spans[i].kind
+            {
+                let name = String::from_utf8_lossy(self.name(later)).into_owned();
+                return Err(Fault::FieldOfTwoTypes(name).at(later.text_start as usize + 1));
+            }
+            if later.is_none() {
                 self.spans[kept] = self.spans[i];
                 self.values[kept] = self.values[i];
                 if kept == 0 && i > 0 {

@@ -196,8 +196,11 @@ impl Cursor<'_> {
         if labels[1..].iter().any(|(name, _)| dialect.reserves_tag(name)) {
             return Err("name");
         }
-        if dialect == Dialect::V3
-            && fields.iter().enumerate().any(|(i, f)| fields[..i].iter().any(|g| g.0 == f.0))
+        // Twice is once too often for InfluxDB 3, and for all of them where the types differ.
+        let is_refused = |f: &(Vec<u8>, Value), g: &(Vec<u8>, Value)| {
+            dialect == Dialect::V3 || std::mem::discriminant(&f.1) != std::mem::discriminant(&g.1)
+        };
+        if fields.iter().enumerate().any(|(i, f)| fields[..i].iter().any(|g| g.0 == f.0 && is_refused(f, g)))
         {
             return Err("name");
         }

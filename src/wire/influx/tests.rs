@@ -315,17 +315,22 @@ fn a_series_over_the_limit_is_refused_and_known_ones_go_on() {
 }
 
 #[test]
-fn of_two_fields_of_one_name_the_last_one_counts_whatever_its_type() {
-    let line = "m a=1i,b=2,a=\"x\" 1\n".repeat(3) + "m b=2,a=\"x\" 1\n" + &"#".repeat(64);
+fn of_two_fields_of_one_name_the_last_one_counts_if_their_types_are_one() {
+    let line = "m a=1i,b=2,a=3i 1\n".repeat(3) + "m b=2,a=3i 1\n" + &"#".repeat(64);
     for dialect in [Dialect::V1, Dialect::V2] {
         let rows = check(dialect, line.as_bytes(), &[line.len()], None);
-        let expected =
-            [("b".to_owned(), Value::F64(2f64.to_bits())), ("a".to_owned(), Value::Bytes(b"x".to_vec()))];
+        let expected = [("b".to_owned(), Value::F64(2f64.to_bits())), ("a".to_owned(), Value::I64(3))];
         assert!(rows.rows.iter().all(|row| row.fields == expected));
         assert_eq!(rows.rows.len(), 4);
     }
     let (_, result) = decode(Dialect::V3, line.as_bytes(), &[line.len()], None);
     assert_eq!((result.accepted, result.reasons.as_slice()), (1, &[("name", 3)][..]));
+    // Which of the two is not to be lost without a word.
+    for dialect in [Dialect::V1, Dialect::V2, Dialect::V3] {
+        let lines = "m a=1i,b=2,a=\"x\" 1\nm b=2 1\n";
+        let (_, result) = decode(dialect, lines.as_bytes(), &[lines.len()], None);
+        assert_eq!((result.accepted, result.reasons.as_slice()), (1, &[("name", 1)][..]), "{dialect:?}");
+    }
 }
 
 #[test]

@@ -410,6 +410,8 @@ const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 fn double(node: Node<'_>) -> Result<f64, &'static str> {
     match node {
         Node::Static(StaticNode::F64(value)) => Ok(value),
+        // simd-json gives what begins with a minus as I64, all other integers as U64.
+        Node::Static(StaticNode::I64(0)) => Ok(-0.0),
         Node::Static(StaticNode::I64(value)) => Ok(value as f64),
         Node::Static(StaticNode::U64(value)) => Ok(value as f64),
         Node::String(text) if text.ends_with(|c: char| c.is_ascii_digit() || c == '.') => {

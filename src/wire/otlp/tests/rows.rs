@@ -557,6 +557,48 @@ fn both_names_of_a_field_and_numbers_in_any_form_are_taken() {
 }
 
 #[test]
+fn a_double_printed_as_an_integer_of_any_length_is_taken() {
+    // As JavaScript and Go print them: without a point below 1e21.
+    let cases = [
+        ("18446744073709551616", 18_446_744_073_709_551_616.0),
+        ("18446744073709552000", 18_446_744_073_709_552_000.0),
+        ("100000000000000000000", 1e20),
+        ("-100000000000000000000", -1e20),
+        ("-9223372036854775809", -9_223_372_036_854_775_809.0),
+        ("-9223372036854775808", -9_223_372_036_854_775_808.0),
+        ("-0", -0.0),
+        ("0", 0.0),
+    ];
+    let body = |member: &str, number: &str| {
+        let point = r#"{"attributes": [{"key": "l", "value": {"intValue": 1}}], "asDouble": 1, "later": 1}"#;
+        let point = match member {
+            "asDouble" => point.replace("\"asDouble\": 1", &format!("\"asDouble\": {number}")),
+            "intValue" => point.replace("\"intValue\": 1", &format!("\"intValue\": {number}")),
+            _ => point.replace("\"later\": 1", &format!("\"{member}\": {number}")),
+        };
+        format!(
+            r#"{{"resourceMetrics": [{{"scopeMetrics": [{{"metrics": [{{"name": "m", "gauge": {{
+                "dataPoints": [{point}]}}}}]}}]}}]}}"#
+        )
+    };
+    let take =
+        |member: &str, number: &str| decode(Signal::Metrics, Encoding::Json, body(member, number).as_bytes());
+    for (number, value) in cases {
+        let decoded = take("asDouble", number).unwrap();
+        assert_eq!(decoded.rows[0].fields[0].1, f64s(value), "{number}");
+        // A member that nobody knows may hold what it likes.
+        assert_eq!(take("unheard", number).unwrap().rows.len(), 1, "{number}");
+    }
+    for number in ["18446744073709551616", "9223372036854775808", "-9223372036854775809"] {
+        assert!(take("intValue", number).is_err(), "{number}");
+    }
+    for number in ["18446744073709551616", "-1", "-100000000000000000000"] {
+        assert!(take("timeUnixNano", number).is_err(), "{number}");
+    }
+    assert!(take("asDouble", &"9".repeat(400)).is_err());
+}
+
+#[test]
 fn words_for_numbers_nulls_in_lists_and_keys_given_twice_are_taken_as_by_the_collector() {
     let body = r#"{"resourceMetrics": [null, {"scopeMetrics": [{"scope": {"name": "a", "version": "1", "name": "b"},
         "schemaUrl": "x", "schemaUrl": "y", "metrics": [{"name": "m", "gauge": {"dataPoints": [

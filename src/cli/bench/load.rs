@@ -86,18 +86,11 @@ impl Load<'_> {
     /// # Errors
     /// The server can't be reached or stopped answering.
     pub(super) fn run(&self, first: u64, progress: &Progress) -> io::Result<Outcome> {
-        let shared = Shared {
-            load: self,
-            clock: SystemClock::default(),
-            next: AtomicU64::new(first),
-            samples_first: self.bodies.place(first).samples_before,
-            samples_done: AtomicU64::new(0),
-        };
         let outcome = match (self.way, self.rate) {
             (Way::Http { server, path, headers }, Some(_)) => {
-                paced::drive(&shared, server, &server.post_head(path, headers), progress)?
+                paced::drive(self, first, server, &server.post_head(path, headers), progress)?
             }
-            _ => self.run_threads(&shared, progress)?,
+            _ => self.run_threads(first, progress)?,
         };
         Ok(Outcome {
             elapsed_ns: outcome.end_ns,
@@ -111,12 +104,13 @@ impl Load<'_> {
     }
 
     /// A thread a connection.
-    fn run_threads(&self, shared: &Shared<'_>, progress: &Progress) -> io::Result<Tally> {
+    fn run_threads(&self, first: u64, progress: &Progress) -> io::Result<Tally> {
         let lines: Vec<Line> =
             (0..self.connections).map(|_| Line::open(self.way)).collect::<Result<_, _>>()?;
         if self.rate.is_some() {
             sharpen_sleep();
         }
+        let shared = Shared::begin(self, first);
         let tallies: Vec<io::Result<Tally>> = thread::scope(|scope| {
             let spawn = |line| scope.spawn(|| shared.drive(line));
             let threads: Vec<_> = lines.into_iter().map(spawn).collect();
@@ -157,6 +151,17 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    /// Starts the clock: the run's connections are open.
+    fn begin<'l>(load: &'l Load<'l>, first: u64) -> Shared<'l> {
+        Shared {
+            load,
+            clock: SystemClock::default(),
+            next: AtomicU64::new(first),
+            samples_first: load.bodies.place(first).samples_before,
+            samples_done: AtomicU64::new(0),
+        }
+    }
+
     /// Sends requests over one connection until the limit.
     fn drive(&self, mut line: Line) -> io::Result<Tally> {
         let mut tally = Tally::new();

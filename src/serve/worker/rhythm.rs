@@ -17,7 +17,8 @@ impl Rhythm {
         Rhythm { last_ns: 0, gap_ns: GAP_NS_MAX }
     }
 
-    /// A write was answered. Those that one commit answers come at one time, and share the time since the commit before.
+    /// A write was answered. Those that one commit answers come at one time, and share the time since
+    /// the commit before.
     pub(super) fn beat(&mut self, now_ns: u64) {
         let gap_ns = now_ns.saturating_sub(self.last_ns).min(GAP_NS_MAX);
         self.last_ns = now_ns;

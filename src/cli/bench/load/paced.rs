@@ -12,7 +12,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use super::{Place, Shared, Tally, dropped, is_dropped};
+use super::{Load, Place, Shared, Tally, dropped, is_dropped};
 use crate::cli::bench::http::{
     ANSWER_TIMEOUT, Answer, Server, no_answer, parse_answer, read_some, unanswered,
 };
@@ -25,19 +25,21 @@ use crate::serve::Timer;
 /// # Errors
 /// As [`Load::run`](super::Load::run).
 pub(super) fn drive(
-    shared: &Shared<'_>,
+    load: &Load<'_>,
+    first: u64,
     server: &Server,
     head: &[u8],
     progress: &Progress,
 ) -> io::Result<Tally> {
     let mut poll = Poll::new()?;
-    let count = shared.load.connections as usize;
+    let count = load.connections as usize;
     let timer = Timer::new(poll.registry(), Token(count))?;
     let open = |token| Lane::open(server, poll.registry(), Token(token));
     let mut lanes: Vec<Lane> = (0..count).map(open).collect::<Result<_, _>>()?;
     let mut free: VecDeque<usize> = (0..count).collect();
     let mut tally = Tally::new();
     let mut events = Events::with_capacity(count + 1);
+    let shared = &Shared::begin(load, first);
     let mut next = due(shared);
     loop {
         let mut timeout = Some(ANSWER_TIMEOUT);

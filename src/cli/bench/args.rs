@@ -17,6 +17,9 @@ use super::{BenchError, workload};
 /// runs take turns. All are sent the same requests, made from --seed before the clock starts (256 MB at most; then they
 /// are sent again with later times). The figure that holds best on a small or shared machine is the server's CPU time
 /// per million samples, for which the server's process must be named.
+///
+/// Exits with 1 where a server can't be reached, is lost or leaves a request unanswered for a minute, takes no sample
+/// in a run, or counts other samples than it acknowledged; what was measured of the others is printed nevertheless.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
     /// A server to measure, with its process and data directory if they are on this machine.

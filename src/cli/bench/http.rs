@@ -274,7 +274,7 @@ fn invalid(what: String) -> io::Error {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Peers have been seen to take 12 s for a request; this ends a run against a server that hangs.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const READ_BYTES: usize = 4 << 10;
 /// A server's /metrics is the largest answer asked for.
 const ANSWER_BYTES_MAX: usize = 16 << 20;

@@ -92,8 +92,12 @@ impl Load<'_> {
             }
             _ => self.run_threads(first, progress)?,
         };
+        // At a fixed rate the last request has its time as well: else more would seem to be sent than was offered.
+        let samples = outcome.samples_accepted + outcome.samples_rejected;
+        let offered_ns =
+            self.rate.map_or(0, |rate| (u128::from(samples) * NS_PER_S / u128::from(rate)) as u64);
         Ok(Outcome {
-            elapsed_ns: outcome.end_ns,
+            elapsed_ns: outcome.end_ns.max(offered_ns),
             samples_accepted: outcome.samples_accepted,
             samples_rejected: outcome.samples_rejected,
             statuses: outcome.statuses,

@@ -39,7 +39,8 @@ use run::Contender;
 /// Runs the measurement and prints it to stdout.
 ///
 /// # Errors
-/// Options that can't be met; a server that can't be reached, or that counted other samples than it acknowledged.
+/// Options that can't be met; a server that can't be reached, that was lost, that took nothing, or that counted other
+/// samples than it acknowledged.
 pub(super) fn run(args: BenchArgs) -> Result<(), Failure> {
     let report = measure(&args).map_err(|error| match error {
         BenchError::Usage(_) => Failure::Usage(error.to_string()),
@@ -49,10 +50,7 @@ pub(super) fn run(args: BenchArgs) -> Result<(), Failure> {
         eprintln!("tidegate bench: {warning}");
     }
     print(&report, args.output).map_err(Failure::of_stdout)?;
-    if report.has_miscounts() {
-        return Err(Failure::Failed("a server counted other samples than it acknowledged".to_owned()));
-    }
-    Ok(())
+    report.failure().map_or(Ok(()), |why| Err(Failure::Failed(why)))
 }
 
 /// Why there is no measurement.
@@ -95,9 +93,15 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
         Bodies::build(args, start_of_times_ns(), BODIES_BYTES_MAX, |bytes| progress.done(bytes))?
     };
     for run in 1..=args.runs.get() {
-        for contender in &mut contenders {
-            contender.run(args, &bodies, run)?;
+        // One that is lost costs nobody else a result.
+        for contender in contenders.iter_mut().filter(|contender| contender.failure.is_none()) {
+            contender.failure = contender.run(args, &bodies, run).err();
         }
+    }
+    if contenders.iter().all(|contender| contender.runs.is_empty())
+        && let Some(failure) = contenders.iter_mut().find_map(|contender| contender.failure.take())
+    {
+        return Err(failure);
     }
     Ok(Report::new(args, &bodies, contenders))
 }

@@ -71,9 +71,21 @@ impl Report {
         Report { machine, workload, headline, contenders }
     }
 
-    /// Whether a server counted other samples than it acknowledged.
-    pub(super) fn has_miscounts(&self) -> bool {
-        self.contenders.iter().any(|contender| verified(&contender.runs) == Some(false))
+    /// Why the figures, or some of them, are not to be relied on.
+    pub(super) fn failure(&self) -> Option<String> {
+        let of = |contender: &Contender| {
+            let why = if let Some(failure) = &contender.failure {
+                return Some(failure.to_string());
+            } else if verified(&contender.runs) == Some(false) {
+                "counted other samples than it acknowledged"
+            } else if contender.runs.iter().any(|run| run.samples_accepted == 0) {
+                "took no sample"
+            } else {
+                return None;
+            };
+            Some(format!("{}: {why}", contender.name()))
+        };
+        self.contenders.iter().find_map(of)
     }
 
     /// What a reader of the figures has to know.
@@ -85,6 +97,10 @@ impl Report {
                 let counted = run.samples_counted.unwrap_or_default();
                 let accepted = run.samples_accepted;
                 warnings.push(format!("{name}: acknowledged {accepted} samples but counts {counted}"));
+            }
+            if let Some(failure) = &contender.failure {
+                warnings
+                    .push(format!("{failure}: the figures of {name} are of its runs before, {}", runs.len()));
             }
             if let Some(refusal) = runs.iter().find_map(|run| run.first_refusal.as_ref()) {
                 warnings.push(format!("{name}: did not take all samples: {refusal}"));
@@ -247,6 +263,7 @@ fn target_json(contender: &Contender) -> Value {
         "version": contender.peer.version,
         "disk_backend": contender.peer.disk_backend,
         "url": format!("http://{}{}", contender.target.authority(), contender.path),
+        "error": contender.failure.as_ref().map(ToString::to_string),
         "verified": verified(&contender.runs),
         "statuses": statuses(&contender.runs),
         "runs": contender.runs.iter().map(run_json).collect::<Vec<_>>(),
@@ -275,7 +292,8 @@ fn statuses(runs: &[Run]) -> BTreeMap<String, u64> {
 
 /// Whether the server's own count agreed in every run; nothing if it has no count.
 fn verified(runs: &[Run]) -> Option<bool> {
-    runs.iter().all(|run| run.samples_counted.is_some()).then(|| !runs.iter().any(Run::is_miscounted))
+    let has_count = !runs.is_empty() && runs.iter().all(|run| run.samples_counted.is_some());
+    has_count.then(|| !runs.iter().any(Run::is_miscounted))
 }
 
 /// The median of the runs that have the figure: the mean of the middle two, if they are even.

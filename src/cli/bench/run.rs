@@ -28,6 +28,8 @@ pub(super) struct Contender {
     /// Path and query of the write.
     pub(super) path: String,
     pub(super) runs: Vec<Run>,
+    /// What ended its runs before their number was full.
+    pub(super) failure: Option<BenchError>,
     server: Server,
     /// Where it takes datagrams, if it is sent any.
     datagrams: Option<SocketAddr>,
@@ -101,6 +103,7 @@ impl Contender {
             peer,
             path,
             runs: Vec::new(),
+            failure: None,
             server,
             datagrams,
             process,

@@ -62,7 +62,7 @@ const SMALL: &str = "--series 10 --batch 10 --samples 1000 --connections 2 --run
 fn servers_are_recognized_measured_and_verified() {
     let to = [tidegate(0).url(), influxdb().url()];
     let report = measure(&args(&to, SMALL)).unwrap();
-    assert!(!report.has_miscounts(), "{:?}", report.warnings());
+    assert_eq!((report.failure(), report.warnings()), (None, vec![]));
     let json = report.json();
     for (target, name) in json["targets"].as_array().unwrap().iter().zip(["tidegate 9.9", "InfluxDB 1.6.7"]) {
         assert_eq!(target["name"], name);
@@ -81,13 +81,45 @@ fn servers_are_recognized_measured_and_verified() {
 #[test]
 fn a_server_that_counts_less_than_it_acknowledged_is_found_out() {
     let report = measure(&args(&[tidegate(1).url()], SMALL)).unwrap();
-    assert!(report.has_miscounts());
+    assert!(report.failure().unwrap().contains("counted other samples"));
     assert_eq!(report.json()["targets"][0]["verified"], false);
     assert!(
         report.warnings()[0].contains("acknowledged 1000 samples but counts 990"),
         "{:?}",
         report.warnings()
     );
+}
+
+#[test]
+fn a_server_that_is_lost_costs_the_others_no_result() {
+    let requests = AtomicU64::new(0);
+    // It lives through one run of three and what is asked before the second.
+    let (lost, _) = serve(move |request| match request.path.as_str() {
+        "/write" if requests.fetch_add(1, Ordering::Relaxed) >= 10 => Some("gone\r\n\r\n".to_owned()),
+        "/write" => Some(NO_CONTENT.to_owned()),
+        _ => Some(answer_of("404 Not Found", "")),
+    });
+    let to = [format!("{}/write", lost.url()), tidegate(0).url()];
+    let report = measure(&args(&to, SMALL)).unwrap();
+    let json = report.json();
+    let runs = |target: usize| json["targets"][target]["runs"].as_array().unwrap().len();
+    assert_eq!((runs(0), runs(1)), (1, 3));
+    assert_eq!((&json["targets"][1]["verified"], &json["targets"][1]["error"]), (&true.into(), &().into()));
+    let address = lost.url().replace("http://", "");
+    assert!(json["targets"][0]["error"].as_str().unwrap().starts_with(&address), "{json}");
+    assert!(report.failure().unwrap().contains(&address));
+    assert!(report.warnings()[0].ends_with("of its runs before, 1"), "{:?}", report.warnings());
+}
+
+#[test]
+fn a_server_that_takes_nothing_is_no_success() {
+    let (server, _) = serve(|request| match request.path.as_str() {
+        "/write" => Some(answer_of("503 Service Unavailable", "busy")),
+        _ => Some(answer_of("404 Not Found", "")),
+    });
+    let report = measure(&args(&[format!("{}/write", server.url())], SMALL)).unwrap();
+    assert!(report.failure().unwrap().contains("took no sample"));
+    assert_eq!(report.json()["targets"][0]["statuses"]["503"], 30);
 }
 
 #[test]
@@ -103,7 +135,7 @@ fn json_has_the_keys_that_scripts_rely_on() {
          values workload"
     );
     let figures = "bytes_per_sample_allocated bytes_per_sample_length bytes_per_sample_live cpu_seconds_per_million \
-         disk_backend disk_probe_ms generator_cpu_seconds_per_million max_ms memory_peak_bytes name p50_ms \
+         disk_backend disk_probe_ms error generator_cpu_seconds_per_million max_ms memory_peak_bytes name p50_ms \
          p99_disk_multiple p99_ms runs samples_accepted samples_counted samples_per_second samples_rejected seconds \
          server statuses url verified version";
     assert_eq!(keys(&json["targets"][0]), figures);

@@ -41,8 +41,11 @@ pub(super) fn drive(
     let mut events = Events::with_capacity(count + 1);
     let shared = &Shared::begin(load, first);
     let mut next = due(shared);
+    // When something was last sent or answered.
+    let mut moved_ns = 0;
     loop {
-        let mut timeout = Some(ANSWER_TIMEOUT);
+        let now_ns = shared.clock.monotonic_ns();
+        let mut timeout = Some(ANSWER_TIMEOUT.saturating_sub(Duration::from_nanos(now_ns - moved_ns)));
         while let (Some((place, due_ns)), Some(&lane)) = (next, free.front()) {
             let ahead_ns = due_ns.saturating_sub(shared.clock.monotonic_ns());
             if ahead_ns > 0 {
@@ -51,6 +54,7 @@ pub(super) fn drive(
             }
             free.pop_front();
             lanes[lane].start(head, shared.load.bodies.body(place).bytes(), place, due_ns)?;
+            (moved_ns, timeout) = (now_ns, Some(ANSWER_TIMEOUT));
             next = due(shared);
         }
         if next.is_none() && free.len() == count {
@@ -58,7 +62,7 @@ pub(super) fn drive(
         }
         match poll.poll(&mut events, timeout) {
             Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
-            Ok(()) if events.is_empty() && timeout == Some(ANSWER_TIMEOUT) => return Err(no_answer()),
+            _ if events.is_empty() && timeout == Some(Duration::ZERO) => return Err(no_answer()),
             _ => {}
         }
         for event in &events {
@@ -84,6 +88,7 @@ pub(super) fn drive(
             };
             lane.request = None;
             shared.count(&mut tally, Some(&answer), place, due_ns);
+            moved_ns = tally.end_ns;
             free.push_back(event.token().0);
         }
         if progress.is_shown() {

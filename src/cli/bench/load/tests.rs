@@ -140,6 +140,8 @@ fn a_rate_is_kept_and_a_duration_ends_the_run() {
         run(&bodies, &server, Limit::Duration(Duration::from_millis(200)), Some(20_000), 0).unwrap();
     // 100 samples every 5 ms; on a machine that is busy elsewhere, fewer.
     assert!((500..=4_000).contains(&outcome.samples_accepted), "{}", outcome.samples_accepted);
+    // The last request has its 5 ms too.
+    assert!(outcome.elapsed_ns >= outcome.samples_accepted * 50_000, "{}", outcome.elapsed_ns);
 }
 
 #[test]

@@ -269,17 +269,22 @@ fn many_writers(walk: &Walk, writers: usize, workers: usize) {
     let parts: Vec<Range<usize>> =
         (0..writers).map(|w| SERIES * w / writers..SERIES * (w + 1) / writers).collect();
     let name = format!("single, {writers} writers, {workers} workers");
-    measure_with(workers, &name, walk, |engine, series, walk| {
+    // What a thread pushes lies side by side, as what it has measured itself would.
+    let own = |part: &Range<usize>| -> Vec<f64> {
+        walk.values.chunks_exact(SERIES).flat_map(|values| &values[part.clone()]).copied().collect()
+    };
+    let values: Vec<Vec<f64>> = parts.iter().map(own).collect();
+    measure_with(workers, &name, walk, |engine, series, _| {
         std::thread::scope(|scope| {
-            for part in &parts {
+            for (part, values) in parts.iter().zip(&values) {
                 // A pointer is sent as a number; the thread makes a writer of its own.
                 let engine = engine.0 as usize;
                 scope.spawn(move || {
                     let engine = std::mem::ManuallyDrop::new(Engine(engine as *mut tdg_engine));
                     let writer = engine.writer();
-                    for (round, values) in walk.values.chunks_exact(SERIES).enumerate() {
+                    for (round, values) in values.chunks_exact(part.len()).enumerate() {
                         let time_ns = time_of(round * SERIES);
-                        for (&series, &value) in series[part.clone()].iter().zip(&values[part.clone()]) {
+                        for (&series, &value) in series[part.clone()].iter().zip(values) {
                             // SAFETY: a writer of this thread's.
                             let status = unsafe { tdg_writer_push(writer, series, time_ns, value) };
                             assert_eq!(black_box(status), TDG_OK);

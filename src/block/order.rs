@@ -3,7 +3,7 @@
 //! By series, a value stands beside the last one of its series and their difference is small; arrival order within
 //! a series is kept. Sorting is a stable radix sort over series numbers, up to 12 bits a pass; narrow rows of few
 //! series are put into their places at once, and those that come in rounds, the same series in the same order again
-//! and again, are turned like a matrix.
+//! and again, are turned like a matrix, or like several where writers' rows follow one another.
 
 use super::codec::find_starts;
 use super::table::RowOrder;
@@ -15,6 +15,8 @@ pub(super) struct Sorter {
     keys: Vec<u64>,
     swap: Vec<u64>,
     counts: Vec<u32>,
+    /// A bit for each series of a round.
+    seen: Vec<u64>,
 }
 
 impl Sorter {
@@ -51,7 +53,7 @@ impl Sorter {
         columns: [&mut [u64]; 3],
         starts: &mut Vec<u32>,
     ) -> RowOrder {
-        let (series, times_ns, words) = (rows.series(), rows.times_ns(), rows.words());
+        let series = rows.series();
         let sorted = series.is_sorted();
         if sorted || series.len() < SORT_ROWS_MIN {
             fill_narrow(rows, 0..series.len(), columns);
@@ -79,18 +81,13 @@ impl Sorter {
                 }
                 start += len;
             }
-            for (&s, (&time_ns, &word)) in series.iter().zip(times_ns.iter().zip(words)) {
-                let place = &mut self.counts[(s - min) as usize];
-                times_out[*place as usize] = time_ns as u64;
-                words_out[*place as usize] = word;
-                *place += 1;
-            }
+            self.place(rows, min, times_out, words_out);
             return RowOrder::Series;
         }
         self.keys.clear();
         self.keys.extend((0..).zip(series).map(|(row, s): (u64, _)| u64::from(s - min) << 32 | row));
         self.sort_keys(max - min);
-        let time = |row: u32| times_ns[row as usize] as u64;
+        let time = |row: u32| rows.times_ns()[row as usize] as u64;
         if !self.has_repeats() && !self.pays(|i| i as u32, |row| series[row as usize], time) {
             fill_narrow(rows, 0..series.len(), columns);
             find_starts(series.iter().copied(), series.len(), starts);
@@ -99,6 +96,56 @@ impl Sorter {
         fill_narrow(rows, self.keys.iter().map(|&key| key as u32 as usize), columns);
         find_starts(self.keys.iter().map(|key| (key >> 32) as u32), series.len(), starts);
         RowOrder::Series
+    }
+
+    /// Puts times and words into their places, which the counts have. Where rows come in rounds for a while, all of a
+    /// series at once.
+    fn place(&mut self, rows: &NarrowRows, min: u32, times_out: &mut [u64], words_out: &mut [u64]) {
+        let (series, times_ns, words) = (rows.series(), rows.times_ns(), rows.words());
+        let (mut row, mut singly_min) = (0, SINGLY_MIN);
+        while row < series.len() {
+            let rest = &series[row..];
+            let again = rest[..rest.len() / ROUNDS_MIN].iter().skip(1).position(|&s| s == rest[0]);
+            let period = again.map_or(0, |at| at + 1);
+            let alike = || rest[period..].iter().zip(rest).take_while(|(a, b)| a == b).count();
+            let mut len = if period > 0 { period + alike() } else { 0 };
+            if period > 0 && len >= ROUNDS_MIN * period && self.are_distinct(&rest[..period], min) {
+                singly_min = SINGLY_MIN;
+                let end = row + len;
+                for first in row..row + period {
+                    let place = &mut self.counts[(series[first] - min) as usize];
+                    let start = *place as usize;
+                    *place += (end - first).div_ceil(period) as u32;
+                    let places = start..*place as usize;
+                    copy_apart(&mut times_out[places.clone()], &times_ns[first..end], period, |t| t as u64);
+                    copy_apart(&mut words_out[places], &words[first..end], period, |word| word);
+                }
+            } else {
+                // Looking for rounds must not cost more than it gives: the longer there were none, the rarer.
+                len = singly_min.max(period).min(rest.len());
+                singly_min *= 2;
+                let of = times_ns[row..row + len].iter().zip(&words[row..row + len]);
+                for (&s, (&time_ns, &word)) in rest[..len].iter().zip(of) {
+                    let place = &mut self.counts[(s - min) as usize];
+                    times_out[*place as usize] = time_ns as u64;
+                    words_out[*place as usize] = word;
+                    *place += 1;
+                }
+            }
+            row += len;
+        }
+    }
+
+    /// Whether these series are all different.
+    fn are_distinct(&mut self, series: &[u32], min: u32) -> bool {
+        self.seen.clear();
+        self.seen.resize(self.counts.len().div_ceil(64), 0);
+        series.iter().all(|&s| {
+            let (word, bit) = (&mut self.seen[(s - min) as usize / 64], 1 << ((s - min) % 64));
+            let is_new = *word & bit == 0;
+            *word |= bit;
+            is_new
+        })
     }
 
     /// Whether rows come in rounds. The keys are then `series << 32 | row` of the first round, sorted.
@@ -125,10 +172,8 @@ impl Sorter {
             let row = *key as u32 as usize;
             let end = start + (times_ns.len() - row).div_ceil(period);
             series_out[start..end].fill(key >> 32);
-            let times_ns = times_ns[row..].iter().step_by(period);
-            times_out[start..end].iter_mut().zip(times_ns).for_each(|(out, &time_ns)| *out = time_ns as u64);
-            let words = words[row..].iter().step_by(period);
-            words_out[start..end].iter_mut().zip(words).for_each(|(out, &word)| *out = word);
+            copy_apart(&mut times_out[start..end], &times_ns[row..], period, |t| t as u64);
+            copy_apart(&mut words_out[start..end], &words[row..], period, |word| word);
             starts.push(start as u32);
             start = end;
         }
@@ -191,6 +236,12 @@ fn range(series: impl Iterator<Item = u32>) -> (u32, u32) {
     series.fold((u32::MAX, 0), |(min, max), s| (min.min(s), max.max(s)))
 }
 
+/// Copies what stands as far apart as a round is long.
+#[inline]
+fn copy_apart<T: Copy>(to: &mut [u64], from: &[T], period: usize, word: impl Fn(T) -> u64) {
+    to.iter_mut().zip(from.iter().step_by(period)).for_each(|(to, &from)| *to = word(from));
+}
+
 /// Fills the columns with the rows of an order.
 fn fill_narrow(rows: &NarrowRows, order: impl Iterator<Item = usize>, columns: [&mut [u64]; 3]) {
     let [series, times, words] = columns;
@@ -212,6 +263,9 @@ const PLACED_SERIES_MAX: u32 = 1 << 14;
 
 /// Fewer rounds are not worth to be told apart from other rows.
 const ROUNDS_MIN: usize = 4;
+
+/// Rows that are put into their places one by one where no round begins.
+const SINGLY_MIN: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -293,6 +347,20 @@ mod tests {
                 series[at.index(rows)] = other >> shift;
             }
             check_narrow(&series)?;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn so_are_the_rounds_of_several_writers_one_behind_the_other(
+            parts in prop::collection::vec((0u32..4, 1u32..40, 0u32..40, 1usize..400, prop::bool::ANY), 1..8),
+        ) {
+            // Each writer has series of its own; some rounds have one series twice.
+            let of = |&(writer, period, from, rows, twice): &(u32, u32, u32, usize, bool)| {
+                let round = (0..period).map(move |i| writer * 1_000 + if twice && i == 3 { 1 } else { i * 7 % 41 });
+                round.cycle().skip(from as usize).take(rows).collect::<Vec<_>>()
+            };
+            check_narrow(&parts.iter().flat_map(of).collect::<Vec<_>>())?;
         }
     }
 

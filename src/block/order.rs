@@ -3,7 +3,10 @@
 //! By series, a value stands beside the last one of its series and their difference is small; arrival order within
 //! a series is kept. Sorting is a stable radix sort over series numbers, up to 12 bits a pass; narrow rows of few
 //! series are put into their places at once, and those that come in rounds, the same series in the same order again
-//! and again, are turned like a matrix, or like several where writers' rows follow one another.
+//! and again, are turned like a matrix, or like several where writers' rows follow one another. Rows that lie in long
+//! runs of rising series, as those of scraped pages do, are moved run by run.
+
+use std::ops::Range;
 
 use super::codec::find_starts;
 use super::table::RowOrder;
@@ -17,6 +20,7 @@ pub(super) struct Sorter {
     counts: Vec<u32>,
     /// A bit for each series of a round.
     seen: Vec<u64>,
+    runs: Vec<Range<usize>>,
 }
 
 impl Sorter {
@@ -62,6 +66,12 @@ impl Sorter {
         }
         if self.find_rounds(series) {
             self.turn(rows, columns, starts);
+            return RowOrder::Series;
+        }
+        if self.find_runs(series) {
+            let [series_out, times_out, words_out] = columns;
+            fill_narrow(rows, self.runs.iter().cloned().flatten(), [&mut *series_out, times_out, words_out]);
+            find_starts(series_out.iter().map(|&s| s as u32), series.len(), starts);
             return RowOrder::Series;
         }
         let (min, max) = range(series.iter().copied());
@@ -159,6 +169,25 @@ impl Sorter {
         self.keys.extend((0..).zip(&series[..period]).map(|(row, &s): (u64, _)| u64::from(s) << 32 | row));
         self.keys.sort_unstable();
         self.keys.is_sorted_by(|a, b| a >> 32 != b >> 32)
+    }
+
+    /// Whether rows lie in long runs of rising series that do not overlap. Finds the runs, in the series' order.
+    fn find_runs(&mut self, series: &[u32]) -> bool {
+        let runs_max = series.len() / RUN_ROWS_MIN;
+        self.runs.clear();
+        let mut start = 0;
+        for end in 1..=series.len() {
+            if series.get(end).is_some_and(|s| *s >= series[end - 1]) {
+                continue;
+            }
+            if self.runs.len() == runs_max {
+                return false;
+            }
+            self.runs.push(start..end);
+            start = end;
+        }
+        self.runs.sort_unstable_by_key(|run| series[run.start]);
+        self.runs.is_sorted_by(|a, b| series[a.end - 1] < series[b.start])
     }
 
     /// Puts the rows of rounds into `columns`: each series' are as far apart as a round is long.
@@ -264,6 +293,9 @@ const PLACED_SERIES_MAX: u32 = 1 << 14;
 /// Fewer rounds are not worth to be told apart from other rows.
 const ROUNDS_MIN: usize = 4;
 
+/// Rows that a run has at least in the mean, where rows are moved by runs.
+const RUN_ROWS_MIN: usize = 64;
+
 /// Rows that are put into their places one by one where no round begins.
 const SINGLY_MIN: usize = 256;
 
@@ -352,6 +384,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn so_are_runs_of_rising_series(
+            runs in prop::collection::vec((0u32..40, 1usize..200, 0u32..3), 1..12),
+        ) {
+            let of = |&(from, rows, step): &(u32, usize, u32)| {
+                (0..rows as u32).map(move |i| from * 20_000 + i * step)
+            };
+            check_narrow(&runs.iter().flat_map(of).collect::<Vec<_>>())?;
+        }
+
+        #[test]
         fn so_are_the_rounds_of_several_writers_one_behind_the_other(
             parts in prop::collection::vec((0u32..4, 1u32..40, 0u32..40, 1usize..400, prop::bool::ANY), 1..8),
         ) {
@@ -362,6 +404,18 @@ mod tests {
             };
             check_narrow(&parts.iter().flat_map(of).collect::<Vec<_>>())?;
         }
+    }
+
+    #[test]
+    fn only_runs_that_do_not_overlap_are_moved() {
+        let mut sorter = Sorter::default();
+        let runs = |starts: &[u32]| starts.iter().flat_map(|s| *s..*s + 100).collect::<Vec<u32>>();
+        assert!(sorter.find_runs(&runs(&[500, 100, 300])));
+        assert_eq!(sorter.runs, [100..300, 0..100]);
+        assert!(!sorter.find_runs(&runs(&[500, 100, 599])), "the last of one is the first of another");
+        let mut short = runs(&[500, 100, 300]);
+        short.extend((0..40).rev());
+        assert!(!sorter.find_runs(&short), "too short");
     }
 
     #[test]

@@ -1,10 +1,18 @@
 //! A worker's log on real files: commits, rotation, restarts, readers beside a writer.
 
+// Helpers of tests may panic like tests.
+#![allow(clippy::unwrap_used)]
+
 mod log_kit;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 
 use log_kit::{LOG, SEGMENT_BYTES, block, commit, open, read_directory, rotate, settle};
 use tidegate::log::disk::{Backend, COMMITS_IN_FLIGHT_MAX};
 use tidegate::log::{Directory, Found, LogError, ReadDirectory, Refused, SegmentState, verify};
+use tidegate::model::LogId;
 
 fn backends() -> Vec<Backend> {
     let mut all = vec![Backend::Threads];
@@ -206,6 +214,94 @@ fn a_reader_makes_no_directory() {
     assert!(!missing.exists());
     assert!(matches!(ReadDirectory::open(data.path()), Err(LogError::Foreign { .. })));
     assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
+}
+
+/// The names in a directory, and what the files hold.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read(&path).unwrap_or_default())
+    };
+    entries.map(read).collect()
+}
+
+#[test]
+fn a_directory_that_is_refused_stays_as_it_is() {
+    let refused = |before: &[(&str, &[u8])]| {
+        let data = data();
+        before.iter().for_each(|(name, bytes)| std::fs::write(data.path().join(name), bytes).unwrap());
+        let found = contents(data.path());
+        let error = Directory::open(data.path(), LOG).unwrap_err();
+        assert_eq!(contents(data.path()), found, "{error}");
+        error
+    };
+    let newer = format!("tidegate log\nversion 77\nlog {LOG}\n");
+    for files in [
+        &[("FORMAT", newer.as_bytes())][..],
+        &[("FORMAT", newer.as_bytes()), ("LOCK", b"4711\n"), ("LIVE", b"alive")],
+    ] {
+        assert!(matches!(refused(files), LogError::Newer { found, .. } if found == "version 77"));
+    }
+    for files in [
+        &[("FORMAT", &b"picture of a tide gate"[..]), ("LOCK", b"mine"), ("LIVE", b"alive")][..],
+        &[("FORMAT", b"\x89PNG\r\n\x1a\n\xff")],
+        // Without a format file, too: it is not the directory of a start that was killed.
+        &[("LOCK", b"a lock of somebody else")],
+        &[("LOCK", b"\xff\xfe")],
+        &[("LIVE", b"alive")],
+    ] {
+        assert!(matches!(refused(files), LogError::Foreign { .. }));
+    }
+}
+
+#[test]
+fn a_directory_of_segments_that_is_none_is_named() {
+    let data = data();
+    let path = data.path().join("log");
+    std::fs::write(&path, "").unwrap();
+    let error = Directory::open(data.path(), LOG).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("list {}: ", path.display())), "{error}");
+    assert_eq!(contents(data.path()).len(), 1, "nothing was made beside it");
+}
+
+#[test]
+fn what_a_start_that_was_killed_left_behind_is_taken() {
+    for left in [
+        &[("LOCK", &b""[..])][..],
+        &[("LOCK", b"4711\n"), ("LIVE", b""), ("FORMAT", b"")],
+        &[("LOCK", b""), ("LIVE", &[0; 4096]), ("FORMAT.tmp", b"tidegate")],
+    ] {
+        let data = data();
+        left.iter().for_each(|(name, bytes)| std::fs::write(data.path().join(name), bytes).unwrap());
+        let directory = Directory::open(data.path(), LOG).unwrap();
+        assert_eq!(directory.log(), LOG);
+        let lock = std::fs::read_to_string(data.path().join("LOCK")).unwrap();
+        assert_eq!(lock, format!("{}\n", std::process::id()));
+    }
+}
+
+#[test]
+fn a_new_directory_that_many_want_has_one_identity() {
+    for _ in 0..20 {
+        let data = data();
+        let (path, together) = (data.path().join("new"), Barrier::new(4));
+        let open = |id| {
+            together.wait();
+            loop {
+                match Directory::open(&path, LogId([id; 16])) {
+                    Err(LogError::Locked { .. }) => std::thread::yield_now(),
+                    opened => break opened.unwrap().log(),
+                }
+            }
+        };
+        let logs: Vec<LogId> = std::thread::scope(|scope| {
+            let open = &open;
+            let all: Vec<_> = (1..=4).map(|id| scope.spawn(move || open(id))).collect();
+            all.into_iter().map(|opened| opened.join().unwrap()).collect()
+        });
+        assert!(logs.iter().all(|log| *log == logs[0]), "{logs:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::calls::PAGE_BYTES;
 use super::cursor::{Cursor, Cursors, Positions, read_cursors};
 use super::disk::{Files, SystemFile, SystemFiles};
 use super::error::LogError;
@@ -42,19 +43,18 @@ impl Directory {
     pub fn open(path: &Path, new_log: LogId) -> Result<Directory, LogError> {
         let path = &absolute(path)?;
         make_directory(path)?;
+        let files = SystemFiles::new(path.join(SEGMENTS));
+        // Looked at before anything is written, and again when it is locked: meanwhile another may have made it.
+        recognize(path, &files)?;
         let lock = lock(path)?;
-        let log_path = path.join(SEGMENTS);
-        make_directory(&log_path)?;
-        let files = SystemFiles::new(log_path);
-        let log = match read_format(path)? {
-            Some(log) => log,
-            None => {
-                // A directory that lost its format file is known by its segments.
-                let log = identify(&files)?.unwrap_or(new_log);
-                write_format(path, log)?;
-                log
-            }
+        let known = recognize(path, &files)?;
+        make_directory(files.root())?;
+        let log = match known {
+            Known::Named(log) => log,
+            Known::BySegments(log) => write_format(path, log)?,
+            Known::New => write_format(path, new_log)?,
         };
+        sign(&lock, path);
         let cursors = Cursors::open(files.clone(), log)?;
         // A crash of the machine may have taken the page, or the segments: what is passed is not to come again.
         let passed = cursors.passed();
@@ -134,14 +134,9 @@ impl ReadDirectory {
         }
         let path = &absolute(path)?;
         let files = SystemFiles::new(path.join(SEGMENTS));
-        let log = match read_format(path)? {
-            Some(log) => Some(log),
-            None if !path.join(SEGMENTS).is_dir() => None,
-            None => identify(&files)?,
-        }
-        .ok_or_else(|| LogError::Foreign {
-            path: path.to_owned(),
-            reason: "not a tidegate data directory",
+        let named = read_format(path)?;
+        let log = named.map_or_else(|| identify(&files), |log| Ok(Some(log)))?.ok_or_else(|| {
+            LogError::Foreign { path: path.to_owned(), reason: "not a tidegate data directory" }
         })?;
         Ok(ReadDirectory { path: path.to_owned(), log, files })
     }
@@ -275,9 +270,46 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// What a directory is to one that wants to write to it.
+enum Known {
+    /// Ours, by its format file.
+    Named(LogId),
+    /// Ours: it lost its format file, and has segments.
+    BySegments(LogId),
+    /// There is nothing of ours in it, and nothing in the way.
+    New,
+}
+
+/// Recognizes a directory, and writes nothing to it.
+fn recognize(data: &Path, files: &SystemFiles) -> Result<Known, LogError> {
+    if let Some(log) = read_format(data)? {
+        return Ok(Known::Named(log));
+    }
+    if let Some(log) = identify(files)? {
+        return Ok(Known::BySegments(log));
+    }
+    // Other programs have files by these names, too. Ours are there before the format file if a start was killed.
+    let lock = data.join(LOCK);
+    match read_text(&lock) {
+        Ok(text) if text.is_empty() || is_signature(&text) => {}
+        Ok(_) => return Err(LogError::Foreign { path: lock, reason: "not the lock file of a tidegate" }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(LogError::io("read", lock)(e)),
+    }
+    let live = data.join(LIVE);
+    match fs::metadata(&live) {
+        Ok(page) if page.is_file() && [0, PAGE_BYTES as u64].contains(&page.len()) => {}
+        Ok(_) => return Err(LogError::Foreign { path: live, reason: "not the page of a tidegate" }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(LogError::io("look at", live)(e)),
+    }
+    Ok(Known::New)
+}
+
+/// Locks the directory. The lock file's bytes stay as they are: the directory may turn out to be another's.
 fn lock(data: &Path) -> Result<File, LogError> {
     let path = data.join(LOCK);
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -285,21 +317,29 @@ fn lock(data: &Path) -> Result<File, LogError> {
         .open(&path)
         .map_err(LogError::io("open", &path))?;
     match file.try_lock() {
-        Ok(()) => {}
+        Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
             let _ = file.take(TEXT_BYTES_MAX).read_to_string(&mut text);
-            return Err(LogError::Locked { path: data.to_owned(), holder: text.trim().parse().ok() });
+            Err(LogError::Locked { path: data.to_owned(), holder: text.trim().parse().ok() })
         }
-        Err(TryLockError::Error(e)) => return Err(LogError::io("lock", path)(e)),
+        Err(TryLockError::Error(e)) => Err(LogError::io("lock", path)(e)),
     }
+}
+
+/// Whether [`sign`] may have written this.
+fn is_signature(text: &str) -> bool {
+    text.trim_end().parse::<u32>().is_ok()
+}
+
+/// Writes into the lock file who holds it.
+fn sign(mut lock: &File, data: &Path) {
     let written =
-        file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+        lock.set_len(0).and_then(|()| lock.write_all(format!("{}\n", std::process::id()).as_bytes()));
     // On a full disk the lock holds all the same; only the process id is missing.
     if let Err(error) = written {
-        tracing::warn!(path = %path.display(), %error, "the process id could not be written");
+        tracing::warn!(path = %data.join(LOCK).display(), %error, "the process id could not be written");
     }
-    Ok(file)
 }
 
 fn share(data: &Path, lock: File, passed: &Positions) -> io::Result<LivePage> {
@@ -310,14 +350,11 @@ fn share(data: &Path, lock: File, passed: &Positions) -> io::Result<LivePage> {
 
 fn read_format(data: &Path) -> Result<Option<LogId>, LogError> {
     let path = data.join(FORMAT);
-    let mut text = String::new();
-    match File::open(&path) {
-        Ok(file) => {
-            file.take(TEXT_BYTES_MAX).read_to_string(&mut text).map_err(LogError::io("read", &path))?;
-        }
+    let text = match read_text(&path) {
+        Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(LogError::io("open", path)(e)),
-    }
+        Err(e) => return Err(LogError::io("read", path)(e)),
+    };
     if text.is_empty() {
         return Ok(None);
     }
@@ -333,6 +370,13 @@ fn read_format(data: &Path) -> Result<Option<LogId>, LogError> {
 enum FormatProblem {
     Newer(String),
     Foreign(&'static str),
+}
+
+/// The start of a small file's text; what is no UTF-8 in it is replaced.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(TEXT_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn parse_format(text: &str) -> Result<LogId, FormatProblem> {
@@ -364,21 +408,27 @@ fn format_text(log: LogId) -> String {
     format!("{FORMAT_NAME}\nversion {FORMAT_VERSION}\nlog {log}\n")
 }
 
-fn write_format(data: &Path, log: LogId) -> Result<(), LogError> {
+/// Makes the directory ours.
+fn write_format(data: &Path, log: LogId) -> Result<LogId, LogError> {
     let (path, temporary) = (data.join(FORMAT), data.join(FORMAT_TEMPORARY));
-    let write = || -> io::Result<()> {
+    let write = || -> io::Result<LogId> {
         let mut file = File::create(&temporary)?;
         file.write_all(format_text(log).as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
-        sync_directory(data)
+        sync_directory(data)?;
+        Ok(log)
     };
     write().map_err(LogError::io("write", &path))
 }
 
 /// The log that the segments in a directory belong to.
 fn identify(files: &SystemFiles) -> Result<Option<LogId>, LogError> {
-    let names = files.list().map_err(LogError::io("list", files.root()))?;
+    let names = match files.list() {
+        Ok(names) => names,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(LogError::io("list", files.root())(e)),
+    };
     for name in names.iter().filter(|n| SegmentName::parse(n).is_some()) {
         let mut page = [0; SEGMENT_PAGE];
         let read = File::open(files.root().join(name)).and_then(|mut f| f.read_exact(&mut page));

@@ -65,7 +65,7 @@ pub(super) fn recover<S: Files>(files: &S, log: LogId, worker: u32, told: u64) -
     let mut recovery = Recovery { next_sequence: told + 1, ..Recovery::default() };
     recovery.damaged_blocks = survey.missing.iter().map(Missing::blocks).sum();
     (recovery.foreign, recovery.missing) = (survey.foreign, survey.missing);
-    recovery.unused.extend(files.list().map_err(LogError::io("list", "log"))?);
+    recovery.unused.extend(files.list().map_err(LogError::io("list", files.place()))?);
     recovery.unused.retain(|name| is_temporary(name, worker));
     for name in &recovery.foreign {
         recovery.last_number = recovery.last_number.max(name.number);
@@ -102,7 +102,7 @@ pub fn recover_others<S: Files>(
     writes: impl Fn(u32) -> bool,
     told: impl Fn(u32) -> u64,
 ) -> Result<Vec<(u32, Recovery)>, LogError> {
-    let names = files.list().map_err(LogError::io("list", "log"))?;
+    let names = files.list().map_err(LogError::io("list", files.place()))?;
     let mut workers: Vec<u32> =
         names.iter().filter_map(|n| SegmentName::parse(n)).map(|n| n.worker).collect();
     workers.sort_unstable();

@@ -153,7 +153,7 @@ impl Survey {
     pub fn take<S: Files>(files: &S, log: LogId, worker: Option<u32>) -> Result<Survey, LogError> {
         let mut names: Vec<SegmentName> = files
             .list()
-            .map_err(LogError::io("list", "log"))?
+            .map_err(LogError::io("list", files.place()))?
             .iter()
             .filter_map(|name| SegmentName::parse(name))
             .filter(|name| worker.is_none_or(|w| w == name.worker))

@@ -363,7 +363,7 @@ pub(in crate::log) fn read_cursors<S: Files>(files: &S, log: LogId) -> Result<Ve
 }
 
 fn read_all<S: Files>(files: &S, log: LogId) -> Result<BTreeMap<String, Entry>, LogError> {
-    let names = files.list().map_err(LogError::io("list", "log"))?;
+    let names = files.list().map_err(LogError::io("list", files.place()))?;
     let mut entries = BTreeMap::new();
     for name in names.iter().filter_map(|n| n.strip_prefix(FILE_PREFIX)).filter(|n| is_cursor_name(n)) {
         if let Some(entry) = read(files, log, name)? {

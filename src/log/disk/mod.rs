@@ -17,6 +17,7 @@ mod uring;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use super::error::CommitFailure;
 use crate::bytes::AlignedBuf;
@@ -80,6 +81,11 @@ pub trait Files: Clone + Send + 'static {
     /// # Errors
     /// The operating system's.
     fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Where the directory is, to be named where it fails.
+    fn place(&self) -> &Path {
+        Path::new("log")
+    }
 
     /// Gives a file another name, replacing what had it.
     ///

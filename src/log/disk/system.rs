@@ -114,6 +114,10 @@ impl Files for SystemFiles {
         Ok(names)
     }
 
+    fn place(&self) -> &Path {
+        self.root()
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.root.join(from), self.root.join(to))
     }

@@ -132,7 +132,7 @@ impl<S: Files> Sweeper<S> {
     /// # Errors
     /// [`LogError`]; segments that could not be looked at stay.
     pub fn sweep(&mut self, retention: &Retention, now_ns: u64) -> Result<Swept, LogError> {
-        let names = self.files.list().map_err(LogError::io("list", "log"))?;
+        let names = self.files.list().map_err(LogError::io("list", self.files.place()))?;
         let mut segments: Vec<SegmentName> = names.iter().filter_map(|n| SegmentName::parse(n)).collect();
         segments.sort_unstable();
         let mut spares: Vec<&String> = names.iter().filter(|n| is_spare(n)).collect();

@@ -15,6 +15,7 @@ mod format;
 mod gathering;
 mod groups;
 pub mod lines;
+mod listen;
 mod live;
 mod metrics;
 mod pages;

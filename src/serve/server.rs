@@ -23,6 +23,7 @@ use super::door::{Context, Contexts, Handshakes, Labeling, Passage, Verifier};
 use super::gathering::{self, Gathering, Load};
 use super::groups::Groups;
 use super::lines::{self, DatagramCounts, Endpoint, Gate, LineListener};
+use super::listen;
 use super::live::{Live, Present, ReloadHook, Reloads, Settings};
 use super::metrics::Facts;
 use super::panels::PanelsHook;
@@ -556,6 +557,5 @@ fn spread(gates: Vec<Gate>, workers: usize) -> Vec<Vec<Option<Gate>>> {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
+    listen::tcp(address).map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
 }

@@ -9,6 +9,7 @@ use mio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 use mio::{Interest, Registry, Token};
 
 use super::super::door::{Context, Handshakes, Tls};
+use super::super::listen;
 use super::super::transport::Transport;
 use super::connection::LineSocket;
 use super::datagrams;
@@ -69,7 +70,7 @@ impl Gate {
     fn bind_plainly(listener: &LineListener) -> io::Result<Gate> {
         let (socket, file, endpoint) = match &listener.endpoint {
             Endpoint::Tcp(address) => {
-                let socket = TcpListener::bind(*address)?;
+                let socket = listen::tcp(*address)?;
                 let endpoint = Endpoint::Tcp(socket.local_addr()?);
                 (GateSocket::Tcp(socket), None, endpoint)
             }
@@ -79,8 +80,7 @@ impl Gate {
                 (GateSocket::Udp(socket), None, endpoint)
             }
             Endpoint::Unix(path) => {
-                let (socket, file) =
-                    socket::bind(path, |path| UnixListener::bind(path), socket::knock_stream)?;
+                let (socket, file) = socket::bind(path, listen::unix, socket::knock_stream)?;
                 (GateSocket::Unix(socket), Some(file), listener.endpoint.clone())
             }
             Endpoint::Unixgram(path) => {

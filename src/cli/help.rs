@@ -65,7 +65,8 @@ FILE
     decoded_size_max: 256MB       # of the same decompressed
     connections_max: 16_384
     header_timeout: 10s           # for a request's head
-    body_idle_timeout: 30s        # without a byte of a body
+    body_idle_timeout: 30s        # without a byte of a body; and after 10s it
+                                  #   must come at 240 bytes/s on average
     idle_timeout: 2m              # between requests
   workers: 4                      # without it, the cores that it may use
   shard:                          # targets are spread over so many processes

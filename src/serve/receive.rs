@@ -56,8 +56,11 @@ impl Desk<'_> {
                     Ok(None) => break,
                     Ok(Some(head)) => {
                         let used = head.bytes;
+                        let now_ns = self.engine.monotonic_ns();
                         self.engine.counters().requests.add(1);
-                        connection.pace.enter(Phase::Body, self.engine.monotonic_ns());
+                        connection.pace.enter(Phase::Body, now_ns);
+                        // What came with the head is the peer's, too.
+                        connection.pace.received(end - at - used, now_ns);
                         self.begin(connection, &head, &buffer[at..at + used]);
                         at += used;
                     }

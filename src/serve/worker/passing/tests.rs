@@ -1,4 +1,4 @@
-//! Workers that are driven by hand, in one thread: what is passed on when.
+//! Workers that are driven by hand, in one thread: what is passed on when, and what they know of who stays.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -20,6 +20,7 @@ use super::super::super::live::Settings;
 use super::super::super::server::{Assembly, ServeOptions, Shared, assemble};
 use super::*;
 use crate::engine::{Engine, Options};
+use crate::http::Timeouts;
 use crate::model::BATCH_ROWS_MAX;
 
 /// Windows that never end: only what a test passes on is passed on.
@@ -295,6 +296,21 @@ fn what_was_read_of_a_request_keeps_its_connection_until_that_is_answered() {
     client.send(write("m v=4 4"));
     assert_eq!(house.answer(&[1], &mut client), TAKEN);
     assert_eq!(house.open(), [0, 1]);
+}
+
+#[test]
+fn what_came_of_a_body_with_its_head_counts_for_its_pace() {
+    let mut house = House::new(1, DoorOptions::default());
+    let mut client = Client::new(&house);
+    let request = write(&"m v=1 1\n".repeat(300));
+    client.send(&request[..request.len() - 10]);
+    house.until(&[0], |house| house.workers[0].open.eq(&1).then_some(()));
+    house.until(&[0], |house| matches!(house.receiving(0), Receiving::Write(_)).then_some(()));
+    let timeouts = Timeouts { body_grace_ms: 0, body_rate_bytes_min: 1, ..Timeouts::default() };
+    let connection = house.workers[0].connections[0].as_ref().unwrap();
+    let now_ns = house.workers[0].engine.monotonic_ns();
+    let left_ns = connection.pace.deadline_ns(&timeouts).unwrap().saturating_sub(now_ns);
+    assert!(left_ns > 10_000_000_000, "over 2000 bytes have come: {left_ns} ns are left at a byte a second");
 }
 
 #[test]

@@ -510,7 +510,7 @@ typedef void (*tdg_log_fn)(void *userdata, int32_t level, tdg_str message);
  */
 typedef struct {
     /**
-     * Rows taken in. They are counted when they come to the engine's threads, shortly after they were pushed.
+     * Rows that were pushed and are on stable storage.
      */
     uint64_t rows_accepted;
     /**

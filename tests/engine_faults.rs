@@ -14,7 +14,6 @@ use tidegate::ingest::PARCEL_ROWS_MAX;
 use tidegate::log::disk::ThreadDisk;
 use tidegate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use tidegate::model::BATCH_ROWS_MAX;
-use tidegate::telemetry::Protocol;
 
 mod engine_kit;
 use engine_kit::{HandledDisk, Hands, log_options, options, read_rows, worker};
@@ -154,7 +153,7 @@ fn rows_of_the_batch_that_was_being_filled_when_a_commit_failed_are_in_doubt_as_
         tokens.push(writer.flush().unwrap());
         // Two blocks are on their way to the disk at most: the last row finds none.
         let deadline = Instant::now() + LONG;
-        while counters.rows_accepted[Protocol::Library as usize].value() <= n {
+        while counters.rows_pending.value() <= n {
             assert!(Instant::now() < deadline, "row {n} was not taken in");
             std::thread::yield_now();
         }

@@ -171,11 +171,6 @@ impl<D: Disk, C: Clock> Host<D, C> {
         if self.guests.is_waited_for(load) {
             self.worker.wait();
         }
-        self.worker.counters().count_rows(
-            Protocol::Library,
-            load.parcel.batch().rows() as u64 - refused,
-            load.parcel.batch().samples(),
-        );
         self.guests.note_end(load, self.worker.last_filled(), refused > 0);
         None
     }

@@ -13,6 +13,7 @@ mod guests;
 mod host;
 mod keeper;
 mod memory;
+mod pending;
 mod policy;
 mod random;
 mod rate;

@@ -20,9 +20,10 @@ use crate::ingest::{
 use crate::log::disk::{Disk, SystemDisk};
 use crate::log::{CommitFailure, Completion, Footer, LogError, Recovery, WorkerLog, WorkerOptions};
 use crate::model::{BlockHeader, BlockKind, Rewrite, SIDE_TEXT_BYTES_MAX, ShapeId, SymbolId};
-use crate::telemetry::WorkerCounters;
+use crate::telemetry::{Protocol, WorkerCounters};
 
 use super::far_off::{self, FarOff};
+use super::pending::Pending;
 use super::policy::{Arrivals, BatchState, Decision};
 use super::trouble::Trouble;
 use super::{Options, Shared};
@@ -84,6 +85,7 @@ pub struct Worker<D: Disk = SystemDisk, C: Clock = SystemClock> {
     blocks: Vec<BlockEntry>,
     checkpoint: Checkpoint,
     suspended: Option<Suspended>,
+    pending: Pending,
     /// Memory is short: the segment is to be ended for it.
     relief_wanted: bool,
     first_row_ns: u64,
@@ -156,6 +158,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
             blocks: Vec::new(),
             checkpoint: Checkpoint::default(),
             suspended,
+            pending: Pending::default(),
             relief_wanted: false,
             first_row_ns: 0,
             waited_since_ns: None,
@@ -202,7 +205,23 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     /// Takes in rows of a parcel that another thread has filled, as [`Ingest::take_in`] does. After a part of them
     /// [`make_room`](Worker::make_room).
     pub(super) fn take_in(&mut self, guest: &mut Guest, parcel: &Parcel, from: usize) -> TakenIn {
-        self.ingest.take_in(guest, parcel, from)
+        let (rows, samples) = (self.ingest.batch().rows(), self.ingest.batch().samples());
+        let taken = self.ingest.take_in(guest, parcel, from);
+        let batch = self.ingest.batch();
+        self.count_rows(Protocol::Library, (batch.rows() - rows) as u64, batch.samples() - samples);
+        taken
+    }
+
+    /// So many rows and values of a protocol were pushed, or dropped by their context's rules, since which
+    /// [`make_room`](Worker::make_room) and [`turn`](Worker::turn) were not called: they count as accepted once their
+    /// block is durable.
+    pub fn count_rows(&mut self, protocol: Protocol, rows: u64, samples: u64) {
+        if rows == 0 {
+            return;
+        }
+        self.pending.take(self.last_filled(), protocol, (rows, samples), &self.counters);
+        // Where all were dropped there may be no commit to come.
+        self.pending.durable(self.durable(), &self.counters);
     }
 
     /// The sequence of the block that rows pushed now will be in.
@@ -393,6 +412,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
         for completion in completions.drain(..) {
             match completion.result {
                 Ok(()) => {
+                    self.pending.durable(completion.sequence, &self.counters);
                     self.counters.commits.add(1);
                     self.counters.committed_bytes.add(completion.buf.len() as u64);
                     self.counters.commit_duration.observe(completion.duration_ns);
@@ -444,6 +464,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     fn fail(&mut self, from: u64, failure: CommitFailure, now_ns: u64, events: &mut Vec<Event>) {
         let upto = self.filling();
         events.push(Event::Failed { from, upto, failure });
+        self.pending.failed(from, &self.counters);
         let block = self.blocks.iter().rev().find(|block| block.sequence == from);
         self.counters.rows_in_doubt.add(block.map_or(0, |block| block.rows.into()));
         self.give_up_batch();
@@ -456,6 +477,7 @@ impl<D: Disk, C: Clock> Worker<D, C> {
     }
 
     fn give_up_batch(&mut self) {
+        self.pending.failed(self.filling(), &self.counters);
         self.counters.rows_in_doubt.add(self.ingest.batch().rows() as u64);
         self.ingest.end_batch();
         self.first_row_ns = 0;

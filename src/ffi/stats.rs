@@ -10,7 +10,7 @@ use crate::telemetry::WorkerCounters;
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct tdg_stats {
-    /// Rows taken in. They are counted when they come to the engine's threads, shortly after they were pushed.
+    /// Rows that were pushed and are on stable storage.
     pub rows_accepted: u64,
     /// Values in these rows.
     pub samples_accepted: u64,

@@ -26,7 +26,8 @@ use super::negotiate;
 use super::report::Told;
 use super::schedule::Agenda;
 use super::subject::{
-    After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, TargetSeries, read_options,
+    After, Arrival, Moment, News, ReportSeries, Scrape, Stage, Subject, Taking, TargetSeries, count_taken,
+    read_options,
 };
 use super::target::TargetKey;
 use super::tls::TlsConfigs;
@@ -472,7 +473,9 @@ impl Rounds {
                 Stage::Report(report, from) => {
                     let ReportSeries { stream, labels, .. } = &mut subject.report;
                     let mut intake = ground.engine.writer(stream).rewriting(Some(labels));
-                    match report.push(*from, stamp_ns, &mut intake, &mut self.result) {
+                    let pushed = report.push(*from, stamp_ns, &mut intake, &mut self.result);
+                    count_taken(&mut self.result, ground.engine);
+                    match pushed {
                         Ok(()) => break report.told(),
                         Err(at) => *from = at,
                     }
@@ -508,9 +511,8 @@ enum Turn {
     Later,
 }
 
-/// Counts what became of rows, and begins anew.
+/// Counts rows that were not taken, and begins anew.
 fn count(result: &mut WriteResult, counters: &WorkerCounters) {
-    counters.count_rows(Protocol::Scrape, result.accepted, result.samples);
     for &(reason, rows) in &result.reasons {
         counters.count_rejected(Protocol::Scrape, reason, rows);
     }

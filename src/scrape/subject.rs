@@ -7,6 +7,7 @@ use mio::Token;
 use crate::engine::{Reservation, Worker};
 use crate::ingest::{ContextId, Stream};
 use crate::model::{Full, Rewrite, WriteResult};
+use crate::telemetry::Protocol;
 use crate::wire::exposition::{
     Counts, Format, HistogramOptions, Page, ScrapeOptions as ReadOptions, Scraper,
 };
@@ -222,7 +223,9 @@ impl TargetSeries {
     ) -> Result<bool, Full> {
         loop {
             let mut intake = engine.writer(&mut self.stream).rewriting(Some(&*self.labels));
-            match reader.push_step(&mut self.page, &mut intake, result) {
+            let pushed = reader.push_step(&mut self.page, &mut intake, result);
+            count_taken(result, engine);
+            match pushed {
                 Err(Full) if engine.make_room() => {}
                 pushed => return pushed,
             }
@@ -237,6 +240,12 @@ impl FormerSeries {
         let mut intake = engine.writer(stream).rewriting(Some(&**labels));
         reader.end_but(page, now, stamp_ns, &self.options, &mut intake);
     }
+}
+
+/// Tells the engine of rows that it was given: before it seals their batch.
+pub(super) fn count_taken(result: &mut WriteResult, engine: &mut Worker) {
+    let (rows, samples) = (&mut result.accepted, &mut result.samples);
+    engine.count_rows(Protocol::Scrape, std::mem::take(rows), std::mem::take(samples));
 }
 
 /// How bodies of a job's targets are read.

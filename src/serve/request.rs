@@ -35,6 +35,8 @@ pub(super) struct WriteRequest {
     content: ContentDecoder,
     rows: Rows,
     pub(super) result: WriteResult,
+    /// Rows and values of the result that the engine was told of.
+    counted: (u64, u64),
     /// The batch that was being filled when the request began.
     first: u64,
     /// It brought exemplars or metadata.
@@ -160,6 +162,7 @@ impl WriteRequest {
             _decoder: decoder,
             rows: opened.rows,
             result: WriteResult::default(),
+            counted: (0, 0),
             first: engine.filling(),
             has_side_records: false,
             failed: None,
@@ -271,12 +274,11 @@ impl WriteRequest {
         Ok(consumed.progress())
     }
 
-    /// Counts the rows and says what the answer has to wait for; `None` if nothing was taken, or all
-    /// of it is durable.
+    /// Counts the rows that were not taken, and says what the answer has to wait for; `None` if nothing was taken, or
+    /// all of it is durable.
     pub(super) fn finish(&self, engine: &Worker) -> Option<Ticket> {
         let counters = engine.counters();
         let protocol = self.format.protocol();
-        counters.count_rows(protocol, self.result.accepted, self.result.samples);
         counters.rows_dropped.set(engine.rows_dropped());
         for &(reason, rows) in &self.result.reasons {
             counters.count_rejected(protocol, reason, rows);
@@ -351,6 +353,7 @@ impl WriteRequest {
             let mut writer = engine.writer(stream).rewriting(rewrite).rehearsed(rehearsed);
             let rows_before = self.result.accepted + self.result.rejected;
             let fed = self.rows.feed(&input[bytes..], last, &mut writer, &mut self.result);
+            self.count_taken(engine);
             self.has_side_records |= stream.side_records() != side_records;
             bytes += fed.consumed;
             // A body that is fed whole is consumed at its end only: there it is rows that tell.
@@ -366,6 +369,13 @@ impl WriteRequest {
                 }
             }
         }
+    }
+
+    /// Tells the engine of rows that it was given: before it seals their batch.
+    fn count_taken(&mut self, engine: &mut Worker) {
+        let taken = (self.result.accepted, self.result.samples);
+        let before = std::mem::replace(&mut self.counted, taken);
+        engine.count_rows(self.format.protocol(), taken.0 - before.0, taken.1 - before.1);
     }
 
     /// Feeds a body that is buffered whole and not known to be of its format. If it is not, nothing of it is taken.
@@ -386,10 +396,12 @@ impl WriteRequest {
             }
             Ok(Fed { state: FedState::Full, .. }) => {
                 self.has_side_records = stream.side_records() != side_records;
+                self.count_taken(engine);
                 Ok(self.feed(body, true, engine, stream))
             }
             Ok(fed) => {
                 self.has_side_records = stream.side_records() != side_records;
+                self.count_taken(engine);
                 Ok(Consumed { bytes: fed.consumed, full: false })
             }
         }

@@ -86,10 +86,12 @@ impl Protocol {
 #[derive(Default, Debug)]
 #[repr(align(128))]
 pub struct WorkerCounters {
-    /// Rows taken, by protocol.
+    /// Rows taken and durable, by protocol.
     pub rows_accepted: [SharedCount; Protocol::ALL.len()],
-    /// Values in the rows taken, by protocol.
+    /// Values in these rows, by protocol.
     pub samples_accepted: [SharedCount; Protocol::ALL.len()],
+    /// Rows taken whose commit has not ended yet.
+    pub rows_pending: SharedCount,
     /// Rows whose commit failed after they had been taken.
     pub rows_in_doubt: SharedCount,
     /// Rows that a writer of the library had pushed, and that no block will hold: it went, or the engine did,
@@ -142,7 +144,7 @@ pub struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    /// Counts what became of a request's rows.
+    /// Counts rows that became durable.
     pub fn count_rows(&self, protocol: Protocol, accepted: u64, samples: u64) {
         self.rows_accepted[protocol as usize].add(accepted);
         self.samples_accepted[protocol as usize].add(samples);

@@ -191,6 +191,10 @@ fn a_failed_sync_is_503_and_a_new_segment_takes_the_next_writes() {
         assert!(acknowledged.len() >= 37);
         assert!(server.metric("tidegate_commits_failed_total") >= 1.0);
         assert!(server.metric("tidegate_rows_in_doubt_total") >= 100.0, "the rows of the failed commit");
+        let accepted = server.metric("tidegate_rows_accepted_total{protocol=\"influx\"}");
+        let acknowledged_rows = 100.0 * acknowledged.len() as f64;
+        // And of the slow request what was durable before its log failed.
+        assert!((0.0..100.0).contains(&(accepted - acknowledged_rows)), "{what}: {accepted} accepted");
         check_rows(&data, &acknowledged, 100);
         server.stop();
         check_rows(&data, &acknowledged, 100);

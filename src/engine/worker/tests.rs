@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::ingest::ContextId;
-use crate::log::disk::simulated::{SimulatedDisk, SimulatedFiles};
+use crate::log::disk::simulated::{Faults, SimulatedDisk, SimulatedFiles};
 use crate::log::{Retention, Survey};
 use crate::model::{FieldText, FieldType, Intake, LabelsBuf, LogId, METRIC_NAME, Refusal};
 
@@ -106,6 +106,50 @@ fn a_batch_that_cannot_be_sealed_fails_and_the_next_one_is_taken() {
     let rows: Vec<u64> =
         Survey::take(&files, LOG, None).unwrap().segments.iter().map(|s| s.totals.rows).collect();
     assert_eq!(rows, [1, 1], "a generation of its own has a segment of its own");
+}
+
+#[test]
+fn rows_count_as_accepted_once_they_are_durable_and_not_if_their_commit_fails() {
+    let (files, clock) = (SimulatedFiles::new(1), HandClock::default());
+    let mut worker = open(&files, &clock, None);
+    let counters = Arc::clone(worker.counters());
+    let told = || {
+        let accepted = |protocol| counters.rows_accepted[protocol as usize].value();
+        [
+            accepted(Protocol::Influx),
+            accepted(Protocol::Statsd),
+            counters.rows_pending.value(),
+            counters.rows_in_doubt.value(),
+        ]
+    };
+    let take = |worker: &mut TestedWorker, protocol, rows: u64| {
+        (0..rows as i64).for_each(|n| push(worker, n));
+        worker.count_rows(protocol, rows, rows);
+        worker.wait();
+    };
+    take(&mut worker, Protocol::Influx, 3);
+    take(&mut worker, Protocol::Statsd, 2);
+    assert_eq!(told(), [0, 0, 5, 0]);
+    assert_eq!(until_told(&mut worker), [Event::Durable { upto: 1 }]);
+    assert_eq!(told(), [3, 2, 0, 0]);
+
+    // One whose sync fails, and one that was being filled.
+    files.set_faults(Faults { sync_fails: 1, ..Faults::default() });
+    take(&mut worker, Protocol::Influx, 7);
+    assert!(worker.make_room());
+    take(&mut worker, Protocol::Statsd, 4);
+    assert!(matches!(until_told(&mut worker)[..], [Event::Failed { from: 2, upto: 3, .. }]));
+    assert_eq!(told(), [3, 2, 0, 11]);
+    files.set_faults(Faults::default());
+    while worker.accepts().is_err() {
+        clock.0.set(clock.0.get() + REOPEN_PAUSE_NS);
+        worker.turn(Arrivals::None, &mut Vec::new());
+    }
+    // Of rows that their rules dropped there is no block: they are done with.
+    worker.count_rows(Protocol::Influx, 1, 0);
+    take(&mut worker, Protocol::Influx, 9);
+    assert!(matches!(until_told(&mut worker)[..], [Event::Durable { .. }]));
+    assert_eq!(told(), [13, 2, 0, 11]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::{Worker, random_u64};
 use crate::ingest::{Stream, Writer};
 use crate::model::{Rewrite, WriteResult};
+use crate::telemetry::Protocol;
 use crate::wire::influx::Dialect;
 use crate::wire::{Decode, FedState, graphite, influx, opentsdb, statsd};
 
@@ -17,6 +18,7 @@ use super::options::LineProtocol;
 #[derive(Debug)]
 pub(super) struct Lane {
     stream: Stream,
+    protocol: Protocol,
     /// `None`: rows are taken as they are.
     context: Option<Arc<Context>>,
 }
@@ -61,12 +63,17 @@ pub(super) struct Used {
 impl Lane {
     pub(super) fn new(protocol: &LineProtocol, context: Option<Arc<Context>>) -> Lane {
         let id = context.as_ref().map_or(protocol.context(), |context| context.id);
-        Lane { stream: Stream::new(id), context }
+        Lane { stream: Stream::new(id), protocol: protocol.label(), context }
     }
 
     fn writer<'a>(&'a mut self, engine: &'a mut Worker) -> Writer<'a> {
         let rewrite = self.context.as_deref().map(|context| context as &dyn Rewrite);
         engine.writer(&mut self.stream).rewriting(rewrite)
+    }
+
+    /// Tells the engine of rows that it was given since the result was `before`, rows and values.
+    fn count_taken(&self, engine: &mut Worker, before: (u64, u64), result: &WriteResult) {
+        engine.count_rows(self.protocol, result.accepted - before.0, result.samples - before.1);
     }
 }
 
@@ -151,7 +158,9 @@ fn feed_rows<D: Decode>(
 ) -> Used {
     let mut bytes = 0;
     loop {
+        let before = (result.accepted, result.samples);
         let fed = decoder.feed(&input[bytes..], last, &mut lane.writer(engine), result);
+        lane.count_taken(engine, before, result);
         bytes += fed.consumed;
         match fed.state {
             FedState::NeedMore | FedState::Done => return Used { bytes, full: false },
@@ -195,8 +204,10 @@ impl Sums {
     /// Writes the rows that are to be written. `false`: the engine has no room for the rest.
     pub(super) fn write(&mut self, engine: &mut Worker, result: &mut WriteResult) -> bool {
         while self.aggregates.has_rows() {
-            let mut writer = self.lane.writer(engine);
-            if self.aggregates.write(&mut writer, result).is_err() && !engine.make_room() {
+            let before = (result.accepted, result.samples);
+            let written = self.aggregates.write(&mut self.lane.writer(engine), result);
+            self.lane.count_taken(engine, before, result);
+            if written.is_err() && !engine.make_room() {
                 return false;
             }
         }

@@ -30,11 +30,8 @@ impl Report {
         Report { listener, protocol, unsaid: 0, next_ns: 0 }
     }
 
-    /// Counts what became of rows, says what was wrong with some at most once a second, and empties the result.
+    /// Counts rows that were refused, says what was wrong with some at most once a second, and empties the result.
     pub(super) fn count(&mut self, result: &mut WriteResult, counters: &WorkerCounters, now_ns: u64) {
-        if result.accepted > 0 {
-            counters.count_rows(self.protocol, result.accepted, result.samples);
-        }
         for &(reason, rows) in &result.reasons {
             counters.count_rejected(self.protocol, reason, rows);
         }

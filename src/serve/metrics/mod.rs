@@ -44,13 +44,17 @@ pub(super) fn render(workers: &[Arc<WorkerCounters>], facts: &Facts) -> String {
     by_protocol(
         &mut text,
         "tidegate_rows_accepted_total",
-        "Rows taken. Each is on disk before its request is answered.",
+        "Rows taken that are on disk. Each is before its request is answered.",
         workers,
         |w| &w.rows_accepted,
     );
-    by_protocol(&mut text, "tidegate_samples_accepted_total", "Values in the rows taken.", workers, |w| {
-        &w.samples_accepted
-    });
+    by_protocol(
+        &mut text,
+        "tidegate_samples_accepted_total",
+        "Values in the rows taken that are on disk.",
+        workers,
+        |w| &w.samples_accepted,
+    );
     let mut rejected = BTreeMap::new();
     for (key, rows) in workers.iter().flat_map(|w| w.rejected()) {
         *rejected.entry(key).or_insert(0) += rows;

@@ -355,6 +355,7 @@ impl Desk<'_> {
                 panels::answer(self.shared.options.panels.as_ref(), routes::bare(head.path), head.query)
             }
             Route::Index => pages::index(),
+            Route::Methods => Answer::empty(204).with_header("Allow", routes::METHODS),
             Route::Write(_) | Route::Query | Route::StatusTsdb | Route::Reload => Answer::empty(404),
         }
     }

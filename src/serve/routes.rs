@@ -32,6 +32,8 @@ pub(super) enum Route {
     Panel,
     /// What this is.
     Index,
+    /// Which methods there are, asked of no path.
+    Methods,
 }
 
 /// Whose words a probe is answered in.
@@ -77,6 +79,7 @@ impl Route {
             "/api/v1/status/tsdb" => Route::StatusTsdb,
             "/-/reload" => Route::Reload,
             "/" => Route::Index,
+            "*" => Route::Methods,
             path if PANEL_PATHS.contains(&path) => Route::Panel,
             "/api/v1/import/prometheus" => Route::Write(Format::Exposition),
             _ if pushgateway::group_path(path).is_some() => {
@@ -93,6 +96,7 @@ impl Route {
             Route::Write(format) => format.allow(),
             Route::Query => "GET, POST",
             Route::Reload => "POST, PUT",
+            Route::Methods => "OPTIONS",
             _ => "GET, HEAD",
         }
     }
@@ -106,6 +110,9 @@ pub(super) fn bare(path: &str) -> &str {
 /// Protobuf, until a request says what it is in.
 const OTLP_METRICS: Format = Format::Otlp(Signal::Metrics, Encoding::Protobuf);
 const OTLP_LOGS: Format = Format::Otlp(Signal::Logs, Encoding::Protobuf);
+
+/// What any path takes.
+pub(super) const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Under which vmagent has the same paths.
 const PREFIXES: [&str; 4] = ["/influx", "/prometheus", "/opentelemetry", "/opentsdb"];
@@ -157,6 +164,14 @@ mod tests {
 
     #[test]
     fn other_paths_and_methods_are_told_apart() {
+        assert!(
+            [Route::Reload, Route::Query, Route::Index, Route::Methods]
+                .into_iter()
+                .flat_map(|route| route.allow().split(", "))
+                .chain(Route::Write(Format::Pushgateway(Change::Update)).allow().split(", "))
+                .all(|method| METHODS.split(", ").any(|m| m == method))
+        );
+        assert_eq!(Route::find(Method::Options, "*"), Ok(Route::Methods));
         assert_eq!(Route::find(Method::Post, "/influxwrite"), Err(NoRoute::Path));
         assert_eq!(Route::find(Method::Get, "/writes"), Err(NoRoute::Path));
         assert_eq!(Route::find(Method::Get, "/write"), Err(NoRoute::Method("POST")));

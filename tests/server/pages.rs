@@ -116,6 +116,9 @@ fn a_wrong_method_is_405_and_says_which_are_right() {
         let reply = client.ask(&request(method, path, &[], b""));
         assert_eq!(reply.expect(405).header("allow"), Some(allow), "{method} {path}");
     }
+    // Of no path: which there are at all.
+    let all = client.ask(&request("OPTIONS", "*", &[], b""));
+    assert_eq!(all.expect(204).header("allow"), Some("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     client.send(&head("HEAD", "/write", &[]));
     assert_eq!(client.reply_to_head().expect(405).header("allow"), Some("POST"));
     for path in ["/writes", "/influxwrite", "/influx", "/api/v2", "/%77rite"] {

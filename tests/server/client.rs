@@ -132,6 +132,8 @@ impl Client {
                 n
             }
             Err(e) if e.kind() == ErrorKind::ConnectionReset => 0,
+            // With a time limit on reading no signal's handler is needed for it: a process that is stopped and goes on.
+            Err(e) if e.kind() == ErrorKind::Interrupted => self.read_more(),
             Err(e) => panic!("no answer: {e}"),
         }
     }

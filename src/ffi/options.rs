@@ -51,7 +51,7 @@ pub extern "C" fn tdg_options_new() -> *mut tdg_options {
 /// | `data.directory` | a path; made if it is missing | none: it must be set |
 /// | `data.retention` | how long rows are kept, as `15d`; `0` for ever | `15d` |
 /// | `data.retention_size` | how many bytes are kept, as `10GiB`; `0` for any | `0` |
-/// | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows; `0%` is none | `5%` |
+/// | `data.free_space_min` | the share of the file system that is kept free, at the cost of the oldest rows; `0` is none | `5%` |
 /// | `data.cursor_size_max` | how many bytes are kept longer for cursors that have not passed them | `10GiB` |
 /// | `data.commit_linger` | how long rows wait for company that somebody waits for | `2ms` |
 /// | `data.commit_interval` | how long rows wait that nobody waits for | `200ms` |

@@ -178,8 +178,11 @@ impl Display for Size {
 impl FromStr for Share {
     type Err = UnitError;
 
-    /// A number of percent with at most two decimals, and the sign.
+    /// A number of percent with at most two decimals, and the sign, which 0 needs not.
     fn from_str(text: &str) -> Result<Share, UnitError> {
+        if text == "0" {
+            return Ok(Share { basis_points: 0 });
+        }
         let number_text = text.strip_suffix('%').ok_or(UnitError::Share)?;
         let (whole, fraction) = match number_text.split_once('.') {
             Some((_, "")) => return Err(UnitError::Share),
@@ -218,7 +221,7 @@ impl Display for UnitError {
         f.write_str(match self {
             UnitError::Duration => "not a duration such as 15d, 1h30m or 500ms",
             UnitError::Size => "not a size such as 512MB, 4GiB or 0",
-            UnitError::Share => "not a percentage such as 25% or 2.5%",
+            UnitError::Share => "not a percentage such as 25%, 2.5% or 0",
             UnitError::Count => "not a whole number",
             UnitError::TooLarge => "too large",
         })
@@ -380,7 +383,8 @@ mod tests {
             assert_eq!(text.parse(), Ok(Share { basis_points }), "{text}");
             assert_eq!(Share { basis_points }.to_string(), text);
         }
-        for text in ["", "%", "25", "-1%", "1.%", "1.234%", "1 %", "+5%", ".5%", "1.+5%"] {
+        assert_eq!("0".parse(), Ok(Share { basis_points: 0 }));
+        for text in ["", "%", "25", "00", "-0", "-1%", "1.%", "1.234%", "1 %", "+5%", ".5%", "1.+5%"] {
             assert_eq!(text.parse::<Share>(), Err(UnitError::Share), "{text}");
         }
         for text in ["100.01%", "101%", "99999999999999999999%", "184467440737095517%"] {

@@ -97,7 +97,7 @@ fn files_that_say_nothing_change_nothing() {
 fn every_key_of_the_file_is_taken() {
     let config = load(
         "listen:\n  - address: 127.0.0.1:9480\n    protocol: http\n  - address: '[::1]:0'\n\
-         data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 25%\n  \
+         data:\n  directory: /srv/d\n  retention: 1w\n  retention_size: 1.5GB\n  free_space_min: 0\n  \
          cursor_size_max: 2GiB\n  commit_linger: 0s\n  \
          commit_interval: 1s\n  commits_per_second_max: 40\n  disk: threads\n\
          limits:\n  memory: 512MB\n  series_max: 1_000\n  body_size_max: 1MB\n  decoded_size_max: 2MiB\n  \
@@ -109,7 +109,7 @@ fn every_key_of_the_file_is_taken() {
         directory: "/srv/d".into(),
         retention: Some(Duration::from_secs(7 * 86_400)),
         retention_bytes: Some(3 << 29),
-        free_space_min_percent: 25,
+        free_space_min_percent: 0,
         cursor_bytes_max: 2 << 30,
         commit_linger: Duration::ZERO,
         commit_interval: Duration::from_secs(1),

@@ -273,6 +273,6 @@ fn a_stream_of_a_damaged_directory_gives_what_is_sound_and_fails_once() {
     assert_eq!([next(&mut stream), next(&mut stream)], [Ok(Some(1)), Ok(Some(1))]);
     let (code, message) = next(&mut stream).unwrap_err();
     assert_eq!(code, 5, "EIO");
-    assert!(message.contains("1 damaged places, known to have had 2 rows"), "{message}");
+    assert!(message.contains("1 damaged place, known to have had 2 rows"), "{message}");
     assert_eq!([next(&mut stream), next(&mut stream)], [Ok(None), Ok(None)]);
 }

@@ -381,14 +381,11 @@ fn a_damaged_payload_costs_its_rows_and_is_named() {
         "{}: damaged payload at byte {}, 4096 bytes, sequence 2, 1 rows",
         second.segment, second.offset
     );
-    assert_eq!(
-        err,
-        format!("tidegate: {damage}\ntidegate: 1 damaged places: what was in them is left out\n")
-    );
+    assert_eq!(err, format!("tidegate: {damage}\ntidegate: 1 damaged place: what was in it is left out\n"));
     let (code, out, err) = output("verify", data.path(), &[]);
     assert_eq!((code, err.as_str()), (1, "tidegate: 1 damaged place\n"));
     assert!(out.starts_with(&format!("{damage}\n1 segments, 3 blocks, 2 rows, ")), "{out}");
-    assert!(out.ends_with(": 1 damaged places, 1 rows lost\n"), "{out}");
+    assert!(out.ends_with(": 1 damaged place, 1 row lost\n"), "{out}");
 }
 
 #[test]
@@ -400,7 +397,7 @@ fn a_damaged_header_costs_its_block_and_the_footer_tells_how_much_that_is() {
     let (code, out, _) = output("verify", data.path(), &[]);
     assert_eq!(code, 1);
     assert!(out.contains("damaged block header at byte 8192, 4096 bytes, sequence 2, 1 rows\n"), "{out}");
-    assert!(out.ends_with(": 1 damaged places, 1 rows lost\n"), "{out}");
+    assert!(out.ends_with(": 1 damaged place, 1 row lost\n"), "{out}");
 }
 
 #[test]
@@ -415,7 +412,7 @@ fn a_damaged_dictionary_costs_nothing_that_is_defined_elsewhere() {
         let (code, out, _) = output("verify", data.path(), &[]);
         assert_eq!(code, 1);
         assert!(out.contains("damaged dictionary section at byte 4096, 4096 bytes, sequence 1\n"), "{out}");
-        assert!(out.ends_with(": 1 damaged places, 0 rows lost\n"), "{out}");
+        assert!(out.ends_with(": 1 damaged place, 0 rows lost\n"), "{out}");
     }
 }
 

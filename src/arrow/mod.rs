@@ -82,8 +82,10 @@ pub fn stream(mut blocks: Blocks, log: LogId) -> ArrowArrayStream {
 }
 
 fn left_out(places: u64, rows: u64) -> String {
+    let several = |number| if number == 1 { "" } else { "s" };
+    let (places_s, rows_s) = (several(places), several(rows));
     format!(
-        "all that can be read was given; left out: {places} damaged places, known to have had {rows} rows \
-         (`tidegate log verify` names them)"
+        "all that can be read was given; left out: {places} damaged place{places_s}, known to have had {rows} \
+         row{rows_s} (`tidegate log verify` names them)"
     )
 }

@@ -10,7 +10,7 @@ use super::left_out::LeftOut;
 use super::ndjson::Ndjson;
 use super::pipe::has_reader;
 use super::selector::Selector;
-use super::tell_lost_segments;
+use super::{counted, tell_lost_segments};
 use crate::cli::args::{CatArgs, CatFormat, Dedup};
 use crate::cli::exit::Failure;
 use crate::clock::{Clock, SystemClock};
@@ -142,7 +142,9 @@ impl Output {
                 if incomplete {
                     _ = writeln!(io::stderr(), "tidegate: {}", self.left_out);
                 }
-                Err(Failure::Failed(format!("{losses} damaged places: what was in them is left out")))
+                let (places, them) =
+                    (counted(losses, "damaged place"), if losses == 1 { "it" } else { "them" });
+                Err(Failure::Failed(format!("{places}: what was in {them} is left out")))
             }
         }
     }

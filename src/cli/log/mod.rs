@@ -55,9 +55,13 @@ fn tell_lost_segments(survey: &Survey) -> u64 {
 fn judge(places_lost: u64) -> Result<(), Failure> {
     match places_lost {
         0 => Ok(()),
-        1 => Err(Failure::Failed("1 damaged place".into())),
-        places => Err(Failure::Failed(format!("{places} damaged places"))),
+        places => Err(Failure::Failed(counted(places, "damaged place"))),
     }
+}
+
+/// So many of something, in words.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Writes to stdout.

@@ -1,6 +1,6 @@
 //! `tidegate log verify`: what is damaged, and what that costs.
 
-use super::{judge, say};
+use super::{counted, judge, say};
 use crate::cli::exit::Failure;
 use crate::cli::progress::Progress;
 use crate::reader::{Reader, Verified};
@@ -18,12 +18,11 @@ pub(super) fn run(reader: &Reader) -> Result<(), Failure> {
 
 fn summary(verified: &Verified) -> String {
     let Verified { segments, blocks, rows, bytes, damaged, rows_lost, rows_unknown } = verified;
+    let (places, rows_gone) = (counted(*damaged, "damaged place"), counted(*rows_lost, "row"));
     let lost = match (damaged, rows_unknown) {
         (0, _) => "sound".into(),
-        (_, false) => format!("{damaged} damaged places, {rows_lost} rows lost"),
-        (_, true) => format!(
-            "{damaged} damaged places, {rows_lost} rows lost, and those of blocks that can't be counted"
-        ),
+        (_, false) => format!("{places}, {rows_gone} lost"),
+        (_, true) => format!("{places}, {rows_gone} lost, and those of blocks that can't be counted"),
     };
     format!("{segments} segments, {blocks} blocks, {rows} rows, {bytes} bytes: {lost}\n")
 }

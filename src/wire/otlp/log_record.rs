@@ -4,6 +4,7 @@ use crate::bytes::ProtobufFields;
 use crate::model::{FieldType, NestedBuf, RowBuf};
 
 use super::decoder::Stop;
+use super::pieces::Pieces;
 use super::point::nanos;
 use super::schema::log_record;
 use super::series::ATTRIBUTES_PREFIX;
@@ -23,14 +24,15 @@ impl LogReader {
         let (mut time, mut observed_time, mut severity, mut dropped, mut flags) = (0, 0, 0, 0, 0);
         let (mut severity_text, mut trace_id, mut span_id, mut event_name) =
             (&[][..], &[][..], &[][..], &[][..]);
-        let mut body = None;
-        for field in ProtobufFields::new(message) {
+        let mut body = Pieces::none(log_record::BODY);
+        let mut fields = ProtobufFields::new(message);
+        while let Some(field) = fields.next() {
             match field? {
                 (log_record::TIME, value) => time = value.fixed64()?,
                 (log_record::OBSERVED_TIME, value) => observed_time = value.fixed64()?,
                 (log_record::SEVERITY_NUMBER, value) => severity = value.varint()?,
                 (log_record::SEVERITY_TEXT, value) => severity_text = value.bytes()?,
-                (log_record::BODY, value) => body = Some(value.bytes()?),
+                (log_record::BODY, value) => body.push(value.bytes()?, fields.rest()),
                 (log_record::DROPPED, value) => dropped = value.varint()?,
                 (log_record::FLAGS, value) => flags = value.fixed32()?.into(),
                 (log_record::TRACE_ID, value) => trace_id = value.bytes()?,
@@ -44,7 +46,7 @@ impl LogReader {
         if observed_time > 0 {
             row.push(b"observed_time", FieldType::I64, nanos(observed_time)? as u64);
         }
-        if let Some(body) = body {
+        if body.is_there() {
             let (kind, word) = AnyValue::read(body)?.field(&mut self.nested, &mut row.heap)?;
             row.push(b"body", kind, word);
         }

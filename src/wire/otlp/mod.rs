@@ -20,6 +20,7 @@ mod json;
 mod log_record;
 mod metric;
 mod names;
+mod pieces;
 mod place;
 mod plain;
 mod point;

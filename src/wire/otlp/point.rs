@@ -8,6 +8,7 @@ use crate::model::{
 
 use super::decoder::{Fault, Stop};
 use super::metric::MetricKind;
+use super::pieces::Pieces;
 use super::schema::{buckets, exponential, histogram, number, point, quantile, summary};
 use super::series::SeriesBuf;
 use super::value::write_double;
@@ -162,8 +163,11 @@ impl PointReader {
         let (mut head, numbers) = (PointHead::default(), numbers(MetricKind::ExponentialHistogram));
         let buf = &mut self.histogram;
         buf.clear();
-        let (mut sum, mut positive, mut negative) = (None, &[][..], &[][..]);
-        for field in ProtobufFields::new(message) {
+        let mut sum = None;
+        let mut positive = Pieces::none(exponential::POSITIVE);
+        let mut negative = Pieces::none(exponential::NEGATIVE);
+        let mut fields = ProtobufFields::new(message);
+        while let Some(field) = fields.next() {
             let field = field?;
             if head.take(&numbers, field, series)? {
                 continue;
@@ -174,8 +178,8 @@ impl PointReader {
                 (exponential::SCALE, value) => buf.schema = sint32(value)?,
                 (exponential::ZERO_COUNT, value) => buf.zero_count = value.fixed64()?,
                 (exponential::ZERO_THRESHOLD, value) => buf.zero_threshold = float(value)?,
-                (exponential::POSITIVE, value) => positive = value.bytes()?,
-                (exponential::NEGATIVE, value) => negative = value.bytes()?,
+                (exponential::POSITIVE, value) => positive.push(value.bytes()?, fields.rest()),
+                (exponential::NEGATIVE, value) => negative.push(value.bytes()?, fields.rest()),
                 (exponential::MIN, value) => buf.min = Some(float(value)?),
                 (exponential::MAX, value) => buf.max = Some(float(value)?),
                 _ => {}
@@ -270,7 +274,7 @@ fn push_histogram(buf: &mut HistogramBuf, sum: Option<f64>, row: &mut RowBuf) ->
 }
 
 /// OTLP's bucket `i` begins where the block format's bucket `i` ends: it is the next one there.
-fn read_buckets(message: &[u8], buf: &mut BucketsBuf) -> Result<(), ProtobufError> {
+fn read_buckets(message: Pieces<'_>, buf: &mut BucketsBuf) -> Result<(), ProtobufError> {
     let (offset, count) = each_bucket(message, |word| buf.count(word))?;
     if count > 0 || offset != 0 {
         buf.span(i64::from(offset) + 1, count);
@@ -279,9 +283,9 @@ fn read_buckets(message: &[u8], buf: &mut BucketsBuf) -> Result<(), ProtobufErro
 }
 
 /// Hands over the counts of a `Buckets`; the answer is its offset and how many there were.
-fn each_bucket(message: &[u8], mut take: impl FnMut(u64)) -> Result<(i32, u64), ProtobufError> {
+fn each_bucket(message: Pieces<'_>, mut take: impl FnMut(u64)) -> Result<(i32, u64), ProtobufError> {
     let (mut offset, mut count) = (0, 0);
-    for field in ProtobufFields::new(message) {
+    for field in message.fields() {
         match field? {
             (buckets::OFFSET, value) => offset = sint32(value)?,
             (buckets::COUNTS, value) => value.each_varint(|word| {
@@ -298,8 +302,8 @@ fn each_bucket(message: &[u8], mut take: impl FnMut(u64)) -> Result<(i32, u64), 
 fn nest(
     buf: &HistogramBuf,
     sum: Option<f64>,
-    positive: &[u8],
-    negative: &[u8],
+    positive: Pieces<'_>,
+    negative: Pieces<'_>,
     nested: &mut NestedBuf,
 ) -> Result<(), Stop> {
     let shallow = "a map of lists is not too deep";

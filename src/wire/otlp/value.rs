@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::bytes::{ProtobufError, ProtobufFields};
 use crate::model::{FieldType, NestedBuf, heap_word};
 
+use super::pieces::Pieces;
 use super::schema::{LIST_VALUES, any_value, key_value};
 
 /// An `AnyValue`.
@@ -20,11 +21,20 @@ pub(super) enum AnyValue<'b> {
     Bool(bool),
     Int(i64),
     Double(f64),
-    /// The fields of an `ArrayValue`.
-    Array(&'b [u8]),
-    /// The fields of a `KeyValueList`.
-    Map(&'b [u8]),
+    /// The values of an `ArrayValue`.
+    Array(List<'b>),
+    /// The pairs of a `KeyValueList`.
+    Map(List<'b>),
     Bytes(&'b [u8]),
+}
+
+/// An `ArrayValue` or a `KeyValueList`, found in the `AnyValue` around it, where it may be in pieces.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct List<'b> {
+    around: Pieces<'b>,
+    number: u32,
+    /// Pieces of an earlier list, which is none since another kind of value came behind it.
+    skip: usize,
 }
 
 /// A `KeyValue`.
@@ -36,31 +46,60 @@ pub(super) struct KeyValue<'b> {
 
 impl<'b> KeyValue<'b> {
     pub(super) fn read(message: &'b [u8]) -> Result<KeyValue<'b>, ProtobufError> {
-        let mut read = KeyValue { key: &[], value: AnyValue::Empty };
-        for field in ProtobufFields::new(message) {
+        let (mut key, mut any) = (&[][..], Pieces::none(key_value::VALUE));
+        let mut fields = ProtobufFields::new(message);
+        while let Some(field) = fields.next() {
             match field? {
-                (key_value::KEY, value) => read.key = value.bytes()?,
-                (key_value::VALUE, value) => read.value = AnyValue::read(value.bytes()?)?,
+                (key_value::KEY, value) => key = value.bytes()?,
+                (key_value::VALUE, value) => any.push(value.bytes()?, fields.rest()),
                 _ => {}
             }
         }
-        Ok(read)
+        Ok(KeyValue { key, value: AnyValue::read(any)? })
+    }
+}
+
+impl<'b> List<'b> {
+    /// The messages in the list.
+    fn values(self) -> impl Iterator<Item = Result<&'b [u8], ProtobufError>> {
+        // A list that was found is one: `AnyValue::read` has seen all of what is around it.
+        let lists = self.around.fields().flatten().filter(move |(number, _)| *number == self.number);
+        lists.skip(self.skip).flat_map(|(_, list)| list.message()).flatten().filter_map(|field| match field {
+            Ok((LIST_VALUES, value)) => Some(value.bytes()),
+            Ok(_) => None,
+            Err(e) => Some(Err(e)),
+        })
     }
 }
 
 impl<'b> AnyValue<'b> {
-    pub(super) fn read(message: &'b [u8]) -> Result<AnyValue<'b>, ProtobufError> {
+    pub(super) fn read(message: Pieces<'b>) -> Result<AnyValue<'b>, ProtobufError> {
         let mut read = AnyValue::Empty;
-        for field in ProtobufFields::new(message) {
+        let (mut arrays, mut maps) = (0, 0);
+        for field in message.fields() {
             let (number, value) = field?;
-            // Of several the last one counts.
+            // Of several the last one counts; lists behind one another are one list.
             read = match number {
                 any_value::STRING => AnyValue::String(value.bytes()?),
                 any_value::BOOL => AnyValue::Bool(value.varint()? != 0),
                 any_value::INT => AnyValue::Int(value.varint()? as i64),
                 any_value::DOUBLE => AnyValue::Double(f64::from_bits(value.fixed64()?)),
-                any_value::ARRAY => AnyValue::Array(value.bytes()?),
-                any_value::MAP => AnyValue::Map(value.bytes()?),
+                any_value::ARRAY => {
+                    value.bytes()?;
+                    arrays += 1;
+                    match read {
+                        AnyValue::Array(_) => read,
+                        _ => AnyValue::Array(List { around: message, number, skip: arrays - 1 }),
+                    }
+                }
+                any_value::MAP => {
+                    value.bytes()?;
+                    maps += 1;
+                    match read {
+                        AnyValue::Map(_) => read,
+                        _ => AnyValue::Map(List { around: message, number, skip: maps - 1 }),
+                    }
+                }
                 any_value::BYTES => AnyValue::Bytes(value.bytes()?),
                 _ => read,
             };
@@ -102,17 +141,17 @@ impl<'b> AnyValue<'b> {
             }
             AnyValue::Array(values) => {
                 out.push(b'[');
-                for (i, value) in messages(values).enumerate() {
+                for (i, value) in values.values().enumerate() {
                     if i > 0 {
                         out.push(b',');
                     }
-                    AnyValue::read(value?)?.write_json(out)?;
+                    AnyValue::read(Pieces::one(value?))?.write_json(out)?;
                 }
                 out.push(b']');
             }
             AnyValue::Map(values) => {
                 out.push(b'{');
-                for (i, pair) in messages(values).enumerate() {
+                for (i, pair) in values.values().enumerate() {
                     if i > 0 {
                         out.push(b',');
                     }
@@ -162,14 +201,14 @@ impl<'b> AnyValue<'b> {
             AnyValue::Bytes(bytes) => nested.bytes(bytes),
             AnyValue::Array(values) => {
                 nested.begin_list().map_err(|_| TOO_DEEP)?;
-                for value in messages(values) {
-                    AnyValue::read(value?)?.nest(nested)?;
+                for value in values.values() {
+                    AnyValue::read(Pieces::one(value?))?.nest(nested)?;
                 }
                 nested.end();
             }
             AnyValue::Map(values) => {
                 nested.begin_map().map_err(|_| TOO_DEEP)?;
-                for pair in messages(values) {
+                for pair in values.values() {
                     let pair = KeyValue::read(pair?)?;
                     nested.key(pair.key);
                     pair.value.nest(nested)?;
@@ -183,15 +222,6 @@ impl<'b> AnyValue<'b> {
 
 /// The check of the whole body has refused what is deeper: no checked body ends here.
 const TOO_DEEP: ProtobufError = ProtobufError::Group;
-
-/// The messages of a repeated field that is the only one of its message.
-fn messages(list: &[u8]) -> impl Iterator<Item = Result<&[u8], ProtobufError>> {
-    ProtobufFields::new(list).filter_map(|field| match field {
-        Ok((LIST_VALUES, value)) => Some(value.bytes()),
-        Ok(_) => None,
-        Err(e) => Some(Err(e)),
-    })
-}
 
 /// Appends the shortest text that reads back as the same double: with a point or an exponent, so that it is told
 /// from an integer.
@@ -277,6 +307,10 @@ mod tests {
         [message(1, key.as_bytes()), message(2, value)].concat()
     }
 
+    fn read(message: &[u8]) -> AnyValue<'_> {
+        AnyValue::read(Pieces::one(message)).unwrap()
+    }
+
     fn text(value: AnyValue<'_>) -> String {
         let mut out = Vec::new();
         value.write_text(&mut out).unwrap();
@@ -311,7 +345,7 @@ mod tests {
             message(1, &pair("b", &message(any_value::BYTES, b"hi"))),
         ];
         assert_eq!(
-            text(AnyValue::Map(&map.concat())),
+            text(read(&message(any_value::MAP, &map.concat()))),
             r#"{"list":["a\"\\\n\u0001","Infinity",null],"k":7,"b":"aGk="}"#
         );
     }
@@ -319,6 +353,32 @@ mod tests {
     #[test]
     fn of_several_values_the_last_one_counts() {
         let twice = [message(any_value::STRING, b"a"), vec![0x18, 0x07]].concat();
-        assert_eq!(AnyValue::read(&twice), Ok(AnyValue::Int(7)));
+        assert_eq!(read(&twice), AnyValue::Int(7));
+    }
+
+    #[test]
+    fn a_value_in_pieces_is_their_fields_one_behind_the_other() {
+        let int = |value: u8| message(1, &[0x18, value]);
+        let list = |values: &[u8]| message(any_value::ARRAY, values);
+        let map = |key: &str| message(any_value::MAP, &message(1, &pair(key, &[0x18, 7])));
+        let string = message(any_value::STRING, b"s");
+        let cases: [(&[Vec<u8>], &str); 8] = [
+            (&[string.clone(), vec![]], "s"),
+            (&[vec![], string.clone(), vec![]], "s"),
+            (&[list(&int(1)), list(&int(2)), list(&[])], "[1,2]"),
+            (&[[list(&int(1)), list(&int(2))].concat(), list(&int(3))], "[1,2,3]"),
+            (&[list(&int(1)), string.clone(), list(&int(2)), list(&int(3))], "[2,3]"),
+            (&[list(&int(1)), map("a"), list(&int(2)), map("b"), map("c")], r#"{"b":7,"c":7}"#),
+            (&[map("a"), vec![], map("b")], r#"{"a":7,"b":7}"#),
+            (&[list(&int(1)), string], "s"),
+        ];
+        for (pieces, expected) in cases {
+            let mut pair = message(2, &pieces[0]);
+            // The key may stand between.
+            pair.extend_from_slice(&message(1, b"k"));
+            pieces[1..].iter().for_each(|piece| pair.extend_from_slice(&message(2, piece)));
+            let read = KeyValue::read(&pair).unwrap();
+            assert_eq!((read.key, text(read.value).as_str()), (&b"k"[..], expected), "{pieces:x?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::schema::{Field, Kind, LOGS_REQUEST, METRICS_REQUEST, Message, metric};
 use super::{Decoded, Encoding, NOW_NS, Signal, decode, stingy};
-use crate::bytes::{write_varint, zigzag};
+use crate::bytes::{ProtobufFields, write_varint, zigzag};
 use crate::model::{NAN_CANONICAL_BITS, WriteResult};
 use crate::wire::Decode;
 use crate::wire::otlp::Decoder;
@@ -92,15 +92,35 @@ fn write_field(field: &Field, values: &[Written], dice: &mut Dice<'_>, out: &mut
         out.protobuf.extend_from_slice(&packed);
     } else {
         for value in values {
-            write_varint(&mut out.protobuf, (field.number << 3 | wire_type).into());
-            if is_sized {
-                write_varint(&mut out.protobuf, value.protobuf.len() as u64);
+            let is_one = matches!(field.kind, Kind::Message(_)) && !field.repeated;
+            let (first, second) =
+                value.protobuf.split_at(if is_one { cut(&value.protobuf, dice) } else { 0 });
+            let pieces = if first.is_empty() { &[second][..] } else { &[first, second] };
+            for piece in pieces {
+                write_varint(&mut out.protobuf, (field.number << 3 | wire_type).into());
+                if is_sized {
+                    write_varint(&mut out.protobuf, piece.len() as u64);
+                }
+                out.protobuf.extend_from_slice(piece);
             }
-            out.protobuf.extend_from_slice(&value.protobuf);
         }
     }
     let texts: Vec<&str> = values.iter().map(|value| value.json.as_str()).collect();
     out.json += &if field.repeated { format!("[{}]", texts.join(",")) } else { texts[0].to_owned() };
+}
+
+/// Where a message is cut into two pieces: behind one of its fields, now and then, or nowhere.
+fn cut(message: &[u8], dice: &mut Dice<'_>) -> usize {
+    let roll = dice.byte();
+    if roll < 200 {
+        return 0;
+    }
+    let mut fields = ProtobufFields::new(message);
+    let mut ends = Vec::new();
+    while let Some(Ok(_)) = fields.next() {
+        ends.push(message.len() - fields.rest().len());
+    }
+    if ends.is_empty() { 0 } else { dice.pick(&ends) }
 }
 
 fn write_value(field: &Field, dice: &mut Dice<'_>, depth: u32) -> Written {

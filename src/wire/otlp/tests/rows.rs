@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::super::pieces::Pieces;
 use super::super::value::AnyValue;
 use super::{Decoded, Encoding, NOW_NS, Signal, decode};
 use crate::model::{
@@ -667,7 +668,61 @@ fn a_decoder_is_used_again() {
 
 #[test]
 fn attribute_values_are_read_as_they_lie() {
-    assert_eq!(AnyValue::read(b""), Ok(AnyValue::Empty));
-    assert_eq!(AnyValue::read(b"\x0a\x01x"), Ok(AnyValue::String(b"x")));
-    assert_eq!(AnyValue::read(b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok(AnyValue::Int(-1)));
+    let read = |message| AnyValue::read(Pieces::one(message));
+    assert_eq!(read(b""), Ok(AnyValue::Empty));
+    assert_eq!(read(b"\x0a\x01x"), Ok(AnyValue::String(b"x")));
+    assert_eq!(read(b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok(AnyValue::Int(-1)));
+}
+
+/// A message in a field, with its number and length before it.
+fn within(number: u8, messages: &[&[u8]]) -> Vec<u8> {
+    let message = messages.concat();
+    [&[number << 3 | 2, u8::try_from(message.len()).unwrap()], &message[..]].concat()
+}
+
+/// The row of an exponential histogram whose point has these fields.
+fn exponential_in_protobuf(scale: u8, sides: &[&[u8]]) -> Row {
+    let point = within(1, &[&[0x30, scale], &sides.concat()]);
+    let metric = within(2, &[&within(1, &[b"m"]), &within(10, &[&point, &[0x10, 2]])]);
+    let body = within(1, &[&within(2, &[&metric])]);
+    decode(Signal::Metrics, Encoding::Protobuf, &body).unwrap().rows.pop().unwrap()
+}
+
+#[test]
+fn buckets_in_pieces_are_one() {
+    let json = |scale: u8| {
+        let sides = json!({"scale": scale, "positive": {"offset": 2, "bucketCounts": [1, 2, 3]},
+            "negative": {"offset": -1, "bucketCounts": [4]}});
+        row("exponentialHistogram", sides)
+    };
+    // Zigzag: 4 is 2, and 1 is -1. Counts are packed, or one by one.
+    let (offset, counts) = (&[0x08, 4][..], &[0x12, 2, 1, 2][..]);
+    let negative = within(9, &[&[0x10, 4, 0x08, 1]]);
+    // A scale of 9 has no schema.
+    for scale in [0, 9] {
+        for pieces in [
+            [within(8, &[offset]), within(8, &[counts, &[0x10, 3]])],
+            [within(8, &[&[0x08, 6], counts]), within(8, &[&[0x10, 3], offset])],
+            [within(8, &[offset, counts, &[0x10, 3]]), within(8, &[])],
+        ] {
+            let [first, second] = &pieces;
+            let read = exponential_in_protobuf(scale * 2, &[first, &negative, second]);
+            assert_eq!(read, json(scale), "{pieces:x?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_body_in_pieces_is_one() {
+    let in_protobuf = |pieces: &[&[u8]]| {
+        let record: Vec<u8> = pieces.iter().flat_map(|piece| within(5, &[piece])).collect();
+        let body = within(1, &[&within(2, &[&within(2, &[&record])])]);
+        decode(Signal::Logs, Encoding::Protobuf, &body).unwrap()
+    };
+    let list = |value: u8| within(5, &[&within(1, &[&[0x18, value]])]);
+    let whole = logs(json!({"body": {"arrayValue": {"values": [{"intValue": 1}, {"intValue": 2}]}}}));
+    assert_eq!(in_protobuf(&[&list(1), &list(2)]), whole);
+    assert_eq!(in_protobuf(&[&[list(1), list(2)].concat(), b""]), whole);
+    assert_eq!(in_protobuf(&[b"\x0a\x01x", b""]), logs(json!({"body": {"stringValue": "x"}})));
+    assert_eq!(in_protobuf(&[b"", b""]), logs(json!({"body": {}})));
 }

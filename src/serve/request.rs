@@ -326,17 +326,20 @@ impl WriteRequest {
                 return Err(GivenUp::Memory);
             }
             decoded.reserve(DECODED_PIECE_BYTES);
-            let piece = self.content.decode(&encoded[at..], &mut decoded).map_err(GivenUp::Body)?;
-            at += piece.consumed;
+            let piece = self.content.decode(&encoded[at..], &mut decoded);
+            // What precedes a fault is fed, also if it has waited for room until now.
             let consumed = self.feed(&decoded, false, engine, stream);
             decoded.drain(..consumed.bytes);
+            at += piece.as_ref().map_or(0, |piece| piece.consumed);
             pieces += 1;
-            if consumed.full || piece.output_full && pieces == DECODED_PIECES_MAX {
+            let output_full = piece.as_ref().is_ok_and(|piece| piece.output_full);
+            if consumed.full || output_full && pieces == DECODED_PIECES_MAX {
                 self.tail = decoded;
                 self.encoded = encoded[at..].to_vec();
                 return Ok(Progress::Stalled);
             }
-            if !piece.output_full {
+            piece.map_err(GivenUp::Body)?;
+            if !output_full {
                 debug_assert_eq!(at, encoded.len());
                 self.tail = decoded;
                 return Ok(Progress::More);
@@ -507,15 +510,17 @@ fn collect(
 
 /// The answer to a request that was given up.
 pub(super) fn given_up_answer(format: Format, why: &GivenUp, result: &WriteResult) -> Answer {
+    // What is sent again counts no rows, unless it is known that there are none.
+    let none = Some(result).filter(|result| result.accepted + result.rejected == 0);
     match why {
         // Rows that came before the fault are taken and stay: the counts say so.
         GivenUp::Body(e) => format.error_answer(e.status().0, &e.to_string(), Some(result)),
         GivenUp::Malformed(e) => format.error_answer(400, &e.error, Some(result)),
         GivenUp::Memory => {
-            format.error_answer(503, "out of memory budget: try again later", None).retry_later()
+            format.error_answer(503, "out of memory budget: try again later", none).retry_later()
         }
         GivenUp::Overload => {
-            format.error_answer(503, "the disk does not keep up: try again later", None).retry_later()
+            format.error_answer(503, "the disk does not keep up: try again later", none).retry_later()
         }
         GivenUp::RefusedWhole => format.refused_whole_answer(result),
     }

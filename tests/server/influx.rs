@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value as Json, json};
 
-use super::client::{Client, chunked, head, post, request};
+use super::client::{Client, Reply, chunked, head, post, request};
 use super::harness::{Server, Setup, wait_until};
 use super::log::cat;
 
@@ -274,11 +274,79 @@ fn a_body_that_breaks_is_counted_as_far_as_it_came() {
         let reply = server.ask(&request("POST", path, &[("Content-Encoding", "gzip")], &gzip));
         let said = reply.expect(400).json();
         assert!(said[field].as_str().unwrap().contains("checksum"), "{said}");
-        assert_eq!((&said["accepted"], &said["rejected"]), (&json!(0), &json!(0)), "{said}");
+        assert_eq!((&said["accepted"], &said["rejected"]), (&json!(1), &json!(1)), "{said}");
         let reply = server.ask(&request("POST", path, &[("Content-Encoding", "gzip")], b"not gzip"));
         assert_eq!(reply.expect(400).json()["errors"], json!([]), "{}", reply.text());
     }
-    assert!(cat(&server.data).is_empty());
+    assert_eq!(values(&cat(&server.data), "a"), [1.0; 3]);
+}
+
+#[test]
+fn bytes_behind_compressed_data_are_answered_alike_however_the_body_is_cut() {
+    let server = Server::start();
+    let commits = || server.metric("tidegate_commit_duration_seconds_count");
+    let mut sent = Vec::new();
+    for (n, (name, encoded)) in encodings(b"cpu a=1 1\ncpu a=x 2\n").into_iter().enumerate() {
+        if name == "identity" {
+            continue;
+        }
+        let body = [&encoded[..], b"garbage"].concat();
+        let whole = request("POST", "/write", &[("Content-Encoding", name)], &body);
+        let at_once = server.ask(&whole).expect(400).json();
+        assert_eq!((&at_once["accepted"], &at_once["rejected"]), (&json!(1), &json!(1)), "{name} {at_once}");
+        let mut client = server.client();
+        let (start, end) = whole.split_at(whole.len() - b"garbage".len());
+        let before = commits();
+        client.send(start);
+        wait_until("the row's commit", || commits() > before);
+        assert_eq!(client.ask(end).expect(400).json(), at_once, "{name}");
+        sent.extend([1.0; 2]);
+        assert_eq!(values(&cat(&server.data), "a"), sent, "{name} {n}");
+    }
+}
+
+#[test]
+fn a_write_that_is_refused_by_its_head_counts_no_rows() {
+    let server = Server::start();
+    let nothing = |reply: &Reply| {
+        let said = reply.json();
+        assert_eq!((&said["accepted"], &said["rejected"]), (&json!(0), &json!(0)), "{said}");
+        assert_eq!(said["errors"], json!([]), "{said}");
+        said
+    };
+    for (path, field) in VERSIONS.into_iter().zip(["error", "message", "error"]) {
+        let coding = request("POST", path, &[("Content-Encoding", "br")], b"cpu a=1 1");
+        for (bytes, status) in [(coding, 415), (post(&format!("{path}?precision=x"), "cpu a=1 1"), 400)] {
+            let said = nothing(server.ask(&bytes).expect(status));
+            assert!(said[field].is_string(), "{said}");
+            assert_eq!(said.get("data"), (path == VERSIONS[2]).then_some(&json!([])), "{said}");
+        }
+    }
+    for path in [
+        "/api/v1/import",
+        "/api/v1/import/ndjson",
+        "/api/v1/import/prometheus",
+        "/api/put",
+        "/collectd",
+        "/metrics/job/a",
+        "/api/v1/write",
+    ] {
+        let coding = request("POST", path, &[("Content-Encoding", "br")], b"x");
+        nothing(server.ask(&coding).expect(415));
+    }
+    for (target, content_type, status) in [
+        ("/api/v1/import?extra_label=x", "", 400),
+        ("/api/v1/import/prometheus?timestamp=x", "", 400),
+        ("/api/v1/import/prometheus", "application/vnd.google.protobuf; proto=x", 415),
+        ("/api/put?details=%f", "", 400),
+        ("/collectd?store_rates=x", "", 400),
+        ("/metrics/job/a/b", "", 400),
+        ("/metrics/job/a", "application/vnd.google.protobuf; proto=x", 415),
+        ("/api/v1/write", "application/json", 415),
+    ] {
+        let bytes = request("POST", target, &[("Content-Type", content_type)], b"x");
+        nothing(server.ask(&bytes).expect(status));
+    }
 }
 
 #[test]

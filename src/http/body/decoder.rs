@@ -11,8 +11,10 @@ pub struct ContentDecoder {
     pub(super) coding: Coding,
     encoded_left: u64,
     decoded_left: u64,
-    /// The last call filled its room: the machine may hold output back, without input.
+    /// The last call filled its room: the machine may hold output back, without input. Or there is a fault to tell.
     holds_output: bool,
+    /// What ends the data that was handed out.
+    fault: Option<BodyError>,
 }
 
 /// The machine of each coding, at its start or somewhere inside a body.
@@ -30,7 +32,8 @@ pub struct Decoded {
     pub consumed: usize,
     /// Bytes appended.
     pub produced: usize,
-    /// The room is used up: take the output and call again with the rest of the input, even if that is empty.
+    /// The room is used up, or a fault follows: take the output and call again with the rest of the input, even if
+    /// that is empty.
     pub output_full: bool,
 }
 
@@ -58,6 +61,7 @@ impl ContentDecoder {
             encoded_left: limits.body_bytes_max,
             decoded_left: limits.decoded_bytes_max,
             holds_output: false,
+            fault: None,
         }
     }
 
@@ -70,26 +74,42 @@ impl ContentDecoder {
     ///
     /// # Errors
     ///
-    /// `out` is as it was before the call.
+    /// `out` is as it was before the call: what precedes a fault is handed out by the call before, so that it is the
+    /// same wherever the input is cut. (But for damage within a zstd frame: that machine keeps what it had decoded.)
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Decoded, BodyError> {
-        let before = out.len();
-        let result = self.step(input, out).and_then(|consumed| {
-            let produced = out.len() - before;
-            self.encoded_left =
-                self.encoded_left.checked_sub(consumed as u64).ok_or(BodyError::EncodedTooLarge)?;
-            self.decoded_left =
-                self.decoded_left.checked_sub(produced as u64).ok_or(BodyError::DecodedTooLarge)?;
-            self.holds_output = out.len() == out.capacity();
-            Ok(Decoded { consumed, produced, output_full: self.holds_output })
-        });
-        if result.is_err() {
-            out.truncate(before);
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
-        result
+        let before = out.len();
+        let allowed =
+            usize::try_from(self.encoded_left).map_or(input, |left| &input[..left.min(input.len())]);
+        let room = usize::try_from(self.decoded_left).unwrap_or(usize::MAX);
+        let stepped = self.step(allowed, out);
+        self.holds_output = out.len() == out.capacity();
+        let (consumed, fault) = match stepped {
+            _ if out.len() - before > room => (input.len(), Some(BodyError::DecodedTooLarge)),
+            Ok(consumed) if consumed < input.len() && consumed == allowed.len() && !self.holds_output => {
+                (input.len(), Some(BodyError::EncodedTooLarge))
+            }
+            Ok(consumed) => (consumed, None),
+            Err(fault) => (input.len(), Some(fault)),
+        };
+        out.truncate(before.saturating_add(room));
+        let produced = out.len() - before;
+        self.encoded_left = self.encoded_left.saturating_sub(consumed as u64);
+        self.decoded_left -= produced as u64;
+        self.fault = fault;
+        if let Some(fault) = fault {
+            self.holds_output = true;
+            if produced == 0 {
+                return Err(fault);
+            }
+        }
+        Ok(Decoded { consumed, produced, output_full: self.holds_output })
     }
 
-    /// Whether output is held back for which the last call had no room: call [`ContentDecoder::decode`] again, even
-    /// with no input.
+    /// Whether output is held back for which the last call had no room, or a fault: call [`ContentDecoder::decode`]
+    /// again, even with no input.
     pub fn holds_output(&self) -> bool {
         self.holds_output
     }
@@ -101,6 +121,9 @@ impl ContentDecoder {
     ///
     /// [`BodyError::Truncated`].
     pub fn finish(&self) -> Result<(), BodyError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         let complete = !self.holds_output
             && match &self.coding {
                 Coding::Identity => true,

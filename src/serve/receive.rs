@@ -243,11 +243,11 @@ impl Desk<'_> {
         let tenant = tenant(format, head);
         if tenant.as_ref().is_some_and(|tenant| tenant.len() > TENANT_BYTES_MAX) {
             let why = format!("a tenant's name is at most {TENANT_BYTES_MAX} bytes");
-            return Err(format.error_answer(400, &why, None));
+            return Err(format.refusal(400, &why));
         }
         match self.shared.contexts.enter(passage, format.context(), labeling, tenant.as_deref()) {
             Ok(context) => Ok(Some(context)),
-            Err(_) => Err(format.error_answer(503, "too many tenants: try again later", None).retry_later()),
+            Err(_) => Err(format.refusal(503, "too many tenants: try again later").retry_later()),
         }
     }
 
@@ -261,10 +261,10 @@ impl Desk<'_> {
         let opened = format.open(head, self.engine.wall_ns(), &self.shared.groups)?;
         let format = opened.format;
         if self.shared.draining() {
-            return Err(format.error_answer(503, "shutting down", None).retry_later());
+            return Err(format.refusal(503, "shutting down").retry_later());
         }
         if let Err(failure) = self.engine.accepts() {
-            return Err(failed_answer(format, &failure));
+            return Err(format.refusal(503, &failure.to_string()).retry_later());
         }
         if self.shared.memory.exhausted(self.engine.memory_held_bytes()) {
             self.shared.want_relief(self.engine.memory_held_bytes());
@@ -529,7 +529,7 @@ fn target(head: &[u8]) -> Cow<'_, str> {
 fn refused_answer(door: &Door, route: Result<Route, NoRoute>, path: &str, busy: bool) -> Answer {
     let (status, why) = if busy { (503, "too many logins: try again later") } else { (401, "unauthorized") };
     let answer = match route {
-        Ok(Route::Write(format)) => format.error_answer(status, why, None),
+        Ok(Route::Write(format)) => format.refusal(status, why),
         _ => error_answer(path, status, why),
     };
     if busy {

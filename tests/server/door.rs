@@ -171,7 +171,8 @@ fn who_shows_nothing_or_the_wrong_thing_is_told_so_before_the_body_is_read() {
     };
     for shown in ["", "Basic", "Basic %%", "Bearer wrong", &basic("ann", "wrong"), &basic("bob", "secret")] {
         let reply = ask("/write", shown);
-        assert_eq!(reply.expect(401).json(), json!({"error": "unauthorized"}), "{shown}");
+        let said = json!({"error": "unauthorized", "accepted": 0, "rejected": 0, "errors": []});
+        assert_eq!(reply.expect(401).json(), said, "{shown}");
         assert_eq!(reply.header("www-authenticate"), Some("Basic realm=\"tidegate\""));
     }
     assert_eq!(ask("/api/v2/write", "").expect(401).json()["code"], "unauthorized");

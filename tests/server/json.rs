@@ -217,7 +217,8 @@ fn victoriametrics_lines_become_rows() {
     assert_eq!(rows(), expected);
     server.ask(&post("/api/v1/import", "\n")).expect(204);
     let reply = server.ask(&post("/api/v1/import?extra_label=job", line)).expect(400).json();
-    assert_eq!(reply, json!({"error": "extra_label is name=value, not \"job\""}));
+    let error = "extra_label is name=value, not \"job\"";
+    assert_eq!(reply, json!({"error": error, "accepted": 0, "rejected": 0, "errors": []}));
 }
 
 #[test]
@@ -238,6 +239,12 @@ fn opentsdb_points_become_rows() {
     let reply = server.ask(&post("/api/put?details", &both)).expect(400).json();
     assert_eq!((&reply["success"], &reply["failed"]), (&json!(1), &json!(1)));
     assert_eq!(reply["errors"], json!([{"index": 2, "datapoint": bad, "error": error}]));
+    // Shown as it was sent, also where that is more than 64 bits.
+    for value in ["1e400", "18446744073709551616", "-0.50E+999"] {
+        let bad = format!(r#"{{"value":{value}, "metric":"m","timestamp":1,"tags":{{"b":"1","a":"2"}}}}"#);
+        let reply = server.ask(&post("/api/put?details", &bad));
+        assert!(reply.expect(400).text().contains(&format!("\"datapoint\":{bad},")), "{}", reply.text());
+    }
 
     // What is no JSON takes nothing, whatever stands before the fault.
     let cut = format!("[{point},{point}");

@@ -14,7 +14,7 @@ use crate::model::WriteResult;
 /// Reads the head of a write. Rows without a time get `wall_ns`.
 pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
     let format = Format::Collectd;
-    let counters = counters(head.query).map_err(|e| plain::error_answer(400, &e, None))?;
+    let counters = counters(head.query).map_err(|e| format.refusal(400, &e))?;
     Ok(Opened {
         format,
         encoding: format.encoding(head)?,

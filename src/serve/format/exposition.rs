@@ -8,15 +8,15 @@ use crate::wire::exposition::{
 };
 
 use super::super::answer::Answer;
-use super::{Format, Opened, Reading, Rows, plain};
+use super::{Format, Opened, Reading, Rows};
 use crate::http::{Head, Query};
 
 /// Reads the head of an import.
 pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
-    let bad = |status: u16, error: &str| plain::error_answer(status, error, None);
-    let of_body = body_format(head).map_err(|error| bad(415, error))?;
-    let params = Params::parse(head.query, wall_ns).map_err(|error| bad(400, &error))?;
-    let encoding = Format::Exposition.encoding(head)?;
+    let format = Format::Exposition;
+    let of_body = body_format(head).map_err(|error| format.refusal(415, error))?;
+    let params = Params::parse(head.query, wall_ns).map_err(|error| format.refusal(400, &error))?;
+    let encoding = format.encoding(head)?;
     let (reading, rows) = match of_body {
         BodyFormat::Lines(syntax) => {
             let decoder = Decoder::new(Options {
@@ -34,7 +34,7 @@ pub(super) fn open(head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
             (Reading::Whole, Rows::ExpositionProtobuf(Box::new(decoder)))
         }
     };
-    Ok(Opened { format: Format::Exposition, encoding, reading, rows })
+    Ok(Opened { format, encoding, reading, rows })
 }
 
 /// The format of a body, by its content type: text, unless another one is named.

@@ -18,8 +18,8 @@ pub(in crate::serve) const VERSION_HEADER: (&str, &str) = ("X-Influxdb-Version",
 
 /// Reads the head of a write.
 pub(super) fn open(dialect: Dialect, head: &Head<'_>, wall_ns: i64) -> Result<Opened, Answer> {
-    let params = Params::parse(dialect, head.query).map_err(|e| error_answer(dialect, 400, &e, None))?;
     let format = Format::Influx(dialect);
+    let params = Params::parse(dialect, head.query).map_err(|e| format.refusal(400, &e))?;
     Ok(Opened {
         format,
         encoding: format.encoding(head)?,

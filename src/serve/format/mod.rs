@@ -254,12 +254,17 @@ impl Format {
         }
     }
 
+    /// The answer to a write of which nothing was taken, which says so: it was refused before its body was looked at.
+    pub(super) fn refusal(self, status: u16, message: &str) -> Answer {
+        self.error_answer(status, message, Some(&WriteResult::default()))
+    }
+
     /// The content coding that a head names.
     fn encoding(self, head: &Head<'_>) -> Result<Encoding, Answer> {
         let named = head.headers.content_encoding;
         Encoding::parse(named).ok_or_else(|| {
             let name = String::from_utf8_lossy(named);
-            self.error_answer(415, &format!("content encoding {name:?} is not supported"), None)
+            self.refusal(415, &format!("content encoding {name:?} is not supported"))
         })
     }
 }

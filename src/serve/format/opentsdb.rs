@@ -5,7 +5,7 @@
 //! OpenTSDB's and ours: its elements have `index` and `error`, and `datapoint` where details are asked for.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::model::{RowError, WriteResult};
 
@@ -27,7 +27,8 @@ pub(in crate::serve) enum Report {
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
-    let report = Report::parse(head.query).map_err(|e| error_answer(400, &e, None))?;
+    let unread = Format::OpenTsdb(Report::Status);
+    let report = Report::parse(head.query).map_err(|e| unread.refusal(400, &e))?;
     let format = Format::OpenTsdb(report);
     Ok(Opened {
         format,
@@ -120,15 +121,23 @@ struct Summary<'a> {
 #[derive(Serialize)]
 struct BadPoint<'a> {
     index: u64,
-    /// The point, or the start of its text where that is too long to be kept.
-    datapoint: Value,
+    datapoint: Datapoint<'a>,
     error: &'a str,
+}
+
+/// A point as it was sent.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Datapoint<'a> {
+    Json(&'a RawValue),
+    /// What is no JSON: the start of a point that is too long to be kept, or one with a bare `NaN`.
+    Text(&'a str),
 }
 
 impl<'a> BadPoint<'a> {
     fn new(e: &'a RowError) -> BadPoint<'a> {
         let datapoint =
-            serde_json::from_str(&e.original).unwrap_or_else(|_| Value::String(e.original.clone()));
+            serde_json::from_str(&e.original).map_or(Datapoint::Text(&e.original), Datapoint::Json);
         BadPoint { index: e.index, datapoint, error: &e.error }
     }
 }
@@ -136,7 +145,7 @@ impl<'a> BadPoint<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn result(accepted: u64, bad: &[u64]) -> WriteResult {
         let mut result = WriteResult { accepted, ..WriteResult::default() };
@@ -195,5 +204,23 @@ mod tests {
             {"index": 2, "datapoint": {"metric": "a"}, "error": "Missing tags"},
             {"index": 3, "datapoint": "{\"metric\":\"a\",\"value\":NaN}", "error": "Missing tags"}]});
         assert_eq!((details.status, body(&details)), (400, expected));
+    }
+    #[test]
+    fn a_point_is_shown_as_it_was_sent() {
+        for (sent, shown) in [
+            (r#"{"value":1e400}"#, r#"{"value":1e400}"#),
+            (
+                r#"{ "value": 18446744073709551616, "b":-0.10E+1,"a":"\ud800\/"}"#,
+                r#"{ "value": 18446744073709551616, "b":-0.10E+1,"a":"\ud800\/"}"#,
+            ),
+            (r#"{"metric":"a","metric":"a"}"#, r#"{"metric":"a","metric":"a"}"#),
+            (r#"{"value":NaN}"#, r#""{\"value\":NaN}""#),
+            (r#"{"value":"cut"#, r#""{\"value\":\"cut""#),
+        ] {
+            let mut result = result(0, &[1]);
+            result.errors[0].original = sent.to_owned();
+            let answer = String::from_utf8(write_answer(Report::Details, &result).body).unwrap();
+            assert!(answer.contains(&format!("\"datapoint\":{shown},\"error\"")), "{answer}");
+        }
     }
 }

@@ -48,9 +48,9 @@ pub(super) fn open(
     groups: &Arc<Groups>,
 ) -> Result<Opened, Answer> {
     let format = Format::Pushgateway(change);
-    let labels = group_labels(super::super::routes::bare(head.path))
-        .map_err(|error| error_answer(400, &error, None))?;
-    let of_body = exposition::body_format(head).map_err(|error| error_answer(415, error, None))?;
+    let labels =
+        group_labels(super::super::routes::bare(head.path)).map_err(|error| format.refusal(400, &error))?;
+    let of_body = exposition::body_format(head).map_err(|error| format.refusal(415, error))?;
     let mut key = Vec::new();
     for part in labels.iter().flat_map(|(name, value)| [name, value]) {
         // UTF-8 has no such byte.

@@ -14,8 +14,8 @@ use crate::http::body::Encoding;
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
-    let message =
-        message(head.headers.content_type).map_err(|error| error_answer(Message::V1, 415, &error, None))?;
+    let refused = |message, error: &str| Format::RemoteWrite(message).refusal(415, error);
+    let message = message(head.headers.content_type).map_err(|error| refused(Message::V1, &error))?;
     let coding = head.headers.content_encoding;
     // Senders of early versions do not name the coding that all have used.
     if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"snappy") {
@@ -23,7 +23,7 @@ pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
         let error = format!(
             "{name} encoding (compression) is not accepted by this server; only snappy is acceptable"
         );
-        return Err(error_answer(message, 415, &error, None));
+        return Err(refused(message, &error));
     }
     Ok(Opened {
         format: Format::RemoteWrite(message),

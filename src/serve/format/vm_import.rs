@@ -3,18 +3,18 @@
 //! `extra_label=name=value`, given any number of times, adds a label to every series, in place of its own of that
 //! name. VictoriaMetrics answers 204 whatever was in the body; here a body with lines that were not taken is a 400 that
 //! names them. A line that was not taken counts as the rows that it would have been: as many as it has values, or one
-//! if they can't be counted.
+//! if they can't be counted. `docs/victoriametrics.md` says what is refused.
 
 use crate::wire::vm_import::{Decoder, ExtraLabels};
 
 use super::super::answer::Answer;
-use super::{Format, Opened, Reading, Rows, plain};
+use super::{Format, Opened, Reading, Rows};
 use crate::http::{Head, Query};
 
 /// Reads the head of a write.
 pub(super) fn open(head: &Head<'_>) -> Result<Opened, Answer> {
     let format = Format::VmImport;
-    let extra = extra_labels(head.query).map_err(|e| plain::error_answer(400, &e, None))?;
+    let extra = extra_labels(head.query).map_err(|e| format.refusal(400, &e))?;
     Ok(Opened {
         format,
         encoding: format.encoding(head)?,

@@ -16,12 +16,15 @@
 //! | `.5` and `5.` | floats | floats | errors |
 //! | a float that overflows | error | error | infinity |
 //! | `\r` before the newline | part of the line | ignored | part of the line |
+//! | text behind a closing quote | error | error | error |
 //! | control characters in names | taken | errors | tab is an error |
 //! | one field name twice in a line | the last one wins | the last one wins | error |
 //! | the same of two types | error | error | error |
 //!
 //! Two things are tidegate's own, in every dialect: names and strings must be UTF-8, since labels are text; and a
-//! comment ends at the first newline, whatever quotes it holds, so that it hides no row.
+//! comment ends at the first newline, whatever quotes it holds, so that it hides no row. A third one is in v1: text
+//! behind a closing quote is refused. InfluxDB 1 takes it for a part of the string, less its last byte: it stores `x"`
+//! for `"x"` and a `\r`, which nobody has meant.
 
 /// Whose rules a body is read by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -282,7 +282,7 @@ fn faults_name_line_place_and_reason() {
 #[test]
 fn oddities_of_the_references_are_theirs_alone() {
     use Dialect::{V1, V2, V3};
-    let takes: [(&str, &[Dialect]); 8] = [
+    let takes: [(&str, &[Dialect]); 13] = [
         ("m a=1,", &[V3]),
         ("m a=1, 5", &[V3]),
         ("m a=1,,", &[]),
@@ -291,6 +291,11 @@ fn oddities_of_the_references_are_theirs_alone() {
         (r"m a\\=1", &[]),
         (r"m a=1,\\=1", &[]),
         (r"m a\\b=1", &[V1, V2, V3]),
+        ("m a=\"x\"\r", &[V2]),
+        ("m a=\"x\"y", &[]),
+        ("m a=\"x\"y,b=2 5", &[]),
+        ("m a=1\r", &[V2]),
+        ("m a=\"x\" 5\r", &[V2]),
     ];
     for (line, by) in takes {
         let body = format!("m a=1\n{line}\n");

@@ -75,36 +75,42 @@ impl Samples {
     }
 }
 
-/// The values of a line that is not taken, as far as it can be read.
+/// The values of a line that is not taken: what stands between the brackets of `"values"`, whatever else is wrong with
+/// the line, and wherever. 0 if the brackets don't close.
 #[cold]
 pub(super) fn count_values(line: &[u8]) -> usize {
-    let mut count = 0;
-    let mut json = Json::new(line, 0);
-    let counted = json.object(|json, name| {
-        if name.raw() != b"values" {
-            return json.skip().map(|_| ());
+    let (mut depth, mut name, mut counted) = (0, &b""[..], None);
+    let mut at = 0;
+    while let Some(&byte) = line.get(at) {
+        let start = at;
+        at += 1;
+        match byte {
+            b'"' => {
+                while line.get(at).is_some_and(|&byte| byte != b'"') {
+                    at += if line[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+                if depth == 1 {
+                    name = line.get(start + 1..at - 1).unwrap_or_default();
+                }
+            }
+            b'[' if depth == 1 && name == b"values" => {
+                depth += 1;
+                counted = Some((0, false));
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
         }
-        let mut values = 0;
-        json.array(|json| {
-            values += 1;
-            skip_value(json);
-            Ok::<(), JsonFault>(())
-        })?;
-        count = values;
-        Ok(())
-    });
-    // A fault ends the counting: which one was found before.
-    counted.map_or(count, |()| count)
-}
-
-/// Goes over what may be a value: JSON, or a bare word.
-fn skip_value(json: &mut Json<'_>) {
-    json.peek();
-    let start = *json;
-    if json.skip().is_err() {
-        *json = start;
-        json.advance(word(json.rest()).len());
+        let Some((commas, any)) = &mut counted else { continue };
+        match byte {
+            b']' if depth == 1 => return if *any { *commas + 1 } else { 0 },
+            b',' if depth == 2 => *commas += 1,
+            _ => *any |= !byte.is_ascii_whitespace(),
+        }
     }
+    0
 }
 
 /// The word that a text starts with, with its sign.

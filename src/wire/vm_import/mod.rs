@@ -15,7 +15,7 @@
 //!
 //! Invariants: a line becomes all of its rows or none; an intake that is full in the middle of a line gets the rest of
 //! its rows later. A label that is no string refuses its line, where VictoriaMetrics takes it as empty. A line that is
-//! refused counts as many rows as it has values, or as one if it is not legible so far.
+//! refused counts as many rows as it has values, or as one where those don't begin or don't end.
 
 mod decoder;
 mod fault;

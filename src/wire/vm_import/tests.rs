@@ -141,8 +141,18 @@ fn a_refused_line_counts_its_values() {
         (r#"{"metric":{"a":"b"},"values":[1,2,3],"timesta"#, 3),
         (r#"{"metric":{"a":"b"},"values":[1,2,"#, 1),
         (r#"{"metric":{"a":"b"},"values":[],"timestamps":[]}"#, 1),
-        (r#"{"metric":{"a":"b"},"values":[1,2 3],"timestamps":[1,2,3]}"#, 1),
+        (r#"{"metric":{"a":"b"},"values":[1,2 3],"timestamps":[1,2,3]}"#, 2),
         ("[1,2,3]", 1),
+        // Whatever is wrong, and wherever it stands.
+        (r#"{"metric":{"a":1},"values":[1,2],"timestamps":[1,2]}"#, 2),
+        (r#"{"metric":{"a":nan},"values":[1,2],"timestamps":[1,2]}"#, 2),
+        (r#"{"metric":{"a":"b","a":"c"},"values":[1,2],"timestamps":[1,2]}"#, 2),
+        (r#"{"metric":{"a":"b"},"values":[1,2],"timestamps":[1,foo]}"#, 2),
+        (r#"{"metric":{"a":"b"},"timestamps":[1,foo],"values":[1,2]}"#, 2),
+        (r#"{"timestamps":[1,],"values":["[,\"",{"a":[2,3]}],"metric":{"values":[1,2,3]}}"#, 2),
+        (r#"{"metric":{"a":"b"},"values":[ ],"timestamps":[1,2]}"#, 1),
+        (r#"{"metric":{"a":"b"},"values":[1,"2\"#, 1),
+        (r#"{"metric":{"a":"b"}}}}]]],"values":[1,2]"#, 1),
     ] {
         let (_, result) = decode(&format!("{line}\n{line}"));
         assert_eq!((result.rejected, result.errors.len()), (2 * rows, 2), "{line}");

@@ -4,6 +4,8 @@
 //! its first byte, which says what follows, needs no patching. [`Histogram`] is a view of bytes that have been checked
 //! to their end.
 
+use std::cmp::Ordering;
+
 use super::parts::{Malformed, Parts};
 use crate::bytes::{write_varint, zigzag};
 
@@ -123,6 +125,36 @@ pub enum HistogramError {
     },
 }
 
+/// How a histogram contradicts itself.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum CountsError {
+    /// A bucket's count is below zero.
+    BucketBelowZero {
+        /// Its values are negative.
+        is_negative: bool,
+        /// The bucket, from 1, of those of its sign.
+        bucket: u64,
+    },
+    /// The count of the bucket around zero is below it.
+    ZeroBelowZero,
+    /// The count of all observations is below zero.
+    CountBelowZero,
+    /// Buckets hold more or fewer observations than there were.
+    Mismatch {
+        /// Observations in buckets.
+        buckets: u128,
+        /// All of them.
+        count: u64,
+    },
+    /// Buckets hold more observations than there were, some of which may have been NaN.
+    TooSmall {
+        /// Observations in buckets.
+        buckets: u128,
+        /// All of them.
+        count: u64,
+    },
+}
+
 impl HistogramBuf {
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -131,6 +163,38 @@ impl HistogramBuf {
         self.bounds.clear();
         let HistogramBuf { positive, negative, bounds, .. } = std::mem::take(self);
         *self = HistogramBuf { positive, negative, bounds, ..HistogramBuf::default() };
+    }
+
+    /// Whether its counts agree, as Prometheus asks it of all that it stores: none is below zero, and buckets of whole
+    /// numbers hold all observations. Sums of floats are not exact, and are not compared.
+    ///
+    /// # Errors
+    /// [`CountsError`]: the first contradiction, in the order in which Prometheus looks.
+    pub fn check_counts(&self) -> Result<(), CountsError> {
+        match self.kind {
+            CountKind::F64 => {
+                self.negative.check_floats(true)?;
+                if f64::from_bits(self.zero_count) < 0.0 {
+                    return Err(CountsError::ZeroBelowZero);
+                }
+                if f64::from_bits(self.count) < 0.0 {
+                    return Err(CountsError::CountBelowZero);
+                }
+                self.positive.check_floats(false)
+            }
+            CountKind::U64 => {
+                let buckets = self.positive.sum() + self.negative.sum() + u128::from(self.zero_count);
+                let count = self.count;
+                match buckets.cmp(&u128::from(count)) {
+                    // What was observed and is no number lies in no bucket, and makes the sum none.
+                    Ordering::Greater if self.sum.is_nan() => Err(CountsError::TooSmall { buckets, count }),
+                    Ordering::Less | Ordering::Greater if !self.sum.is_nan() => {
+                        Err(CountsError::Mismatch { buckets, count })
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// Appends its bytes to `out`.
@@ -234,6 +298,18 @@ impl BucketsBuf {
                 last = Some(wide);
                 index = index.saturating_add(1);
             }
+        }
+    }
+
+    /// All counts, which are whole numbers.
+    fn sum(&self) -> u128 {
+        self.counts.iter().map(|&count| u128::from(count)).sum()
+    }
+
+    fn check_floats(&self, is_negative: bool) -> Result<(), CountsError> {
+        match self.counts.iter().position(|&word| f64::from_bits(word) < 0.0) {
+            Some(i) => Err(CountsError::BucketBelowZero { is_negative, bucket: i as u64 + 1 }),
+            None => Ok(()),
         }
     }
 
@@ -391,6 +467,34 @@ impl std::fmt::Display for HistogramError {
 }
 
 impl std::error::Error for HistogramError {}
+
+impl std::fmt::Display for CountsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CountsError::BucketBelowZero { is_negative, bucket } => write!(
+                f,
+                "{} side: bucket number {bucket}: histogram has a bucket whose observation count is negative",
+                if *is_negative { "negative" } else { "positive" }
+            ),
+            CountsError::ZeroBelowZero => {
+                f.write_str("zero bucket: histogram has a bucket whose observation count is negative")
+            }
+            CountsError::CountBelowZero => f.write_str("histogram's observation count is negative"),
+            CountsError::Mismatch { buckets, count } => write!(
+                f,
+                "{buckets} observations found in buckets, but the Count field is {count}: histogram's observation count \
+                 should equal the number of observations found in the buckets (in absence of NaN)"
+            ),
+            CountsError::TooSmall { buckets, count } => write!(
+                f,
+                "{buckets} observations found in buckets, but the Count field is {count}: histogram's observation count \
+                 should be at least the number of observations found in the buckets"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CountsError {}
 
 /// Empty buckets that a span may have between others: as Prometheus does it.
 pub const GAP_MAX: i64 = 2;
@@ -567,5 +671,54 @@ mod tests {
         buf.negative.count(1);
         assert_eq!(buf.encode(&mut out), Err(HistogramError::Buckets { spans: 2, counts: 1 }));
         assert_eq!(out, [1]);
+    }
+
+    /// One positive and one negative bucket.
+    fn counted(kind: CountKind, count: f64, zero: f64, positive: f64, negative: f64) -> HistogramBuf {
+        let word = |count: f64| if kind == CountKind::F64 { count.to_bits() } else { count as u64 };
+        let mut buf =
+            HistogramBuf { kind, count: word(count), zero_count: word(zero), ..HistogramBuf::default() };
+        for (side, count) in [(&mut buf.positive, positive), (&mut buf.negative, negative)] {
+            side.span(0, 1);
+            side.count(word(count));
+        }
+        buf
+    }
+
+    #[test]
+    fn whole_counts_are_those_of_the_buckets_but_for_what_was_nan() {
+        let check = |count, sum| {
+            let mut buf = counted(CountKind::U64, count, 1.0, 2.0, 3.0);
+            buf.sum = sum;
+            buf.check_counts()
+        };
+        assert_eq!(check(6.0, 1.0), Ok(()));
+        for count in [5, 7] {
+            let error = CountsError::Mismatch { buckets: 6, count };
+            assert_eq!(check(count as f64, 1.0), Err(error));
+        }
+        assert_eq!([check(6.0, f64::NAN), check(7.0, f64::NAN)], [Ok(()); 2]);
+        assert_eq!(check(5.0, f64::NAN), Err(CountsError::TooSmall { buckets: 6, count: 5 }));
+        // The sum of counts may be more than a word holds.
+        let buf = counted(CountKind::U64, 0.0, 0.0, u64::MAX as f64, 1.0);
+        assert_eq!(buf.check_counts(), Err(CountsError::Mismatch { buckets: 1 << 64, count: 0 }));
+    }
+
+    #[test]
+    fn counts_of_floats_are_not_below_zero_and_need_not_add_up() {
+        let check = |counts: [f64; 4]| {
+            counted(CountKind::F64, counts[0], counts[1], counts[2], counts[3]).check_counts()
+        };
+        assert_eq!(check([9.0, 1.0, 2.0, 3.5]), Ok(()));
+        assert_eq!(check([-0.0, f64::NAN, f64::INFINITY, 0.0]), Ok(()));
+        let bucket = |is_negative| CountsError::BucketBelowZero { is_negative, bucket: 1 };
+        for (counts, error) in [
+            ([-1.0, 1.0, 2.0, 3.0], CountsError::CountBelowZero),
+            ([1.0, -1.0, 2.0, 3.0], CountsError::ZeroBelowZero),
+            ([1.0, 1.0, -2.0, 3.0], bucket(false)),
+            ([-1.0, -1.0, -2.0, -3.0], bucket(true)),
+        ] {
+            assert_eq!(check(counts), Err(error), "{counts:?}");
+        }
     }
 }

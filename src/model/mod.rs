@@ -27,8 +27,8 @@ pub use header::{
     HeaderError, LogId, crc32c,
 };
 pub use histogram::{
-    Buckets, BucketsBuf, Count, CountKind, GAP_MAX, Histogram, HistogramBuf, HistogramError, ResetHint,
-    SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, Span,
+    Buckets, BucketsBuf, Count, CountKind, CountsError, GAP_MAX, Histogram, HistogramBuf, HistogramError,
+    ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL, Span,
 };
 pub use intake::{
     Exemplar, FieldText, Intake, Metadata, MetricType, Refusal, Rewrite, Series, ValueRow, Verdict,

@@ -5,7 +5,9 @@
 //! those of today, become the finest of these.
 
 use crate::bytes::{ProtobufValue, unzigzag};
-use crate::model::{BucketsBuf, CountKind, HistogramBuf, ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL};
+use crate::model::{
+    BucketsBuf, CountKind, CountsError, HistogramBuf, ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL,
+};
 
 use super::message::{Message, bytes, fields};
 
@@ -38,10 +40,8 @@ struct Side {
     counts: u64,
     /// The last bucket's count.
     last: i64,
-    /// The first bucket with a negative count.
+    /// The first bucket of integers with a negative count.
     below_zero: Option<u64>,
-    /// All counts of integers.
-    sum: u128,
 }
 
 /// What is wrong with a histogram.
@@ -60,10 +60,7 @@ pub(super) enum HistogramFault {
     CustomNegativeSpans,
     CustomNegativeBuckets,
     ExponentialBounds,
-    ZeroBelowZero,
-    CountBelowZero,
-    CountMismatch { buckets: u128, count: u64 },
-    CountTooSmall { buckets: u128, count: u64 },
+    Counts(CountsError),
 }
 
 /// The sign of buckets' values.
@@ -157,24 +154,8 @@ impl HistogramReader {
             }
             schema => return Err(HistogramFault::Schema(schema)),
         }
-        let floats = self.buf.kind == CountKind::F64;
-        if floats && f64::from_bits(self.buf.count) < 0.0 {
-            return Err(HistogramFault::CountBelowZero);
-        }
         self.positive.validate_counts().map_err(|e| HistogramFault::Side(Sign::Positive, e))?;
-        if floats {
-            // Sums of floats are not exact: Prometheus does not compare them.
-            return Ok(());
-        }
-        let count = self.buf.count;
-        let buckets = self.positive.sum + self.negative.sum + u128::from(self.buf.zero_count);
-        // What was observed and is no number lies in no bucket, and makes the sum none.
-        let (fits, fault) = if self.buf.sum.is_nan() {
-            (buckets <= u128::from(count), HistogramFault::CountTooSmall { buckets, count })
-        } else {
-            (buckets == u128::from(count), HistogramFault::CountMismatch { buckets, count })
-        };
-        if fits { Ok(()) } else { Err(fault) }
+        self.buf.check_counts().map_err(HistogramFault::Counts)
     }
 
     fn validate_exponential(&self) -> Result<(), HistogramFault> {
@@ -183,9 +164,6 @@ impl HistogramReader {
         self.positive.validate_spans(self.positive.bad_exponential).map_err(positive)?;
         self.negative.validate_spans(self.negative.bad_exponential).map_err(negative)?;
         self.negative.validate_counts().map_err(negative)?;
-        if self.buf.kind == CountKind::F64 && f64::from_bits(self.buf.zero_count) < 0.0 {
-            return Err(HistogramFault::ZeroBelowZero);
-        }
         if self.buf.bounds.is_empty() { Ok(()) } else { Err(HistogramFault::ExponentialBounds) }
     }
 
@@ -260,7 +238,6 @@ impl Side {
             if count < 0 {
                 self.below_zero.get_or_insert(self.counts);
             }
-            self.sum += count.max(0) as u128;
             buckets.count(count as u64);
         });
     }
@@ -269,9 +246,6 @@ impl Side {
         // The message was checked: there is no stretch of another length.
         let _ = value.each_fixed64(|word| {
             self.counts += 1;
-            if f64::from_bits(word) < 0.0 {
-                self.below_zero.get_or_insert(self.counts);
-            }
             buckets.count(word);
         });
     }
@@ -354,20 +328,7 @@ impl std::fmt::Display for HistogramFault {
             HistogramFault::ExponentialBounds => {
                 f.write_str("histogram with exponential schema must not have custom bounds")
             }
-            HistogramFault::ZeroBelowZero => f.write_str(
-                "zero bucket: histogram has a bucket whose observation count is negative",
-            ),
-            HistogramFault::CountBelowZero => f.write_str("histogram's observation count is negative"),
-            HistogramFault::CountMismatch { buckets, count } => write!(
-                f,
-                "{buckets} observations found in buckets, but the Count field is {count}: histogram's observation count \
-                 should equal the number of observations found in the buckets (in absence of NaN)"
-            ),
-            HistogramFault::CountTooSmall { buckets, count } => write!(
-                f,
-                "{buckets} observations found in buckets, but the Count field is {count}: histogram's observation count \
-                 should be at least the number of observations found in the buckets"
-            ),
+            HistogramFault::Counts(error) => error.fmt(f),
         }
     }
 }

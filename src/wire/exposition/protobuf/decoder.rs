@@ -95,8 +95,11 @@ impl Decode for ProtobufDecoder {
         let buckets_max = self.options.buckets_max;
         self.walk(body, |said, _| {
             if let Said::Sample(sample) = said {
-                if sample.is_over {
+                if sample.findings.is_over {
                     return Err(Fault::BucketLimit(buckets_max));
+                }
+                if let Some(error) = sample.findings.contradiction {
+                    return Err(Fault::Counts(error));
                 }
                 fill_labels(sample, &[], &mut scratch, &mut labels)?;
                 for exemplar in sample.exemplars {

@@ -20,13 +20,13 @@ mod walk;
 use std::borrow::Cow;
 
 use crate::bytes::{ProtobufError, ProtobufFields, ProtobufValue};
-use crate::model::{Metadata, MetricType};
+use crate::model::{CountsError, Metadata, MetricType};
 
 use super::LINE_BYTES_MAX;
 use walk::SPELLED_BYTES_MAX;
 
 pub use decoder::ProtobufDecoder;
-pub(super) use native::NativeReader;
+pub(super) use native::{Findings, NativeReader};
 pub(super) use nhcb::Classic;
 pub(super) use series::{
     fill_labels, key_labels, key_of_histogram, split_key, write_exemplar, write_key, write_own, write_shared,
@@ -74,6 +74,7 @@ pub(super) enum Fault {
     LongSeries,
     SpelledOut,
     Histogram(&'static str),
+    Counts(CountsError),
     BucketLimit(u64),
 }
 
@@ -103,6 +104,7 @@ impl std::fmt::Display for Fault {
                 )
             }
             Fault::Histogram(why) => write!(f, "native histogram: {why}"),
+            Fault::Counts(error) => write!(f, "native histogram: {error}"),
             Fault::BucketLimit(limit) => {
                 write!(f, "histogram bucket limit exceeded: native_histogram_bucket_limit is {limit}")
             }
@@ -146,8 +148,8 @@ pub(super) struct Sample<'a> {
     pub(super) start_ms: Option<i64>,
     /// Its exemplars, each an `Exemplar`.
     pub(super) exemplars: &'a [&'a [u8]],
-    /// A histogram that has more buckets than one may have.
-    pub(super) is_over: bool,
+    /// Of a native histogram.
+    pub(super) findings: Findings,
 }
 
 /// A sample's value.
@@ -201,7 +203,7 @@ impl Reader {
             time_ms: Some(metric.time_ms).filter(|ms| *ms != 0),
             start_ms: None,
             exemplars: &[],
-            is_over: false,
+            findings: Findings::default(),
         };
         match head.kind {
             TYPE_SUMMARY => read_summary(&metric.value, sample, visit),
@@ -227,10 +229,10 @@ impl Reader {
         if is_native {
             self.histogram.clear();
             let read = self.native.read(message, is_gauge, options, &mut self.histogram);
-            let is_over = read.map_err(E::from)?;
+            let findings = read.map_err(E::from)?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
             visit(&Sample {
-                is_over,
+                findings,
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,
@@ -256,7 +258,10 @@ impl Reader {
             converted.map_err(|why| E::from(Fault::Histogram(why)))?;
             let exemplars = native_exemplars(message, &histogram).map_err(E::from)?;
             visit(&Sample {
-                is_over: options.buckets_max > 0 && self.classic.buckets() > options.buckets_max,
+                findings: Findings {
+                    is_over: options.buckets_max > 0 && self.classic.buckets() > options.buckets_max,
+                    contradiction: None,
+                },
                 role: Role::Native,
                 value: Value::Histogram(&self.histogram),
                 exemplars: &exemplars,

@@ -1,11 +1,13 @@
 //! Native histograms: a message in, the block format's bytes out.
 //!
-//! As Prometheus's parser does, it refuses what has no buckets for its spans, and no more: whether counts add up is for
-//! readers to say. Buckets without observations are none, so that the same histogram has the same bytes; one that is
-//! too fine is made coarser.
+//! What has no buckets for its spans is refused, as by Prometheus's parser. Whether counts agree is said beside the
+//! bytes: Prometheus asks it where it stores, after rules have dropped series. Buckets without observations are none, so
+//! that the same histogram has the same bytes; one that is too fine is made coarser.
 
 use crate::bytes::{ProtobufFields, ProtobufValue, unzigzag};
-use crate::model::{BucketsBuf, CountKind, HistogramBuf, ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL};
+use crate::model::{
+    BucketsBuf, CountKind, CountsError, HistogramBuf, ResetHint, SCHEMA_CUSTOM, SCHEMAS_EXPONENTIAL,
+};
 
 use super::{Fault, HistogramOptions, double};
 
@@ -29,15 +31,24 @@ struct Side {
     buckets: Vec<(i64, u64)>,
 }
 
+/// What is to be said of a histogram that was read.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub(in super::super) struct Findings {
+    /// It has too many buckets, merged as they are.
+    pub(in super::super) is_over: bool,
+    /// Its counts contradict each other; not asked of one with too many buckets.
+    pub(in super::super) contradiction: Option<CountsError>,
+}
+
 impl NativeReader {
-    /// Appends the bytes of the histogram in `message` to `out`; whether it has too many buckets, merged as they are.
+    /// Appends the bytes of the histogram in `message` to `out`.
     pub(in super::super) fn read(
         &mut self,
         message: &[u8],
         is_gauge: bool,
         options: &HistogramOptions,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Findings, Fault> {
         self.buf.clear();
         self.positive.clear();
         self.negative.clear();
@@ -78,7 +89,8 @@ impl NativeReader {
         self.positive.write(&mut self.buf.positive);
         self.negative.write(&mut self.buf.negative);
         self.buf.encode(out).map_err(|_| Fault::Histogram("buckets are not as its spans say"))?;
-        Ok(is_over)
+        let contradiction = if is_over { None } else { self.buf.check_counts().err() };
+        Ok(Findings { is_over, contradiction })
     }
 
     /// Whether the buckets have bounds.

@@ -68,13 +68,14 @@ impl Classic {
         // Of one bound the first to come stays the first.
         self.buckets.sort_by(|a, b| a.0.partial_cmp(&b.0).expect("a bound is no NaN"));
         self.buckets.dedup_by(|later, first| later.0 == first.0);
-        if self.buckets.windows(2).any(|pair| pair[0].1 > pair[1].1) {
-            return Err("counts are not cumulative");
-        }
         let last = self.buckets.last().copied();
         let count = self.count.or(last.map(|last| last.1)).ok_or("there is neither count nor bucket")?;
         if last.is_none_or(|last| last.0 != f64::INFINITY) {
             self.buckets.push((f64::INFINITY, count));
+        }
+        // The bucket that was left out is one of them.
+        if self.buckets.windows(2).any(|pair| pair[0].1 > pair[1].1) {
+            return Err("counts are not cumulative");
         }
         let is_whole = |count: f64| count.round() == count && count < U64_LIMIT;
         let whole = is_whole(count) && self.buckets.iter().all(|bucket| is_whole(bucket.1));

@@ -98,6 +98,29 @@ fn a_native_histogram_is_made_as_coarse_as_it_must_be() {
 }
 
 #[test]
+fn a_converted_histogram_whose_count_is_less_than_its_buckets_is_refused() {
+    let bucket = |upto: u64, bound: f64| bytes(3, &[varint(1, upto), double(2, bound)].concat());
+    let body = |count: u64| {
+        let message = [varint(1, count), double(2, 1.5), bucket(3, 0.5), bucket(10, 10.0)].concat();
+        family("h", 4, 7, &[("x", message)])
+    };
+    let options =
+        HistogramOptions { convert_classic: true, classic_too: false, ..HistogramOptions::default() };
+    assert_eq!(natives(&take(&body(11), options).unwrap()), [(-53, vec![(0, 3)])]);
+    for count in [1, 9] {
+        let error = take(&body(count), options).unwrap_err();
+        assert!(error.contains("native histogram: counts are not cumulative"), "{error}");
+    }
+}
+
+#[test]
+fn a_pushed_histogram_that_contradicts_itself_is_refused() {
+    let wrong = [native(3, &[1, 2]), varint(1, 4)].concat();
+    let error = take(&family("h", 4, 7, &[("x", wrong)]), HistogramOptions::default()).unwrap_err();
+    assert!(error.contains("3 observations found in buckets, but the Count field is 4"), "{error}");
+}
+
+#[test]
 fn what_a_request_gives_stands_in_place_of_a_series_own() {
     let body = family("g", 1, 2, &[("x", value(2.0))]);
     let rows = take(&body, HistogramOptions::default()).unwrap();
@@ -127,8 +150,11 @@ fn spans_of_no_bucket_only_move_the_next_one() {
     let read = |spans: &[(i64, u64)]| {
         let span =
             |&(offset, len): &(i64, u64)| bytes(12, &[varint(1, zigzag(offset)), varint(2, len)].concat());
-        let counts = bytes(13, &vec![zigzag(1) as u8; spans.iter().map(|span| span.1 as usize).sum()]);
-        let message = [varint(1, 3), spans.iter().flat_map(span).collect(), counts].concat();
+        // Of counts 1, 2 and so on.
+        let buckets = spans.iter().map(|span| span.1).sum::<u64>();
+        let counts = bytes(13, &vec![zigzag(1) as u8; buckets as usize]);
+        let message =
+            [varint(1, buckets * (buckets + 1) / 2), spans.iter().flat_map(span).collect(), counts].concat();
         take(&family("h", 4, 7, &[("x", message)]), HistogramOptions::default()).map(|rows| natives(&rows))
     };
     assert_eq!(read(&[(2, 0), (-3, 1)]), Ok(vec![(0, vec![(-1, 1)])]));

@@ -112,7 +112,7 @@ impl Scraper {
         let value_bits = match sample.value {
             Value::Float(bits) => bits,
             Value::Histogram(bytes) => {
-                flags |= Line::NATIVE | if sample.is_over { Line::OVER } else { 0 };
+                flags |= Line::NATIVE | if sample.findings.is_over { Line::OVER } else { 0 };
                 let place = heap_word(self.heap.len(), bytes.len());
                 self.heap.extend_from_slice(bytes);
                 place
@@ -146,6 +146,9 @@ impl Scraper {
         };
         flags |= trail.follow(key, flags, &mut self.settling);
         self.hold(start, (key, series), flags, value_bits);
+        if let Some(error) = sample.findings.contradiction.filter(|_| flags & Line::DROPPED == 0) {
+            return Err(Stop::Fault(Fault::Counts(error)));
+        }
         let before = trail.pass_exemplars(key);
         Ok(self.hold_exemplars(sample.exemplars, before, line, time_ns)?)
     }

@@ -426,6 +426,17 @@ fn classic_histograms_become_native_ones() {
 }
 
 #[test]
+fn a_classic_histogram_whose_count_is_less_than_its_buckets_is_left_out_of_lines() {
+    let mut target = Target::new(Syntax::Text);
+    target.options.histograms.convert_classic = true;
+    target.options.histograms.classic_too = false;
+    let body =
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 10\nh_sum 1.5\nh_count 1\nother 1\n";
+    assert_eq!(target.read(body).unwrap().kept, 1);
+    assert_eq!(natives(&target.push()), [""; 0]);
+}
+
+#[test]
 fn protobuf_is_read_along_the_page_too() {
     let (mut scraper, mut page, mut rows) = (Scraper::new(), Page::new(), Rows::default());
     let mut scrape = |body: &[u8], forget: bool| -> (Counts, Vec<String>, usize) {
@@ -458,6 +469,53 @@ fn protobuf_is_read_along_the_page_too() {
         scrape(&page(2.0, &["z"]), true),
         (counts(2, 2, 0), vec!["g,l=z 2".into(), "c,l=x 1".into(), "g,l=y stale".into()], 2)
     );
+}
+
+#[test]
+fn a_scraped_histogram_that_contradicts_itself_fails_the_scrape_unless_rules_drop_it() {
+    let (mut scraper, mut page) = (Scraper::new(), Page::new());
+    let mut rows = Rows::default();
+    rows.rewrite = Some(Arc::new(Rules));
+    let span = bytes(12, &[varint(1, 0), varint(2, 2)].concat());
+    // Buckets of 1 and 3, one observation around zero.
+    let whole = |count: u64, sum: f64| {
+        [varint(1, count), double(2, sum), varint(7, 1), span.clone(), bytes(13, &[2, 4])].concat()
+    };
+    let floats = |count: f64, zero: f64, last: f64| {
+        let counts = [1.0f64, last].iter().flat_map(|count| count.to_le_bytes()).collect::<Vec<u8>>();
+        [double(4, count), double(2, 1.0), double(8, zero), span.clone(), bytes(14, &counts)].concat()
+    };
+    for (histogram, expected) in [
+        (whole(5, 1.0), None),
+        (whole(3, 1.0), Some("5 observations found in buckets, but the Count field is 3")),
+        (whole(9, 1.0), Some("5 observations found in buckets, but the Count field is 9")),
+        (whole(9, f64::NAN), None),
+        (whole(3, f64::NAN), Some("should be at least")),
+        (floats(7.5, 1.0, 3.0), None),
+        (floats(-5.0, 1.0, 3.0), Some("histogram's observation count is negative")),
+        (floats(5.0, -1.0, 3.0), Some("zero bucket: ")),
+        (floats(5.0, 1.0, -3.0), Some("positive side: bucket number 2: ")),
+    ] {
+        for name in ["h", "drop"] {
+            // The second time the page knows the series.
+            for _ in 0..2 {
+                let good = proto_family("a", 1, 2, &[("x", value(1.0))]);
+                let body = [good, proto_family(name, 4, 7, &[("x", histogram.clone())])].concat();
+                let read = scraper.read(&mut page, Format::Protobuf, &body, NOW_NS, &options(), &mut rows);
+                match (read, expected.filter(|_| name != "drop")) {
+                    (Ok(counts), None) => {
+                        assert_eq!(counts.kept, 1 + u64::from(name != "drop"));
+                        scraper.push(&mut page, &mut rows, &mut WriteResult::default()).unwrap();
+                    }
+                    (Err(failure), Some(expected)) => {
+                        assert!(failure.why.to_string().contains(expected), "{}", failure.why);
+                        assert_eq!(failure.counts.scraped, 2, "it counts as one that was read");
+                    }
+                    (read, _) => panic!("{expected:?}: {read:?}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]

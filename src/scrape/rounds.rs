@@ -7,7 +7,7 @@
 
 mod turnover;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use mio::event::Event;
@@ -71,6 +71,8 @@ pub struct Rounds {
     by_key: HashMap<TargetKey, usize>,
     /// Those that are gone, until their series are ended.
     gone: HashMap<TargetKey, usize>,
+    /// Those of them that were asked before they were gone, until their scrapes are over.
+    finishing: HashSet<usize>,
     agenda: Agenda,
     /// To be gone on with at once.
     again: VecDeque<usize>,
@@ -107,6 +109,7 @@ impl Rounds {
             vacant: Vec::new(),
             by_key: HashMap::new(),
             gone: HashMap::new(),
+            finishing: HashSet::new(),
             agenda: Agenda::default(),
             again: VecDeque::new(),
             finding: Vec::new(),

@@ -1,7 +1,8 @@
 //! Another list of targets: who stays is not disturbed, who changes is another one, who goes is gone.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -239,4 +240,89 @@ fn a_scrape_that_is_under_way_survives_a_reload() {
         rows.iter().any(|row| row.series.starts_with("a{"))
     });
     assert_eq!(slow.connections(), 1);
+}
+
+/// A target that answers its first question when it is told to, and says so in a channel of its own.
+fn held(body: &'static str) -> (Target, Receiver<()>, Sender<()>) {
+    let ((asked, hears), (goes, on)) = (channel(), channel());
+    let gate = Mutex::new(Some((asked, on)));
+    let target = Target::start(move |_| {
+        let first: Option<(Sender<()>, Receiver<()>)> = gate.lock().unwrap().take();
+        if let Some((asked, on)) = first {
+            asked.send(()).unwrap();
+            _ = on.recv();
+        }
+        super::target::text(body)
+    });
+    (target, hears, goes)
+}
+
+/// A job whose scrapes may take as long as a slow machine needs.
+fn patient(job: Job) -> Job {
+    let interval = Duration::from_secs(3);
+    Job { interval, timeout: interval, ..job }
+}
+
+#[test]
+fn a_scrape_that_is_under_way_is_finished_under_the_labels_that_a_reload_takes_away() {
+    for stays in [true, false] {
+        let (target, hears, goes) = held("a 1\n");
+        let gateway = Gateway::start();
+        let before = patient(job("j", target.address));
+        gateway.scrape(vec![labeled(before.clone(), "v", "old")]);
+        hears.recv().unwrap();
+        let after = labeled(before.clone(), "v", "new");
+        // How many there are says that the orders were obeyed.
+        let next = if stays { vec![after, patient(job("more", target.address))] } else { Vec::new() };
+        let targets = next.len() as f64;
+        gateway.scrape(next);
+        wait_until("the orders were obeyed", || gateway.metric("tidegate_scrape_targets") == targets);
+        goes.send(()).unwrap();
+        let of =
+            |name: &str, v: &str| format!("{name}{{instance=\"{}\",job=\"j\",v=\"{v}\"}}", target.address);
+        let rows = gateway.wait_for_rows("its series end", |rows| {
+            values(rows, &of("up", "old")).last() == Some(&json!("stale"))
+        });
+        assert_eq!(values(&rows, &of("a", "old")), [json!(1.0), json!("stale")]);
+        assert_eq!(values(&rows, &of("up", "old")), [json!(1.0), json!("stale")]);
+        assert_eq!(values(&rows, &of("a", "new")).is_empty(), !stays);
+        assert!(!values(&rows, &of("up", "new")).contains(&json!("stale")));
+    }
+}
+
+#[test]
+fn a_target_that_is_back_before_its_scrape_is_over_goes_on() {
+    let (target, hears, goes) = held("a 1\n");
+    let gateway = Gateway::start();
+    let job = patient(job("j", target.address));
+    gateway.scrape(vec![job.clone()]);
+    hears.recv().unwrap();
+    for jobs in [vec![], vec![job]] {
+        let count = jobs.len() as f64;
+        gateway.scrape(jobs);
+        wait_until("the order was obeyed", || gateway.metric("tidegate_scrape_targets") == count);
+    }
+    goes.send(()).unwrap();
+    let of = |name: &str| format!("{name}{{instance=\"{}\",job=\"j\"}}", target.address);
+    let rows = gateway.wait_for_rows("it is scraped again", |rows| values(rows, &of("a")).len() >= 2);
+    for name in ["a", "up"] {
+        assert!(!values(&rows, &of(name)).contains(&json!("stale")), "{name}");
+    }
+    assert_eq!(values(&rows, &of("scrape_series_added"))[1], json!(0.0));
+    assert_eq!(target.connections(), 1);
+}
+
+#[test]
+fn a_scrape_of_a_target_that_is_gone_ends_at_its_time_limit() {
+    let (target, hears, _goes) = held("a 1\n");
+    let gateway = Gateway::start();
+    let limit = Duration::from_millis(600);
+    let job = Job { interval: limit, timeout: limit, ..job("j", target.address) };
+    gateway.scrape(vec![job]);
+    hears.recv().unwrap();
+    gateway.scrape(vec![]);
+    let up = format!("up{{instance=\"{}\",job=\"j\"}}", target.address);
+    let rows =
+        gateway.wait_for_rows("its report ends", |rows| values(rows, &up).last() == Some(&json!("stale")));
+    assert_eq!(values(&rows, &up), [json!(0.0), json!("stale")]);
 }

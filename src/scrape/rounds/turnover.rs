@@ -1,7 +1,8 @@
 //! Targets that come, change, go, and may come back.
 //!
-//! Comes in: what the control orders. Keeps: a scrape that is under way is not disturbed, but for one whose target is
-//! gone; what is no more gets stale markers before it is forgotten, and what is still there gets none.
+//! Comes in: what the control orders. Keeps: a scrape that is under way is not disturbed, also where its target is
+//! gone, which waits for it for as long as the scrape may take; what is no more gets stale markers before it is
+//! forgotten, and what is still there gets none.
 
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ impl Rounds {
             After::End(_) => After::End(Some((wanted, status))),
             _ => After::Replace(wanted, status),
         };
+        self.finishing.remove(&id);
         self.settle(id, ground);
     }
 
@@ -92,7 +94,13 @@ impl Rounds {
             After::End(_) => After::End(None),
             After::Nothing | After::Leave => After::Leave,
         };
-        self.break_off(id);
+        if matches!(subject.scrape, Scrape::Asked(_)) {
+            if self.finishing.len() < FINISHING_MAX {
+                self.finishing.insert(id);
+            } else {
+                self.break_off(id);
+            }
+        }
         self.settle(id, ground);
     }
 
@@ -126,7 +134,11 @@ impl Rounds {
         if !matches!(subject.scrape, Scrape::Idle) {
             return;
         }
-        match std::mem::replace(&mut subject.after, After::Nothing) {
+        let after = std::mem::replace(&mut subject.after, After::Nothing);
+        if !matches!(after, After::Nothing) {
+            self.finishing.remove(&id);
+        }
+        match after {
             After::Nothing => {}
             After::Replace(wanted, status) => {
                 let (now, then) = (&subject.wanted.target, &wanted.target);
@@ -137,6 +149,9 @@ impl Rounds {
                 subject.become_other(wanted.clone(), status, context);
                 if moved {
                     self.move_slots(id, &wanted, ground);
+                } else {
+                    // Its next slot may have passed while it was gone.
+                    self.agenda.add(subject.slots.next_ns(), id);
                 }
             }
             After::Leave if subject.has_series() => {
@@ -188,5 +203,10 @@ impl Rounds {
 fn whole_ms(ns: i64) -> i64 {
     ns.div_euclid(NS_PER_MS) * NS_PER_MS
 }
+
+/// Scrapes whose targets are gone that are waited for at once. Each has a connection open for as long as its time limit
+/// says, beside those of the targets that came: where more go at once, or reload follows reload, the rest are broken
+/// off.
+const FINISHING_MAX: usize = 1024;
 
 const NS_PER_MS: i64 = 1_000_000;

@@ -9,6 +9,7 @@ use clap::Args;
 use super::exit::Failure;
 use crate::app::config::{Config, Shard};
 use crate::scrape::pages::labels::labels_of;
+use crate::scrape::pages::series::SeriesTarget;
 use crate::scrape::pages::text::{series_explained, target_explained};
 use crate::scrape::{Job, targets};
 
@@ -26,6 +27,14 @@ pub struct RelabelArgs {
     /// The labels are a series', and the rules those of metric_relabel_configs
     #[arg(long)]
     pub metric: bool,
+
+    /// The labels of the series' target, written as LABELS are
+    ///
+    /// Those that its series get: `instance`, what static_configs, discovery and rules say. `job` is the job's name
+    /// where they say none. Without this option they are those of the job's only target, where the file names one and
+    /// nothing else finds any, and else the job's name alone.
+    #[arg(long, value_name = "LABELS", requires = "metric")]
+    pub target_labels: Option<String>,
 
     /// The labels, as name{label="value"} or {"label": "value"}; a target's as they are found
     #[arg(value_name = "LABELS")]
@@ -47,7 +56,12 @@ fn explanation(jobs: &[Arc<Job>], shard: targets::Shard, args: &RelabelArgs) -> 
         format!("there is no job {:?}; there is {}", args.job, names.join(", "))
     })?;
     let labels = labels_of(&args.labels).map_err(|why| format!("error parsing labels: {why}"))?;
-    Ok(if args.metric { series_explained(job, labels) } else { target_explained(job, &labels, shard) })
+    if !args.metric {
+        return Ok(target_explained(job, &labels, shard));
+    }
+    let given = args.target_labels.as_deref().map(labels_of).transpose();
+    let given = given.map_err(|why| format!("error parsing the target's labels: {why}"))?;
+    Ok(series_explained(job, SeriesTarget::new(job, given), labels))
 }
 
 #[cfg(test)]
@@ -59,7 +73,7 @@ mod tests {
         let jobs = [Arc::new(Job::new("a")), Arc::new(Job::new("b"))];
         let sharded = |shard, job: &str, metric, labels: &str| {
             let (file, job, labels) = (PathBuf::new(), job.into(), labels.into());
-            explanation(&jobs, shard, &RelabelArgs { file, job, metric, labels })
+            explanation(&jobs, shard, &RelabelArgs { file, job, metric, target_labels: None, labels })
         };
         let asked = |job: &str, metric, labels: &str| sharded(Default::default(), job, metric, labels);
         let target = asked("b", false, r#"{__address__="h:1"}"#).unwrap();
@@ -76,7 +90,24 @@ mod tests {
         );
         assert!(of_two(1).contains(&format!("{at} this server, shard 1 of 2\n")), "{}", of_two(1));
         let series = asked("a", true, "up{x=\"y\"}").unwrap();
-        assert!(series.ends_with("the series is kept as {__name__=\"up\", x=\"y\"}\n"), "{series}");
+        let kept = r#"the series is kept as {__name__="up", job="a", x="y"}"#;
+        assert!(series.ends_with(&format!("{kept}\n")), "{series}");
+        let args = |target: &str| RelabelArgs {
+            file: PathBuf::new(),
+            job: "a".into(),
+            metric: true,
+            target_labels: Some(target.into()),
+            labels: "up".into(),
+        };
+        let given = explanation(&jobs, Default::default(), &args(r#"{instance="h:1"}"#)).unwrap();
+        assert_eq!(
+            given,
+            "scraped {__name__=\"up\"}\nfrom a target with {instance=\"h:1\", job=\"a\"}, as given\nwhich makes it \
+             {__name__=\"up\", instance=\"h:1\", job=\"a\"}\nthe series is kept as {__name__=\"up\", \
+             instance=\"h:1\", job=\"a\"}\n"
+        );
+        let why = explanation(&jobs, Default::default(), &args("x{")).unwrap_err();
+        assert!(why.starts_with("error parsing the target's labels: "), "{why}");
         assert_eq!(asked("c", false, "x"), Err("there is no job \"c\"; there is a, b".into()));
         let why = "error parsing labels: column 3: expected a label's name or \"}\"";
         assert_eq!(asked("a", false, "x{"), Err(why.into()));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::model::{LabelsBuf, METRIC_NAME, Rewrite, Verdict};
 use crate::relabel::NameValidation;
 
-use super::job::BodyLimits;
-use super::target::Target;
+use super::job::{BodyLimits, Job};
+use super::target::{LabelPairs, Target};
 
 /// Gives the series of a target their labels.
 #[derive(Clone, Debug)]
@@ -19,73 +19,79 @@ impl TargetLabels {
     pub fn new(target: &Arc<Target>) -> TargetLabels {
         TargetLabels(Arc::clone(target))
     }
+}
 
-    /// The target's labels win, and labels of the series' own of these names are renamed, unless the job honors
-    /// them: a label that the series has without a value is then taken for one that it does not want.
-    fn join(&self, labels: &mut LabelsBuf) {
-        let mut clashing: Vec<(&str, Vec<u8>)> = Vec::new();
-        for (name, value) in &self.0.labels {
-            let own = labels.value_of(name.as_bytes());
-            if self.0.job.honor_labels && own.is_some() {
-                continue;
-            }
-            if let Some(own) = own.filter(|own| !own.is_empty()) {
-                clashing.push((name, own.to_vec()));
-            }
-            labels.set(name.as_bytes(), value.as_bytes());
+/// Gives a series its target's labels. They win, and labels of the series' own of these names are renamed, unless the
+/// job honors them: a label that the series has without a value is then taken for one that it does not want.
+pub(super) fn join(job: &Job, target: &LabelPairs, labels: &mut LabelsBuf) {
+    let mut clashing: Vec<(&str, Vec<u8>)> = Vec::new();
+    for (name, value) in target {
+        let own = labels.value_of(name.as_bytes());
+        if job.honor_labels && own.is_some() {
+            continue;
         }
-        // Short names first: one that is renamed may take the place of a longer one.
-        clashing.sort_by_key(|(name, _)| name.len());
-        for (name, value) in clashing {
-            let mut renamed = format!("{EXPORTED}{name}");
-            while labels.value_of(renamed.as_bytes()).is_some_and(|value| !value.is_empty()) {
-                renamed.insert_str(0, EXPORTED);
-            }
-            labels.set(renamed.as_bytes(), &value);
+        if let Some(own) = own.filter(|own| !own.is_empty()) {
+            clashing.push((name, own.to_vec()));
         }
-        labels.retain(|_, value| !value.is_empty());
+        labels.set(name.as_bytes(), value.as_bytes());
     }
+    // Short names first: one that is renamed may take the place of a longer one.
+    clashing.sort_by_key(|(name, _)| name.len());
+    for (name, value) in clashing {
+        let mut renamed = format!("{EXPORTED}{name}");
+        while labels.value_of(renamed.as_bytes()).is_some_and(|value| !value.is_empty()) {
+            renamed.insert_str(0, EXPORTED);
+        }
+        labels.set(renamed.as_bytes(), &value);
+    }
+    labels.retain(|_, value| !value.is_empty());
+}
 
-    /// Why a series with these labels fails the scrape, in Prometheus's words.
-    fn fault(&self, labels: &LabelsBuf) -> Option<String> {
-        let job = &self.0.job;
-        let Some(metric) = labels.value_of(METRIC_NAME).filter(|name| !name.is_empty()) else {
-            return Some("missing metric name (__name__ label)".to_owned());
-        };
-        let is_valid = |name: &[u8]| match job.names {
-            NameValidation::Utf8 => !name.is_empty(),
-            legacy @ NameValidation::Legacy => legacy.accepts(name),
-        };
-        if !is_metric_name(job.names, metric) || !labels.iter().all(|(name, _)| is_valid(name)) {
-            return Some(format!("invalid metric name or label names: {}", named(labels)));
-        }
-        let over = |len: usize, max: u64| max > 0 && len as u64 > max;
-        let BodyLimits {
-            labels_max, label_name_bytes_max: name_max, label_value_bytes_max: value_max, ..
-        } = job.limits;
-        let metric = shown(metric);
-        if over(labels.len(), labels_max) {
-            let count = labels.len();
-            return Some(format!(
-                "label_limit exceeded (metric: {metric}, number of labels: {count}, limit: {labels_max})"
-            ));
-        }
-        let is_long =
-            |(name, value): &(&[u8], &[u8])| over(name.len(), name_max) || over(value.len(), value_max);
-        let (name, value) = labels.iter().filter(is_long).min()?;
-        let (len, label) = (name.len(), shown(name));
-        if over(len, name_max) {
-            return Some(format!(
-                "label_name_length_limit exceeded (metric: {metric}, label name: {label}, length: {len}, limit: \
+/// What becomes of a series that has its target's labels: the job's rules, and what it asks of all labels.
+pub(super) fn judge(job: &Job, labels: &mut LabelsBuf) -> Verdict {
+    let rules = &job.metric_relabel;
+    if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
+        return Verdict::Drop;
+    }
+    fault(job, labels).map_or(Verdict::Keep, |why| Verdict::Refuse(why.into()))
+}
+
+/// Why a series with these labels fails the scrape, in Prometheus's words.
+fn fault(job: &Job, labels: &LabelsBuf) -> Option<String> {
+    let Some(metric) = labels.value_of(METRIC_NAME).filter(|name| !name.is_empty()) else {
+        return Some("missing metric name (__name__ label)".to_owned());
+    };
+    let is_valid = |name: &[u8]| match job.names {
+        NameValidation::Utf8 => !name.is_empty(),
+        legacy @ NameValidation::Legacy => legacy.accepts(name),
+    };
+    if !is_metric_name(job.names, metric) || !labels.iter().all(|(name, _)| is_valid(name)) {
+        return Some(format!("invalid metric name or label names: {}", named(labels)));
+    }
+    let over = |len: usize, max: u64| max > 0 && len as u64 > max;
+    let BodyLimits { labels_max, label_name_bytes_max: name_max, label_value_bytes_max: value_max, .. } =
+        job.limits;
+    let metric = shown(metric);
+    if over(labels.len(), labels_max) {
+        let count = labels.len();
+        return Some(format!(
+            "label_limit exceeded (metric: {metric}, number of labels: {count}, limit: {labels_max})"
+        ));
+    }
+    let is_long = |(name, value): &(&[u8], &[u8])| over(name.len(), name_max) || over(value.len(), value_max);
+    let (name, value) = labels.iter().filter(is_long).min()?;
+    let (len, label) = (name.len(), shown(name));
+    if over(len, name_max) {
+        return Some(format!(
+            "label_name_length_limit exceeded (metric: {metric}, label name: {label}, length: {len}, limit: \
                  {name_max})"
-            ));
-        }
-        let (len, value) = (value.len(), shown(value));
-        Some(format!(
-            "label_value_length_limit exceeded (metric: {metric}, label name: {label}, value: {value:?}, length: \
-             {len}, limit: {value_max})"
-        ))
+        ));
     }
+    let (len, value) = (value.len(), shown(value));
+    Some(format!(
+        "label_value_length_limit exceeded (metric: {metric}, label name: {label}, value: {value:?}, length: \
+             {len}, limit: {value_max})"
+    ))
 }
 
 /// As much of a name or value as a message has room for.
@@ -106,12 +112,8 @@ fn named(labels: &LabelsBuf) -> String {
 
 impl Rewrite for TargetLabels {
     fn rewrite(&self, labels: &mut LabelsBuf) -> Verdict {
-        self.join(labels);
-        let rules = &self.0.job.metric_relabel;
-        if !rules.is_empty() && rules.rewrite(labels) == Verdict::Drop {
-            return Verdict::Drop;
-        }
-        self.fault(labels).map_or(Verdict::Keep, |why| Verdict::Refuse(why.into()))
+        join(&self.0.job, &self.0.labels, labels);
+        judge(&self.0.job, labels)
     }
 }
 
@@ -139,7 +141,6 @@ const EXPORTED: &str = "exported_";
 pub(super) mod tests {
     use std::time::Duration;
 
-    use super::super::job::Job;
     use super::super::target::TargetKey;
     use super::*;
     use crate::relabel::{Rule, RuleText, Rules};

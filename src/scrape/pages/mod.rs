@@ -10,6 +10,7 @@ mod html;
 pub mod labels;
 mod query;
 mod relabel;
+pub mod series;
 mod targets;
 pub mod text;
 

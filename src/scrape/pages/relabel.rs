@@ -4,12 +4,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::relabel::Step;
-use crate::scrape::Job;
 use crate::scrape::targets::explain;
+use crate::scrape::{Job, LabelPairs};
 
 use super::html::{Escaped, Labels, framed};
-use super::labels::labels_of;
+use super::labels::{LabelsTextError, labels_of};
 use super::query::Query;
+use super::series::{SeriesOutcome, SeriesTarget, explain_series};
 use super::text::{self, rule_of};
 use super::{Page, View};
 
@@ -21,7 +22,10 @@ pub(super) fn page(query: &Query, view: &View<'_>) -> Page {
             Err(why) => refuse(&mut text, &why),
             Ok(job) => match labels_of(labels) {
                 Err(why) => refuse(&mut text, &why.to_string()),
-                Ok(labels) if query.value("of") == "series" => series(&mut text, job, labels),
+                Ok(labels) if query.value("of") == "series" => match given(query.value("target")) {
+                    Err(why) => refuse(&mut text, &format!("the target's labels: {why}")),
+                    Ok(given) => series(&mut text, job, SeriesTarget::new(job, given), labels),
+                },
                 Ok(labels) => target(&mut text, job, &labels, view),
             },
         },
@@ -40,9 +44,16 @@ fn form(query: &Query, view: &View<'_>) -> String {
         "<form method=get><select name=job>{options}</select> <select name=of><option value=target>target: \
          relabel_configs</option><option value=series{series}>series: metric_relabel_configs</option></select>\
          <textarea name=labels rows=4 placeholder='name{{label=\"value\"}} or {{\"label\": \"value\"}}'>{}</textarea>\
+         <input name=target value='{}' size=60 placeholder='of a series: its target&#39;s labels, {{instance=\"host:9100\"}}'> \
          <button>Explain</button></form>\n",
-        Escaped(query.value("labels"))
+        Escaped(query.value("labels")),
+        Escaped(query.value("target"))
     )
+}
+
+/// The labels of a series' target, where there are any.
+fn given(text: &str) -> Result<Option<LabelPairs>, LabelsTextError> {
+    if text.trim().is_empty() { Ok(None) } else { labels_of(text).map(Some) }
 }
 
 fn refuse(text: &mut String, why: &str) -> u16 {
@@ -50,7 +61,7 @@ fn refuse(text: &mut String, why: &str) -> u16 {
     400
 }
 
-fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs, view: &View<'_>) -> u16 {
+fn target(text: &mut String, job: &Arc<Job>, labels: &LabelPairs, view: &View<'_>) -> u16 {
     let explained = explain(job, labels);
     _ = write!(text, "<h2>Found</h2>\n<p>{}</p>\n", Labels(&explained.discovered));
     steps(text, &explained.steps);
@@ -72,20 +83,33 @@ fn target(text: &mut String, job: &Arc<Job>, labels: &crate::scrape::LabelPairs,
     200
 }
 
-fn series(text: &mut String, job: &Job, labels: crate::scrape::LabelPairs) -> u16 {
-    let explained = text::explain_series(job, labels);
-    _ = write!(text, "<h2>Scraped</h2>\n<p>{}</p>\n", Labels(&explained.before));
-    steps(text, &explained.steps);
-    match explained.after {
-        None => *text += "<p class=dropped>The series is dropped.</p>\n",
-        Some(labels) => {
-            _ = write!(
-                text,
-                "<p class=kept>The series is kept.</p>\n<h2>Labels</h2>\n<p>{}</p>\n",
-                Labels(&labels)
-            );
-        }
+fn series(text: &mut String, job: &Job, target: SeriesTarget, labels: LabelPairs) -> u16 {
+    let explained = explain_series(job, target, labels);
+    let target = explained.target;
+    let told: [(&str, &LabelPairs); 3] = [
+        ("Scraped", &explained.scraped),
+        (&format!("From a target, {}", target.source()), target.labels()),
+        ("Together", &explained.before),
+    ];
+    for (title, labels) in told {
+        _ = write!(text, "<h2>{title}</h2>\n<p>{}</p>\n", Labels(labels));
     }
+    steps(text, &explained.steps);
+    let labels = match explained.outcome {
+        SeriesOutcome::Dropped => {
+            *text += "<p class=dropped>The series is dropped.</p>\n";
+            return 200;
+        }
+        SeriesOutcome::Kept(labels) => {
+            *text += "<p class=kept>The series is kept.</p>\n";
+            labels
+        }
+        SeriesOutcome::Fails(labels, why) => {
+            _ = writeln!(text, "<p class=failed>The scrape fails: {}</p>", Escaped(&why));
+            labels
+        }
+    };
+    _ = write!(text, "<h2>Labels</h2>\n<p>{}</p>\n", Labels(&labels));
     200
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use super::series::SeriesTarget;
 use super::text::{json_of, rule_of, series_explained, target_explained};
 use super::*;
 use crate::relabel::{NameValidation, Rule, RuleText, Rules};
@@ -244,6 +245,26 @@ fn the_api_answers_as_prometheus_does() {
 }
 
 #[test]
+fn the_page_says_what_the_scraper_does_with_a_series() {
+    let found = found();
+    let page = |labels: &str, target: &str| {
+        let query = [("job", "node"), ("of", "series"), ("labels", labels), ("target", target)];
+        asked(&found, "/relabel", &query::link("", &query)[1..])
+    };
+    let shown = page("up", "{instance=\"<h>\"}").body;
+    for piece in ["From a target, as given", "instance=\"&lt;h&gt;\"", "job=\"node\"", "The series is kept."]
+    {
+        assert!(shown.contains(piece), "{piece}: {shown}");
+    }
+    let shown = page("{a=\"1\"}", "").body;
+    for piece in ["of which nothing but the job is known", "The scrape fails: missing metric name"] {
+        assert!(shown.contains(piece), "{piece}: {shown}");
+    }
+    let refused = page("up", "x{");
+    assert!(refused.status == 400 && refused.body.contains("the target&#39;s labels: "), "{}", refused.body);
+}
+
+#[test]
 fn an_explanation_names_the_rule_that_drops() {
     let found = found();
     let job = &found.jobs[0].job;
@@ -254,7 +275,8 @@ fn an_explanation_names_the_rule_that_drops() {
     let said = target_explained(job, &pairs(&[("__address__", "x:1")]), Shard::default());
     assert!(said.contains("the target is scraped at http://x:1/metrics\n"), "{said}");
     assert!(said.ends_with("its series get {instance=\"x:1\", job=\"node\"}\n"), "{said}");
-    let said = series_explained(job, pairs(&[("__name__", "h_bucket"), ("le", "1")]));
+    let target = SeriesTarget::new(job, None);
+    let said = series_explained(job, target, pairs(&[("__name__", "h_bucket"), ("le", "1")]));
     assert!(said.ends_with("the series is dropped\n"), "{said}");
     let rule = RuleText { separator: Some("-".into()), modulus: Some(3), ..RuleText::default() };
     assert_eq!(rule_of(&rule), "{separator: \"-\", modulus: 3}");

@@ -3,21 +3,11 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::model::LabelsBuf;
-use crate::relabel::{RuleText, Step, trace};
+use crate::relabel::{RuleText, Step};
 use crate::scrape::targets::{Shard, explain};
 use crate::scrape::{Job, LabelPairs, Target};
 
-/// Why a series is what it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SeriesExplanation {
-    /// Its labels before the rules.
-    pub before: LabelPairs,
-    /// What each of the job's rules for series did.
-    pub steps: Vec<Step>,
-    /// Its labels after them; none if it is dropped.
-    pub after: Option<LabelPairs>,
-}
+use super::series::{SeriesOutcome, SeriesTarget, explain_series};
 
 /// Labels as a JSON object.
 pub fn json_of(labels: &LabelPairs) -> String {
@@ -43,18 +33,6 @@ pub fn rule_of(rule: &RuleText) -> String {
     ];
     let keys = keys.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}", value?)));
     format!("{{{}}}", keys.collect::<Vec<_>>().join(", "))
-}
-
-/// Goes the way of a series with these labels through the job's rules for series.
-pub fn explain_series(job: &Job, before: LabelPairs) -> SeriesExplanation {
-    let mut labels = LabelsBuf::default();
-    before.iter().for_each(|(name, value)| labels.push(name.as_bytes(), value.as_bytes()));
-    let steps = trace(&job.metric_relabel, &mut labels);
-    let kept = steps.last().is_none_or(|step| step.kept) && !labels.is_empty();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut after: LabelPairs = labels.iter().map(|(name, value)| (text(name), text(value))).collect();
-    after.sort();
-    SeriesExplanation { before, steps, after: kept.then_some(after) }
 }
 
 /// What a job's rules make of a target that is found with these labels, as text: for a server that has this share of
@@ -86,14 +64,20 @@ pub(super) fn by_whom(target: &Target, shard: Shard) -> String {
     }
 }
 
-/// What a job's rules make of a series with these labels, as text.
-pub fn series_explained(job: &Job, labels: LabelPairs) -> String {
-    let explained = explain_series(job, labels);
-    let mut out = format!("scraped {}\n", shown(&explained.before));
+/// What becomes of a series that a target of this job says with these labels, as text.
+pub fn series_explained(job: &Job, target: SeriesTarget, labels: LabelPairs) -> String {
+    let explained = explain_series(job, target, labels);
+    let (target, source) = (shown(explained.target.labels()), explained.target.source());
+    let mut out = format!("scraped {}\n", shown(&explained.scraped));
+    _ = writeln!(out, "from a target with {target}, {source}");
+    _ = writeln!(out, "which makes it {}", shown(&explained.before));
     steps_explained(&mut out, &explained.steps);
-    match &explained.after {
-        None => out += "the series is dropped\n",
-        Some(labels) => _ = writeln!(out, "the series is kept as {}", shown(labels)),
+    match &explained.outcome {
+        SeriesOutcome::Dropped => out += "the series is dropped\n",
+        SeriesOutcome::Kept(labels) => _ = writeln!(out, "the series is kept as {}", shown(labels)),
+        SeriesOutcome::Fails(labels, why) => {
+            _ = writeln!(out, "the series is left as {}, and the scrape fails: {why}", shown(labels));
+        }
     }
     out
 }

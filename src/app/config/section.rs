@@ -129,6 +129,11 @@ impl<'a> Section<'a> {
         self.entry(key).is_some()
     }
 
+    /// Has these keys never be proposed to who misspells one: they were asked for, and are refused.
+    pub(super) fn conceal(&mut self, keys: &[&str]) {
+        self.known.retain(|known| !keys.contains(known));
+    }
+
     fn entry(&self, key: &str) -> Option<&Entry<'a>> {
         self.entries.iter().find(|entry| entry.key.name == key.as_bytes())
     }

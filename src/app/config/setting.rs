@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Place};
 use crate::app::units::{Count, Share, Size, TimeSpan};
+use crate::scrape::Redacted;
 
 /// A setting as it was written: by the file, a flag or a variable. It may be a secret, and can't be printed.
 #[derive(Clone)]
@@ -19,9 +20,15 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// Refuses this setting.
+    /// Refuses this setting. What the message quotes of it has no password: whatever was meant to stand here, it may be
+    /// a URL.
     pub(super) fn refuse(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError { place: self.place.clone(), key: self.key.clone(), message: message.into() }
+        let (mut message, shown) = (message.into(), Redacted(&self.text).to_string());
+        if shown != self.text {
+            let quoted = format!("{:?}", self.text);
+            message = message.replace(&quoted, &format!("{shown:?}")).replace(&self.text, &shown);
+        }
+        ConfigError { place: self.place.clone(), key: self.key.clone(), message }
     }
 
     /// Reads the text as a `T`; what it isn't is said with the text.

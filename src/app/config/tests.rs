@@ -261,6 +261,10 @@ fn a_refusal_names_the_flag_or_variable() {
     let error = load_without(flags, &[]).unwrap_err().to_string();
     assert_eq!(error, "--listen: \"x\": no port: write HOST:PORT");
 
+    let flags = ServeArgs { listen: vec!["http://u:S3CRET@h:1".into()], ..ServeArgs::default() };
+    let error = load_without(flags, &[]).unwrap_err().to_string();
+    assert!(error.starts_with("--listen: \"http://u:xxxxx@h:1\": "), "a password is not shown: {error}");
+
     let error = load_without(ServeArgs::default(), &[("TIDEGATE_LISTEN", ":1,")]).unwrap_err().to_string();
     assert_eq!(error, "TIDEGATE_LISTEN: \"\": no port: write HOST:PORT");
 
@@ -561,6 +565,9 @@ fn a_tab_in_the_indentation_is_named_and_not_what_it_seems_to_say() {
         ("# a\n \tlisten: 1\n", 2),
         ("limits:\n\tmemory: 1GiB\n", 2),
         ("listen:\n\t- address: ':1'\n", 2),
+        // What stands before it is a value that could go on.
+        ("data:\n  directory: x\n\tretention: 1d\n", 3),
+        ("data:\n  directory: x\n\n  # a\n\tretention: 1d\n", 5),
     ] {
         let error = load_with(yaml, ServeArgs::default(), &[]).1.expect_err(yaml).to_string();
         assert!(

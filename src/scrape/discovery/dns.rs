@@ -110,21 +110,25 @@ impl Refresh for Dns {
             let found = all(names.iter().map(|name| self.look_up(name))).await;
             let groups = self.groups[at * NAMES_AT_ONCE_MAX..].iter_mut();
             for ((group, name), found) in groups.zip(names).zip(found) {
-                account.note(name, &found);
+                let is_news = account.note(name, &found);
                 match found {
                     Ok(found) => *group = Some(found),
-                    Err(why) => failures.push(why),
+                    Err(why) => failures.push((why, is_news)),
                 }
             }
         }
         // One failure is counted by whoever asked; the names beside it were answered nevertheless.
         if failures.len() == self.names.len() {
+            let failures: Vec<String> = failures.into_iter().map(|(why, _)| why).collect();
             return Err(failures.join("; "));
         }
-        for why in failures {
+        for (why, is_news) in failures {
             account.counts.failures.add(1);
-            let job = account.job();
-            warn!(%job, error = why, "targets not refreshed: those before stay");
+            // One bad name among good ones may stay one for ever.
+            if is_news {
+                let job = account.job();
+                warn!(%job, error = why, "targets not refreshed: those before stay");
+            }
         }
         Ok(self.groups.iter().flatten().cloned().collect())
     }
@@ -215,7 +219,8 @@ fn target(name: &str, record: &RData, port: u16) -> Option<LabelPairs> {
             host_port(&ns, port)
         }
         RData::A(found) => host_port(&found.to_string(), port),
-        RData::AAAA(found) => host_port(&found.to_string(), port),
+        // One that stands for an IPv4 address is written as that, as by Go.
+        RData::AAAA(found) => host_port(&found.to_canonical().to_string(), port),
         _ => return None,
     };
     let labels = [
@@ -251,6 +256,17 @@ mod tests {
             }
         };
         assert_eq!(all((0..3).map(wait)).await, [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_ipv6_address_that_stands_for_an_ipv4_one_is_written_as_that() {
+        let address = |text: &str| {
+            let record = RData::AAAA(text.parse::<std::net::Ipv6Addr>().unwrap().into());
+            target("a", &record, 81).unwrap().remove(0).1
+        };
+        assert_eq!(address("::ffff:1.2.3.4"), "1.2.3.4:81");
+        assert_eq!(address("2001:db8::1"), "[2001:db8::1]:81");
+        assert_eq!(address("::1"), "[::1]:81");
     }
 
     #[test]

@@ -83,15 +83,19 @@ impl Account<'_> {
         Names(lock(&self.standing.0).jobs.clone())
     }
 
-    /// What became of an attempt at a part of the source.
-    pub(super) fn note<T>(&self, of: &str, outcome: &Result<T, String>) {
+    /// What became of an attempt at a part of the source. Whether that is news: it works again, or fails in a new way.
+    pub(super) fn note<T>(&self, of: &str, outcome: &Result<T, String>) -> bool {
         let failing = &mut lock(&self.standing.0).failing;
         match (outcome, failing.get_mut(of)) {
-            (Ok(_), None) => {}
-            (Ok(_), Some(_)) => _ = failing.remove(of),
-            (Err(why), Some((last, _))) => last.clone_from(why),
+            (Ok(_), None) => false,
+            (Ok(_), Some(_)) => failing.remove(of).is_some(),
+            (Err(why), Some((last, _))) => {
+                let is_news = last != why;
+                last.clone_from(why);
+                is_news
+            }
             (Err(why), None) => {
-                _ = failing.insert(of.to_owned(), (why.clone(), SystemClock::default().wall_ns()));
+                failing.insert(of.to_owned(), (why.clone(), SystemClock::default().wall_ns())).is_none()
             }
         }
     }
@@ -130,15 +134,16 @@ mod tests {
         troubles.set(vec![Arc::clone(&standing)]);
         standing.set_jobs(vec!["a".into(), "b".into()]);
         let failed = |why: &str| Err::<(), _>(why.to_owned());
-        account.note("x", &failed("one"));
+        assert!(account.note("x", &failed("one")) && !account.note("x", &failed("one")), "news once");
         let first = troubles.of("a");
         assert_eq!((first[0].of.as_str(), first[0].why.as_str()), ("x", "one"));
         assert!(first[0].since_ns > 0);
-        account.note("x", &failed("two"));
+        assert!(account.note("x", &failed("two")));
         assert_eq!(troubles.of("b"), [Trouble { why: "two".into(), ..first[0].clone() }]);
         assert_eq!(troubles.of("c"), []);
         account.note("y", &failed("three"));
-        account.note("x", &Ok::<_, String>(()));
+        let worked = Ok::<_, String>(());
+        assert!(account.note("x", &worked) && !account.note("x", &worked), "news once");
         let names = || troubles.of("a").into_iter().map(|trouble| trouble.of).collect::<Vec<_>>();
         assert_eq!(names(), ["y"]);
         account.keep(|of| of != "y");

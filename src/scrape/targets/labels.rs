@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::units::{TimeSpan, UnitError};
 use crate::model::{LabelsBuf, Rewrite, Verdict};
-use crate::scrape::{Histograms, Job, LabelPairs, Scheme};
+use crate::scrape::{Histograms, Job, LabelPairs, Redacted, Scheme};
 
 /// Why labels make no target, although no rule has dropped it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -185,11 +185,15 @@ impl Scheme {
 
 impl Display for TargetError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // What is no address or scheme may be a whole URL.
+        let quoted = |text: &str| format!("{:?}", Redacted(text).to_string());
         match self {
             TargetError::NoAddress => f.write_str("no address"),
-            TargetError::Address(address) => write!(f, "{address:?} is not a valid hostname"),
-            TargetError::Scheme(scheme) => write!(f, "invalid scheme: {scheme:?}"),
-            TargetError::Duration(of, text, why) => write!(f, "error parsing scrape {of}: {text:?}: {why}"),
+            TargetError::Address(address) => write!(f, "{} is not a valid hostname", quoted(address)),
+            TargetError::Scheme(scheme) => write!(f, "invalid scheme: {}", quoted(scheme)),
+            TargetError::Duration(of, text, why) => {
+                write!(f, "error parsing scrape {of}: {}: {why}", quoted(text))
+            }
             TargetError::Zero(of) => write!(f, "scrape {of} cannot be 0"),
             TargetError::Timeout(timeout, interval) => {
                 write!(
@@ -198,7 +202,7 @@ impl Display for TargetError {
                 )
             }
             TargetError::Bool(about, text) => {
-                write!(f, "error parsing {about}: {text:?} is not true or false")
+                write!(f, "error parsing {about}: {} is not true or false", quoted(text))
             }
             TargetError::Text(bytes) => write!(f, "a label that is no text: {bytes}"),
         }

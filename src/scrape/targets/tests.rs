@@ -154,6 +154,16 @@ fn what_makes_no_target_says_why() {
             "error parsing scrape native histograms: \"maybe\" is not true or false",
         ),
         (&[("__address__", "a"), ("__scheme__", "ftp")][..], "invalid scheme: \"ftp\""),
+        // Passwords are not shown, wherever they were put.
+        (&[("__address__", "http://u:S3CRET@h/x")][..], "\"http://u:xxxxx@h/x\" is not a valid hostname"),
+        (
+            &[("__address__", "a"), ("__scheme__", "http://u:S3CRET@h")][..],
+            "invalid scheme: \"http://u:xxxxx@h\"",
+        ),
+        (
+            &[("__address__", "a"), ("__scrape_interval__", "u:S3CRET@h")][..],
+            "error parsing scrape interval: \"u:xxxxx@h\": not a duration such as 15d, 1h30m or 500ms",
+        ),
     ] {
         assert_eq!(one(job(Vec::new()), labels), Err(why.to_owned()), "{labels:?}");
     }

@@ -37,6 +37,7 @@ pub(super) fn read(section: &mut Section<'_>, remarks: &mut Remarks) -> Result<S
             return Err(section.refuse_key(kind, format!("{kind} is not built into tidegate")));
         }
     }
+    section.conceal(&NOT_BUILT);
     let mut found = Vec::new();
     for section in section.sections("dns_sd_configs", "empty or null section in dns_sd_configs")? {
         found.push(dns(section)?);

@@ -14,6 +14,9 @@ const PROTOCOLS: [(&str, ScrapeProtocol); 5] = [
     ("PrometheusText1.0.0", ScrapeProtocol::PrometheusText1_0_0),
 ];
 
+/// Prometheus asks targets for it, and understands what they answer where a feature flag says so.
+const UNSUPPORTED: &str = "OpenMetricsText2.0.0";
+
 /// What is asked for where nobody says; with native histograms, protobuf before all of them.
 const DEFAULT: [ScrapeProtocol; 4] = [
     ScrapeProtocol::OpenMetricsText1_0_0,
@@ -57,7 +60,8 @@ pub(super) fn protocol(setting: &Setting, context: &str) -> Result<ScrapeProtoco
     let known = PROTOCOLS.iter().find(|(name, _)| *name == setting.text);
     known.map(|(_, protocol)| *protocol).ok_or_else(|| {
         let names: Vec<&str> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
-        let why = format!("unknown scrape protocol {}, supported: [{}]", setting.text, names.join(" "));
+        let what = if setting.text == UNSUPPORTED { "unsupported" } else { "unknown" };
+        let why = format!("{what} scrape protocol {}, supported: [{}]", setting.text, names.join(" "));
         setting.refuse(context.replace("{}", &why))
     })
 }

@@ -318,6 +318,12 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
              PrometheusProto] for scrape config with job name \"a\"",
         ),
         (
+            in_job("scrape_protocols: [PrometheusProto, OpenMetricsText2.0.0]"),
+            "p.yml:3:39: scrape_configs.scrape_protocols: scrape_protocols: unsupported scrape protocol \
+             OpenMetricsText2.0.0, supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusProto \
+             PrometheusText0.0.4 PrometheusText1.0.0] for scrape config with job name \"a\"",
+        ),
+        (
             in_job("scrape_protocols: []"),
             "p.yml:3:3: scrape_configs.scrape_protocols: scrape_protocols cannot be empty for scrape config with job \
              name \"a\"",
@@ -326,6 +332,10 @@ fn what_prometheus_refuses_is_refused_with_its_place() {
         (
             in_job("sample_limit: -1"),
             "p.yml:3:17: scrape_configs.sample_limit: \"-1\": must be from 0 to 18446744073709551615",
+        ),
+        (
+            in_job("asw_sd_configs: [{}]"),
+            "p.yml:3:3: scrape_configs.asw_sd_configs: unknown key, did you mean dns_sd_configs?",
         ),
         (in_job("honor_labels: 2"), "p.yml:3:17: scrape_configs.honor_labels: \"2\": must be true or false"),
         (in_job("scheme: htps"), "p.yml:3:11: scrape_configs.scheme: \"htps\" is unknown, did you mean https?"),
@@ -528,6 +538,30 @@ fn secrets_are_never_shown() {
     ] {
         let error = load(&yaml.replace(right, wrong)).unwrap_err();
         assert!(!error.contains("S3CRET"), "{error}");
+    }
+}
+
+#[test]
+fn a_url_where_none_belongs_is_refused_without_its_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.yml");
+    for (option, shown) in [
+        (
+            "static_configs: [{targets: ['http://u:S3CRET@h/x']}]",
+            "\"http://u:xxxxx@h/x\" is not a valid hostname",
+        ),
+        ("scheme: 'http://u:S3CRET@h'", "\"http://u:xxxxx@h\" is unknown"),
+        ("scrape_interval: 'u:S3CRET@h'", "\"u:xxxxx@h\": not a duration"),
+        ("file_sd_configs: [{files: ['u:S3\"CRET@h']}]", "\"u:xxxxx@h\" is not valid for file discovery"),
+        (
+            "relabel_configs: [{target_label: __address__, replacement: '$1//u:S3CRET@h'}]\n  static_configs: \
+             [{targets: [a]}]",
+            "\"//u:xxxxx@h\" is not a valid hostname",
+        ),
+    ] {
+        fs::write(&path, format!("scrape_configs:\n- job_name: a\n  {option}\n")).unwrap();
+        let error = Config::check(&path, HOST).unwrap_err().to_string();
+        assert!(error.contains(shown) && !error.contains("CRET"), "{error}");
     }
 }
 

@@ -24,7 +24,7 @@ pub(in super::super) fn compose(text: &str) -> Result<Node, Fault> {
     };
     let mut root = None;
     while let Some(event) = composer.events.next() {
-        let (event, span) = event.map_err(|error| scan(&error))?;
+        let (event, span) = event.map_err(|error| composer.scan(&error))?;
         match event {
             Event::DocumentEnd if root.is_some() => break,
             Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) => {
@@ -54,10 +54,22 @@ impl<'t> Composer<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), Fault> {
         loop {
             let event = self.events.next().expect("the parser closes what it opens, or fails");
-            let (event, span) = event.map_err(|error| scan(&error))?;
+            let (event, span) = event.map_err(|error| self.scan(&error))?;
             if !matches!(event, Event::Comment(..)) {
                 return Ok((event, span));
             }
+        }
+    }
+
+    /// Why the text is no YAML. Where a value's next line is indented by a tab, the scanner names the value.
+    fn scan(&self, error: &ScanError) -> Fault {
+        let at = place(error.marker().line(), error.marker().col());
+        let (message, behind) = (error.info(), self.tabbed.iter().filter(|(line, _)| **line > at.line));
+        match behind.min() {
+            Some((&line, &column)) if message.ends_with("found a tab") => {
+                Fault { at: Mark { line, column }, message: TAB.into() }
+            }
+            _ => Fault { at, message },
         }
     }
 
@@ -195,11 +207,6 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, at: Mark) -
         Some("tag:yaml.org,2002:str" | "!!str") => Ok(Content::Quoted(text.into_owned())),
         _ => Ok(Content::Text(text.into_owned())),
     }
-}
-
-fn scan(error: &ScanError) -> Fault {
-    let at = error.marker();
-    Fault { at: place(at.line(), at.col()), message: error.info() }
 }
 
 fn mark(span: Span) -> Mark {

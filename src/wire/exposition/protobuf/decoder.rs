@@ -98,9 +98,6 @@ impl Decode for ProtobufDecoder {
                 if sample.findings.is_over {
                     return Err(Fault::BucketLimit(buckets_max));
                 }
-                if let Some(error) = sample.findings.contradiction {
-                    return Err(Fault::Counts(error));
-                }
                 fill_labels(sample, &[], &mut scratch, &mut labels)?;
                 for exemplar in sample.exemplars {
                     scratch.clear();

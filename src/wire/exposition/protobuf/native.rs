@@ -1,8 +1,8 @@
 //! Native histograms: a message in, the block format's bytes out.
 //!
 //! What has no buckets for its spans is refused, as by Prometheus's parser. Whether counts agree is said beside the
-//! bytes: Prometheus asks it where it stores, after rules have dropped series. Buckets without observations are none, so
-//! that the same histogram has the same bytes; one that is too fine is made coarser.
+//! bytes: Prometheus asks it where it stores what it scraped, after rules have dropped series. Buckets without
+//! observations are none, so that the same histogram has the same bytes; one that is too fine is made coarser.
 
 use crate::bytes::{ProtobufFields, ProtobufValue, unzigzag};
 use crate::model::{

@@ -17,6 +17,7 @@ use super::control::Wanted;
 use super::job::{BodyLimits, Histograms, Job};
 use super::labels::TargetLabels;
 use super::negotiate;
+use super::redacted::Redacted;
 use super::report::{Report, ReportLabels, Told};
 use super::schedule::Slots;
 use super::status::TargetStatus;
@@ -351,7 +352,8 @@ impl Subject {
             return Err(format!("{UNIX_SOCKET} is not built into tidegate"));
         }
         let origin = Origin::parse(target.scheme, &target.address);
-        let origin = origin.ok_or_else(|| format!("{:?} is no host and port", target.address))?;
+        let origin = origin
+            .ok_or_else(|| format!("{:?} is no host and port", Redacted(&target.address).to_string()))?;
         Ok(Url { origin, path: target.path.clone() })
     }
 
@@ -379,7 +381,9 @@ impl Subject {
     /// Why a scrape failed, as Prometheus puts it.
     pub(super) fn describe(&self, failure: &Failure) -> String {
         match failure {
-            Failure::Transport(why) => format!("Get {:?}: {why}", self.target().key.url),
+            Failure::Transport(why) => {
+                format!("Get {:?}: {why}", Redacted(&self.target().key.url).to_string())
+            }
             failure => failure.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tidegate::scrape::status::Health;
 use tidegate::scrape::{BodyLimits, Job};
 
-use super::gateway::{Gateway, job, times, values};
+use super::gateway::{Gateway, job, job_of, times, values};
 use super::target::{Target, answer, text};
 
 const REPORT: [&str; 5] = [
@@ -231,4 +231,8 @@ fn an_answer_that_is_none_is_told_in_words() {
         error,
         format!("Get \"http://{closed}/metrics\": dial tcp {closed}: connect: connection refused")
     );
+    let secret = job_of("secret", &[format!("u:S3CRET@{closed}")]);
+    gateway.scrape(vec![secret.clone()]);
+    let error = gateway.wait_for(&secret, Health::Down);
+    assert!(error.contains("u:xxxxx@") && !error.contains("S3CRET"), "{error}");
 }
